@@ -1,0 +1,40 @@
+"""Link human brain responses to the inner workings of language models."""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "load_model": "clada_neuro.models.loading",
+    "read_stimuli": "clada_neuro.stimuli.formats",
+    "trace": "clada_neuro.instrument.trace",
+    "align": "clada_neuro.align",
+    "fit": "clada_neuro.stats.mixed",
+    "synergy": "clada_neuro.stats.synergy",
+    "report": "clada_neuro.report.build",
+    "calibrate": "clada_neuro.calibration.search",
+    "attach": "clada_neuro.runtime.attach",
+    "generate": "clada_neuro.runtime.decode",
+    "run": "clada_neuro.study",
+}
+
+__all__ = [
+    "align",
+    "attach",
+    "calibrate",
+    "fit",
+    "generate",
+    "load_model",
+    "read_stimuli",
+    "report",
+    "run",
+    "synergy",
+    "trace",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that ``import clada_neuro`` loads neither torch nor mne."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'clada_neuro' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,192 @@
+"""Files on disk: written whole or not at all, with their provenance inside.
+
+A table is a parquet file whose schema metadata carries a JSON document: package versions, the hash of what
+it was computed from, and whatever the stage adds. A later run reuses the file only when that hash agrees.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clada_neuro.errors import DataError
+
+PROVENANCE_KEY = b"clada_neuro"
+_VERSIONED = ("clada-neuro", "torch", "transformers", "mixedlm", "statsmodels", "mne", "numpy", "pandas")
+
+
+def package_data(*parts: str) -> Path:
+    """Return the path of a file shipped with the package (``data/`` of a checkout, ``_data`` of a wheel)."""
+    installed = Path(__file__).parent / "_data"
+    root = installed if installed.is_dir() else Path(__file__).parent.parent / "data"
+    return root.joinpath(*parts)
+
+
+def cache_folder(*parts: str) -> Path:
+    """Return (and create) a folder in the user's cache; ``CLADA_NEURO_CACHE`` moves it."""
+    import pooch
+
+    folder = Path(os.environ.get("CLADA_NEURO_CACHE") or pooch.os_cache("clada-neuro")).joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def content_hash(*parts: Any) -> str:
+    """Return a 16-digit sha256 of any mixture of paths (their bytes), data frames and JSON values."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as handle:
+                while block := handle.read(1 << 20):
+                    digest.update(block)
+        elif isinstance(part, pd.DataFrame):
+            digest.update(part.to_json(orient="split", double_precision=15, default_handler=str).encode())
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide a number: Python, platform and the packages that compute."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def output_folder(path: str | Path) -> Path:
+    """Create ``path`` and check that it can be written; raise one clear line otherwise."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"cannot write to '{folder}': {error.strerror or error}; choose another --out"
+        ) from error
+    return folder
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; a second process is refused instead of mixing its files in."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise DataError(
+            f"another process is writing to '{folder}'; wait for it or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """Call ``write`` on a temporary file beside ``path``, flush it to disk, then rename it into place."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write UTF-8 text atomically."""
+    return write_atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write JSON atomically; numpy numbers become plain ones and non-finite numbers ``null``."""
+    return write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; a missing or damaged one raises `DataError`."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"'{path}' does not exist; run the step that writes it first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"'{path}' is not valid JSON ({error}); delete it and run its step again") from error
+
+
+def write_table(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write a table as parquet, with package versions and ``provenance`` in its metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    document = json.dumps(_plain({"versions": versions(), **(provenance or {})}))
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), PROVENANCE_KEY: document.encode()}
+    )
+    return write_atomic(path, lambda part: pq.write_table(table, part))
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a table written by `write_table`; damage raises `DataError`."""
+    try:
+        return pq.ParquetFile(path).read().to_pandas()
+    except FileNotFoundError:
+        raise DataError(f"'{path}' does not exist; run the step that writes it first") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"'{path}' is not a readable parquet file; delete it and run its step again"
+        ) from error
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """Return the provenance of a table, empty for a parquet file that carries none."""
+    try:
+        stored = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"'{path}' is not a readable parquet file; delete it and run its step again"
+        ) from error
+    return json.loads(stored.get(PROVENANCE_KEY, b"{}"))
+
+
+def is_current(path: str | Path, inputs: str) -> bool:
+    """Return whether ``path`` is a readable table that was computed from ``inputs`` (a `content_hash`)."""
+    try:
+        return read_provenance(path).get("inputs") == inputs
+    except DataError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | np.ndarray | pd.Series):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return None if value is pd.NA else str(value)

@@ -1,0 +1,1 @@
+"""Published sparsification rules, one policy a file."""

@@ -1,0 +1,1 @@
+"""Offline, error-controlled choice of thresholds."""

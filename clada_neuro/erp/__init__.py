@@ -1,0 +1,1 @@
+"""Event-related potentials: from MNE objects to trials, and simulation."""

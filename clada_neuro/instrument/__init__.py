@@ -1,0 +1,1 @@
+"""Per-token and per-word measures of a language model."""

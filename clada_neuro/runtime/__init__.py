@@ -1,0 +1,1 @@
+"""The CLADA runtime: policies, attachment, decoding."""

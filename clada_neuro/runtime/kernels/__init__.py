@@ -1,0 +1,1 @@
+"""Matrix products that read only the selected weights."""

@@ -1,0 +1,1 @@
+"""Distribution over many workers."""

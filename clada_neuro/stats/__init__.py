@@ -1,0 +1,1 @@
+"""Mixed-effects regression, R² and synergy."""

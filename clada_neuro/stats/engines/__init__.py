@@ -1,0 +1,1 @@
+"""Engines that estimate mixed models behind one interface."""

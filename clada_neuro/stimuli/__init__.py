@@ -1,0 +1,1 @@
+"""Stimulus files, designs and public data sets."""
