@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from clada_neuro.artifacts import cache_folder, content_hash, write_atomic
 from clada_neuro.errors import ModelError
