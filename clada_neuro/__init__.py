@@ -7,7 +7,7 @@ _HOME = {
     "load_model": "clada_neuro.models.loading",
     "read_stimuli": "clada_neuro.stimuli.formats",
     "trace": "clada_neuro.instrument.trace",
-    "align": "clada_neuro.align",
+    "align": "clada_neuro.alignment",
     "fit": "clada_neuro.stats.mixed",
     "synergy": "clada_neuro.stats.synergy",
     "report": "clada_neuro.report.build",

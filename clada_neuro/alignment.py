@@ -1,0 +1,164 @@
+"""Join the words of a trace with the trials of an experiment, and account for every row that did not match."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.errors import AlignmentError
+from clada_neuro.tables import WORDS
+
+_TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Trials with the measures of their words.
+
+    Attributes
+    ----------
+    trials : pandas.DataFrame
+        One row a matched trial: the trial's columns, then the word's.
+    unmatched : pandas.DataFrame
+        The trials that found no word, with a column `reason`.
+    joins : list of dict
+        Steps with `rows_before`, `rows_removed`, `rows_after` and `reason`, for the report.
+    """
+
+    trials: pd.DataFrame
+    unmatched: pd.DataFrame
+    joins: list[dict[str, Any]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Alignment({len(self.trials)} trials matched, {len(self.unmatched)} not)"
+
+
+def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
+    """Give each trial the measures of the word it was recorded on.
+
+    Texts are matched by `stimulus_id` where both tables have it, else by `item` and `condition`. The word is the
+    trial's `word_index` (from 0) where it has one, else the critical word. A column that both tables have is
+    taken from the trials, unless it is one of the trace's measures: then the trial's copy becomes
+    ``<name>_trials``.
+
+    Parameters
+    ----------
+    words : pandas.DataFrame
+        The `words` table of a trace.
+    trials : pandas.DataFrame
+        One row per presentation of one word to one subject.
+
+    Raises
+    ------
+    AlignmentError
+        If the tables share no key, a key is ambiguous, or no trial matches.
+    """
+    key, targets = _join_key(words, trials)
+    _refuse_ambiguous(targets, key)
+    measures = {column.name for column in WORDS.columns}
+    shared = [name for name in trials if name in targets and name not in key]
+    trials = trials.rename(columns={name: f"{name}_trials" for name in shared if name in measures})
+    targets = targets.drop(columns=[name for name in shared if name not in measures])
+    joined = trials.assign(**{name: _as_key(trials[name]) for name in key}).merge(
+        targets.assign(**{name: _as_key(targets[name]) for name in key}),
+        on=key,
+        how="left",
+        indicator="_match",
+    )
+    matched = joined["_match"].eq("both")
+    unmatched = trials.loc[~matched.to_numpy()].assign(
+        reason=_reasons(trials, words, key)[~matched.to_numpy()]
+    )
+    if not matched.any():
+        raise AlignmentError(_nothing_matched(trials, targets, key))
+    result = joined.loc[matched].drop(columns="_match").reset_index(drop=True)
+    if "word_index" in result:
+        result["word_index"] = result["word_index"].astype("int64")
+    return Alignment(
+        with_stimulus(result), unmatched.reset_index(drop=True), _joins(trials, unmatched, words, result)
+    )
+
+
+def with_stimulus(trials: pd.DataFrame) -> pd.DataFrame:
+    """Add `stimulus`, the unique item x critical word that a model's predictors vary over, where it is missing."""
+    if "stimulus" in trials:
+        return trials
+    return trials.assign(stimulus=trials["item"].astype(str) + ":" + trials["word"].astype(str))
+
+
+def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    for text_key in _TEXT_KEYS:
+        if all(name in words and name in trials for name in text_key):
+            break
+    else:
+        raise AlignmentError(
+            f"words and trials share neither stimulus_id nor item and condition; trials have {', '.join(trials)}"
+        )
+    if "word_index" in trials:
+        return [*text_key, "word_index"], words
+    if not words["is_critical"].any():
+        raise AlignmentError(
+            "the stimuli name no critical word and the trials have no column word_index; "
+            "add critical_word to the stimuli, or word_index (from 0) to the trials"
+        )
+    return list(text_key), words.loc[words["is_critical"]]
+
+
+def _as_key(values: pd.Series) -> pd.Series:
+    """Make 7, 7.0 and '7' one key."""
+    if pd.api.types.is_float_dtype(values) and values.dropna().mod(1).eq(0).all():
+        values = values.astype("Int64")
+    return values.astype("string")
+
+
+def _refuse_ambiguous(targets: pd.DataFrame, key: list[str]) -> None:
+    twice = targets.loc[targets.duplicated(key, keep=False)]
+    if len(twice):
+        first = ", ".join(f"{name}={twice.iloc[0][name]}" for name in key)
+        raise AlignmentError(
+            f"{len(twice)} words share their key ({first}, …): give trials and stimuli a common stimulus_id"
+        )
+
+
+def _reasons(trials: pd.DataFrame, words: pd.DataFrame, key: list[str]) -> pd.Series:
+    text_key = [name for name in key if name != "word_index"]
+    known = set(zip(*(_as_key(words[name]) for name in text_key), strict=True))
+    texts = list(zip(*(_as_key(trials[name]) for name in text_key), strict=True))
+    missing_word = "no such word in the text" if "word_index" in key else "the text has no critical word"
+    return pd.Series([missing_word if text in known else "no such text among the stimuli" for text in texts])
+
+
+def _nothing_matched(trials: pd.DataFrame, targets: pd.DataFrame, key: list[str]) -> str:
+    def example(frame: pd.DataFrame) -> str:
+        return ", ".join(f"{name}={frame.iloc[0][name]}" for name in key) if len(frame) else "no rows"
+
+    return (
+        f"none of {len(trials)} trials matches a word: trials have {example(trials)}, "
+        f"words have {example(targets)}; use the same identifiers in both files"
+    )
+
+
+def _joins(
+    trials: pd.DataFrame, unmatched: pd.DataFrame, words: pd.DataFrame, result: pd.DataFrame
+) -> list[dict[str, Any]]:
+    steps = []
+    before = len(trials)
+    for reason, count in unmatched["reason"].value_counts().items():
+        steps.append(_step("trials without a word", before, int(count), str(reason)))
+        before -= int(count)
+    if not steps:
+        steps.append(_step("trials without a word", before, 0, "every trial found its word"))
+    texts = words["stimulus_id"].nunique()
+    unused = texts - result["stimulus_id"].nunique()
+    steps.append(_step("stimuli without a trial", texts, unused, "no trial refers to the text"))
+    return steps
+
+
+def _step(step: str, before: int, removed: int, reason: str) -> dict[str, Any]:
+    return {
+        "step": step,
+        "rows_before": before,
+        "rows_removed": removed,
+        "rows_after": before - removed,
+        "reason": reason,
+    }

@@ -1,0 +1,88 @@
+"""Words and trials find each other by their identifiers, and what does not match is counted."""
+
+import pandas as pd
+import pytest
+
+from clada_neuro.alignment import align
+from clada_neuro.errors import AlignmentError
+
+
+@pytest.fixture
+def words() -> pd.DataFrame:
+    rows = []
+    for item, condition in (("1", "high"), ("1", "low"), ("2", "high")):
+        for index, word in enumerate(("The", "cat", "slept")):
+            rows.append(
+                {
+                    "stimulus_id": f"{item}-{condition}",
+                    "item": item,
+                    "condition": condition,
+                    "word_index": index,
+                    "word": word,
+                    "is_critical": index == 1,
+                    "surprisal_bits": 10 * index + int(item),
+                    "length": len(word),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_trials_take_the_critical_word_of_their_item_and_condition(words):
+    trials = pd.DataFrame(
+        {"subject": ["a", "b"], "item": [1, 2], "condition": ["low", "high"], "n400_uv": [1.0, 2.0]}
+    )
+    aligned = align(words, trials)
+    assert aligned.trials["surprisal_bits"].tolist() == [11, 12]
+    assert aligned.trials["stimulus"].tolist() == ["1:cat", "2:cat"]
+    assert aligned.trials["n400_uv"].tolist() == [1.0, 2.0]
+
+
+def test_a_word_index_selects_any_word(words):
+    trials = pd.DataFrame(
+        {"subject": "a", "stimulus_id": "2-high", "word_index": [2, 0], "n400_uv": [1.0, 2.0]}
+    )
+    aligned = align(words, trials)
+    assert aligned.trials["word"].tolist() == ["slept", "The"]
+    assert aligned.trials["word_index"].tolist() == [2, 0]
+
+
+def test_unmatched_trials_are_returned_with_a_reason_and_counted(words):
+    trials = pd.DataFrame(
+        {"subject": "a", "stimulus_id": ["1-low", "1-low", "9-high"], "word_index": [0, 7, 0], "n400_uv": 0.0}
+    )
+    aligned = align(words, trials)
+    assert len(aligned.trials) == 1
+    assert aligned.unmatched["reason"].tolist() == [
+        "no such word in the text",
+        "no such text among the stimuli",
+    ]
+    assert [step["rows_removed"] for step in aligned.joins] == [1, 1, 2]
+    assert sum(step["rows_removed"] for step in aligned.joins[:-1]) + len(aligned.trials) == len(trials)
+
+
+def test_a_measure_the_trials_already_had_is_kept_under_another_name(words):
+    trials = pd.DataFrame({"subject": "a", "stimulus_id": ["1-low"], "length": [99]})
+    row = align(words, trials).trials.iloc[0]
+    assert (row["length"], row["length_trials"]) == (3, 99)
+
+
+@pytest.mark.parametrize(
+    ("trials", "message"),
+    [
+        ({"subject": ["a"], "n400_uv": [0.0]}, "share neither stimulus_id nor item and condition"),
+        ({"subject": ["a"], "stimulus_id": ["x"]}, "none of 1 trials matches"),
+    ],
+)
+def test_tables_that_cannot_be_joined_are_refused(words, trials, message):
+    with pytest.raises(AlignmentError, match=message):
+        align(words, pd.DataFrame(trials))
+
+
+def test_stimuli_without_a_critical_word_need_a_word_index(words):
+    with pytest.raises(AlignmentError, match="word_index"):
+        align(words.assign(is_critical=False), pd.DataFrame({"subject": ["a"], "stimulus_id": ["1-low"]}))
+
+
+def test_two_critical_words_in_one_text_are_ambiguous(words):
+    with pytest.raises(AlignmentError, match="share their key"):
+        align(words.assign(is_critical=True), pd.DataFrame({"subject": ["a"], "stimulus_id": ["1-low"]}))

@@ -1,0 +1,99 @@
+"""Who may import whom: each package reaches only downwards, and light parts never load heavy libraries."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "clada_neuro"
+MODULES = sorted(ROOT.rglob("*.py"))
+
+BASE = {"errors", "tables", "artifacts"}
+# package or module: parts of clada_neuro it may import besides itself and BASE
+ALLOWED = {
+    "errors": set(),
+    "tables": {"errors"},
+    "artifacts": {"errors"},
+    "models": BASE,
+    "runtime": BASE | {"models"},
+    "baselines": BASE | {"models", "runtime"},
+    "calibration": BASE | {"models", "runtime", "baselines"},
+    "stimuli": BASE,
+    "instrument": BASE | {"models", "runtime", "stimuli"},
+    "erp": BASE | {"stimuli"},
+    "alignment": BASE | {"stimuli"},
+    "stats": BASE,
+    "evaluation": BASE | {"models", "runtime", "baselines", "calibration", "stimuli"},
+    "bench": BASE | {"models", "runtime", "baselines", "calibration", "evaluation", "instrument", "stats", "stimuli"},
+    "scale": BASE | {"models", "runtime", "baselines", "calibration", "instrument", "stimuli", "evaluation"},
+    "report": BASE | {"stats", "erp", "stimuli"},
+    "study": BASE | {"models", "runtime", "baselines", "calibration", "stimuli", "instrument", "erp", "alignment",
+                     "stats", "evaluation", "scale", "report"},
+    "cli": None,
+    "__main__": None,
+    "__init__": set(),
+}  # fmt: skip
+NEVER = {
+    "errors": {"torch", "mne", "transformers"},
+    "tables": {"torch", "mne", "transformers"},
+    "artifacts": {"torch", "mne", "transformers"},
+    "stimuli": {"torch"},
+    "erp": {"torch"},
+    "alignment": {"torch"},
+    "stats": {"torch"},
+    "report": {"torch"},
+    "models": {"mne"},
+    "runtime": {"mne"},
+    "baselines": {"mne"},
+    "calibration": {"mne"},
+    "instrument": {"mne"},
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            if node.module == "clada_neuro":
+                found.update(f"clada_neuro.{alias.name}" for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_place_allows(path):
+    part = part_of(path)
+    allowed = ALLOWED[part]
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        assert top not in NEVER.get(part, set()), f"{path} imports {name}"
+        if top == "clada_neuro" and rest:
+            target = rest.split(".")[0]
+            assert target != "cli" or part in ("cli", "__main__"), f"{path} imports the command line"
+            assert allowed is None or target == part or target in allowed, f"{path} imports {name}"
+
+
+def test_the_rules_name_every_part():
+    assert {part_of(path) for path in MODULES} <= set(ALLOWED)
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = "import sys, clada_neuro, clada_neuro.cli.main; print(sorted({'torch', 'mne', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_exist():
+    import clada_neuro
+
+    for name in clada_neuro.__all__:
+        assert callable(getattr(clada_neuro, name))
