@@ -1,0 +1,131 @@
+"""A pre-specified analysis: which models are fitted, in which direction effects are expected, in one TOML file.
+
+title = "Cloze and surprisal in 25,322 noun trials"
+component = "n400"
+
+[[model]]
+name = "surprisal"
+formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
+directions = { surprisal_bits = "negative" }
+
+[synergy]
+predictors = ["surprisal_bits", "sparsity_energy99"]
+controls = ["entropy_bits"]
+random = "(1|subject) + (1|item) + (1|stimulus)"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from clada_neuro.errors import FitError, did_you_mean
+
+
+@dataclass(frozen=True)
+class ModelSpecification:
+    """One regression, fixed before the data are seen.
+
+    Attributes
+    ----------
+    formula : str
+        R style; predictors are z-scored on the rows of the fit when `standardize` is true.
+    reml : bool
+        REML for coefficients; ML where likelihoods or R² are compared.
+    directions : dict
+        Term to ``"negative"`` or ``"positive"``: the registered sign, in raw microvolts. Its keys are the focal terms.
+    note : str
+        What the fit is for, printed with it.
+    """
+
+    name: str
+    formula: str
+    reml: bool = True
+    standardize: bool = True
+    directions: Mapping[str, str] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SynergySpecification:
+    """The interaction of two predictors over their main effects and squares."""
+
+    predictors: tuple[str, str]
+    random: str
+    controls: tuple[str, ...] = ()
+    bootstrap: int = 0
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that is decided in advance about one data set."""
+
+    title: str
+    component: str
+    models: tuple[ModelSpecification, ...]
+    synergy: SynergySpecification | None = None
+
+    @property
+    def response(self) -> str:
+        """The response column, in microvolts."""
+        return f"{self.component}_uv"
+
+
+def read_analysis(path: str | Path) -> Analysis:
+    """Read an analysis file.
+
+    Raises
+    ------
+    FitError
+        If the file is missing, is not TOML, or has an unknown, missing or misspelt entry.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FitError(f"no analysis file at '{path}'") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FitError(f"analysis file '{path}' is not valid TOML: {error}") from error
+    models = tuple(
+        _build(ModelSpecification, entry, f"{path}, [[model]] {number}")
+        for number, entry in enumerate(document.pop("model", []), start=1)
+    )
+    synergy = document.pop("synergy", None)
+    parts = {"models": models, "synergy": _synergy(synergy, path) if synergy else None}
+    analysis = _build(Analysis, {**document, **parts}, str(path))
+    if not models:
+        raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
+    _check_directions(models, path)
+    return analysis
+
+
+def _synergy(entry: dict[str, Any], path: Path) -> SynergySpecification:
+    where = f"{path}, [synergy]"
+    predictors = tuple(entry.get("predictors", ()))
+    if len(predictors) != 2:
+        raise FitError(f"{where}: {len(predictors)} predictors given, 2 expected")
+    controls = tuple(entry.get("controls", ()))
+    return _build(SynergySpecification, {**entry, "predictors": predictors, "controls": controls}, where)
+
+
+def _build(kind: Any, entry: Mapping[str, Any], where: str) -> Any:
+    known = {field.name for field in fields(kind)}
+    for name in entry:
+        if name not in known:
+            raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
+    try:
+        return kind(**entry)
+    except TypeError as error:
+        missing = str(error).split("argument")[-1].lstrip("s: ")
+        raise FitError(f"{where}: missing entry {missing}") from error
+
+
+def _check_directions(models: tuple[ModelSpecification, ...], path: Path) -> None:
+    for model in models:
+        for term, direction in (model.directions or {}).items():
+            if direction not in ("negative", "positive"):
+                raise FitError(
+                    f"{path}, model '{model.name}': direction '{direction}' of {term} given, "
+                    "'negative' or 'positive' expected"
+                )
