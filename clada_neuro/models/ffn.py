@@ -1,0 +1,107 @@
+"""What the runtime and the instrument need to know about a feed-forward block, whatever model it comes from.
+
+A block maps x (hidden size) to Σ_i a_i·W_d[:, i], where a is its hidden activation: g ⊙ W_u x with g = σ(W_g x) in
+gated blocks, σ(W_1 x) in plain ones. Two places can be left uncomputed: rows of the input weights ([W_g; W_u] or
+W_1, stored by input) and rows of the down weights (stored by neuron).
+"""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from clada_neuro.errors import ModelError
+
+LINEAR = (nn.Linear, Conv1D)
+
+
+class FFN(ABC):
+    """One feed-forward block of a model.
+
+    Attributes
+    ----------
+    layer : int
+        Position in the model, from 0.
+    module : torch.nn.Module
+        Holds the block's linear maps (for OPT, which has no block of its own, the decoder layer).
+    inputs : tuple of torch.nn.Module
+        The linear maps that read x: gate and up, one fused map, or the first map of a plain block.
+    down : torch.nn.Module
+        The linear map whose *input* is a, ``(batch, seq, intermediate)``; OPT flattens the first two.
+    """
+
+    gated: bool
+
+    def __init__(self, layer: int, module: nn.Module, inputs: tuple[nn.Module, ...], down: nn.Module) -> None:
+        for part in (*inputs, down):
+            if type(part) not in LINEAR:
+                raise ModelError(
+                    f"layer {layer}: the feed-forward block holds a {type(part).__name__}, an unquantised linear "
+                    "map expected; load the model in float32 or bfloat16, without adapters"
+                )
+        self.layer = layer
+        self.module = module
+        self.inputs = inputs
+        self.down = down
+
+    @abstractmethod
+    def hidden(self, x: Tensor) -> Tensor:
+        """Return the hidden activation a ``(…, intermediate)`` of an input x ``(…, hidden)``."""
+
+    @abstractmethod
+    def gate(self, projected: Tensor) -> Tensor:
+        """Return g (plain blocks: a) from what the first of `inputs` computed."""
+
+    def output(self, a: Tensor) -> Tensor:
+        """Return the block's output ``(…, hidden)`` from the hidden activation."""
+        return self.down(a)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of x."""
+        return self.down_weight.shape[0]
+
+    @property
+    def intermediate_size(self) -> int:
+        """Number of neurons."""
+        return self.down_weight.shape[1]
+
+    @property
+    def down_weight(self) -> Tensor:
+        """W_d ``(hidden, intermediate)``."""
+        return matrix(self.down)
+
+    @property
+    def input_weight(self) -> Tensor:
+        """[W_g; W_u] ``(2·intermediate, hidden)`` or W_1 ``(intermediate, hidden)``."""
+        parts = [matrix(part) for part in self.inputs]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @cached_property
+    def input_rows(self) -> Tensor:
+        """`input_weight` stored by input: one contiguous row for each element of x."""
+        return self.input_weight.t().contiguous()
+
+    @cached_property
+    def neuron_rows(self) -> Tensor:
+        """W_d stored by neuron: one contiguous row for each neuron, ``(intermediate, hidden)``."""
+        return self.down_weight.t().contiguous()
+
+    @cached_property
+    def neuron_norms(self) -> Tensor:
+        """c_i = ‖W_d[:, i]‖₂ in float32, ``(intermediate,)``."""
+        return self.down_weight.float().norm(dim=0)
+
+    @cached_property
+    def input_norms(self) -> Tensor:
+        """‖[W_g; W_u][:, j]‖₂ in float32, ``(hidden,)``."""
+        return self.input_weight.float().norm(dim=0)
+
+
+def matrix(part: nn.Module) -> Tensor:
+    """Return a linear map's weight as ``(out, in)``; GPT-2's ``Conv1D`` stores the transpose."""
+    weight = part.weight
+    assert isinstance(weight, Tensor)
+    return weight.t() if isinstance(part, Conv1D) else weight
