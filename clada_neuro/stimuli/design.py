@@ -1,0 +1,121 @@
+"""The parts of a stimulus: its words, its critical word, its regions, its key, and counterbalanced lists."""
+
+import unicodedata
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.errors import StimulusError
+
+
+def words_of(row: "pd.Series[Any] | Mapping[Hashable, Any]") -> list[str]:
+    """Return a stimulus's words: its ``words`` where given, else the whitespace-separated strings."""
+    words = row.get("words")
+    if isinstance(words, str | None) or not hasattr(words, "__iter__"):
+        return str(row["sentence"]).split()
+    return [str(word) for word in words]
+
+
+def word_spans(sentence: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the character span of each word, found in order in the sentence.
+
+    Raises
+    ------
+    StimulusError
+        A word that does not follow the one before it.
+    """
+    spans, end = [], 0
+    for word in words:
+        start = sentence.find(word, end)
+        if start < 0:
+            raise StimulusError(f"the word '{word}' is not found in order in '{sentence}'")
+        end = start + len(word)
+        spans.append((start, end))
+    return spans
+
+
+def bare(word: str) -> str:
+    """Return a word without the punctuation attached to its ends; pure punctuation stays as it is."""
+    start, end = 0, len(word)
+    while start < end and unicodedata.category(word[start]).startswith("P"):
+        start += 1
+    while end > start and unicodedata.category(word[end - 1]).startswith("P"):
+        end -= 1
+    return word[start:end] or word
+
+
+def matches(critical: str, word: str) -> bool:
+    """Return whether a critical word is this word, attached punctuation and case aside."""
+    return critical == word or bare(critical).casefold() == bare(word).casefold()
+
+
+def positions_of(critical: str, words: Sequence[str]) -> list[int]:
+    """Return where a critical word occurs: as written, else without its punctuation, else in any case."""
+    for same in (
+        lambda word: word == critical,
+        lambda word: bare(word) == bare(critical),
+        lambda word: matches(critical, word),
+    ):
+        found = [index for index, word in enumerate(words) if same(word)]
+        if found:
+            return found
+    return []
+
+
+def stimulus_key(frame: pd.DataFrame) -> pd.Series:
+    """Return the unit that model-derived predictors vary over: item × critical word, as ``item:word``."""
+    return frame["item"].astype(str) + ":" + frame["critical_word"].fillna("").astype(str).map(bare)
+
+
+def region_labels(spans: str, words: Sequence[str], names: str | None = None) -> list[str]:
+    """Return one region label a word.
+
+    Parameters
+    ----------
+    spans
+        The sentence cut by ``|`` ("The dog | barked | at night."), or one label a word ("s|v|adv|adv").
+    words
+        The words of the sentence.
+    names
+        Labels of the spans, ``|``-separated; the spans are numbered from 1 without them.
+
+    Raises
+    ------
+    StimulusError
+        Spans that do not add up to the sentence, or another number of names than of spans.
+    """
+    parts = [part.strip() for part in spans.split("|")]
+    if [word for part in parts for word in part.split()] != list(words):
+        if len(parts) == len(words):
+            return parts
+        raise StimulusError(
+            f"the {len(parts)} regions in '{spans}' are neither the sentence cut by '|' "
+            f"nor one label for each of its {len(words)} words"
+        )
+    labels = [name.strip() for name in names.split("|")] if names else [str(k + 1) for k in range(len(parts))]
+    if len(labels) != len(parts):
+        raise StimulusError(f"{len(labels)} region names found for {len(parts)} regions")
+    return [label for label, part in zip(labels, parts, strict=True) for _ in part.split()]
+
+
+def latin_square_lists(frame: pd.DataFrame) -> pd.Series:
+    """Return the list (1 … number of conditions) of each row: one condition of an item a list, balanced.
+
+    Item i's condition j goes to list (i + j) mod c + 1, items and conditions counted in order of appearance.
+
+    Raises
+    ------
+    StimulusError
+        An item that lacks a condition or has one twice.
+    """
+    conditions = {name: k for k, name in enumerate(dict.fromkeys(frame["condition"]))}
+    items = {name: k for k, name in enumerate(dict.fromkeys(frame["item"]))}
+    counts = frame.groupby(["item", "condition"], sort=False).size().unstack(fill_value=0)
+    uneven = counts.index[(counts != 1).any(axis=1)]
+    if len(uneven):
+        raise StimulusError(
+            f"item '{uneven[0]}' has not exactly one row in each of {len(conditions)} conditions"
+        )
+    numbers = frame["item"].map(items) + frame["condition"].map(conditions)
+    return (numbers % len(conditions) + 1).rename("list")

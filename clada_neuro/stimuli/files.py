@@ -1,0 +1,191 @@
+"""Files to tables of text: separators, encodings, workbooks, and the row numbers a spreadsheet shows.
+
+Every cell stays text, so the words "None", "NA" and "null" stay words. `numeric_columns` turns plain number
+columns into numbers afterwards.
+"""
+
+import codecs
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clada_neuro.errors import StimulusError
+
+SEPARATORS = ("\t", ";", ",")
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(0|[1-9]\d*),\d+")
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Cells as text, the row number of each record as a spreadsheet shows it, and the table's name.
+
+    `decimal_comma` is true for semicolon files, where "0,93" is a number.
+    """
+
+    frame: pd.DataFrame
+    rows: list[str]
+    origin: str
+    decimal_comma: bool = False
+
+    def error(self, position: int, message: str) -> StimulusError:
+        """Return an error that names the file and the row of the record at ``position``."""
+        return StimulusError(f"{self.origin}, row {self.rows[position]}: {message}")
+
+
+def read_table(path: str | Path, encoding: str | None = None, sheet: str | int = 0) -> RawTable:
+    """Read a CSV, TSV, semicolon CSV or xlsx file with a header, every cell as text.
+
+    Parameters
+    ----------
+    path
+        The separator is the one that splits the header into most fields; rows that are blank are skipped
+        but counted in the row numbers.
+    encoding
+        UTF-8 (with or without byte-order mark) or UTF-16 with its mark when None.
+    sheet
+        Name or position of a workbook's sheet.
+
+    Raises
+    ------
+    StimulusError
+        File missing, empty, not decodable, header names repeated, or a row with too many or too few cells.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".xlsx":
+        records, separator = _sheet_records(path, sheet), ""
+    else:
+        records, separator = _text_records(path, encoding)
+    kept = [(number, cells) for number, cells in enumerate(records, start=1) if any(c.strip() for c in cells)]
+    if len(kept) < 2:
+        found = "no row" if not kept else "a header but no row below it"
+        raise StimulusError(f"'{path}' is empty: {found} found, a header and one row a stimulus expected")
+    header = [name.strip() for name in kept[0][1]]
+    repeated = {name for name in header if header.count(name) > 1 and name}
+    if repeated:
+        raise StimulusError(f"'{path}' names the column '{min(repeated)}' twice; rename one of them")
+    for number, cells in kept[1:]:
+        if len(cells) != len(header):
+            raise StimulusError(
+                f"'{path}', row {number}: {len(cells)} cells found, {len(header)} expected as in the header; "
+                "put quotes around text that contains the separator"
+            )
+    header = [name or f"unnamed_{position}" for position, name in enumerate(header)]
+    frame = pd.DataFrame([cells for _, cells in kept[1:]], columns=header, dtype=object)
+    return RawTable(frame, [str(number) for number, _ in kept[1:]], f"'{path}'", separator == ";")
+
+
+def read_lines(path: str | Path, encoding: str | None = None) -> RawTable:
+    """Read a file of one sentence a line into a table with the column ``sentence``; blank lines are skipped."""
+    path = Path(path)
+    lines = _decode(path, encoding).splitlines()
+    kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not kept:
+        raise StimulusError(f"'{path}' is empty: one sentence a line expected")
+    frame = pd.DataFrame({"sentence": [line for _, line in kept]}, dtype=object)
+    return RawTable(frame, [str(number) for number, _ in kept], f"'{path}'")
+
+
+def from_frame(frame: pd.DataFrame) -> RawTable:
+    """Wrap a data frame: missing cells of text columns become empty, rows are named by the index."""
+    if frame.empty:
+        raise StimulusError("the data frame is empty: one row a stimulus expected")
+    return RawTable(frame.reset_index(drop=True), [str(label) for label in frame.index], "the data frame")
+
+
+def as_text(value: object) -> str:
+    """Return a cell as text: missing as the empty string, 3.0 as "3"."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value != value:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def numeric_columns(frame: pd.DataFrame, decimal_comma: bool = False) -> pd.DataFrame:
+    """Turn columns that hold only numbers (with empty or ``NA`` cells as missing) into numbers.
+
+    Codes with leading zeros stay text, and so does a column with nothing but missing cells.
+    """
+    out = frame.copy()
+    for name in out.columns:
+        cells = out[name]
+        if not all(isinstance(cell, str) for cell in cells):
+            continue
+        filled = [cell.strip() for cell in cells if cell.strip() not in ("", "NA")]
+        if filled and all(_is_number(cell, decimal_comma) for cell in filled):
+            text = cells.str.strip().mask(cells.str.strip().isin(["", "NA"]))
+            out[name] = pd.to_numeric(text.str.replace(",", ".") if decimal_comma else text)
+        else:
+            out[name] = cells.astype("str")
+    return out
+
+
+def _is_number(cell: str, decimal_comma: bool) -> bool:
+    return bool(_NUMBER.fullmatch(cell) or (decimal_comma and _DECIMAL_COMMA.fullmatch(cell)))
+
+
+def _decode(path: Path, encoding: str | None) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StimulusError(f"cannot read '{path}': {error.strerror}; give the path of a file") from error
+    if encoding is None:
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if wide else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        raise StimulusError(
+            f"'{path}', line {row}: byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig')}; "
+            "save the file as UTF-8 or give its encoding"
+        ) from error
+    if "\0" in text:
+        raise StimulusError(
+            f"'{path}' holds NUL characters: it is binary or UTF-16 without its mark; save it as UTF-8"
+        )
+    return text
+
+
+def _text_records(path: Path, encoding: str | None) -> tuple[list[list[str]], str]:
+    text = _decode(path, encoding)
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    try:
+        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise StimulusError(
+            f"'{path}' has unbalanced quotes ({error}); write a quote inside quoted text twice"
+        ) from error
+    return records, separator
+
+
+def _sheet_records(path: Path, sheet: str | int) -> list[list[str]]:
+    import zipfile
+
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, InvalidFileException) as error:
+        raise StimulusError(f"'{path}' is not a readable .xlsx workbook ({error}); save it again") from error
+    try:
+        names = book.sheetnames
+        if (isinstance(sheet, str) and sheet not in names) or (
+            isinstance(sheet, int) and sheet >= len(names)
+        ):
+            raise StimulusError(f"'{path}' has no sheet {sheet!r}; it has {', '.join(names)}")
+        page = book[sheet if isinstance(sheet, str) else names[sheet]]
+        records = [[as_text(cell) for cell in row] for row in page.iter_rows(values_only=True)]
+    finally:
+        book.close()
+    width = max((k + 1 for row in records for k, cell in enumerate(row) if cell.strip()), default=0)
+    return [(row + [""] * width)[:width] for row in records]
