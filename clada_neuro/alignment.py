@@ -1,11 +1,14 @@
 """Join the words of a trace with the trials of an experiment, and account for every row that did not match."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from clada_neuro.errors import AlignmentError
+from clada_neuro import artifacts
+from clada_neuro.errors import AlignmentError, did_you_mean
+from clada_neuro.stimuli import files
 from clada_neuro.tables import WORDS
 
 _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
@@ -31,6 +34,29 @@ class Alignment:
 
     def __repr__(self) -> str:
         return f"Alignment({len(self.trials)} trials matched, {len(self.unmatched)} not)"
+
+
+def read_trials(path: str | Path) -> pd.DataFrame:
+    """Read a table of single trials (CSV, TSV, semicolon CSV, xlsx or parquet).
+
+    Columns of plain numbers become numbers; the words "None" and "NA" stay words where the column holds words.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no column `subject`.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        trials = artifacts.read_table(path)
+    else:
+        raw = files.read_table(path)
+        trials = files.numeric_columns(raw.frame, raw.decimal_comma)
+    if "subject" not in trials:
+        names = [str(name) for name in trials]
+        hint = did_you_mean("subject", names)
+        raise AlignmentError(f"'{path}' lacks the column 'subject'{hint}; it has {', '.join(names)}")
+    return trials
 
 
 def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from clada_neuro.alignment import align
+from clada_neuro.alignment import align, read_trials
 from clada_neuro.errors import AlignmentError
 
 
@@ -86,3 +86,18 @@ def test_stimuli_without_a_critical_word_need_a_word_index(words):
 def test_two_critical_words_in_one_text_are_ambiguous(words):
     with pytest.raises(AlignmentError, match="share their key"):
         align(words.assign(is_critical=True), pd.DataFrame({"subject": ["a"], "stimulus_id": ["1-low"]}))
+
+
+def test_trials_are_read_with_numbers_as_numbers_and_words_as_words(tmp_path):
+    path = tmp_path / "trials.csv"
+    path.write_text("subject;item;word;n400_uv\ns1;1;None;-1,5\ns1;2;cat;2,25\n", encoding="utf-8")
+    trials = read_trials(path)
+    assert trials["n400_uv"].tolist() == [-1.5, 2.25]
+    assert trials["word"].tolist() == ["None", "cat"]
+
+
+def test_trials_without_a_subject_are_refused_with_a_hint(tmp_path):
+    path = tmp_path / "trials.csv"
+    path.write_text("subjekt,n400_uv\n1,2.0\n", encoding="utf-8")
+    with pytest.raises(AlignmentError, match="did you mean 'subjekt'"):
+        read_trials(path)

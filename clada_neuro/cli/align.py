@@ -1,0 +1,25 @@
+"""``clada-neuro align``: join a words table with trials."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("words", type=click.Path(path_type=Path))
+@click.argument("trials", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for trials.parquet.")
+def command(words: Path, trials: Path, out: Path) -> None:
+    """Give each trial in TRIALS (CSV, TSV, xlsx or parquet) the measures of its word in WORDS (parquet)."""
+    from clada_neuro import artifacts
+    from clada_neuro.alignment import align, read_trials
+
+    folder = artifacts.output_folder(out)
+    alignment = align(artifacts.read_table(words), read_trials(trials))
+    provenance = {"joins": alignment.joins, "inputs": artifacts.content_hash(words, trials)}
+    artifacts.write_table(alignment.trials, folder / "trials.parquet", provenance)
+    if len(alignment.unmatched):
+        artifacts.write_table(alignment.unmatched, folder / "unmatched.parquet")
+    for step in alignment.joins:
+        click.echo(f"{step['step']}: {step['rows_removed']} of {step['rows_before']} ({step['reason']})")
+    click.echo(f"{len(alignment.trials)} trials written to {folder / 'trials.parquet'}")
