@@ -1,0 +1,122 @@
+"""Which word each epoch was recorded on: metadata or event rows matched with the words of a trace.
+
+Rows are matched on every label that both tables have: ``stimulus_id``, ``item``, ``condition``, ``sentence``,
+``word_index`` and the ``word`` itself (compared without case and outer punctuation). So an index that points to
+another word than the text says is a mismatch, not a silent match. Where several words fit, the critical one of
+them is meant.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clada_neuro.errors import AlignmentError
+
+LABELS = ("stimulus_id", "item", "condition", "sentence", "word_index", "word")
+_TEXT_LABELS = ("stimulus_id", "item", "sentence")
+
+
+@dataclass(frozen=True)
+class WordMatch:
+    """Rows of metadata with their words.
+
+    Attributes
+    ----------
+    row
+        For each metadata row the position of its word in the words table, −1 where there is none.
+    unmatched
+        The metadata rows without a word, with a column ``reason``.
+    on
+        The labels that were compared.
+    """
+
+    row: pd.Series
+    unmatched: pd.DataFrame
+    on: tuple[str, ...]
+
+
+def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None = None) -> WordMatch:
+    """Find the word of every metadata row.
+
+    Parameters
+    ----------
+    metadata
+        One row per epoch or event.
+    words
+        The words table of a trace.
+    on
+        Labels to compare; by default all of `LABELS` that both tables have.
+
+    Raises
+    ------
+    AlignmentError
+        When the tables share no label that names a text, or no row finds its word.
+    """
+    labels = _shared(metadata, words, on)
+    wanted = _keys(metadata, labels)
+    offered = _keys(words, labels)
+    chosen = _unambiguous(offered, words)
+    position = pd.Series(chosen.index, index=pd.MultiIndex.from_frame(chosen))
+    found = position.reindex(pd.MultiIndex.from_frame(wanted)).fillna(-1).astype(int).to_numpy()
+    row = pd.Series(found, index=metadata.index)
+    lost = row.index[row < 0]
+    reasons = _reasons(wanted.loc[lost], offered)
+    if len(lost) == len(metadata):
+        first = reasons[0] if reasons else "the metadata have no rows"
+        raise AlignmentError(
+            f"none of {len(metadata)} epochs finds its word by {', '.join(labels)} ({first}); "
+            "use the stimuli's own labels in the metadata, or name the labels to compare"
+        )
+    return WordMatch(row, metadata.loc[lost].assign(reason=reasons), labels)
+
+
+def _shared(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None) -> tuple[str, ...]:
+    labels = tuple(on) if on else tuple(name for name in LABELS if name in metadata and name in words)
+    for name in labels:
+        for what, table in (("metadata", metadata), ("words", words)):
+            if name not in table:
+                raise AlignmentError(
+                    f"the {what} have no column '{name}' to compare; they have {', '.join(table)}"
+                )
+    if not set(labels) & set(_TEXT_LABELS):
+        raise AlignmentError(
+            f"metadata and words share no column that names a text ({', '.join(_TEXT_LABELS)}); "
+            f"the metadata have {', '.join(map(str, metadata.columns))}"
+        )
+    return labels
+
+
+def _keys(table: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: _key(table[name], name) for name in labels}, index=table.index)
+
+
+def _key(values: pd.Series, name: str) -> pd.Series:
+    """Make 7, 7.0 and '7' one key, and "Dog," and "dog"."""
+    if pd.api.types.is_float_dtype(values) and values.dropna().mod(1).eq(0).all():
+        values = values.astype("Int64")
+    text = values.astype("string").str.strip().fillna("")
+    return text.str.casefold().str.replace(r"^\W+|\W+$", "", regex=True) if name == "word" else text
+
+
+def _unambiguous(offered: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
+    """Return the keys that mean one word, indexed by its position in the words table."""
+    offered = offered.reset_index(drop=True)
+    several = offered.duplicated(keep=False)
+    if "is_critical" not in words:
+        return offered[~several]
+    critical = offered[several & words["is_critical"].to_numpy(bool)]
+    return pd.concat([offered[~several], critical[~critical.duplicated(keep=False)]])
+
+
+def _reasons(lost: pd.DataFrame, offered: pd.DataFrame) -> list[str]:
+    """Say for each lost row which label was the first that no word has, together with those before it."""
+    labels = list(lost.columns)
+    known = [set(offered[labels[: n + 1]].itertuples(index=False, name=None)) for n in range(len(labels))]
+    reasons = []
+    for row in lost.itertuples(index=False, name=None):
+        absent = [n for n in range(len(labels)) if row[: n + 1] not in known[n]]
+        shown = labels[: absent[0] + 1] if absent else labels
+        described = ", ".join(f"{name}={value}" for name, value in zip(shown, row, strict=False))
+        reasons.append(f"{'no word has' if absent else 'several words have'} {described}")
+    return reasons

@@ -1,0 +1,151 @@
+"""Where epochs come from: MNE objects, FIF files and folders of them, each split by subject."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import mne
+import pandas as pd
+
+from clada_neuro.errors import AlignmentError, DataError
+
+Source: TypeAlias = str | Path | mne.BaseEpochs | Mapping[str, mne.BaseEpochs]
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Epochs by subject, and what was rejected before.
+
+    Attributes
+    ----------
+    epochs
+        Epochs of each subject, loaded.
+    dropped
+        Rejected epochs: subject, reason, n. An epoch with several reasons counts under each; where one source
+        holds several subjects, ``subject`` is ``all``, because a rejected epoch no longer says whose it was.
+    n_events
+        Events before rejection; events that were never selected do not count.
+    """
+
+    epochs: dict[str, mne.BaseEpochs]
+    dropped: pd.DataFrame
+    n_events: int
+
+
+def read_epochs(source: Source) -> Recordings:
+    """Read epochs and split them by subject.
+
+    A subject's name is the metadata's ``subject``, else the mapping's key, the ``sub-…`` of a file's name, the
+    recording's own ``his_id``, or the file's name.
+
+    Raises
+    ------
+    DataError
+        When nothing is there, a file holds no epochs, or two sources hold one subject.
+    """
+    subjects: dict[str, mne.BaseEpochs] = {}
+    dropped, n_events = [], 0
+    for name, epochs in _named(source):
+        loaded = _loaded(epochs)
+        parts = _by_subject(name, loaded)
+        twice = [subject for subject in parts if subject in subjects]
+        if twice:
+            raise DataError(
+                f"subject '{twice[0]}' occurs twice ('{name}' is the second); join a subject's runs with "
+                "mne.concatenate_epochs, or name the subjects apart"
+            )
+        subjects.update(parts)
+        dropped.append(drop_report(next(iter(parts)) if len(parts) == 1 else "all", loaded))
+        n_events += len(_events(loaded))
+    return Recordings(subjects, pd.concat(dropped, ignore_index=True), n_events)
+
+
+def drop_report(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
+    """Count the rejected epochs by reason; events that were never selected are no rejections."""
+    reasons = [reason for number in _events(epochs) for reason in epochs.drop_log[number]]
+    counts = pd.Series(reasons, dtype="str").value_counts(sort=False)
+    return pd.DataFrame({"subject": subject, "reason": counts.index, "n": counts.to_numpy()})
+
+
+def with_metadata(epochs: mne.BaseEpochs, table: pd.DataFrame) -> mne.BaseEpochs:
+    """Return a copy of the epochs with a table of events as metadata.
+
+    The table has one row for each epoch, or for each event before rejection, in order.
+
+    Raises
+    ------
+    AlignmentError
+        When its length is neither.
+    """
+    events = _events(epochs)
+    if len(table) == len(epochs):
+        rows = table
+    elif len(table) == len(events):
+        position = {number: row for row, number in enumerate(events)}
+        rows = table.iloc[[position[number] for number in epochs.selection]]
+    else:
+        raise AlignmentError(
+            f"{len(table)} rows of events arrived for {len(epochs)} epochs ({len(events)} events before "
+            "rejection); give one row for each epoch or for each event, in order"
+        )
+    described = epochs.copy()
+    described.metadata = rows.reset_index(drop=True)
+    return described
+
+
+def _events(epochs: mne.BaseEpochs) -> list[int]:
+    return [number for number, log in enumerate(epochs.drop_log) if "IGNORED" not in log]
+
+
+def _named(source: Source) -> list[tuple[str, mne.BaseEpochs]]:
+    if isinstance(source, mne.BaseEpochs):
+        return [(_his_id(source) or "1", source)]
+    if isinstance(source, Mapping):
+        return [(str(subject), epochs) for subject, epochs in source.items()]
+    path = Path(source)
+    files = sorted(file for file in path.rglob("*epo.fif*") if file.is_file()) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"folder '{path}' holds no *epo.fif file; save epochs there with epochs.save")
+    return [_read_file(file) for file in files]
+
+
+def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:
+    if not path.is_file():
+        raise DataError(f"epochs file '{path}' does not exist")
+    if not re.search(r"\.fif(\.gz)?$", path.name):
+        raise DataError(
+            f"'{path.name}' is no FIF file; read it with MNE (for instance mne.read_epochs_eeglab) and save it "
+            "as *-epo.fif"
+        )
+    try:
+        epochs = mne.read_epochs(path, verbose="error")
+    except (ValueError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"'{path}' holds no readable epochs ({reason}); an *-epo.fif file was expected"
+        ) from error
+    entity = re.search(r"sub-([A-Za-z0-9]+)", path.name)
+    stem = re.sub(r"[-_]?epo\.fif(\.gz)?$", "", path.name)
+    return (entity.group(1) if entity else _his_id(epochs) or stem), epochs
+
+
+def _loaded(epochs: mne.BaseEpochs) -> mne.BaseEpochs:
+    """Return epochs in memory, those that fail their rejection limits dropped; the caller's stay as they are."""
+    if epochs.preload:
+        return epochs
+    with mne.use_log_level("error"):
+        return epochs.copy().load_data()
+
+
+def _his_id(epochs: mne.BaseEpochs) -> str | None:
+    return (epochs.info.get("subject_info") or {}).get("his_id")
+
+
+def _by_subject(name: str, epochs: mne.BaseEpochs) -> dict[str, mne.BaseEpochs]:
+    metadata = epochs.metadata
+    if metadata is None or "subject" not in metadata:
+        return {name: epochs}
+    labels = metadata["subject"].astype(str)
+    return {subject: epochs[(labels == subject).to_numpy()] for subject in dict.fromkeys(labels)}

@@ -1,0 +1,81 @@
+"""Metadata rows and the words they were recorded on."""
+
+import pandas as pd
+import pytest
+
+from clada_neuro.erp.metadata import match_words
+from clada_neuro.errors import AlignmentError
+
+WORDS = pd.DataFrame(
+    {
+        "stimulus_id": ["s1"] * 3 + ["s2"] * 3,
+        "item": ["1"] * 3 + ["2"] * 3,
+        "sentence": ["The dog barked."] * 3 + ["the man saw"] * 3,
+        "word_index": [0, 1, 2, 0, 1, 2],
+        "word": ["The", "dog", "barked.", "the", "the", "saw"],
+        "is_critical": [False, False, True, False, False, True],
+    }
+)
+
+
+def test_item_and_word_index_find_the_word():
+    found = match_words(pd.DataFrame({"item": [2, 1], "word_index": [2.0, 1.0]}), WORDS)
+    assert found.row.tolist() == [5, 1]
+    assert found.on == ("item", "word_index")
+    assert found.unmatched.empty
+
+
+def test_text_finds_the_word_whatever_its_case_and_punctuation():
+    events = pd.DataFrame({"sentence": ["The dog barked.", "The dog barked."], "word": ["DOG,", "barked"]})
+    assert match_words(events, WORDS).row.tolist() == [1, 2]
+
+
+def test_without_a_word_label_the_critical_word_is_meant():
+    assert match_words(pd.DataFrame({"item": ["1", "2"]}), WORDS).row.tolist() == [2, 5]
+
+
+def test_every_lost_row_has_its_reason():
+    events = pd.DataFrame(
+        {"item": ["1", "3", "1", "1"], "word_index": [1, 1, 7, 1], "word": ["dog", "cat", "dog", "cat"]}
+    )
+    found = match_words(events, WORDS)
+    assert found.row.tolist() == [1, -1, -1, -1]
+    assert found.unmatched["reason"].tolist() == [
+        "no word has item=3",
+        "no word has item=1, word_index=7",
+        "no word has item=1, word_index=1, word=cat",
+    ]
+
+
+def test_a_repeated_word_is_ambiguous_without_its_index():
+    found = match_words(pd.DataFrame({"item": ["2", "2"], "word": ["the", "saw"]}), WORDS)
+    assert found.row.tolist() == [-1, 5]
+    assert found.unmatched["reason"].tolist() == ["several words have item=2, word=the"]
+
+
+def test_nothing_matched_says_what_was_compared():
+    with pytest.raises(
+        AlignmentError, match=r"none of 1 epochs finds its word by item \(no word has item=9\)"
+    ):
+        match_words(pd.DataFrame({"item": ["9"]}), WORDS)
+
+
+def test_no_common_label_names_the_metadata_columns():
+    with pytest.raises(
+        AlignmentError, match=r"share no column that names a text .* the metadata have trigger"
+    ):
+        match_words(pd.DataFrame({"trigger": [1]}), WORDS)
+
+
+def test_a_label_asked_for_must_be_there():
+    with pytest.raises(AlignmentError, match="the metadata have no column 'item'"):
+        match_words(pd.DataFrame({"word": ["dog"]}), WORDS, on=["item"])
+
+
+def test_labels_can_be_chosen():
+    """The trial list's own condition names differ from the stimuli's."""
+    words = WORDS.assign(condition="high")
+    events = pd.DataFrame({"item": ["1"], "condition": ["A"]})
+    with pytest.raises(AlignmentError, match="no word has item=1, condition=A"):
+        match_words(events, words)
+    assert match_words(events, words, on=["item"]).row.tolist() == [2]

@@ -1,0 +1,99 @@
+"""Epochs from objects, files and folders; rejection logs; event tables."""
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+
+from clada_neuro.erp.sources import drop_report, read_epochs, with_metadata
+from clada_neuro.errors import AlignmentError, DataError
+
+
+def small(n: int = 6, metadata: pd.DataFrame | None = None) -> mne.EpochsArray:
+    info = mne.create_info(["Cz", "Pz", "P3", "P4"], 100.0, "eeg")
+    data = 1e-5 * np.random.default_rng(0).standard_normal((n, 4, 120))
+    return mne.EpochsArray(data, info, tmin=-0.2, metadata=metadata, verbose="error")
+
+
+def test_a_folder_of_files_gives_subjects_by_their_bids_names(tmp_path, simulated):
+    for number, epochs in (("01", small()), ("02", small())):
+        epochs.save(tmp_path / f"sub-{number}_task-read_epo.fif", verbose="error")
+    assert list(read_epochs(tmp_path).epochs) == ["01", "02"]
+
+
+def test_fif_keeps_metadata_and_values(tmp_path, simulated):
+    epochs = simulated.epochs["S01"]
+    epochs.save(tmp_path / "one-epo.fif", verbose="error")
+    read = read_epochs(tmp_path / "one-epo.fif").epochs["S01"]
+    np.testing.assert_allclose(read.get_data(), epochs.get_data(), atol=1e-11)
+    assert read.metadata["word"].tolist() == epochs.metadata["word"].tolist()
+
+
+def test_one_object_with_several_subjects_is_split_and_counts_rejections_once(simulated):
+    joined = mne.concatenate_epochs([simulated.epochs["S01"], simulated.epochs["S02"]], verbose="error")
+    recordings = read_epochs(joined)
+    assert {subject: len(epochs) for subject, epochs in recordings.epochs.items()} == {
+        subject: len(simulated.epochs[subject]) for subject in ("S01", "S02")
+    }
+    assert recordings.n_events == 120
+    assert recordings.dropped["n"].sum() == 120 - len(joined)
+    assert recordings.dropped["subject"].unique().tolist() == ["all"]
+
+
+def test_events_that_were_never_selected_are_no_rejections():
+    epochs = small(10)[2:].drop([0], reason="blink", verbose="error")
+    assert drop_report("a", epochs).to_dict("list") == {"subject": ["a"], "reason": ["blink"], "n": [1]}
+    assert read_epochs({"a": epochs}).n_events == 8
+
+
+def test_unloaded_epochs_are_loaded_on_a_copy_with_their_rejections():
+    raw = mne.io.RawArray(1e-5 * np.ones((1, 1000)), mne.create_info(["Cz"], 100.0, "eeg"), verbose="error")
+    raw.apply_function(lambda x: x + np.where(np.arange(len(x)) == 500, 1e-3, 0))
+    events = np.array([[200, 0, 1], [480, 0, 1]])
+    epochs = mne.Epochs(
+        raw, events, tmin=-0.1, tmax=0.5, baseline=None, reject={"eeg": 1e-4}, verbose="error"
+    )
+    recordings = read_epochs({"a": epochs})
+    assert len(recordings.epochs["a"]) == 1
+    assert recordings.dropped["reason"].tolist() == ["Cz"]
+    assert not epochs.preload
+
+
+def test_events_for_every_epoch_or_for_every_event_become_metadata():
+    epochs = small(5).drop([1], verbose="error")
+    events = pd.DataFrame({"item": list("abcde")})
+    assert with_metadata(epochs, events).metadata["item"].tolist() == list("acde")
+    assert with_metadata(epochs, events.iloc[:4]).metadata["item"].tolist() == list("abcd")
+    assert epochs.metadata is None
+
+
+def test_a_table_of_another_length_is_refused():
+    with pytest.raises(
+        AlignmentError, match=r"3 rows of events arrived for 5 epochs \(5 events before rejection\)"
+    ):
+        with_metadata(small(5), pd.DataFrame({"item": list("abc")}))
+
+
+def test_missing_wrong_and_empty_sources_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"nothing-epo\.fif' does not exist"):
+        read_epochs(tmp_path / "nothing-epo.fif")
+    with pytest.raises(DataError, match=r"holds no \*epo\.fif file"):
+        read_epochs(tmp_path)
+    (tmp_path / "data.set").write_bytes(b"")
+    with pytest.raises(DataError, match=r"'data.set' is no FIF file"):
+        read_epochs(tmp_path / "data.set")
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    path = tmp_path / "average-epo.fif"
+    small().average().save(tmp_path / "x-ave.fif", verbose="error")
+    (tmp_path / "x-ave.fif").rename(path)
+    with pytest.raises(DataError, match="holds no readable epochs"):
+        read_epochs(path)
+
+
+def test_a_subject_in_two_files_is_refused(tmp_path):
+    for run in (1, 2):
+        small().save(tmp_path / f"sub-01_run-{run}_epo.fif", verbose="error")
+    with pytest.raises(DataError, match="subject '01' occurs twice"):
+        read_epochs(tmp_path)
