@@ -16,7 +16,7 @@ random = "(1|subject) + (1|item) + (1|stimulus)"
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,17 @@ class ModelSpecification:
     directions: Mapping[str, str] | None = None
     note: str = ""
 
+    @property
+    def response(self) -> str:
+        """The response column, left of the tilde."""
+        return self.formula.partition("~")[0].strip()
+
 
 @dataclass(frozen=True)
 class SynergySpecification:
     """The interaction of two predictors over their main effects and squares."""
 
+    response: str
     predictors: tuple[str, str]
     random: str
     controls: tuple[str, ...] = ()
@@ -62,14 +68,23 @@ class Analysis:
     """Everything that is decided in advance about one data set."""
 
     title: str
-    component: str
     models: tuple[ModelSpecification, ...]
     synergy: SynergySpecification | None = None
 
-    @property
-    def response(self) -> str:
-        """The response column, in microvolts."""
-        return f"{self.component}_uv"
+    def for_response(self, response: str) -> "Analysis":
+        """Return the part of the analysis that explains one response column.
+
+        Raises
+        ------
+        FitError
+            If no model does.
+        """
+        models = tuple(model for model in self.models if model.response == response)
+        if not models:
+            known = ", ".join(sorted({model.response for model in self.models}))
+            raise FitError(f"no model of this analysis explains {response}; its responses are {known}")
+        synergy = self.synergy if self.synergy and self.synergy.response == response else None
+        return replace(self, models=models, synergy=synergy)
 
 
 def read_analysis(path: str | Path) -> Analysis:

@@ -1,0 +1,27 @@
+"""``clada-neuro run``: from stimuli and responses to a report, in one command."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("target")
+@click.option("--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder [default: out/TARGET].")
+@click.option("--trials", type=click.Path(path_type=Path), help="Trials of a stimulus file (CSV, TSV, xlsx, parquet).")
+@click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
+@click.option("--component", type=click.Choice(["n400", "p600"]), help="Which component is analysed.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")
+@click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+def command(target: str, **options: object) -> None:
+    """Run the main job on TARGET: demo, a data set (see `clada-neuro data list`) or a stimulus file.
+
+    Writes tokens, layers, words and trials (parquet), fits.json, synergy.json, manifest.json and report.html.
+    Interrupt it at any time; the same command continues from what was finished.
+    """
+    from clada_neuro.study import run
+
+    report = run(target, **options, progress=lambda line: click.echo(line, err=True))  # type: ignore[arg-type]
+    click.echo(f"report: {report}")

@@ -1,0 +1,135 @@
+"""What ``clada-neuro run TARGET`` can mean: the demonstration, a public data set, or the user's own files."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.alignment import read_trials
+from clada_neuro.artifacts import package_data
+from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.stats.specification import Analysis, read_analysis
+from clada_neuro.stimuli import datasets
+from clada_neuro.stimuli.formats import read_stimuli
+
+DEMO = "demo"
+_DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Stimuli, responses and the analysis decided for them.
+
+    `trials` is ``None`` when responses are simulated from the trace.
+    """
+
+    name: str
+    stimuli: pd.DataFrame
+    trials: pd.DataFrame | None
+    analysis: Analysis
+    exclusions: list[dict[str, Any]] = field(default_factory=list)
+    dataset: Mapping[str, Any] | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether responses come from the simulator."""
+        return self.trials is None
+
+
+def resolve_target(
+    target: str | Path,
+    *,
+    trials: str | Path | None = None,
+    analysis: str | Path | None = None,
+    component: str | None = None,
+    limit: int | None = None,
+) -> Target:
+    """Find out what `target` names and read it; arguments as in `clada_neuro.run`.
+
+    Raises
+    ------
+    DataError
+        For a name that is neither a file, a data set nor ``"demo"``, or a stimulus file without trials.
+    """
+    if target == DEMO:
+        found = _demo()
+    elif target in datasets.names():
+        found = _data_set(str(target))
+    elif Path(target).is_file():
+        found = _files(Path(target), trials)
+    else:
+        known = [DEMO, *datasets.names()]
+        raise DataError(
+            f"'{target}' is neither a stimulus file here nor a data set{did_you_mean(str(target), known)}; "
+            "list them with: clada-neuro data list"
+        )
+    chosen = read_analysis(analysis) if analysis else found.analysis
+    if component:
+        chosen = chosen.for_response(f"{component}_uv")
+    found = replace(found, analysis=chosen)
+    return _first_items(found, limit) if limit else found
+
+
+def _demo() -> Target:
+    stimuli = pd.concat(
+        [read_stimuli(package_data("stimuli", name)) for name in _DEMO_FILES], ignore_index=True
+    )
+    return Target(DEMO, stimuli, None, _shipped_analysis(DEMO))
+
+
+def _data_set(name: str) -> Target:
+    trials = datasets.load_trials(name)
+    facts = {
+        key: value
+        for key, value in asdict(datasets.info(name)).items()
+        if key not in ("files", "source", "loader")
+    }
+    source = datasets.info(name).source
+    facts |= {"licence": source.licence, "citation": facts["citation"] or source.citation}
+    stimuli = datasets.load(name)
+    return Target(
+        name, stimuli, trials.frame, _shipped_analysis(name), trials.exclusions.to_dict("records"), facts
+    )
+
+
+def _files(stimuli: Path, trials: str | Path | None) -> Target:
+    if trials is None:
+        raise DataError(
+            f"'{stimuli}' needs responses: add --trials FILE (a row per subject and stimulus), "
+            "or use clada-neuro trace for the stimuli alone"
+        )
+    responses = read_trials(trials)
+    analysis = _shipped_analysis("default")
+    models = tuple(model for model in analysis.models if model.response in responses)
+    if not models:
+        wanted = " or ".join(model.response for model in analysis.models)
+        raise DataError(f"'{trials}' has no column {wanted}; name the amplitudes so, or give --analysis FILE")
+    synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
+    return Target(
+        stimuli.stem, read_stimuli(stimuli), responses, replace(analysis, models=models, synergy=synergy)
+    )
+
+
+def _shipped_analysis(name: str) -> Analysis:
+    path = package_data("analyses", f"{name}.toml")
+    return read_analysis(path if path.is_file() else package_data("analyses", "default.toml"))
+
+
+def _first_items(target: Target, limit: int) -> Target:
+    """Keep the first `limit` items and their trials, and say so among the exclusions."""
+    kept = target.stimuli["item"].drop_duplicates().head(limit)
+    stimuli = target.stimuli.loc[target.stimuli["item"].isin(kept)]
+    if target.trials is None:
+        return replace(target, stimuli=stimuli)
+    trials = target.trials.loc[target.trials["stimulus_id"].isin(stimuli["stimulus_id"])]
+    removed = len(target.trials) - len(trials)
+    step = {
+        "step": "limit",
+        "reason": f"only the first {limit} items were asked for",
+        "rows_before": len(target.trials),
+        "rows_removed": removed,
+        "rows_after": len(trials),
+    }
+    return replace(target, stimuli=stimuli, trials=trials, exclusions=[*target.exclusions, step])
