@@ -1,1 +1,1 @@
-"""Engines that estimate mixed models behind one interface."""
+"""Programs that estimate a linear mixed model, behind one interface."""

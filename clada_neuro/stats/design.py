@@ -1,0 +1,205 @@
+"""From a data frame and a formula to the arrays an engine fits: y, X, and one block per random term."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulaic import Formula, ModelSpec
+from formulaic.errors import FormulaicError
+from pandas.api import types
+
+from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, with_contrasts
+
+INTERCEPT = "(Intercept)"
+_FUNCTIONS = {"sqrt": np.sqrt, "abs": np.abs}
+# Below this share of a column's norm, what the earlier columns leave of it is rounding error.
+_RANK_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class Block:
+    """Random effects of one grouping factor with one covariance matrix.
+
+    ``values`` has shape (n_obs, n_terms); ``codes`` gives each row's position in ``levels``.
+    """
+
+    group: str
+    names: tuple[str, ...]
+    values: np.ndarray
+    codes: np.ndarray
+    levels: tuple[str, ...]
+    spec: ModelSpec
+    factors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Arrays of one model: ``y`` (n,), ``X`` (n, p), blocks, optional prior weights, and the rows used."""
+
+    y: np.ndarray
+    X: np.ndarray
+    names: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    weights: np.ndarray | None
+    spec: ModelSpec
+    rows: np.ndarray
+    n_dropped: int
+
+
+def complete_rows(data: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Return the positions of rows without a missing value in ``columns``."""
+    return np.flatnonzero(data[list(columns)].notna().all(axis=1).to_numpy())
+
+
+def build(
+    data: pd.DataFrame,
+    formula: ModelFormula,
+    *,
+    contrasts: Mapping[str, str] | None = None,
+    weights: str | None = None,
+) -> Design:
+    """Evaluate a formula on the complete rows of ``data``.
+
+    Raises
+    ------
+    FitError
+        For unknown columns, no complete rows, constant or linearly dependent predictors, infinite values,
+        and grouping factors with one level or one row a level.
+    """
+    contrasts = dict(contrasts or {})
+    columns = [*formula.variables(), *([weights] if weights else [])]
+    check_columns(data, columns, contrasts)
+    rows = complete_rows(data, columns)
+    if not len(rows):
+        raise FitError(f"no row of {len(data)} has values in all of {', '.join(columns)}")
+    frame = _plain_columns(data.iloc[rows], columns)
+    y = _evaluate(f"0 + {formula.response}", frame, {}, formula.text)[0].to_numpy(float).ravel()
+    if len(y) != len(rows):
+        raise FitError(f"the response '{formula.response}' is not one numeric column")
+    matrix, spec = _evaluate(formula.fixed, frame, contrasts, formula.text)
+    X = matrix.to_numpy(float)
+    names = tuple(_plain_name(name, contrasts) for name in matrix.columns)
+    _check_fixed(y, X, names, formula, rows)
+    used = data.iloc[rows]
+    blocks = tuple(
+        _block(term, group_labels(used, term.factors), frame, contrasts) for term in formula.random
+    )
+    given = None if weights is None else frame[weights].to_numpy(float)
+    if given is not None and not (given > 0).all():
+        raise FitError(
+            f"weights in '{weights}' must be positive; row {rows[np.argmin(given)]} has {given.min()}"
+        )
+    return Design(y, X, names, blocks, given, spec, rows, len(data) - len(rows))
+
+
+def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
+    """Evaluate a fitted formula side on new rows, with the levels, centers and scales of the fit."""
+    needed = [str(name) for name in spec.required_variables if str(name) in data]
+    frame = _plain_columns(data, needed)
+    return np.asarray(spec.get_model_matrix(frame, context=_FUNCTIONS, na_action="raise"), dtype=float)
+
+
+def group_labels(data: pd.DataFrame, factors: tuple[str, ...]) -> pd.Series:
+    """Return each row's level of a grouping factor as text; interacting factors are joined by a colon."""
+    labels = [_labels(data[name]) for name in factors]
+    return labels[0].str.cat(labels[1:], sep=":") if len(labels) > 1 else labels[0]
+
+
+def _labels(values: pd.Series) -> pd.Series:
+    """Write whole numbers without a decimal point, so that 1 and 1.0 are one level."""
+    if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    return values.astype(str)
+
+
+def check_columns(
+    data: pd.DataFrame, columns: Sequence[str], contrasts: Mapping[str, str] | None = None
+) -> None:
+    """Raise `FitError` for a column that is not there or a contrast that is not known."""
+    known = [str(name) for name in data.columns]
+    for name in [*columns, *(contrasts or {})]:
+        if name not in data:
+            raise FitError(
+                f"no column '{name}'{did_you_mean(name, known)}; there are {', '.join(known[:30])}"
+            )
+    for name, kind in (contrasts or {}).items():
+        if kind not in CONTRASTS:
+            raise FitError(f"contrast '{kind}' of '{name}' is unknown; choose from {', '.join(CONTRASTS)}")
+
+
+def _plain_columns(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Turn nullable numbers into floats and text into strings, so that formulaic sees two kinds only."""
+    frame = {}
+    for name in dict.fromkeys(columns):
+        values = data[name]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            frame[name] = values.cat.remove_unused_categories()
+        elif types.is_bool_dtype(values) or not types.is_numeric_dtype(values):
+            frame[name] = values.astype(str).astype(object)
+        else:
+            frame[name] = values.astype(float)
+    return pd.DataFrame(frame, index=data.index).reset_index(drop=True)
+
+
+def _evaluate(
+    side: str, frame: pd.DataFrame, contrasts: Mapping[str, str], text: str
+) -> tuple[pd.DataFrame, ModelSpec]:
+    used = with_contrasts(side, contrasts) if contrasts else side
+    try:
+        matrix: Any = Formula(used).get_model_matrix(frame, context=_FUNCTIONS, na_action="raise")
+    except (FormulaicError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FitError(f"cannot evaluate '{side.strip()}' of '{text}': {reason}") from error
+    return pd.DataFrame(matrix), matrix.model_spec
+
+
+def _plain_name(name: str, contrasts: Mapping[str, str]) -> str:
+    for factor, kind in contrasts.items():
+        name = name.replace(f"C({factor}, {CONTRASTS[kind]})", factor)
+    return INTERCEPT if name == "Intercept" else name
+
+
+def _check_fixed(
+    y: np.ndarray, X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: np.ndarray
+) -> None:
+    for name, values in [(formula.response, y), *zip(names, X.T, strict=True)]:
+        if not np.isfinite(values).all():
+            bad = rows[np.flatnonzero(~np.isfinite(values))[0]]
+            raise FitError(
+                f"'{name}' is not finite in row {bad} (from 0); check its values and transformation"
+            )
+        if name != INTERCEPT and np.ptp(values) == 0:
+            raise FitError(
+                f"'{name}' has the same value ({values[0]:g}) in all {len(values)} rows; leave it out"
+            )
+    if X.shape[1] >= len(y):
+        raise FitError(f"{X.shape[1]} coefficients cannot be estimated from {len(y)} rows")
+    left = np.abs(np.diag(np.linalg.qr(X, mode="r"))) / np.linalg.norm(X, axis=0)
+    if (left < _RANK_TOLERANCE).any():
+        name = names[int(np.argmax(left < _RANK_TOLERANCE))]
+        raise FitError(
+            f"'{name}' is a linear combination of the other predictors of '{formula.text}'; leave one out"
+        )
+
+
+def _block(term: RandomTerm, labels: pd.Series, frame: pd.DataFrame, contrasts: Mapping[str, str]) -> Block:
+    written = f"({term.columns} | {term.group})"
+    matrix, spec = _evaluate(term.columns, frame, contrasts, written)
+    values = matrix.to_numpy(float)
+    names = tuple(_plain_name(name, contrasts) for name in matrix.columns)
+    codes, levels = pd.factorize(labels.to_numpy(dtype=object), sort=True)
+    if len(levels) < 2:
+        raise FitError(f"grouping factor '{term.group}' has one level ('{levels[0]}'); leave {written} out")
+    if len(levels) * values.shape[1] >= len(frame):
+        raise FitError(
+            f"{written} has {len(levels) * values.shape[1]} effects for {len(frame)} rows; "
+            "they cannot be told from the residual"
+        )
+    if not np.isfinite(values).all():
+        raise FitError(f"{written} has values that are not finite; check its transformation")
+    if np.linalg.matrix_rank(values) < values.shape[1]:
+        raise FitError(f"the columns of {written} are linearly dependent; leave one out")
+    return Block(term.group, names, values, codes, tuple(map(str, levels)), spec, term.factors)

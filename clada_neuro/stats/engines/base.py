@@ -1,0 +1,128 @@
+"""The interface of an engine, and the rescaling that keeps every engine's numbers near one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import numpy as np
+from scipy import linalg
+
+from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.design import Block, Design
+
+_ENGINES = {
+    "mixedlm": "clada_neuro.stats.engines.mixedlm",
+    "statsmodels": "clada_neuro.stats.engines.statsmodels",
+    "lme4": "clada_neuro.stats.engines.lme4",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an engine returns, in the data's own units.
+
+    ``beta`` (p,), ``vcov`` (p, p), ``df`` (p,) denominator degrees of freedom (infinite: normal tests);
+    ``covariances`` one (k, k) and ``effects`` one (n_levels, k) array a block.
+    """
+
+    beta: np.ndarray
+    vcov: np.ndarray
+    df: np.ndarray
+    sigma: float
+    loglik: float
+    covariances: tuple[np.ndarray, ...]
+    effects: tuple[np.ndarray, ...]
+    singular: bool
+    converged: bool
+    theta: np.ndarray = field(default_factory=lambda: np.empty(0))
+    warnings: tuple[str, ...] = ()
+
+
+Engine = Callable[[Design, bool], Estimate]
+
+
+def find(name: str) -> Engine:
+    """Return the function ``estimate(design, reml)`` of an engine.
+
+    Raises
+    ------
+    FitError
+        For a name that is not an engine's.
+    """
+    if name not in _ENGINES:
+        raise FitError(
+            f"no engine '{name}'{did_you_mean(name, list(_ENGINES))}; there are {', '.join(_ENGINES)}"
+        )
+    return import_module(_ENGINES[name]).estimate
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A model in units where every column has mean square 1 and columns of one matrix are orthogonal.
+
+    X = Q R and each block's values = Q_b R_b with Q'Q = n I; y = X b0 + s y~. Fits are invariant to this (a
+    correlated block spans the same space), optimizers are not: raw scales made one stop early in silence.
+    """
+
+    y: np.ndarray
+    X: np.ndarray
+    blocks: tuple[np.ndarray, ...]
+    shift: np.ndarray
+    scale: float
+    r: np.ndarray
+    block_rs: tuple[np.ndarray, ...]
+
+    def response(self, y: np.ndarray, X: np.ndarray) -> np.ndarray:
+        """Bring another response of the same design into the scaled units."""
+        return (y - X @ self.shift) / self.scale
+
+    def beta(self, gamma: np.ndarray) -> np.ndarray:
+        """Return coefficients in the data's units."""
+        return self.shift + self.scale * linalg.solve_triangular(self.r, gamma)
+
+    def inverse_r(self) -> np.ndarray:
+        """Return R^-1: row j holds the contrast of scaled coefficients that is coefficient j."""
+        return linalg.solve_triangular(self.r, np.eye(len(self.r)))
+
+    def covariance(self, block: int, scaled: np.ndarray) -> np.ndarray:
+        """Return a block's covariance matrix in the data's units."""
+        inverse = linalg.solve_triangular(self.block_rs[block], np.eye(len(scaled)))
+        return self.scale**2 * inverse @ scaled @ inverse.T
+
+    def effects(self, block: int, scaled: np.ndarray) -> np.ndarray:
+        """Return a block's random effects (n_levels, k) in the data's units."""
+        return self.scale * linalg.solve_triangular(self.block_rs[block], scaled.T).T
+
+    def loglik(self, scaled: float, reml: bool) -> float:
+        """Return the (restricted) log-likelihood in the data's units."""
+        n, p = self.X.shape
+        if not reml:
+            return scaled - n * np.log(self.scale)
+        return scaled - (n - p) * np.log(self.scale) - np.log(np.diag(self.r)).sum()
+
+
+def rescale(design: Design) -> Scaled:
+    """Return ``design`` in scaled units."""
+    X, r = orthonormal(design.X)
+    blocks = [orthonormal(block.values) for block in design.blocks]
+    shift = linalg.solve_triangular(r, X.T @ design.y / len(design.y))
+    residual = design.y - design.X @ shift
+    scale = float(np.sqrt(np.mean(residual**2)))
+    if scale <= 1e-12 * max(float(np.std(design.y)), np.finfo(float).tiny):
+        raise FitError("the fixed effects fit the response without error; nothing is left for random effects")
+    return Scaled(
+        residual / scale, X, tuple(q for q, _ in blocks), shift, scale, r, tuple(t for _, t in blocks)
+    )
+
+
+def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Q and upper-triangular R with columns = Q R, Q'Q = n I and a positive diagonal of R."""
+    q, r = np.linalg.qr(columns)
+    sign = np.where(np.diag(r) < 0, -1.0, 1.0)
+    root = np.sqrt(len(columns))
+    return np.ascontiguousarray(q * sign * root), (r.T * sign).T / root
+
+
+def is_scalar(block: Block) -> bool:
+    """Return whether a block holds one variance only."""
+    return len(block.names) == 1

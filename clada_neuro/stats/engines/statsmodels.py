@@ -1,0 +1,93 @@
+"""Second witness: statsmodels, for uncorrelated random effects on small data, and ordinary least squares.
+
+Crossed effects enter as variance components of one group that holds all rows, so memory grows with rows squared.
+"""
+
+import warnings
+
+import numpy as np
+import statsmodels.api as sm
+from scipy import sparse
+from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.design import Design
+from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+
+MAX_ROWS = 3000
+_SINGULAR_VARIANCE = 1e-6
+
+
+def estimate(design: Design, reml: bool) -> Estimate:
+    """Fit by statsmodels: normal tests (infinite df) for mixed models, t tests for least squares."""
+    scaled = rescale(design)
+    return _mixed(design, scaled, reml) if design.blocks else _least_squares(design, scaled, reml)
+
+
+def _mixed(design: Design, scaled: Scaled, reml: bool) -> Estimate:
+    _refuse(design)
+    columns = [
+        sparse.csr_array(
+            (q[:, 0], (np.arange(len(q)), block.codes)), shape=(len(q), len(block.levels))
+        ).toarray()
+        for q, block in zip(scaled.blocks, design.blocks, strict=True)
+    ]
+    names = [f"v{b}" for b in range(len(columns))]
+    spec = VCSpec(names, [[[str(j) for j in range(c.shape[1])]] for c in columns], [[c] for c in columns])
+    model = MixedLM(scaled.y, scaled.X, groups=np.zeros(len(scaled.y)), exog_vc=spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = model.fit(reml=reml, method=["lbfgs", "powell", "lbfgs"])
+    p = scaled.X.shape[1]
+    inverse = scaled.inverse_r()
+    effects = np.split(fitted.random_effects[0.0].to_numpy(), np.cumsum([c.shape[1] for c in columns])[:-1])
+    return Estimate(
+        beta=scaled.beta(fitted.fe_params),
+        vcov=scaled.scale**2 * inverse @ np.asarray(fitted.cov_params())[:p, :p] @ inverse.T,
+        df=np.full(p, np.inf),
+        sigma=scaled.scale * float(np.sqrt(fitted.scale)),
+        loglik=scaled.loglik(float(fitted.llf), reml),
+        covariances=tuple(scaled.covariance(b, np.array([[v]])) for b, v in enumerate(fitted.vcomp)),
+        effects=tuple(scaled.effects(b, u[:, None]) for b, u in enumerate(effects)),
+        singular=bool((np.asarray(fitted.vcomp) < _SINGULAR_VARIANCE * fitted.scale).any()),
+        converged=bool(fitted.converged),
+        warnings=("statsmodels tests are normal: no denominator degrees of freedom",),
+    )
+
+
+def _refuse(design: Design) -> None:
+    for block in design.blocks:
+        if len(block.names) > 1:
+            raise FitError(
+                f"statsmodels cannot correlate random effects that are crossed; write (… || {block.group}) or use "
+                "engine 'mixedlm'"
+            )
+    if len(design.y) > MAX_ROWS:
+        raise FitError(
+            f"{len(design.y)} rows are too many for engine 'statsmodels' (at most {MAX_ROWS}); use 'mixedlm'"
+        )
+    if design.weights is not None:
+        raise FitError("statsmodels' mixed models take no weights; use engine 'mixedlm'")
+
+
+def _least_squares(design: Design, scaled: Scaled, reml: bool) -> Estimate:
+    weights = np.ones(len(scaled.y)) if design.weights is None else design.weights
+    fitted = sm.WLS(scaled.y, scaled.X, weights=weights).fit()
+    n, p = scaled.X.shape
+    variance = fitted.ssr / (n - p if reml else n)
+    inverse = scaled.inverse_r()
+    degrees = n - p if reml else n
+    loglik = -0.5 * (degrees * (1 + np.log(2 * np.pi * variance)) - np.log(weights).sum())
+    if reml:
+        loglik -= 0.5 * np.linalg.slogdet(scaled.X.T @ (weights[:, None] * scaled.X))[1]
+    return Estimate(
+        beta=scaled.beta(np.asarray(fitted.params)),
+        vcov=scaled.scale**2 * variance * inverse @ fitted.normalized_cov_params @ inverse.T,
+        df=np.full(p, float(n - p)),
+        sigma=scaled.scale * float(np.sqrt(variance)),
+        loglik=scaled.loglik(float(loglik), reml),
+        covariances=(),
+        effects=(),
+        singular=False,
+        converged=True,
+    )

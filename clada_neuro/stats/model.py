@@ -1,0 +1,89 @@
+"""A model before it is fitted: formula, rows, z-scores, contrasts and the arrays they give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.api import types
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.design import Design, build, check_columns, complete_rows
+from clada_neuro.stats.formula import ModelFormula, names_of, parse
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is to be fitted, and to which rows.
+
+    ``data`` holds the rows used with z-scored columns in place; ``standardized`` gives their mean and SD.
+    """
+
+    name: str
+    formula: ModelFormula
+    data: pd.DataFrame
+    design: Design
+    standardized: Mapping[str, tuple[float, float]]
+    contrasts: Mapping[str, str]
+    weights: str | None
+
+    def numeric_predictors(self) -> list[str]:
+        """Return the numeric columns that the fixed part uses."""
+        return _numeric_predictors(self.data, self.formula)
+
+
+def specify(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    name: str | None = None,
+    standardize: bool | Sequence[str] = False,
+    contrasts: Mapping[str, str] | None = None,
+    weights: str | None = None,
+) -> Model:
+    """Bring a formula and a data frame together; the arguments are those of `mixed.fit`.
+
+    Raises
+    ------
+    FitError
+        When the formula does not suit the data.
+    """
+    parsed = parse(formula)
+    scales = _scales(data, parsed, standardize, weights)
+    scaled = apply_scales(data, scales)
+    design = build(scaled, parsed, contrasts=contrasts, weights=weights)
+    used = scaled.iloc[design.rows]
+    return Model(name or parsed.text, parsed, used, design, scales, dict(contrasts or {}), weights)
+
+
+def apply_scales(data: pd.DataFrame, scales: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
+    """Return ``data`` with the named columns replaced by (value - mean) / sd."""
+    return data.assign(
+        **{name: (data[name].astype(float) - mean) / sd for name, (mean, sd) in scales.items()}
+    )
+
+
+def _numeric_predictors(data: pd.DataFrame, formula: ModelFormula) -> list[str]:
+    names = dict.fromkeys(names_of(formula.fixed))
+    return [n for n in names if types.is_numeric_dtype(data[n]) and not types.is_bool_dtype(data[n])]
+
+
+def _scales(
+    data: pd.DataFrame, formula: ModelFormula, standardize: bool | Sequence[str], weights: str | None
+) -> dict[str, tuple[float, float]]:
+    if standardize is False:
+        return {}
+    columns = [*formula.variables(), *([weights] if weights else [])]
+    check_columns(data, columns)
+    used = data.iloc[complete_rows(data, columns)]
+    names = _numeric_predictors(used, formula) if standardize is True else list(standardize)
+    check_columns(data, names)
+    return {name: _mean_sd(used[name]) for name in names}
+
+
+def _mean_sd(values: pd.Series) -> tuple[float, float]:
+    if not types.is_numeric_dtype(values):
+        raise FitError(f"'{values.name}' cannot be z-scored: it holds {values.dtype}, not numbers")
+    values = values.astype(float)
+    if not values.std() > 0:
+        raise FitError(f"'{values.name}' cannot be z-scored: it has one value in all {len(values)} rows")
+    return float(values.mean()), float(values.std())

@@ -1,0 +1,113 @@
+"""A fit as text, HTML, JSON, an APA sentence, and an R script."""
+
+from typing import TYPE_CHECKING, Any
+
+from clada_neuro.stats.formula import CONTRASTS
+
+if TYPE_CHECKING:
+    from clada_neuro.stats.mixed import MixedFit
+
+
+def to_dict(fit: "MixedFit") -> dict[str, Any]:
+    """Return the entry of fits.json: name, formula, engine, sizes, coefficients, random part, R², flags."""
+    shares = fit.r2()
+    return {
+        "name": fit.name,
+        "formula": fit.formula,
+        "engine": fit.engine,
+        "n_obs": fit.n_obs,
+        "n_groups": fit.n_groups,
+        "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
+        "random": fit.random.to_dict("records"),
+        "sigma": fit.sigma,
+        "loglik": fit.loglik,
+        "aic": fit.aic,
+        "r2_marginal": shares.marginal,
+        "r2_conditional": shares.conditional,
+        "singular": fit.singular,
+        "converged": fit.converged,
+        "warnings": list(fit.warnings),
+    }
+
+
+def p_text(p: float) -> str:
+    """Return a p value in APA style."""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def apa(row: dict[str, float]) -> str:
+    """Return ``b = 0.89, SE = 0.09, t(83.7) = 9.90, p < .001, 95 % CI [0.71, 1.07]``."""
+    df = "" if row["df"] == float("inf") else f"({row['df']:.1f})"
+    statistic = "z" if not df else "t"
+    return (
+        f"b = {row['estimate']:.2f}, SE = {row['se']:.2f}, {statistic}{df} = {row['t']:.2f}, {p_text(row['p'])}, "
+        f"95 % CI [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    )
+
+
+def summary(fit: "MixedFit") -> str:
+    """Return the fit as a page of text: method, sizes, variances, coefficients, R², notes."""
+    shares = fit.r2()
+    groups = ", ".join(f"{name} {count}" for name, count in fit.n_groups.items())
+    lines = [
+        f"Linear mixed model by {'REML' if fit.reml else 'ML'} ({fit.engine}): {fit.formula}",
+        f"{fit.n_obs} rows ({fit.n_dropped} left out for missing values); groups: {groups or 'none'}",
+        f"contrasts: {_contrast_text(fit)}; z-scored: {_standardized_text(fit)}",
+        "",
+        fit.random.to_string(index=False, float_format="{:.4f}".format)
+        if len(fit.random)
+        else "no random effects",
+        f"residual SD {fit.sigma:.4f}",
+        "",
+        fit.coefficients.to_string(index=False, float_format="{:.4f}".format),
+        "",
+        f"log-likelihood {fit.loglik:.3f}, AIC {fit.aic:.3f}, "
+        f"R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}",
+    ]
+    return "\n".join([*lines, *(f"note: {message}" for message in fit.warnings)])
+
+
+def html(fit: "MixedFit") -> str:
+    """Return the fit as two tables and its notes."""
+    from html import escape
+
+    shares = fit.r2()
+    head = f"<p><b>{escape(fit.formula)}</b>, {'REML' if fit.reml else 'ML'}, {fit.n_obs} rows</p>"
+    notes = "".join(f"<p>note: {escape(message)}</p>" for message in fit.warnings)
+    tail = f"<p>R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}</p>"
+    tables = [
+        table.to_html(index=False, float_format="{:.4f}".format, border=0)
+        for table in (fit.coefficients, fit.random)
+    ]
+    return head + "".join(tables) + tail + notes
+
+
+def to_r_script(fit: "MixedFit", data_file: str) -> str:
+    """Return R code that reads ``data_file`` and refits the model with lme4 and lmerTest."""
+    columns = ", ".join(f'"{name}"' for name in fit.model.formula.variables())
+    lines = [
+        "library(lmerTest)",
+        f'd <- read.csv("{data_file}")',
+        f"d <- d[complete.cases(d[, c({columns})]), ]",
+    ]
+    for name, (mean, sd) in fit.standardized.items():
+        lines.append(f"d${name} <- (d${name} - {mean!r}) / {sd!r}")
+    for name, kind in fit.model.contrasts.items():
+        lines.append(
+            f"d${name} <- factor(d${name}); contrasts(d${name}) <- {CONTRASTS[kind]}(nlevels(d${name}))"
+        )
+    formula = fit.formula.replace("**", "^")
+    weights = f", weights = {fit.model.weights}" if fit.model.weights else ""
+    function = "lmer" if fit.design.blocks else "lm"
+    reml = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
+    lines += [f"m <- {function}({formula}, data = d{reml}{weights})", "print(summary(m))"]
+    return "\n".join(lines) + "\n"
+
+
+def _contrast_text(fit: "MixedFit") -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in fit.model.contrasts.items()) or "treatment"
+
+
+def _standardized_text(fit: "MixedFit") -> str:
+    parts = [f"{name} (mean {mean:.4g}, SD {sd:.4g})" for name, (mean, sd) in fit.standardized.items()]
+    return ", ".join(parts) or "none"
