@@ -105,10 +105,10 @@ def _find_columns(table: RawTable, declared: Mapping[str, str]) -> dict[str, str
             )
         if column not in present:
             raise _missing(table, column, f"declared as the {name}")
-    plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(present)}
-    plain |= {name.replace("_", ""): name for name in NAMES if name in present}
-    guessed = {name: plain[key] for key, name in _KEYS.items() if key in plain}
-    found = guessed | dict(declared)
+    free = [column for column in present if column not in declared.values()]
+    plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(free)}
+    plain |= {name.replace("_", ""): name for name in NAMES if name in free}
+    found = {name: plain[key] for key, name in _KEYS.items() if key in plain} | dict(declared)
     required = ["item", "condition"] + ([] if "word" in found else ["sentence"])
     for name in required:
         if name not in found:
