@@ -1,0 +1,106 @@
+"""`report`: from the tables of an output folder to one self-contained page."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import clada_neuro
+from clada_neuro.artifacts import output_folder, write_text
+from clada_neuro.report.prose import policy_name
+from clada_neuro.report.results import Results, read_results
+from clada_neuro.report.sections import Section, sections
+from clada_neuro.report.tables import write_csv
+from clada_neuro.report.text import cell
+
+_HERE = Path(__file__).parent
+
+
+def report(folder: str | Path) -> Path:
+    """Write ``report.html``, ``figures/`` and ``tables/`` into an output folder, from its tables alone.
+
+    The page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
+    Nothing is estimated here; values come from ``fits.json``, ``synergy.json`` and the parquet tables. The same
+    tables give the same bytes.
+
+    Parameters
+    ----------
+    folder
+        Where ``clada-neuro run`` wrote its tables.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    DataError
+        When the folder is absent, holds no table, cannot be written, or a file in it is damaged.
+    """
+    results = read_results(folder)
+    page = sections(results)
+    _save_parts(results, page)
+    return write_text(results.folder / "report.html", render(results, page))
+
+
+def render(results: Results, page: list[Section]) -> str:
+    """Return the page as HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("template.html").render(
+        title=title(results),
+        subtitle=_subtitle(results),
+        simulated=_simulated(results),
+        glance=_glance(results),
+        sections=page,
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        version=clada_neuro.__version__,
+    )
+
+
+def title(results: Results) -> str:
+    """Return the page's title; simulated data are named in it."""
+    manifest = results.manifest
+    name = str(manifest.get("title") or manifest.get("target") or results.folder.resolve().name)
+    return f"Simulated data: {name}" if results.simulated else name
+
+
+def _subtitle(results: Results) -> str:
+    command, created = results.manifest.get("command"), results.manifest.get("created")
+    parts = [str(command) if command else "", f"on {created}" if created else ""]
+    return " ".join(part for part in parts if part) or "Report of clada-neuro"
+
+
+def _simulated(results: Results) -> str:
+    if not results.simulated:
+        return ""
+    described = (results.manifest.get("simulation") or {}).get("description")
+    return str(described or "The responses in this report were simulated and come from no person.")
+
+
+def _glance(results: Results) -> list[tuple[str, str]]:
+    model = results.manifest.get("model") or {}
+    facts = [("Model", cell(model.get("model"))), ("Start token", cell(model.get("start_token") or "none"))]
+    facts = [*facts, ("Policy", policy_name(results.manifest))] if model else []
+    trials = results.tables.get("trials")
+    if trials is not None:
+        counts = {"Trials": len(trials)}
+        for column in ("subject", "item", "stimulus"):
+            if column in trials:
+                counts[{"stimulus": "Stimuli"}.get(column, f"{column.title()}s")] = trials[column].nunique()
+        facts += [(name, f"{count:,}") for name, count in counts.items()]
+    return facts
+
+
+def _save_parts(results: Results, page: list[Section]) -> None:
+    figures = output_folder(results.folder / "figures")
+    for figure in (figure for section in page for figure in section.figures):
+        figure.save(figures)
+    folder = output_folder(results.folder / "tables")
+    for table in (table for section in page for table in section.tables):
+        write_csv(table.frame, folder / f"{table.name}.csv")
+    for name in ("words", "trials"):
+        if name in results.tables:
+            write_csv(results.tables[name], folder / f"{name}.csv")

@@ -1,0 +1,179 @@
+"""The paragraphs a paper needs: Methods, and results in APA style, from what the stages wrote."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.report.effects import primary, reported_terms, response
+from clada_neuro.report.labels import words
+from clada_neuro.report.results import Results
+from clada_neuro.report.text import cell, number, p_equals, plural, share
+
+_ALPHA = 0.05
+_MEASURES = {
+    "surprisal_bits": "surprisal (−log2 of the word's probability given its context, summed over its tokens, in bits)",
+    "entropy_bits": "entropy (of the next-token distribution before the word, in bits)",
+    "sparsity_energy99": (
+        "activation sparsity (one minus the share of feed-forward neurons in the smallest set that holds 99% of the "
+        "squared output contributions, averaged over tokens and layers)"
+    ),
+    "adjustment_prev": "adjustment (one minus the cosine between the contributions at a token and the token before)",
+}
+
+
+def methods(results: Results) -> list[str]:
+    """Return the Methods paragraphs: model, measures, responses, regressions."""
+    parts = (_model(results), _responses(results), _regressions(results))
+    return [paragraph for paragraph in parts if paragraph]
+
+
+def _model(results: Results) -> str:
+    manifest = results.manifest
+    model = manifest.get("model") or {}
+    if not model:
+        return ""
+    texts = results.tables.get("stimuli", results.tables.get("words", pd.DataFrame()))
+    read = plural(texts["stimulus_id"].nunique(), "text") if "stimulus_id" in texts else "The stimuli"
+    measured = results.tables.get("words", pd.DataFrame())
+    measures = [text for name, text in _MEASURES.items() if name in measured]
+    policy = policy_name(manifest)
+    computed = (
+        "with every feed-forward neuron computed (dense)"
+        if policy == "dense"
+        else f"under the policy {policy}"
+    )
+    first = (
+        f"{read} were presented to the language model {model.get('model')} ({model.get('architecture')}, "
+        f"{model.get('dtype')}) {computed}. Each text was preceded by {start_token(model)}."
+    )
+    return f"{first} For each word we recorded {_list(measures)}." if measures else first
+
+
+def start_token(model: Mapping[str, Any]) -> str:
+    """Return the start token in words."""
+    token = model.get("start_token")
+    return (
+        "no start token" if token is None else f"the start token {token} (id {model.get('start_token_id')})"
+    )
+
+
+def policy_name(manifest: Mapping[str, Any]) -> str:
+    """Return the name of the activation policy."""
+    policy = manifest.get("policy") or "dense"
+    return str(policy.get("name", "unnamed")) if isinstance(policy, dict) else str(policy)
+
+
+def _responses(results: Results) -> str:
+    trials = results.tables.get("trials")
+    if trials is None:
+        return ""
+    counts = (
+        f"{plural(len(trials), 'trial')} from {plural(trials['subject'].nunique(), 'subject')} "
+        f"({plural(trials['item'].nunique(), 'item')}, {plural(trials['stimulus'].nunique(), 'unique stimulus')})"
+    )
+    if results.simulated:
+        return f"The responses are SIMULATED, not recorded: {counts}."
+    data = results.manifest.get("dataset") or {}
+    source = f" of {data['citation']}" if data.get("citation") else ""
+    detail = [
+        f"{label} {cell(data[key])}"
+        for key, label in (("window", "window"), ("roi", "electrodes"), ("reference", "reference"))
+        if data.get(key)
+    ]
+    removed = sum(step.get("rows_removed", 0) for step in results.manifest.get("exclusions") or [])
+    lost = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
+    return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
+
+
+def _regressions(results: Results) -> str:
+    if not results.fits:
+        return ""
+    first = results.fits[0]
+    engine = str(first.get("engine"))
+    version = (results.manifest.get("versions") or {}).get(engine)
+    used = f"{engine} {version}" if version else engine
+    methods_used = sorted({str(fit["df_method"]) for fit in results.fits if fit.get("df_method")})
+    text = f"Amplitudes in µV were analyzed with linear mixed-effects models ({used})."
+    if any(fit.get("scales") for fit in results.fits):
+        text += " Continuous predictors were z-scored, so coefficients are µV per standard deviation."
+    if methods_used:
+        text += f" Degrees of freedom: {_list(methods_used)}."
+    text += " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional)."
+    models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
+    family = next((fit["family"] for fit in results.fits if fit.get("family")), None)
+    corrected = f" p values were adjusted by Benjamini and Hochberg over {cell(family)}." if family else ""
+    return f"{text} Models: {models}.{corrected}"
+
+
+def results_paragraphs(results: Results) -> list[str]:
+    """Return one APA paragraph per regression to be interpreted."""
+    prefix = "In simulated data: " if results.simulated else ""
+    paragraphs = []
+    for fit in primary(results.fits):
+        sentences = [effect(fit, term) for term in reported_terms(fit)]
+        if sentences:
+            paragraphs.append(
+                f"{prefix}Model “{fit['name']}”: " + " ".join([*sentences, _explained(fit)]).strip()
+            )
+    return paragraphs
+
+
+def effect(fit: Mapping[str, Any], term: str) -> str:
+    """Return one effect as a sentence, in raw µV: negative is "more negative"."""
+    values = fit["coefficients"][term]
+    amplitude, name = f"{words(response(fit))}s", words(term)
+    adjusted = (fit.get("p_bh") or {}).get(term)
+    p = values["p"] if adjusted is None else adjusted
+    toward = "more negative" if values["estimate"] < 0 else "more positive"
+    if p is None or p >= _ALPHA:
+        text = f"There was no reliable effect of {name} on {amplitude}"
+    elif ":" in term:
+        first, second = (words(part) for part in term.split(":", 1))
+        text = f"{_capital(first)} and {second} interacted: the effect of {first} was {toward} at higher {second}"
+    else:
+        text = f"Higher {name} went with {toward} {amplitude}"
+    return f"{text}, {statistics(values, fit)}{_registered(fit, term, values['estimate'])}."
+
+
+def statistics(values: Mapping[str, Any], fit: Mapping[str, Any]) -> str:
+    """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
+    df = values.get("df")
+    t = "t" if df is None else f"t({number(df, 1)})"
+    return (
+        f"b = {number(values['estimate'])} µV, SE = {number(values['se'])}, "
+        f"95% CI [{number(values['ci_low'])}, {number(values['ci_high'])}], "
+        f"{t} = {number(values['t'])}, {p_equals(values['p'])}"
+    )
+
+
+def _registered(fit: Mapping[str, Any], term: str, estimate: float) -> str:
+    direction = (fit.get("directions") or {}).get(term)
+    if direction is None or (direction == "negative") == (estimate < 0):
+        return ""
+    return f" (the registered direction was {direction})"
+
+
+def _explained(fit: Mapping[str, Any]) -> str:
+    if fit.get("r2_marginal") is None:
+        return ""
+    marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
+    return f"The fixed effects explained R²m = {marginal}, fixed and random effects together R²c = {conditional}."
+
+
+def warnings(results: Results) -> Iterator[str]:
+    """Yield what a reader must know about the regressions before trusting them."""
+    for fit in results.fits:
+        if fit.get("converged") is False:
+            yield f"{fit['name']}: the optimizer did not converge."
+        if fit.get("singular"):
+            yield f"{fit['name']}: the fit is singular (a random-effect variance is zero or a correlation is ±1)."
+        yield from (f"{fit['name']}: {warning}" for warning in fit.get("warnings") or [])
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,178 @@
+"""The report's tables: what stands on the page and, with full precision, in ``tables/*.csv``."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro.artifacts import write_atomic
+from clada_neuro.report.results import Results
+from clada_neuro.report.text import cell, number, p_value
+
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table: ``frame`` holds full precision, ``shown`` what the page prints."""
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    shown: pd.DataFrame
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each shown column holds numbers (set flush right)."""
+        return [
+            column not in self.frame or pd.api.types.is_numeric_dtype(self.frame[column])
+            for column in self.shown
+        ]
+
+
+def table(name: str, caption: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Table:
+    """Build a table whose cells are printed by their column's usual format."""
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    shown = pd.DataFrame({column: [cell(value, str(column)) for value in frame[column]] for column in frame})
+    return Table(name, caption, frame, shown)
+
+
+def exclusions(results: Results) -> Table | None:
+    """Return the rows removed at each step, as the manifest counted them."""
+    rows = results.manifest.get("exclusions") or []
+    return table("exclusions", "Rows removed, step by step.", rows) if rows else None
+
+
+def joins(results: Results) -> Table | None:
+    """Return what each join matched and did not match, one count a row."""
+    rows = [
+        {"join": name, "what": what, "count": count}
+        for name, counts in (results.manifest.get("joins") or {}).items()
+        for what, count in (counts.items() if isinstance(counts, dict) else [("unmatched rows", counts)])
+    ]
+    return table("joins", "What each join matched and left unmatched.", rows) if rows else None
+
+
+def conditions(results: Results) -> Table | None:
+    """Return texts, items, critical words and trials by condition: counts only."""
+    frames = results.tables
+    texts = frames.get("stimuli", frames.get("trials"))
+    if texts is None or "condition" not in texts or texts["condition"].isna().all():
+        return None
+    counts = texts.groupby("condition", sort=False).agg(
+        texts=("stimulus_id", "nunique"), items=("item", "nunique")
+    )
+    trials = frames.get("trials")
+    if trials is not None and "condition" in trials:
+        per_condition = trials.groupby("condition")
+        counts["critical words"] = per_condition["stimulus"].nunique()
+        counts["trials"] = per_condition.size()
+        counts["subjects"] = per_condition["subject"].nunique()
+    return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())
+
+
+def summary(fits: list[dict[str, Any]]) -> Table | None:
+    """Return one row per regression: size, likelihood, R², convergence."""
+    keys = ("n_obs", "loglik", "aic", "sigma", "r2_marginal", "r2_conditional", "singular", "converged")
+    rows = [
+        {"model": fit["name"], "engine": fit.get("engine"), **{k: fit[k] for k in keys if k in fit}}
+        for fit in fits
+    ]
+    caption = "Regressions. R² marginal: variance explained by fixed effects; conditional: by fixed and random effects."
+    return table("models", caption, rows) if rows else None
+
+
+def coefficients(fit: Mapping[str, Any]) -> Table:
+    """Return a regression's fixed effects, with the BH-adjusted p where the stage wrote one."""
+    adjusted = fit.get("p_bh") or {}
+    rows = [
+        {"term": term, **values, **({"p_bh": adjusted.get(term)} if adjusted else {})}
+        for term, values in fit["coefficients"].items()
+    ]
+    frame = pd.DataFrame(rows)
+    shown = pd.DataFrame(
+        {
+            "term": frame["term"],
+            "b": frame["estimate"].map(number),
+            "SE": frame["se"].map(number),
+            "95 % CI": [
+                f"[{number(low)}, {number(high)}]"
+                for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
+            ],
+            "df": [number(df, 1) for df in frame["df"]],
+            "t": frame["t"].map(number),
+            "p": frame["p"].map(p_value),
+        }
+    )
+    if adjusted:
+        shown["p (BH)"] = frame["p_bh"].map(p_value)
+    return Table(f"coefficients_{slug(fit['name'])}", f"Fixed effects of {fit['name']}.", frame, shown)
+
+
+def random_effects(fit: Mapping[str, Any]) -> Table:
+    """Return a regression's random effects: standard deviations, and correlations where ``term2`` is named."""
+    groups = fit.get("n_groups") or {}
+    rows = [
+        {
+            "group": row["group"],
+            "term": f"{row['term2']}, {row['term']}" if row.get("term2") else row["term"],
+            "levels": groups.get(row["group"]),
+            "SD": None if row.get("term2") else row["sdcor"],
+            "correlation": row["sdcor"] if row.get("term2") else None,
+        }
+        for row in fit.get("random") or []
+    ]
+    rows.append(
+        {"group": "residual", "term": "", "levels": None, "SD": fit.get("sigma"), "correlation": None}
+    )
+    frame = pd.DataFrame(rows).astype({"levels": "Int64", "SD": float, "correlation": float})
+    if frame["correlation"].isna().all():
+        frame = frame.drop(columns="correlation")
+    caption = f"Random effects of {fit['name']}; standard deviations in the response's unit."
+    shown = table("", "", frame).shown.replace("NA", "")
+    return Table(f"random_{slug(fit['name'])}", caption, frame, shown)
+
+
+def scales(fits: list[dict[str, Any]]) -> Table | None:
+    """Return the mean and SD by which each predictor was z-scored."""
+    rows = {
+        (fit.get("n_obs"), name): {"predictor": name, **values, "rows": fit.get("n_obs")}
+        for fit in fits
+        for name, values in (fit.get("scales") or {}).items()
+    }
+    caption = "Means and standard deviations used for z-scoring."
+    return table("scales", caption, list(rows.values())) if rows else None
+
+
+def truth(results: Results) -> Table | None:
+    """Return the effects that simulated responses were made with."""
+    rows = (results.manifest.get("simulation") or {}).get("truth") or []
+    caption = "SIMULATED data: the effects the responses were made with (µV per SD; random: SD in µV)."
+    return table("simulation_truth", caption, rows) if rows else None
+
+
+def slug(name: str) -> str:
+    """Return a name fit for a file: letters, digits and underscores."""
+    return "".join(character if character.isalnum() else "_" for character in name).strip("_").lower() or "x"
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a table for spreadsheets: UTF-8 with a byte-order mark, formulas made into text.
+
+    A text cell or header that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a
+    leading apostrophe, so that no spreadsheet executes text that came with the stimuli. Numbers stay numbers.
+    """
+    safe = frame.rename(columns=_neutral)
+    for column, dtype in safe.dtypes.items():
+        if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
+            safe[column] = [_neutral(value) for value in safe[column]]
+    return write_atomic(path, lambda part: safe.to_csv(part, index=False, encoding="utf-8-sig"))
+
+
+def _neutral(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        value = cell(value.tolist() if isinstance(value, np.ndarray) else value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_START) else value

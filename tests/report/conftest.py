@@ -1,0 +1,171 @@
+"""An output folder of simulated numbers that follows the contracts of tables.py and fits.json."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clada_neuro.artifacts import versions, write_json, write_table
+from clada_neuro.report.build import report
+
+N_ITEMS, N_SUBJECTS, N_LAYERS = 12, 10, 4
+CONDITIONS = ("expected", "related", "unrelated")
+EVIL = "<script>alert('x')</script>"
+FORMULA = "=HYPERLINK(1)"
+
+
+@pytest.fixture(scope="session")
+def full_folder(tmp_path_factory) -> Path:
+    """Everything a run writes, with hostile text in one stimulus."""
+    return write_folder(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def page_file(full_folder) -> Path:
+    """The page made from everything."""
+    return report(full_folder)
+
+
+def write_folder(folder: Path) -> Path:
+    random = np.random.default_rng(0)
+    stimuli = _stimuli()
+    words = _words(stimuli, random)
+    tokens = words[["stimulus_id", "word_index", "surprisal_bits", "entropy_bits"]].assign(
+        token_index=words["word_index"], token=words["word"]
+    )
+    layers = (
+        words[["stimulus_id"]]
+        .assign(token_index=words["word_index"])
+        .merge(pd.DataFrame({"layer": range(N_LAYERS)}), how="cross")
+    )
+    layers["sparsity_energy99"] = 0.5 + 0.05 * layers["layer"] + random.normal(0, 0.02, len(layers))
+    layers["adjustment_prev"] = 0.3 + random.normal(0, 0.02, len(layers))
+    trials = _trials(words[words["is_critical"]].merge(stimuli[["stimulus_id", "item", "condition"]]), random)
+    frames = {"stimuli": stimuli, "words": words, "tokens": tokens, "layers": layers, "trials": trials}
+    for name, frame in frames.items():
+        write_table(frame, folder / f"{name}.parquet", {"inputs": "0123456789abcdef"})
+    write_json(folder / "fits.json", [_fit(trials)])
+    write_json(folder / "manifest.json", _manifest(len(trials)))
+    return folder
+
+
+def _stimuli() -> pd.DataFrame:
+    rows = []
+    for item in range(N_ITEMS):
+        for condition in CONDITIONS:
+            word = EVIL if item == 0 and condition == "related" else f"{condition[:4]}{item}"
+            rows.append((f"{item}-{condition}", str(item), condition, f"The cook gave {word} away", word, 3))
+    names = ["stimulus_id", "item", "condition", "sentence", "critical_word", "critical_index"]
+    stimuli = pd.DataFrame(rows, columns=names)
+    stimuli.loc[1, "critical_word"] = FORMULA
+    return stimuli
+
+
+def _words(stimuli: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    rows = [
+        (row.stimulus_id, place, word, place == row.critical_index)
+        for row in stimuli.itertuples()
+        for place, word in enumerate(row.sentence.split())
+    ]
+    words = pd.DataFrame(rows, columns=["stimulus_id", "word_index", "word", "is_critical"])
+    words["surprisal_bits"] = random.gamma(3, 3, len(words))
+    words.loc[words["word_index"] == 0, "surprisal_bits"] = np.nan
+    words["entropy_bits"] = random.gamma(6, 1, len(words))
+    words["sparsity_energy99"] = random.normal(0.6, 0.03, len(words))
+    words["adjustment_prev"] = random.normal(0.35, 0.03, len(words))
+    return words
+
+
+def _trials(critical: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    subjects = pd.DataFrame({"subject": [f"s{number:02d}" for number in range(N_SUBJECTS)]})
+    trials = subjects.merge(critical, how="cross")
+    trials["stimulus"] = trials["item"] + ":" + trials["word"]
+    z = (trials["surprisal_bits"] - trials["surprisal_bits"].mean()) / trials["surprisal_bits"].std()
+    return trials.assign(n400_uv=-1 - 0.9 * z + random.normal(0, 7, len(trials)), simulated=True)
+
+
+def _coefficient(estimate: float, se: float, df: float | None = 33.2, p: float = 0.0001) -> dict:
+    low, high = estimate - 2 * se, estimate + 2 * se
+    return {
+        "estimate": estimate,
+        "se": se,
+        "df": df,
+        "t": estimate / se,
+        "p": p,
+        "ci_low": low,
+        "ci_high": high,
+    }
+
+
+def _fit(trials: pd.DataFrame) -> dict:
+    predictors = ("surprisal_bits", "sparsity_energy99")
+    return {
+        "name": "N400: surprisal, sparsity",
+        "formula": "n400_uv ~ surprisal_bits * sparsity_energy99 + (1|subject) + (1|item) + (1|stimulus)",
+        "engine": "mixedlm",
+        "reml": True,
+        "n_obs": len(trials),
+        "n_groups": {"subject": N_SUBJECTS, "item": N_ITEMS, "stimulus": N_ITEMS * 3},
+        "coefficients": {
+            "(Intercept)": _coefficient(-1.02, 0.3),
+            "surprisal_bits": _coefficient(-0.914, 0.2),
+            "sparsity_energy99": _coefficient(-0.05, 0.2, p=0.803),
+            "surprisal_bits:sparsity_energy99": _coefficient(-0.31, 0.1, p=0.0042),
+        },
+        "random": [
+            {"group": "subject", "term": "(Intercept)", "term2": "", "vcov": 2.25, "sdcor": 1.5},
+            {"group": "item", "term": "(Intercept)", "term2": "", "vcov": 0.25, "sdcor": 0.5},
+            {"group": "stimulus", "term": "(Intercept)", "term2": "", "vcov": 0.25, "sdcor": 0.5},
+        ],
+        "sigma": 7.0,
+        "loglik": -1234.5,
+        "aic": 2485.0,
+        "r2_marginal": 0.0187,
+        "r2_conditional": 0.0712,
+        "singular": False,
+        "converged": True,
+        "warnings": [],
+        "directions": {"surprisal_bits": "negative"},
+        "scales": {
+            name: {"mean": float(trials[name].mean()), "sd": float(trials[name].std())} for name in predictors
+        },
+        "lme4_script": 'library(lmerTest)\nd <- read.csv("trials.csv")\n',
+    }
+
+
+def _manifest(n_trials: int) -> dict:
+    return {
+        "target": "demo",
+        "title": "Demonstration",
+        "command": "clada-neuro run demo",
+        "created": "2026-01-05T10:00:00Z",
+        "simulated": True,
+        "simulation": {
+            "description": "SIMULATED data: 10 simulated subjects.",
+            "truth": [{"component": "n400_uv", "kind": "fixed", "term": "surprisal_bits", "value_uv": -0.9}],
+        },
+        "model": {
+            "model": "smollm2",
+            "architecture": "LlamaForCausalLM",
+            "weights_hash": "89abcdef01234567",
+            "start_token": "<|endoftext|>",
+            "start_token_id": 0,
+            "dtype": "float32",
+            "device": "cpu",
+        },
+        "policy": "dense",
+        "calibration": None,
+        "seed": 0,
+        "versions": versions(),
+        "exclusions": [
+            {
+                "step": "words",
+                "rows_before": 400,
+                "rows_removed": 40,
+                "rows_after": 360,
+                "reason": "no amplitude",
+            }
+        ],
+        "joins": {"words and trials": {"matched": n_trials, "trials without a word": 0}},
+    }
