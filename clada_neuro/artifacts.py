@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -86,8 +86,11 @@ def output_folder(path: str | Path) -> Path:
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; a second process is refused instead of mixing its files in."""
-    lock = filelock.FileLock(folder / ".lock")
+    """Hold the folder's lock; a second process is refused instead of mixing its files in.
+
+    One process may enter twice: a study holds the lock while its trace takes it again.
+    """
+    lock = filelock.FileLock(folder.resolve() / ".lock", is_singleton=True)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -147,10 +150,30 @@ def write_table(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, 
     return write_atomic(path, lambda part: pq.write_table(table, part))
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table written by `write_table`; damage raises `DataError`."""
+def join_tables(parts: Sequence[Path], path: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
+    """Stack parquet tables into one file, holding one of them in memory at a time.
+
+    A column that is empty in one part and filled in another takes the filled one's type.
+    """
+    schema = pa.unify_schemas(
+        [pq.read_schema(part).remove_metadata() for part in parts], promote_options="permissive"
+    )
+    document = json.dumps(_plain({"versions": versions(), **(provenance or {})}))
+    metadata_of_first = pq.read_schema(parts[0]).metadata or {}
+    schema = schema.with_metadata({**metadata_of_first, PROVENANCE_KEY: document.encode()})
+
+    def write(temporary: Path) -> None:
+        with pq.ParquetWriter(temporary, schema) as writer:
+            for part in parts:
+                writer.write_table(pq.read_table(part).cast(schema))
+
+    return write_atomic(path, write)
+
+
+def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table written by `write_table`, or some of its columns; damage raises `DataError`."""
     try:
-        return pq.ParquetFile(path).read().to_pandas()
+        return pq.ParquetFile(path).read(columns=columns).to_pandas()
     except FileNotFoundError:
         raise DataError(f"'{path}' does not exist; run the step that writes it first") from None
     except (pa.ArrowException, OSError) as error:
