@@ -1,0 +1,181 @@
+"""The rule that decides what a feed-forward block computes, apart from the state of the sequences it decides for.
+
+A policy is immutable and may serve any number of sequences. What changes from token to token, the statistics of the
+prefix, the cognitive load and the threshold scale, is a `State` that belongs to a batch of sequences.
+
+Sites (where a mask can act) and what a kept row of each is, in memory:
+
+========== ================================== =========================================
+site       mask over                          one contiguous row
+========== ================================== =========================================
+``input``  elements of x                      input j of [W_g; W_u] (plain: of W_1)
+``hidden`` neurons, decided from a            neuron i of W_d
+``gate``   neurons, decided from g            neuron i of W_u and of W_d; W_g is read whole
+``neuron`` neurons, known before the block    neuron i of all matrices
+========== ================================== =========================================
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.cognitive_load import LoadHistory
+from clada_neuro.runtime.prefix import Prefix
+
+INPUT, HIDDEN, GATE, NEURON = "input", "hidden", "gate", "neuron"
+CACHE_LINE = 64
+
+
+@dataclass
+class State:
+    """What a policy knows about a batch of sequences when the next tokens are processed.
+
+    Attributes
+    ----------
+    prefix : Prefix
+        Statistics of the tokens computed densely so far.
+    scale : Tensor
+        Threshold scale of the coming tokens, ``(batch, seq)`` or broadcastable to it; 0 means computed densely.
+    seeds : Tensor
+        One integer a sequence, ``(batch,)``, so that random controls do not depend on the batch.
+    step : Tensor
+        Tokens observed so far, ``(batch,)``.
+    load, event, action : Tensor or None
+        Of the coming token, ``(batch,)``: cognitive load, whether it passed its rolling percentile, and whether the
+        policy answers by computing the token densely.
+    """
+
+    prefix: Prefix
+    scale: Tensor
+    seeds: Tensor
+    step: Tensor
+    history: LoadHistory
+    load: Tensor | None = None
+    event: Tensor | None = None
+    action: Tensor | None = None
+
+    @property
+    def dense(self) -> Tensor:
+        """Which of the coming tokens are computed densely."""
+        return self.scale == 0
+
+    def reorder(self, index: Tensor) -> None:
+        """Keep the sequences of ``index``, in that order."""
+        self.prefix.reorder(index)
+        self.history.reorder(index)
+        for name in ("scale", "seeds", "step", "load", "event", "action"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, value[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Policy(ABC):
+    """A rule of selection.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    sites : tuple of str
+        Where it masks.
+    base_scale : float
+        Threshold scale of every token, before load moves it.
+    """
+
+    name: ClassVar[str]
+    sites: ClassVar[tuple[str, ...]]
+    base_scale = 1.0
+
+    @property
+    def uses_prefix(self) -> bool:
+        """Whether `select` reads statistics of densely computed tokens."""
+        return False
+
+    @property
+    def sequential(self) -> bool:
+        """Whether masks depend on the policy's own predictions, so that a text cannot be processed in one pass."""
+        return False
+
+    def init(self, prefix: Prefix, seeds: Tensor | None = None) -> State:
+        """Return the state of fresh sequences, before any token."""
+        batch, device = prefix.batch, prefix.device
+        zeros = torch.zeros(batch, dtype=torch.long, device=device)
+        return State(
+            prefix=prefix,
+            scale=torch.zeros(batch, 1, device=device),
+            seeds=zeros if seeds is None else seeds.to(device),
+            step=zeros.clone(),
+            history=LoadHistory(batch, device),
+        )
+
+    @abstractmethod
+    def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
+        """Return which rows are computed, True = computed.
+
+        Parameters
+        ----------
+        values : Tensor
+            What the site sees, ``(batch, seq, rows)``: x at ``input``, g at ``gate``, a at ``hidden`` and ``neuron``
+            (there only its shape counts: the mask may not depend on it).
+        """
+
+    def compensation(self, layer: int, state: State) -> Tensor | None:
+        """Return what stands in for the dropped rows, broadcastable to ``(batch, seq, hidden)``."""
+        return None
+
+    def observe(self, state: State, logits: Tensor, token: Tensor) -> None:
+        """Take in the drawn ``token (batch,)`` and the temperature-1 ``logits (batch, vocabulary)`` it came from."""
+        state.step = state.step + 1
+        state.scale = torch.full_like(state.scale[:, :1], self.base_scale)
+
+    def reorder(self, state: State, index: Tensor) -> None:
+        """Keep the sequences of ``index``, in that order."""
+        state.reorder(index)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Weight bytes of one block: all of them, those no mask can spare, and those of one kept row of each site.
+
+    Rows are padded to cache lines, as kernels store them, so bytes count at cache-line granularity.
+    """
+
+    total: int
+    fixed: int
+    row: dict[str, int]
+
+    def sparsity(self, kept: dict[str, Tensor]) -> Tensor:
+        """Return the share of bytes not read, from the number of rows kept at each site."""
+        read = torch.as_tensor(self.fixed)
+        for site, size in self.row.items():
+            read = read + kept[site] * size
+        return 1 - read / self.total
+
+
+def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
+    """Return the weight bytes of a block under a policy that masks at ``sites``."""
+    size = ffn.down_weight.element_size()
+    hidden, neurons = ffn.hidden_size, ffn.intermediate_size
+    matrices = 3 if ffn.gated else 2
+    by_neuron = _lines(hidden * size)
+    by_input = _lines((matrices - 1) * neurons * size)
+    row = {
+        INPUT: by_input,
+        HIDDEN: by_neuron,
+        GATE: (matrices - 1) * by_neuron,
+        NEURON: matrices * by_neuron,
+    }
+    rows = {INPUT: hidden, HIDDEN: neurons, GATE: neurons, NEURON: neurons}
+    first = hidden * by_input if INPUT in sites else (matrices - 1) * neurons * by_neuron
+    total = first + neurons * by_neuron
+    used = {site: row[site] for site in sites}
+    return Reads(total, total - sum(rows[site] * row[site] for site in sites), used)
+
+
+def _lines(size: int) -> int:
+    return -(-size // CACHE_LINE) * CACHE_LINE

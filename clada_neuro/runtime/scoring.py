@@ -1,0 +1,270 @@
+"""Score given texts under a policy, by the one protocol: dense prefix, policy on every later token.
+
+Policies whose masks do not depend on their own predictions take one pass. The others go token by token, many
+sequences in lock step. Both orders give the same numbers for a policy that allows both, up to rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel
+
+from clada_neuro.errors import ModelError
+from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
+from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.session import Session
+
+BATCH_TOKENS = 1024  # of a one-pass batch, padding included: bounds the memory of logits
+BATCH_SEQUENCES = 64  # in lock step
+
+
+class Observer(Protocol):
+    """Sees every real token of every pass; ``rows`` index `sequences`, ``positions`` count tokens from 0."""
+
+    def hidden(self, layer: int, rows: Tensor, positions: Tensor, a: Tensor) -> None:
+        """Take in hidden activations ``(n, intermediate)`` of n tokens, as the policy left them."""
+
+    def logits(self, rows: Tensor, positions: Tensor, logits: Tensor) -> None:
+        """Take in what the tokens at ``positions`` predict about the next ones, ``(n, vocabulary)``."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One text, token by token.
+
+    Attributes
+    ----------
+    surprisal_bits, entropy_bits : Tensor
+        ``(tokens,)``; of the distribution before the token; the first token's are NaN.
+    ffn_sparsity : Tensor
+        ``(tokens, layers)``: share of weight bytes not read when the token was processed as input; 0 in the prefix.
+    load, event, action : Tensor
+        ``(tokens,)``: see `clada_neuro.runtime.policy.State`; NaN in the prefix and for policies without load.
+    prefix : int
+        Dense tokens at the start. The first token whose prediction the policy touched is ``prefix + 1``.
+    """
+
+    surprisal_bits: Tensor
+    entropy_bits: Tensor
+    ffn_sparsity: Tensor
+    load: Tensor
+    event: Tensor
+    action: Tensor
+    prefix: int
+
+
+@torch.no_grad()
+def score(
+    model: PreTrainedModel,
+    policy: Policy,
+    sequences: Sequence[Sequence[int]],
+    *,
+    prefix: int | Sequence[int] = 4,
+    seeds: Sequence[int] | None = None,
+    observer: Observer | None = None,
+    stepwise: bool | None = None,
+) -> list[Score]:
+    """Score token sequences under a policy.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    policy : Policy
+    sequences : sequence of sequences of int
+        Token ids, start token included.
+    prefix : int or one a sequence
+        Tokens at the start that are computed densely, start token included; at least 1.
+    seeds : sequence of int, optional
+        One a sequence, for random controls; default: its place in the list.
+    observer : Observer, optional
+    stepwise : bool, optional
+        Force (or forbid) going token by token; default: as the policy needs.
+
+    Returns
+    -------
+    list of Score
+        In the order of ``sequences``.
+
+    Raises
+    ------
+    ModelError
+        For an empty sequence, a prefix below 1, or one pass forced on a policy that depends on its own predictions.
+    """
+    prefixes = _checked_prefixes(sequences, prefix)
+    if stepwise is None:
+        stepwise = policy.sequential
+    if policy.sequential and not stepwise:
+        raise ModelError(
+            f"policy '{policy.name}' depends on its own predictions and cannot score in one pass"
+        )
+    every_seed = list(range(len(sequences))) if seeds is None else list(seeds)
+    scores: dict[int, Score] = {}
+    with attach(model, policy) as session:
+        for rows in _batches([len(tokens) for tokens in sequences], stepwise):
+            batch = _Batch(
+                model,
+                session,
+                [sequences[row] for row in rows],
+                [prefixes[row] for row in rows],
+                [every_seed[row] for row in rows],
+                rows,
+                observer,
+            )
+            with batch.observed():
+                batch.step_through() if stepwise else batch.one_pass()
+            scores.update(zip(rows, batch.scores(), strict=True))
+    return [scores[row] for row in range(len(sequences))]
+
+
+def _checked_prefixes(sequences: Sequence[Sequence[int]], prefix: int | Sequence[int]) -> list[int]:
+    prefixes = [prefix] * len(sequences) if isinstance(prefix, int) else list(prefix)
+    for row, (tokens, length) in enumerate(zip(sequences, prefixes, strict=True)):
+        if len(tokens) == 0:
+            raise ModelError(f"sequence {row} is empty, at least one token expected")
+        if length < 1:
+            raise ModelError(f"sequence {row}: prefix of {length} tokens given, at least 1 expected")
+    return [min(length, len(tokens)) for length, tokens in zip(prefixes, sequences, strict=True)]
+
+
+def _batches(lengths: list[int], stepwise: bool) -> Iterator[list[int]]:
+    """Yield rows of similar length, longest first."""
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    while order:
+        size = BATCH_SEQUENCES if stepwise else max(1, BATCH_TOKENS // lengths[order[0]])
+        yield order[:size]
+        order = order[size:]
+
+
+class _Batch:
+    """Sequences processed together, and what was recorded of them; index tensors live on the model's device."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        session: Session,
+        sequences: list[Sequence[int]],
+        prefix: list[int],
+        seeds: list[int],
+        rows: list[int],
+        observer: Observer | None,
+    ) -> None:
+        self.model, self.session, self.observer, self.device = model, session, observer, model.device
+        texts = [torch.as_tensor(tokens, device=self.device) for tokens in sequences]
+        self.tokens = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
+        self.lengths, self.prefix, self.rows = (
+            torch.tensor(values, device=self.device)
+            for values in ([len(text) for text in texts], prefix, rows)
+        )
+        shape = tuple(self.tokens.shape)
+        signals = torch.full((5, *shape), torch.nan, device=self.device)
+        self.surprisal, self.entropy, self.load, self.event, self.action = signals
+        self.sparsity = torch.zeros(*shape, len(session.layers), device=self.device)
+        session.begin(len(texts), torch.tensor(seeds, device=self.device))
+
+    def one_pass(self) -> None:
+        """Process right-padded texts at once."""
+        row, position = torch.meshgrid(
+            *(torch.arange(n, device=self.device) for n in self.tokens.shape), indexing="ij"
+        )
+        real = position < self.lengths[:, None]
+        dense = position < self.prefix[:, None]
+        scale = torch.where(dense | ~real, 0.0, self.session.policy.base_scale)
+        self.session.plan(scale, counted=dense & real & (position > 0))
+        logits = self._process(row, position, real, attention_mask=real.long(), use_cache=False)
+        for step in range(int((self.lengths - self.prefix).max())):
+            at = torch.minimum(self.prefix + step, self.lengths - 1)
+            self.session.policy.observe(
+                self.session.state, logits[row[:, 0], at - 1], self.tokens[row[:, 0], at]
+            )
+            self._record_load(row[:, 0], at, self.prefix + step < self.lengths)
+
+    def step_through(self) -> None:
+        """Process left-padded prefixes, then one token of every text at a time."""
+        width = int(self.prefix.max())
+        pad = (width - self.prefix)[:, None]
+        column = torch.arange(width, device=self.device)
+        real = column >= pad
+        active = torch.arange(len(pad), device=self.device)
+        cache = DynamicCache(config=self.model.config)
+        seen: dict[str, Any] = {"attention_mask": real.long(), "past_key_values": cache, "use_cache": True}
+        self._process(active[:, None].expand_as(real), (column - pad).clamp(min=0), real, **seen)
+        for step in range(int((self.lengths - self.prefix).max())):
+            going = (self.prefix + step < self.lengths)[active]
+            if 2 * int(going.sum()) <= len(going):
+                kept = going.nonzero().squeeze(1)
+                cache.batch_select_indices(kept)
+                self.session.reorder(kept)
+                active, going, seen["attention_mask"] = (
+                    active[kept],
+                    going[kept],
+                    seen["attention_mask"][kept],
+                )
+            at = torch.minimum(self.prefix + step, self.lengths - 1)[active]
+            self.session.drawn(self.tokens[active, at])
+            self._record_load(active, at, going)
+            seen["attention_mask"] = torch.nn.functional.pad(seen["attention_mask"], (0, 1), value=1)
+            self._process(active[:, None], at[:, None], going[:, None], **seen)
+
+    def scores(self) -> list[Score]:
+        """Return what was recorded, without padding."""
+        return [
+            Score(
+                surprisal_bits=self.surprisal[row, :length].cpu(),
+                entropy_bits=self.entropy[row, :length].cpu(),
+                ffn_sparsity=self.sparsity[row, :length].cpu(),
+                load=self.load[row, :length].cpu(),
+                event=self.event[row, :length].cpu(),
+                action=self.action[row, :length].cpu(),
+                prefix=prefix,
+            )
+            for row, (length, prefix) in enumerate(
+                zip(self.lengths.tolist(), self.prefix.tolist(), strict=True)
+            )
+        ]
+
+    @contextmanager
+    def observed(self) -> Iterator[None]:
+        """Show hidden activations to the observer while inside."""
+        hooks = []
+        if self.observer is not None:
+            for ffn in self.session.layers:
+                hooks.append(ffn.down.register_forward_pre_hook(partial(self._show_hidden, ffn.layer)))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _show_hidden(self, layer: int, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        assert self.observer is not None
+        row, position, real = self._place
+        a = args[0].reshape(*real.shape, -1)
+        self.observer.hidden(layer, self.rows[row[real]], position[real], a[real])
+
+    def _process(self, row: Tensor, position: Tensor, real: Tensor, **options: Any) -> Tensor:
+        """Run the tokens at ``(row, position)``, record what concerns real ones, return all logits."""
+        self._place = (row, position, real)
+        tokens = self.tokens[row, position]
+        logits = self.model(input_ids=tokens, position_ids=position, **options).logits
+        row, position, predicted = row[real], position[real], logits[real]
+        self.sparsity[row, position] = self.session.ffn_sparsity()[real]
+        if self.observer is not None:
+            self.observer.logits(self.rows[row], position, predicted)
+        known = position + 1 < self.lengths[row]
+        row, position = row[known], position[known] + 1
+        surprisal, entropy = surprisal_and_entropy(predicted[known], self.tokens[row, position])
+        self.surprisal[row, position], self.entropy[row, position] = surprisal, entropy
+        return logits
+
+    def _record_load(self, row: Tensor, position: Tensor, real: Tensor) -> None:
+        state = self.session.state
+        for name in ("load", "event", "action"):
+            value = getattr(state, name)
+            if value is not None:
+                getattr(self, name)[row[real], position[real]] = value[real].float()

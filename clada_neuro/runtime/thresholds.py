@@ -1,0 +1,72 @@
+"""Keep a row where |value| · weight reaches its threshold; replace what is dropped by its calibrated mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clada_neuro.runtime.policy import Policy, State
+
+
+@dataclass(frozen=True, eq=False)
+class Compensation:
+    """The mean of what a block loses, as a function of the threshold scale.
+
+    Attributes
+    ----------
+    scales : Tensor
+        Increasing, first 0, ``(points,)``.
+    bias : Tensor
+        Calibrated means, zero at scale 0, ``(points, layers, hidden)``.
+    """
+
+    scales: Tensor
+    bias: Tensor
+
+    def __call__(self, layer: int, scale: Tensor) -> Tensor:
+        """Return the bias ``(*scale.shape, hidden)``, linear between points and constant beyond the last."""
+        scale = scale.clamp(max=float(self.scales[-1]))
+        upper = torch.searchsorted(self.scales, scale).clamp(1, len(self.scales) - 1)
+        low, high = self.scales[upper - 1], self.scales[upper]
+        share = ((scale - low) / (high - low))[..., None]
+        bias = self.bias[:, layer]
+        return torch.lerp(bias[upper - 1], bias[upper], share)
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdPolicy(Policy):
+    """Per-token thresholds on weighted magnitudes.
+
+    Attributes
+    ----------
+    thresholds : mapping of site to Tensor
+        One threshold a layer, ``(layers,)``.
+    weights : mapping of site to Tensor
+        Row weights ``(layers, rows)``; a site without an entry is scored by magnitude alone.
+    mean_of_dropped : Compensation or None
+    base_scale : float
+        Multiplies every threshold; calibrated so that the mean `ffn_sparsity` meets its target.
+    """
+
+    thresholds: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+    mean_of_dropped: Compensation | None = None
+    base_scale: float = 1.0
+
+    def score(self, layer: int, site: str, values: Tensor) -> Tensor:
+        """Return |value| · weight, in float32."""
+        magnitude = values.abs().float()
+        return magnitude * self.weights[site][layer] if site in self.weights else magnitude
+
+    def threshold(self, layer: int, site: str, state: State) -> Tensor:
+        """Return thresholds broadcastable to ``(batch, seq, rows)``."""
+        return self.thresholds[site][layer] * state.scale[..., None]
+
+    def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
+        """Return score ≥ threshold."""
+        return self.score(layer, site, values) >= self.threshold(layer, site, state)
+
+    def compensation(self, layer: int, state: State) -> Tensor | None:
+        """Return the calibrated mean of what is dropped at the tokens' scale."""
+        return None if self.mean_of_dropped is None else self.mean_of_dropped(layer, state.scale)
