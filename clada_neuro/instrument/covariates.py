@@ -1,0 +1,63 @@
+"""What psycholinguists control for: length, frequency, position, and the words before."""
+
+import re
+
+import pandas as pd
+import wordfreq
+
+from clada_neuro.errors import StimulusError, did_you_mean
+
+LAGS = (1, 2)
+# A word that ends a sentence: final punctuation, then at most closing quotes or brackets.
+_SENTENCE_END = re.compile(r"[.!?…。！？؟।]['\"’”»)\]]*$")
+_ABBREVIATION = re.compile(r"^(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|[^\W\d_])\.$", re.IGNORECASE)
+
+
+def check_language(language: str) -> str:
+    """Return a language code that has word frequencies.
+
+    Raises
+    ------
+    StimulusError
+        Naming the languages there are.
+    """
+    known = sorted(wordfreq.available_languages())
+    if language not in known:
+        raise StimulusError(
+            f"no word frequencies for language '{language}'{did_you_mean(language, known)}; "
+            f"there are {', '.join(known)}"
+        )
+    try:
+        wordfreq.zipf_frequency("a", language)
+    except ImportError as error:
+        raise StimulusError(
+            f"word frequencies of language '{language}' need the package '{error.name}'; run: pip install {error.name}"
+        ) from error
+    return language
+
+
+def zipf_frequency(word: str, language: str = "en") -> float:
+    """Return log10 of the occurrences per billion words (wordfreq); 0 for a word it does not know."""
+    return wordfreq.zipf_frequency(word, language)
+
+
+def ends_sentence(word: str) -> bool:
+    """Return whether a word of running text closes a sentence; common abbreviations do not."""
+    return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.match(word)
+
+
+def add_lags(words: pd.DataFrame, predictors: list[str]) -> pd.DataFrame:
+    """Add ``<predictor>_lag1`` and ``<predictor>_lag2``: the value one and two words earlier in the same sentence.
+
+    Parameters
+    ----------
+    words : pandas.DataFrame
+        With `stimulus_id` and `word`, each stimulus' words in order. A stimulus may hold several sentences.
+    """
+    ended = words["word"].map(ends_sentence)
+    sentence = ended.groupby(words["stimulus_id"], sort=False).transform(
+        lambda column: column.shift(fill_value=False).cumsum()
+    )
+    groups = words.groupby([words["stimulus_id"], sentence.rename("sentence")], sort=False)[predictors]
+    lagged = [groups.shift(lag).add_suffix(f"_lag{lag}") for lag in LAGS]
+    return pd.concat([words, *lagged], axis=1)

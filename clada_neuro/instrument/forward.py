@@ -1,0 +1,209 @@
+"""Run batches of windows through the model and hand back the measures of every input position.
+
+A pass goes over some columns of a batch with the keys and values of earlier columns in a cache: shared prefixes
+first, then what differs, long texts in pieces. Rows are padded on the right, where no real token can see them.
+Predictions are computed only where they are asked for.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from clada_neuro.instrument import activity, information
+from clada_neuro.instrument.batching import Batch, Window
+from clada_neuro.instrument.recorder import ActivityRecorder, Carry
+from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import ffn_layers
+
+PADDING = 0
+CPU_TOKENS, GPU_TOKENS = 1024, 8192
+MOST_LOGITS = 1 << 28  # of one pass: 1 GiB in float32
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Measures of one window, by input position.
+
+    Attributes
+    ----------
+    predictions : dict of numpy.ndarray, each of shape (positions,)
+        `information.MEASURES` of the prediction made *at* each position, for the token after it; NaN where not asked.
+    activity : dict of numpy.ndarray, each of shape (positions, layers)
+        `activity.MEASURES` of processing each position.
+    """
+
+    predictions: dict[str, np.ndarray]
+    activity: dict[str, np.ndarray]
+
+
+class Forward:
+    """A model made ready to measure windows.
+
+    Attributes
+    ----------
+    budget : int
+        Tokens of one pass: bounds memory.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        n_logits = int(model.model.get_output_embeddings().weight.shape[0])
+        self.model = model
+        self.device = model.device
+        self.budget = min(GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS, MOST_LOGITS // n_logits)
+        self.layers = ffn_layers(model.model)
+        self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
+
+    @torch.inference_mode()
+    def measure(self, batches: Sequence[Batch]) -> Iterator[tuple[Window, Measures]]:
+        """Yield every window of the batches with its measures."""
+        with ActivityRecorder(self.layers) as recorder:
+            for batch in batches:
+                yield from zip(batch.windows, self._batch(batch, recorder), strict=True)
+
+    def _batch(self, batch: Batch, recorder: ActivityRecorder) -> list[Measures]:
+        state = _State(None, [], 0)
+        shared: list[Measures] = []
+        if batch.prefixes:
+            scored = [
+                min(
+                    _first_scored(w)
+                    for w, parent in zip(batch.windows, batch.parents, strict=True)
+                    if parent == row
+                )
+                for row in range(len(batch.prefixes))
+            ]
+            follow = [w.ids[batch.shared] for w in _firstborn(batch)]
+            rows = [(*prefix, token) for prefix, token in zip(batch.prefixes, follow, strict=True)]
+            shared, state = self._rows(rows, scored, state, recorder, open_end=False)
+            state = state.select(torch.tensor(batch.parents, device=self.device))
+        rows = [window.ids[batch.shared :] for window in batch.windows]
+        scored = [_first_scored(window) - batch.shared for window in batch.windows]
+        own, _ = self._rows(rows, scored, state, recorder, open_end=True)
+        if not shared:
+            return own
+        return [_join(shared[parent], rest) for parent, rest in zip(batch.parents, own, strict=True)]
+
+    def _rows(
+        self,
+        rows: Sequence[Sequence[int]],
+        scored: Sequence[int],
+        state: "_State",
+        recorder: ActivityRecorder,
+        *,
+        open_end: bool,
+    ) -> tuple[list[Measures], "_State"]:
+        """Run rows of ids in pieces of at most `budget` tokens.
+
+        With `open_end` the last prediction has no target; otherwise the last id of each row is a target only.
+        """
+        lengths = np.array([len(row) for row in rows]) - (not open_end)
+        width = int(lengths.max())
+        ids = torch.full((len(rows), width + 1), PADDING)
+        targets = torch.full((len(rows), width), -1)
+        for row, values in enumerate(rows):
+            ids[row, : len(values)] = torch.tensor(values)
+            targets[row, : len(values) - 1] = ids[row, 1 : len(values)]
+        asked = (np.arange(width) >= np.array(scored)[:, None]) & (np.arange(width) < lengths[:, None])
+        step = max(1, self.budget // len(rows))
+        pieces = []
+        for left in range(0, width, step):
+            part = slice(left, min(left + step, width))
+            recorder.begin(len(rows), state.carry)
+            keep = not open_end or part.stop < width
+            predictions, state = self._pass(
+                ids[:, part], targets[:, part], torch.from_numpy(asked[:, part]), state, keep
+            )
+            measured, carry = recorder.finish()
+            state = _State(state.cache, carry, state.seen)
+            pieces.append((predictions, measured))
+        predictions = np.concatenate([piece[0] for piece in pieces], axis=2)
+        measured = np.concatenate([piece[1] for piece in pieces], axis=3)
+        return [
+            _measures(predictions[:, row, :length], measured[:, :, row, :length])
+            for row, length in enumerate(lengths)
+        ], state
+
+    def _pass(
+        self, ids: Tensor, targets: Tensor, asked: Tensor, state: "_State", keep: bool
+    ) -> tuple[np.ndarray, "_State"]:
+        """Run one pass; return predictions (measures, rows, seq) and, with `keep`, the cache."""
+        rows, seq = ids.shape
+        cache = state.cache
+        if cache is None and keep:
+            cache = DynamicCache(config=self.model.model.config)
+        flat = asked.reshape(-1).nonzero()[:, 0].to(self.device)
+        with self._only(flat):
+            output = self.model.model(
+                input_ids=ids.to(self.device),
+                attention_mask=torch.ones(rows, state.seen + seq, dtype=torch.long, device=self.device),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        target = targets.reshape(-1).to(self.device)[flat]
+        initial = torch.zeros(rows, seq, dtype=torch.bool, device=self.device)
+        if state.seen == 0 and self.model.start_token_id is not None:
+            initial[:, 0] = ~torch.isin(targets[:, 0].to(self.device), self.vocabulary.spaced)
+        values = information.information(output.logits[0], target, initial.reshape(-1)[flat], self.vocabulary)
+        predictions = np.full((len(values), rows * seq), np.nan)
+        predictions[:, flat.cpu().numpy()] = np.stack(list(values.values()))
+        return predictions.reshape(-1, rows, seq), _State(cache, [], state.seen + seq)
+
+    @contextmanager
+    def _only(self, flat: Tensor) -> Iterator[None]:
+        """Let the output layer see the given positions alone: logits are (1, positions, vocabulary)."""
+
+        def select(_: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (args[0].reshape(-1, args[0].shape[-1])[flat][None],)
+
+        handle = self.model.model.get_output_embeddings().register_forward_pre_hook(select)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+@dataclass(frozen=True)
+class _State:
+    """What earlier columns of the same rows left: keys and values, activity, and their number of columns."""
+
+    cache: Any
+    carry: list[Carry]
+    seen: int
+
+    def select(self, rows: Tensor) -> "_State":
+        self.cache.batch_select_indices(rows)
+        return _State(self.cache, [carry.select(rows) for carry in self.carry], self.seen)
+
+
+def _first_scored(window: Window) -> int:
+    """Return the first input position whose prediction is needed: the one before the first scored token."""
+    return max(0, window.input_position(window.scored) - 1)
+
+
+def _firstborn(batch: Batch) -> list[Window]:
+    """Return one window for each prefix."""
+    return [batch.windows[batch.parents.index(row)] for row in range(len(batch.prefixes))]
+
+
+def _measures(predictions: np.ndarray, measured: np.ndarray) -> Measures:
+    return Measures(
+        dict(zip(information.MEASURES, predictions, strict=True)),
+        dict(zip(activity.MEASURES, measured.transpose(0, 2, 1), strict=True)),
+    )
+
+
+def _join(prefix: Measures, rest: Measures) -> Measures:
+    return Measures(
+        {
+            name: np.concatenate([prefix.predictions[name], rest.predictions[name]])
+            for name in rest.predictions
+        },
+        {name: np.concatenate([prefix.activity[name], rest.activity[name]]) for name in rest.activity},
+    )

@@ -1,0 +1,236 @@
+"""From measures by input position to the tables of tokens, layers and words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro import tables
+from clada_neuro.instrument import activity
+from clada_neuro.instrument.batching import Window
+from clada_neuro.instrument.covariates import add_lags, zipf_frequency
+from clada_neuro.instrument.forward import Measures
+from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.words import CONTEXT
+
+# Column of the tokens table: measure of the prediction made before the token.
+_BEFORE = {
+    "surprisal_bits": "surprisal",
+    "entropy_bits": "entropy",
+    "entropy_boundary_bits": "entropy_boundary",
+    "renyi_half_bits": "renyi_half",
+    "rank": "rank",
+}
+_WITHOUT_LAGS = {"context_tokens"}
+_LISTS = ["words", "regions"]
+
+
+@dataclass(frozen=True)
+class MeasuredText:
+    """One text with its measures, by scored token.
+
+    Attributes
+    ----------
+    text : Text
+    columns : dict of numpy.ndarray, each of shape (tokens,)
+        Columns of the tokens table that come from predictions and alignment.
+    activity : numpy.ndarray, shape (measures, tokens, layers)
+    """
+
+    text: Text
+    columns: dict[str, np.ndarray]
+    activity: np.ndarray
+
+    @classmethod
+    def of(cls, text: Text, windows: Sequence[tuple[Window, Measures]]) -> "MeasuredText":
+        """Put the windows of one text together; they come in order and score each token once."""
+        ends = [window.scored for window, _ in windows[1:]] + [len(text.ids)]
+        parts = [_window(*pair, end) for pair, end in zip(windows, ends, strict=True)]
+        columns = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
+        columns["surprisal_corrected_bits"] = _corrected(text, columns)
+        return cls(text, columns, np.concatenate([part[1] for part in parts], axis=1))
+
+
+def tokens_table(measured: Sequence[MeasuredText], tokenizer_tokens: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Return one row per token of the sentences; tokens of contexts are left out.
+
+    Parameters
+    ----------
+    tokenizer_tokens : sequence of sequence of str
+        The text of every token of every stimulus, context included.
+    """
+    blocks = []
+    for one, names in zip(measured, tokenizer_tokens, strict=True):
+        text, kept = one.text, slice(one.text.scored, None)
+        index = text.tokens.word_index[kept]
+        blocks.append(
+            {
+                "stimulus_id": np.repeat(np.array(text.stimulus_id, dtype=object), len(index)),
+                "token_index": np.arange(text.scored, len(text.ids)),
+                "token": np.array(names[kept], dtype=object),
+                "token_id": np.array(text.ids[kept], dtype=int),
+                "char_start": text.offsets[kept, 0],
+                "char_end": text.offsets[kept, 1],
+                "word_index": index if text.words else np.full(len(index), CONTEXT),
+                **{name: values for name, values in one.columns.items() if not name.startswith("_")},
+                **dict(zip(activity.MEASURES, one.activity.mean(axis=2, dtype=float), strict=True)),
+            }
+        )
+    frame = _concatenated(blocks, tables.TOKENS)
+    return frame.assign(word_index=frame["word_index"].where(frame["word_index"] != CONTEXT))
+
+
+def layers_table(measured: Sequence[MeasuredText]) -> pd.DataFrame:
+    """Return one row per token and layer."""
+    blocks = []
+    for one in measured:
+        _, n_tokens, n_layers = one.activity.shape
+        index = np.arange(one.text.scored, len(one.text.ids))
+        blocks.append(
+            {
+                "stimulus_id": np.repeat(np.array(one.text.stimulus_id, dtype=object), n_tokens * n_layers),
+                "token_index": np.repeat(index, n_layers),
+                "layer": np.tile(np.arange(n_layers), n_tokens),
+                **dict(zip(activity.MEASURES, one.activity.reshape(len(activity.MEASURES), -1), strict=True)),
+            }
+        )
+    return _concatenated(blocks, tables.LAYERS)
+
+
+def words_table(
+    tokens: pd.DataFrame, measured: Sequence[MeasuredText], stimuli: pd.DataFrame, language: str
+) -> pd.DataFrame:
+    """Return one row per word of the sentences, with the caller's columns and the lags of every predictor."""
+    words = _own_columns(measured, stimuli, language)
+    own = np.concatenate([one.text.tokens.own[one.text.scored :] for one in measured])
+    trailing = np.concatenate([one.columns["_trailing"] for one in measured])
+    values = _aggregate(tokens.assign(_own=own, _trailing=trailing))
+    words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
+    words["n_tokens"] = words["n_tokens"].fillna(0).astype("int64")
+    given = stimuli.drop(columns=[name for name in _LISTS if name in stimuli])
+    given = given.rename(
+        columns={name: f"{name}_stimuli" for name in given if name in words and name != "stimulus_id"}
+    )
+    words = words.merge(given, on="stimulus_id", how="left")
+    order = [name for name in tables.WORDS.names() if name in words]
+    words = words[order + [name for name in words if name not in order]]
+    return add_lags(words, _predictors(words))
+
+
+def _window(window: Window, measures: Measures, end: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the columns and the activity of the tokens that one window scores."""
+    at = np.array([window.input_position(token) for token in range(window.scored, end)], dtype=int)
+    before = np.where(at > 0, at - 1, 0)
+
+    def ahead(name: str) -> np.ndarray:
+        return np.where(at > 0, measures.predictions[name][before], np.nan)
+
+    columns = {"context_tokens": at, **{column: ahead(name) for column, name in _BEFORE.items()}}
+    columns["entropy_next_bits"] = measures.predictions["entropy"][at]
+    columns["_boundary_before"] = ahead("boundary")
+    columns["_boundary_after"] = measures.predictions["boundary"][at]
+    return columns, np.stack([values[at] for values in measures.activity.values()])
+
+
+def _corrected(text: Text, columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Return surprisal with the whitespace correction at the first and the last token of each written word.
+
+    A word's end is charged to its last visible token. Without white space beside it (Chinese, interest areas
+    inside a word) the correction is not defined and the token's value is missing.
+    """
+    index = text.tokens.word_index[text.scored :]
+    offsets = text.offsets[text.scored :]
+    pieces = [text.text[start:end] for start, end in offsets]
+    trailing = np.array([not piece.strip() for piece in pieces], dtype=bool) & ~text.tokens.own[text.scored :]
+    columns["_trailing"] = trailing
+    first = np.ones(len(index), bool)
+    first[1:] = (index[1:] != index[:-1]) | (trailing[1:] & ~trailing[:-1])
+    last = np.roll(first, -1)
+    last[-1:] = True
+    corrected = columns["surprisal_bits"] - np.where(first, columns["_boundary_before"], 0)
+    corrected += np.where(last & ~trailing, columns["_boundary_after"], 0)
+    apart = np.array(
+        [
+            (not f or _blank_at(text.text, start - 1) or piece[:1].isspace())
+            and (not e or _blank_at(text.text, end) or piece[-1:].isspace())
+            for f, e, piece, (start, end) in zip(first, last, pieces, offsets, strict=True)
+        ],
+        dtype=bool,
+    )
+    return np.where(apart & ~text.tokens.crosses[text.scored :], corrected, np.nan)
+
+
+def _blank_at(text: str, place: int) -> bool:
+    return not 0 <= place < len(text) or text[place].isspace()
+
+
+def _own_columns(measured: Sequence[MeasuredText], stimuli: pd.DataFrame, language: str) -> pd.DataFrame:
+    """Return the columns that belong to the words themselves."""
+    critical = stimuli.get("critical_index", pd.Series(pd.NA, index=stimuli.index, dtype="Int64"))
+    regions = stimuli.get("regions", pd.Series(None, index=stimuli.index, dtype=object))
+    blocks = []
+    for one, target, region in zip(measured, critical, regions, strict=True):
+        words = one.text.words
+        number = np.arange(len(words))
+        blocks.append(
+            {
+                "stimulus_id": np.repeat(np.array(one.text.stimulus_id, dtype=object), len(words)),
+                "word_index": number,
+                "word": np.array([word.text for word in words], dtype=object),
+                "length": np.array([len(word.core) for word in words], dtype=int),
+                "zipf_frequency": np.array(
+                    [zipf_frequency(word.core, language) for word in words], dtype=float
+                ),
+                "position": number + 1,
+                "is_critical": number == (-1 if pd.isna(target) else target),
+                "region": np.array([None] * len(words) if _missing(region) else list(region), dtype=object),
+            }
+        )
+    frame = _concatenated(blocks, tables.WORDS)
+    return frame if "regions" in stimuli else frame.drop(columns="region")
+
+
+def _missing(value: object) -> bool:
+    return not hasattr(value, "__iter__") or isinstance(value, str)
+
+
+def _aggregate(tokens: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per word that has tokens, each column by its word rule; NaN in a token is NaN in its word."""
+    key = ["stimulus_id", "word_index"]
+    own = tokens[tokens["_own"]].groupby(key, sort=False)
+    whole = tokens[~tokens["_trailing"]].groupby(key, sort=False)
+    by_rule: dict[str, list[str]] = {}
+    for column in tables.TOKENS.columns:
+        if column.word_rule and column.name in tokens and column.name != "surprisal_corrected_bits":
+            by_rule.setdefault(column.word_rule, []).append(column.name)
+    parts = [
+        tokens.groupby(key, sort=False)["surprisal_bits"]
+        .sum(skipna=False)
+        .rename("surprisal_with_punct_bits"),
+        whole["surprisal_corrected_bits"].sum(skipna=False),
+        own.size().rename("n_tokens"),
+        own[by_rule["sum"]].sum(skipna=False),
+        own[by_rule["mean"]].mean(skipna=False),
+        own.head(1).set_index(key)[by_rule["first"]],
+        own.tail(1).set_index(key)[by_rule["last"]],
+    ]
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def _predictors(words: pd.DataFrame) -> list[str]:
+    rules = {column.name for column in tables.WORDS.columns if column.word_rule} - _WITHOUT_LAGS
+    return [name for name in words if name in rules | {"length", "zipf_frequency"}]
+
+
+def _concatenated(blocks: list[dict[str, np.ndarray]], table: tables.Table) -> pd.DataFrame:
+    """Stack blocks of columns into one frame with the table's order and types, also when there are none."""
+    if not blocks:
+        blocks = [{column.name: np.empty(0) for column in table.columns if column.required}]
+    frame = pd.DataFrame({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
+    kinds = {column.name: column.dtype for column in table.columns}
+    nullable = {"word_index": "Int64", "rank": "Int64", "context_tokens": "Int64"}
+    types = {"str": "str", "int": "int64", "bool": "bool"}
+    return frame.astype(
+        {name: nullable.get(name, types[kinds[name]]) for name in frame if kinds[name] in types}
+    )[[name for name in table.names() if name in frame]]

@@ -1,0 +1,88 @@
+"""Information measures of next-token predictions, in bits.
+
+For a prediction p over the vocabulary V (one row of logits) and the token x that came:
+
+==================  ==========================================================  ===================
+surprisal           -log2 p(x)                                                  [0, inf)
+rank                1 + #{v : p(v) > p(x)}                                      1 ... |V|
+entropy             -sum_v p(v) log2 p(v)                                       [0, log2 |V|]
+renyi_half          2 log2 sum_v p(v)^(1/2)   (Rényi, order 1/2)                [entropy, log2 |V|]
+entropy_boundary    entropy of p renormalised over tokens that begin a word     [0, log2 |V|]
+boundary            -log2 of the mass of tokens that begin a word or end the    [0, inf)
+                    text
+==================  ==========================================================  ===================
+
+`boundary` is what the whitespace correction needs (Pimentel & Meister 2024, https://aclanthology.org/2024.emnlp-main.1020;
+Oh & Schuler 2024, https://aclanthology.org/2024.emnlp-main.202): a tokenizer that writes the space at the beginning of
+a word charges it to that word, although it belongs to the end of the word before. With b the boundary term,
+
+    corrected(word) = surprisal(word) - b(before the word) + b(after the word).
+
+At the beginning of a text without leading white space, the tokens that begin a word are those without a space.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from clada_neuro.instrument.vocabulary import Vocabulary
+
+ROWS_AT_ONCE = 64
+MEASURES = ("surprisal", "rank", "entropy", "renyi_half", "entropy_boundary", "boundary")
+
+
+def information(
+    logits: torch.Tensor, targets: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary
+) -> dict[str, np.ndarray]:
+    """Measure predictions row by row.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (n, vocabulary)
+    targets : torch.Tensor of int, shape (n,)
+        The token that came; -1 when none did (surprisal and rank are then missing).
+    initial : torch.Tensor of bool, shape (n,)
+        The row predicts the beginning of a text that has no leading white space.
+
+    Returns
+    -------
+    dict of numpy.ndarray, each of shape (n,) and float64
+    """
+    if not len(logits):
+        return {name: np.empty(0) for name in MEASURES}
+    rows = zip(*(values.split(ROWS_AT_ONCE) for values in (logits, targets, initial)), strict=True)
+    blocks = [_measure(some, came, first, vocabulary) for some, came, first in rows]
+    columns = torch.cat(blocks, dim=1).double().cpu().numpy()
+    return dict(zip(MEASURES, columns, strict=True))
+
+
+def _measure(
+    logits: torch.Tensor, targets: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary
+) -> torch.Tensor:
+    """Return the measures of some rows, shape (6, rows)."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    # Not log_softmax: its running sum over a large vocabulary loses 4e-5 bits in float32.
+    nats = logits - logits.logsumexp(dim=-1, keepdim=True)
+    target = nats.gather(1, targets.clamp(min=0)[:, None])
+    surprisal, rank = -target[:, 0], (nats > target).sum(dim=1).to(nats.dtype) + 1
+    missing = targets < 0
+    surprisal, rank = surprisal.masked_fill(missing, math.nan), rank.masked_fill(missing, math.nan)
+    mass, entropy_boundary = _restricted(nats, vocabulary.spaced)
+    if initial.any():
+        mass[initial], entropy_boundary[initial] = _restricted(nats[initial], vocabulary.unspaced)
+    boundary = torch.logaddexp(mass, nats[:, vocabulary.ending].logsumexp(dim=1))
+    renyi = 2 * (nats / 2).logsumexp(dim=1)
+    bits = torch.stack([surprisal, _entropy(nats), renyi, entropy_boundary, -boundary]) / math.log(2)
+    return torch.stack([bits[0], rank, *bits[1:]])
+
+
+def _restricted(nats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the log mass of some tokens and the entropy among them, in nats."""
+    kept = nats[:, ids]
+    mass = kept.logsumexp(dim=1)
+    return mass, _entropy(kept - mass[:, None])
+
+
+def _entropy(nats: torch.Tensor) -> torch.Tensor:
+    return torch.special.entr(nats.exp()).sum(dim=1)

@@ -1,0 +1,92 @@
+"""Measure feed-forward activity while the model runs, layer by layer, keeping only the measures.
+
+What outlives a pass is one vector of contributions per sequence and layer (the last token's) and their running sum,
+so that the next pass over the same sequences can go on where this one stopped.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clada_neuro.instrument.activity import activity
+from clada_neuro.models.ffn import FFN
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What one layer hands to the next pass: contributions of the last token and their sum, (rows, n)."""
+
+    last: Tensor
+    total: Tensor
+
+    def select(self, rows: Tensor) -> "Carry":
+        """Return the carry of the given rows, which may repeat."""
+        return Carry(self.last[rows], self.total[rows])
+
+
+class ActivityRecorder:
+    """Context manager that watches the input of every down projection.
+
+    Parameters
+    ----------
+    layers : list of FFN
+        From `clada_neuro.models.registry.ffn_layers`.
+    """
+
+    def __init__(self, layers: list[FFN]) -> None:
+        self._layers = layers
+        self._handles: list[Any] = []
+        self._values: list[Tensor] = []
+        self._carry: list[Carry] = []
+        self._rows = 0
+
+    def __enter__(self) -> "ActivityRecorder":
+        self._handles = [
+            ffn.down.register_forward_pre_hook(self._hook(place)) for place, ffn in enumerate(self._layers)
+        ]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def begin(self, rows: int, carry: list[Carry]) -> None:
+        """Announce a pass over `rows` sequences.
+
+        Without a carry the pass begins the sequences, and their first token is left out: whatever stands first,
+        the start token or not, is the model's attention sink.
+        """
+        self._rows, self._carry, self._values = rows, list(carry), []
+
+    def finish(self) -> tuple[np.ndarray, list[Carry]]:
+        """Return the pass's measures, (measures, layers, rows, seq), and the carry of every layer."""
+        return torch.stack(self._values, dim=1).cpu().numpy(), self._carry
+
+    def _hook(self, place: int) -> Any:
+        def observe(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
+            self._observe(place, args[0])
+
+        return observe
+
+    def _observe(self, place: int, a: Tensor) -> None:
+        ffn = self._layers[place]
+        e = a.reshape(self._rows, -1, ffn.intermediate_size).float().abs() * ffn.neuron_norms.to(a.device)
+        if place < len(self._carry):
+            before = self._carry[place]
+        else:
+            e[:, 0] = 0
+            nothing = e.new_zeros(e.shape[0], e.shape[2])
+            before = Carry(nothing, nothing)
+        previous = torch.cat([before.last[:, None], e[:, :-1]], dim=1)
+        total = previous.clone()
+        total[:, 0] = before.total
+        total = total.cumsum(dim=1)
+        self._values.append(activity(e, previous, total))
+        carry = Carry(e[:, -1].clone(), total[:, -1] + e[:, -1])
+        self._carry[place : place + 1] = [carry]

@@ -1,0 +1,102 @@
+"""Where finished parts of a trace are kept: in memory, or on disk so that an interrupted trace can go on."""
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from clada_neuro.artifacts import is_current, join_tables, write_table
+
+TABLES = ("tokens", "layers", "words")
+CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small model on two cores
+
+Frames = dict[str, pd.DataFrame]
+
+
+class Store(Protocol):
+    """Keeps the tables of each shard until all are there."""
+
+    def has(self, number: int) -> bool:
+        """Return whether a shard is finished."""
+
+    def put(self, number: int, frames: Frames) -> None:
+        """Keep a finished shard."""
+
+    def finish(self, n_shards: int) -> "Path | Frames":
+        """Join the shards; return the tables or the folder they are in."""
+
+
+class Memory:
+    """Shards of a trace that is not written to disk."""
+
+    def __init__(self) -> None:
+        self._shards: list[Frames] = []
+
+    def has(self, number: int) -> bool:
+        """Return False: nothing outlives the call."""
+        return False
+
+    def put(self, number: int, frames: Frames) -> None:
+        """Keep a shard's tables."""
+        self._shards.append(frames)
+
+    def finish(self, n_shards: int) -> Frames:
+        """Return the joined tables."""
+        return {
+            name: pd.concat([shard[name] for shard in self._shards], ignore_index=True) for name in TABLES
+        }
+
+
+class Disk:
+    """Shards as parquet files in ``<folder>/shards``, each bound to what it was computed from.
+
+    Parameters
+    ----------
+    folder : Path
+    inputs : str
+        A `content_hash` of stimuli, model and settings; shards of other inputs are computed anew.
+    """
+
+    def __init__(self, folder: Path, inputs: str) -> None:
+        self._folder = folder
+        self._inputs = {"inputs": inputs}
+        self._complete = all(is_current(folder / f"{name}.parquet", inputs) for name in TABLES)
+
+    def has(self, number: int) -> bool:
+        """Return whether the shard, or the whole trace, is on disk."""
+        return self._complete or all(
+            is_current(self._path(number, name), self._inputs["inputs"]) for name in TABLES
+        )
+
+    def put(self, number: int, frames: Frames) -> None:
+        """Write a shard's tables."""
+        (self._folder / "shards").mkdir(exist_ok=True)
+        for name in TABLES:
+            write_table(frames[name], self._path(number, name), self._inputs)
+
+    def finish(self, n_shards: int) -> Path:
+        """Join the shards into one file a table, remove them, and return the folder."""
+        if not self._complete:
+            for name in TABLES:
+                parts = [self._path(number, name) for number in range(n_shards)]
+                join_tables(parts, self._folder / f"{name}.parquet", self._inputs)
+        shutil.rmtree(self._folder / "shards", ignore_errors=True)
+        return self._folder
+
+    def _path(self, number: int, name: str) -> Path:
+        return self._folder / "shards" / f"{number:05d}.{name}.parquet"
+
+
+def cut(stimuli: pd.DataFrame) -> list[pd.DataFrame]:
+    """Cut stimuli into consecutive shards of about `CHARACTERS`; a longer text is a shard of its own."""
+    length = stimuli["sentence"].astype(str).str.len()
+    if "context" in stimuli:
+        length = length + stimuli["context"].fillna("").astype(str).str.len()
+    pieces, start, filled = [], 0, 0
+    for row, size in enumerate(length):
+        if row > start and filled + size > CHARACTERS:
+            pieces.append(stimuli.iloc[start:row])
+            start, filled = row, 0
+        filled += int(size)
+    return [*pieces, stimuli.iloc[start:]]

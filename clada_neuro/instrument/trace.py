@@ -1,0 +1,220 @@
+"""Run stimuli through a model and record surprisal, entropy and activity for every token, layer and word."""
+
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from clada_neuro import tables
+from clada_neuro.artifacts import (
+    content_hash,
+    output_folder,
+    read_json,
+    read_table,
+    sole_writer,
+    versions,
+    write_json,
+)
+from clada_neuro.instrument.batching import plan, split_windows
+from clada_neuro.instrument.covariates import check_language
+from clada_neuro.instrument.forward import Forward
+from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, words_table
+from clada_neuro.instrument.shards import Disk, Frames, Memory, Store, cut
+from clada_neuro.instrument.texts import Text, read_texts
+from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.stimuli.formats import read_stimuli
+
+
+class Trace:
+    """What a model did with a set of stimuli.
+
+    Attributes
+    ----------
+    tokens, layers, words : pandas.DataFrame
+        As `clada_neuro.tables` describes them; read from disk on first use when the trace was written there.
+    manifest : dict
+        Model, tokenizer, start token, settings, versions, counts and units.
+    """
+
+    def __init__(self, manifest: dict[str, Any], source: Path | Frames) -> None:
+        self.manifest = manifest
+        self._source = source
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Trace":
+        """Open a trace that was written to a folder."""
+        return cls(read_json(Path(folder) / "manifest.json"), Path(folder))
+
+    @cached_property
+    def tokens(self) -> pd.DataFrame:
+        """One row per token."""
+        return self._table("tokens")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row per token and feed-forward layer."""
+        return self._table("layers")
+
+    @cached_property
+    def words(self) -> pd.DataFrame:
+        """One row per word as the caller wrote it."""
+        return self._table("words")
+
+    def columns(self, table: str, names: list[str]) -> pd.DataFrame:
+        """Return some columns of a table without reading the others."""
+        if isinstance(self._source, Path):
+            return read_table(self._source / f"{table}.parquet", names)
+        return self._source[table][names]
+
+    def _table(self, name: str) -> pd.DataFrame:
+        if isinstance(self._source, Path):
+            return tables.validate(read_table(self._source / f"{name}.parquet"), name)
+        return tables.validate(self._source[name], name)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {name}" for name, number in self.manifest["counts"].items())
+        return f"Trace({self.manifest['model']['model']}: {counts})"
+
+    def _repr_html_(self) -> str:
+        shown = [
+            "stimulus_id",
+            "word",
+            "surprisal_bits",
+            "entropy_bits",
+            "sparsity_energy99",
+            "adjustment_prev",
+        ]
+        head = self.words[shown].head(8).round(3)
+        return f"<p>{self!r}</p>{head.to_html(index=False, na_rep='NA')}"
+
+
+def trace(
+    stimuli: pd.DataFrame | str | Path,
+    model: str | Path | LanguageModel = EMBEDDED,
+    *,
+    out: str | Path | None = None,
+    dtype: str = "float32",
+    device: str = "auto",
+    start_token: str | int | None = "auto",
+    language: str = "en",
+    progress: bool = True,
+) -> Trace:
+    """Record what a model does with every token and word of some stimuli.
+
+    Parameters
+    ----------
+    stimuli : pandas.DataFrame, str or Path
+        A stimulus table (see `clada_neuro.tables.STIMULI`) or a file for `clada_neuro.read_stimuli`.
+    model : str, Path or LanguageModel
+        A name for `clada_neuro.load_model`, or a loaded model, which brings its own dtype, device and start token.
+    out : str or Path, optional
+        Folder for ``tokens``, ``layers``, ``words`` (parquet) and ``manifest.json``. An interrupted trace goes on
+        from its last finished shard; a finished one is read back. Without it everything stays in memory.
+    dtype, device, start_token
+        Passed to `clada_neuro.load_model`.
+    language : str
+        Of the word frequencies (wordfreq code).
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    CladaNeuroError
+        If stimuli, model, language or output folder cannot be used.
+    """
+    stimuli = _stimuli(stimuli)
+    check_language(language)
+    if not isinstance(model, LanguageModel):
+        model = load_model(model, dtype=dtype, device=device, start_token=start_token)
+    described = {"model": model.describe(), "language": language}
+    inputs = content_hash(stimuli, described, versions()["clada-neuro"])
+    if out is None:
+        return _finished(_measured(stimuli, model, language, Memory(), progress), described, inputs)
+    folder = output_folder(out)
+    with sole_writer(folder):
+        source = _measured(stimuli, model, language, Disk(folder, inputs), progress)
+        result = _finished(source, described, inputs)
+        write_json(folder / "manifest.json", result.manifest)
+    return result
+
+
+def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
+    if not isinstance(stimuli, pd.DataFrame) or "stimulus_id" not in stimuli:
+        stimuli = read_stimuli(stimuli)
+    return tables.validate(stimuli, tables.STIMULI)
+
+
+def _measured(
+    stimuli: pd.DataFrame, model: LanguageModel, language: str, store: Store, progress: bool
+) -> Path | Frames:
+    """Measure every shard that the store does not have yet."""
+    shards = cut(stimuli)
+    missing = [number for number in range(len(shards)) if not store.has(number)]
+    if missing:
+        forward = Forward(model)
+        total = sum(len(shards[number]) for number in missing)
+        with tqdm(total=total, desc="trace", unit="text", disable=not progress) as bar:
+            for number in missing:
+                store.put(number, _shard(shards[number], forward, language, bar))
+    return store.finish(len(shards))
+
+
+def _shard(stimuli: pd.DataFrame, forward: Forward, language: str, bar: "tqdm[Any]") -> Frames:
+    tokenizer = forward.model.tokenizer
+    texts = read_texts(stimuli, tokenizer)
+    measured = _texts(texts, _groups(stimuli), forward, bar)
+    names = [tokenizer.convert_ids_to_tokens(list(text.ids)) for text in texts]
+    tokens = tokens_table(measured, names)
+    words = words_table(tokens, measured, stimuli, language)
+    return {"tokens": tokens, "layers": layers_table(measured), "words": words}
+
+
+def _texts(texts: list[Text], groups: list[Any], forward: Forward, bar: "tqdm[Any]") -> list[MeasuredText]:
+    windows, keys = [], []
+    for number, text in enumerate(texts):
+        pieces = split_windows(
+            number, text.ids, forward.model.start_token_id, forward.model.max_context, text.scored
+        )
+        windows += pieces
+        keys += [groups[number] if len(pieces) == 1 else (number, piece.first) for piece in pieces]
+    found = defaultdict(list)
+    waiting = {number: sum(window.text == number for window in windows) for number in range(len(texts))}
+    for window, measures in forward.measure(plan(windows, keys, forward.budget)):
+        found[window.text].append((window, measures))
+        bar.update(len(found[window.text]) == waiting[window.text])
+    return [
+        MeasuredText.of(text, sorted(found[number], key=lambda pair: pair[0].first))
+        for number, text in enumerate(texts)
+    ]
+
+
+def _groups(stimuli: pd.DataFrame) -> list[Any]:
+    """Return what may share a prefix: the conditions of one item after the same context."""
+    contexts = stimuli["context"].fillna("") if "context" in stimuli else [""] * len(stimuli)
+    return list(zip(stimuli["item"], contexts, strict=True))
+
+
+def _finished(source: Path | Frames, described: dict[str, Any], inputs: str) -> Trace:
+    """Open the result and complete its manifest."""
+    trace = Trace({}, source)
+    words = trace.columns("words", ["stimulus_id", "n_tokens"])
+    trace.manifest = {
+        **described,
+        "inputs": inputs,
+        "counts": {
+            "stimuli": int(words["stimulus_id"].nunique()),
+            "words": len(words),
+            "tokens": len(trace.columns("tokens", ["token_index"])),
+        },
+        "words_without_tokens": int((words["n_tokens"] == 0).sum()),
+        "units": {column.name: column.unit for column in tables.WORDS.columns if column.unit},
+        "versions": versions(),
+    }
+    return trace
