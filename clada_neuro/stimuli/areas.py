@@ -73,7 +73,6 @@ def _joined(table: RawTable, text: pd.DataFrame, found: Mapping[str, str]) -> di
         marked = [index for index, cell in enumerate(cells) if cell in _TRUE]
         if len(marked) > 1:
             raise table.error(text.index[marked[1]], "a second critical area in the same text; one expected")
-        record["critical_word"] = words[marked[0]] if marked else ""
         record["critical_index"] = str(marked[0]) if marked else ""
     return record
 

@@ -1,0 +1,84 @@
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clada_neuro.errors import StimulusError
+from clada_neuro.stimuli.design import (
+    bare,
+    latin_square_lists,
+    positions_of,
+    region_labels,
+    stimulus_key,
+    word_spans,
+    words_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("chess.", "chess"),
+        ("“Checkmate,”", "Checkmate"),
+        ("wasn't", "wasn't"),
+        ("—", "—"),
+        ("¿Qué?", "Qué"),
+        ("$5", "$5"),
+    ],
+)
+def test_attached_punctuation_is_taken_off(word, expected):
+    assert bare(word) == expected
+
+
+def test_words_are_the_given_ones_or_the_spaced_ones():
+    assert words_of({"sentence": " a  b. "}) == ["a", "b."]
+    assert words_of({"sentence": "ab", "words": ["a", "b"]}) == ["a", "b"]
+    assert words_of(pd.Series({"sentence": "a b", "words": float("nan")})) == ["a", "b"]
+
+
+@given(st.lists(st.text("aéß猫.'", min_size=1), max_size=10), st.text(" \t", min_size=1, max_size=3))
+def test_spans_cut_the_words_out_of_the_sentence(words, gap):
+    sentence = gap + gap.join(words) + gap
+    assert [sentence[start:end] for start, end in word_spans(sentence, sentence.split())] == sentence.split()
+
+
+def test_spans_refuse_a_word_out_of_order():
+    with pytest.raises(StimulusError, match="'a' is not found in order"):
+        word_spans("b a b", ["b", "b", "a"])
+
+
+def test_an_exact_match_wins_over_a_loose_one():
+    assert positions_of("us", ["US", "told", "us", "us."]) == [2]
+    assert positions_of("us", ["US", "told", "us."]) == [2]
+    assert positions_of("us", ["US", "told"]) == [0]
+    assert positions_of("us", ["bus"]) == []
+
+
+def test_the_stimulus_is_the_item_and_its_word():
+    frame = pd.DataFrame({"item": ["1", "1", "2"], "critical_word": ["cat.", "dog", None]})
+    assert stimulus_key(frame).tolist() == ["1:cat", "1:dog", "2:"]
+
+
+def test_regions_must_add_up():
+    with pytest.raises(StimulusError, match="neither the sentence cut"):
+        region_labels("The|dog", ["The", "dog", "ran"])
+    with pytest.raises(StimulusError, match="1 region names found for 2 regions"):
+        region_labels("The dog|ran", ["The", "dog", "ran"], "subject")
+
+
+@given(st.integers(1, 8), st.integers(2, 5))
+def test_lists_are_balanced(blocks, conditions):
+    items = blocks * conditions
+    frame = pd.DataFrame(
+        [(i, c) for i in range(items) for c in range(conditions)], columns=["item", "condition"]
+    )
+    frame["list"] = latin_square_lists(frame)
+    assert (frame.groupby("list")["item"].nunique() == items).all()
+    assert (frame.groupby(["list", "condition"]).size() == blocks).all()
+    assert frame.groupby(["list", "item"]).size().max() == 1
+
+
+def test_lists_refuse_an_incomplete_item():
+    frame = pd.DataFrame({"item": [1, 1, 2], "condition": ["a", "b", "a"]})
+    with pytest.raises(StimulusError, match="item '2' has not exactly one row"):
+        latin_square_lists(frame)

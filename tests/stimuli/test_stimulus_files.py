@@ -1,0 +1,137 @@
+import codecs
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from clada_neuro.errors import StimulusError
+from clada_neuro.stimuli.files import as_text, numeric_columns, read_lines, read_table
+
+ROWS = [
+    ["item", "condition", "sentence"],
+    ["1", "a", "None of it, they said; NA was null."],
+    ["1", "b", "Grüße, мир"],
+]
+
+
+def as_csv(separator: str) -> str:
+    return "\n".join(separator.join(f'"{cell}"' for cell in row) for row in ROWS) + "\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separators_line_ends_and_encodings_give_the_same_cells(tmp_path, separator, line_end, encoding):
+    path = tmp_path / "stimuli.csv"
+    path.write_bytes(as_csv(separator).replace("\n", line_end).encode(encoding))
+    table = read_table(path)
+    assert [list(table.frame.columns), *table.frame.to_numpy().tolist()] == ROWS
+    assert table.rows == ["2", "3"]
+
+
+def test_a_workbook_gives_the_same_cells(tmp_path):
+    book = openpyxl.Workbook()
+    for row in ROWS:
+        book.active.append(row)
+    book.create_sheet("other").append(["x"])
+    book.save(tmp_path / "stimuli.xlsx")
+    table = read_table(tmp_path / "stimuli.xlsx")
+    assert [list(table.frame.columns), *table.frame.to_numpy().tolist()] == ROWS
+    with pytest.raises(StimulusError, match="no sheet 'third'; it has Sheet, other"):
+        read_table(tmp_path / "stimuli.xlsx", sheet="third")
+
+
+def test_a_workbook_shows_whole_numbers_without_a_point(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["item", "cloze", "note"], [3.0, 0.25, None], [4, 1, "x"]):
+        book.active.append(row)
+    book.save(tmp_path / "numbers.xlsx")
+    assert read_table(tmp_path / "numbers.xlsx").frame.to_numpy().tolist() == [
+        ["3", "0.25", ""],
+        ["4", "1", "x"],
+    ]
+
+
+def test_a_broken_workbook_is_one_line(tmp_path):
+    (tmp_path / "broken.xlsx").write_text("item,condition\n")
+    with pytest.raises(StimulusError, match=r"not a readable \.xlsx workbook"):
+        read_table(tmp_path / "broken.xlsx")
+
+
+def test_blank_rows_are_skipped_but_counted(tmp_path):
+    (tmp_path / "gaps.csv").write_text("\nitem,sentence\n\n1,one\n,\n2,two\n")
+    assert read_table(tmp_path / "gaps.csv").rows == ["4", "6"]
+
+
+def test_a_quoted_line_break_stays_in_its_cell(tmp_path):
+    (tmp_path / "long.csv").write_text('item,sentence\n1,"a story\nin two lines"\n2,b\n')
+    table = read_table(tmp_path / "long.csv")
+    assert table.frame["sentence"].tolist() == ["a story\nin two lines", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: no row found"),
+        (b"item,sentence\n", "a header but no row below it"),
+        (b"item,item\n1,2\n", "names the column 'item' twice"),
+        (b"item,sentence\n1,one, two\n", "row 2: 3 cells found, 2 expected"),
+        (b'item,sentence\n1,"one\n', "unbalanced quotes"),
+        (b"item,sentence\n1,caf\xe9\n", "line 2: byte 0xe9 is not utf-8"),
+        ("item,sentence\n1,x\n".encode("utf-16-le"), "NUL characters"),
+    ],
+)
+def test_a_damaged_file_is_one_line_with_file_and_row(tmp_path, content, message):
+    path = tmp_path / "damaged.csv"
+    path.write_bytes(content)
+    with pytest.raises(StimulusError, match=message) as raised:
+        read_table(path)
+    assert "damaged.csv" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_declared_encoding_is_used(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("item,sentence\n1,café\n".encode("latin-1"))
+    assert read_table(tmp_path / "latin.csv", encoding="latin-1").frame["sentence"].item() == "café"
+
+
+def test_a_missing_file_and_a_folder_are_one_line(tmp_path):
+    with pytest.raises(StimulusError, match="No such file"):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(StimulusError, match="Is a directory"):
+        read_table(tmp_path)
+
+
+def test_lines_keep_their_numbers(tmp_path):
+    (tmp_path / "x.stims").write_bytes(codecs.BOM_UTF8 + b"A *b* c .\r\n\r\nD *e* f .\r\n")
+    table = read_lines(tmp_path / "x.stims")
+    assert table.frame["sentence"].tolist() == ["A *b* c .", "D *e* f ."]
+    assert table.rows == ["1", "3"]
+
+
+def test_only_columns_of_numbers_become_numbers():
+    frame = pd.DataFrame(
+        {
+            "cloze": ["0.5", "", "NA"],
+            "count": ["3", "4", "5"],
+            "code": ["007", "008", "009"],
+            "word": ["None", "NA", "null"],
+            "missing": ["NA", "", "NA"],
+            "comma": ["0,93", "1,5", "0,1"],
+        },
+        dtype=object,
+    )
+    plain, european = numeric_columns(frame), numeric_columns(frame, decimal_comma=True)
+    assert plain["cloze"].isna().tolist() == [False, True, True]
+    assert plain["count"].tolist() == [3, 4, 5]
+    for name in ("code", "word", "missing", "comma"):
+        assert plain[name].tolist() == frame[name].tolist()
+    assert european["comma"].tolist() == [0.93, 1.5, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), (float("nan"), ""), (pd.NA, ""), (3.0, "3"), (0.5, "0.5"), ("NA", "NA"), (7, "7")],
+)
+def test_cells_as_text(value, text):
+    assert as_text(value) == text
