@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from formulaic import Formula, ModelSpec
 from formulaic.errors import FormulaicError
+from formulaic.parser.types import Term
 from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
-from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, with_contrasts
+from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, names_in, with_contrasts
 
 INTERCEPT = "(Intercept)"
 _FUNCTIONS = {"sqrt": np.sqrt, "abs": np.abs}
@@ -45,6 +46,7 @@ class Design:
     blocks: tuple[Block, ...]
     weights: np.ndarray | None
     spec: ModelSpec
+    response_spec: ModelSpec
     rows: np.ndarray
     n_dropped: int
 
@@ -76,7 +78,8 @@ def build(
     if not len(rows):
         raise FitError(f"no row of {len(data)} has values in all of {', '.join(columns)}")
     frame = _plain_columns(data.iloc[rows], columns)
-    y = _evaluate(f"0 + {formula.response}", frame, {}, formula.text)[0].to_numpy(float).ravel()
+    response, response_spec = _evaluate(f"0 + {formula.response}", frame, {}, formula.text)
+    y = response.to_numpy(float).ravel()
     if len(y) != len(rows):
         raise FitError(f"the response '{formula.response}' is not one numeric column")
     matrix, spec = _evaluate(formula.fixed, frame, contrasts, formula.text)
@@ -92,13 +95,23 @@ def build(
         raise FitError(
             f"weights in '{weights}' must be positive; row {rows[np.argmin(given)]} has {given.min()}"
         )
-    return Design(y, X, names, blocks, given, spec, rows, len(data) - len(rows))
+    return Design(y, X, names, blocks, given, spec, response_spec, rows, len(data) - len(rows))
 
 
 def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
     """Evaluate a fitted formula side on new rows, with the levels, centers and scales of the fit."""
-    needed = [str(name) for name in spec.required_variables if str(name) in data]
-    frame = _plain_columns(data, needed)
+    names = names_in(spec.formula)
+    check_columns(data, names)
+    frame = _plain_columns(data, names)
+    for factor, state in spec.factor_contrasts.items():
+        known = set(map(str, state.levels))
+        new = next(
+            (v for n in names_in([Term([factor])]) for v in frame[n].astype(str) if v not in known), None
+        )
+        if new is not None:
+            raise FitError(
+                f"'{factor}' has the level '{new}', which the fit has not seen; it knows {sorted(known)}"
+            )
     return np.asarray(spec.get_model_matrix(frame, context=_FUNCTIONS, na_action="raise"), dtype=float)
 
 

@@ -6,7 +6,7 @@ and one `RandomTerm` per covariance block. ``||`` and ``/`` are expanded as lme4
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from formulaic import Formula
@@ -91,8 +91,19 @@ def _terms(side: str, text: str) -> Iterator[Term]:
 
 def names_of(side: str) -> list[str]:
     """Return the data columns that one side of a formula needs, in order, with repeats."""
+    return names_in(_terms(side, side))
+
+
+def plain_names(side: str) -> list[str]:
+    """Return the columns that one side of a formula uses as they are, outside any function."""
+    factors = [factor for term in _terms(side, side) for factor in term.factors]
+    return list(dict.fromkeys(f.expr for f in factors if f.eval_method is Factor.EvalMethod.LOOKUP))
+
+
+def names_in(terms: Iterable[Term]) -> list[str]:
+    """Return the data columns that parsed terms need, in order, with repeats."""
     names: list[str] = []
-    for term in _terms(side, side):
+    for term in terms:
         for factor in term.factors:
             if factor.eval_method is Factor.EvalMethod.LOOKUP:
                 names.append(factor.expr)

@@ -8,7 +8,7 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
-from clada_neuro.stats.formula import ModelFormula, names_of, parse
+from clada_neuro.stats.formula import ModelFormula, names_of, parse, plain_names
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Model:
 
     def numeric_predictors(self) -> list[str]:
         """Return the numeric columns that the fixed part uses."""
-        return _numeric_predictors(self.data, self.formula)
+        return _numeric(self.data, names_of(self.formula.fixed))
 
 
 def specify(
@@ -62,9 +62,12 @@ def apply_scales(data: pd.DataFrame, scales: Mapping[str, tuple[float, float]]) 
     )
 
 
-def _numeric_predictors(data: pd.DataFrame, formula: ModelFormula) -> list[str]:
-    names = dict.fromkeys(names_of(formula.fixed))
-    return [n for n in names if types.is_numeric_dtype(data[n]) and not types.is_bool_dtype(data[n])]
+def _numeric(data: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    return [
+        n
+        for n in dict.fromkeys(names)
+        if types.is_numeric_dtype(data[n]) and not types.is_bool_dtype(data[n])
+    ]
 
 
 def _scales(
@@ -75,7 +78,7 @@ def _scales(
     columns = [*formula.variables(), *([weights] if weights else [])]
     check_columns(data, columns)
     used = data.iloc[complete_rows(data, columns)]
-    names = _numeric_predictors(used, formula) if standardize is True else list(standardize)
+    names = _numeric(used, plain_names(formula.fixed)) if standardize is True else list(standardize)
     check_columns(data, names)
     return {name: _mean_sd(used[name]) for name in names}
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from importlib import import_module
 
 import numpy as np
 from scipy import linalg
 
 from clada_neuro.errors import FitError, did_you_mean
-from clada_neuro.stats.design import Block, Design
+from clada_neuro.stats.design import Design
 
 _ENGINES = {
     "mixedlm": "clada_neuro.stats.engines.mixedlm",
@@ -21,13 +22,14 @@ _ENGINES = {
 class Estimate:
     """What an engine returns, in the data's own units.
 
-    ``beta`` (p,), ``vcov`` (p, p), ``df`` (p,) denominator degrees of freedom (infinite: normal tests);
-    ``covariances`` one (k, k) and ``effects`` one (n_levels, k) array a block.
+    ``beta`` (p,), ``vcov`` (p, p), ``degrees()`` (p,) denominator degrees of freedom (infinite: normal tests;
+    computed on demand, because comparisons of models do not need them); ``covariances`` one (k, k) and
+    ``effects`` one (n_levels, k) array a block.
     """
 
     beta: np.ndarray
     vcov: np.ndarray
-    df: np.ndarray
+    degrees: Callable[[], np.ndarray]
     sigma: float
     loglik: float
     covariances: tuple[np.ndarray, ...]
@@ -36,6 +38,11 @@ class Estimate:
     converged: bool
     theta: np.ndarray = field(default_factory=lambda: np.empty(0))
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def df(self) -> np.ndarray:
+        """Return the denominator degrees of freedom (p,)."""
+        return self.degrees()
 
 
 Engine = Callable[[Design, bool], Estimate]
@@ -123,6 +130,6 @@ def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(q * sign * root), (r.T * sign).T / root
 
 
-def is_scalar(block: Block) -> bool:
-    """Return whether a block holds one variance only."""
-    return len(block.names) == 1
+def constant(df: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return degrees of freedom that are known already as the function `Estimate` expects."""
+    return partial(np.asarray, df)

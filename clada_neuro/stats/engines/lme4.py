@@ -14,7 +14,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.engines.base import Estimate, Scaled, constant, rescale
 
 _SCRIPT = """
 suppressPackageStartupMessages({library(lme4); library(lmerTest)})
@@ -98,7 +98,7 @@ def _read(design: Design, scaled: Scaled, order: list[int], reml: bool, found: d
     return Estimate(
         beta=scaled.beta(np.array(found["beta"])),
         vcov=scaled.scale**2 * inverse @ vcov @ inverse.T,
-        df=np.array(found["df"]),
+        degrees=constant(np.array(found["df"])),
         sigma=scaled.scale * sigma,
         loglik=scaled.loglik(found["loglik"][0], reml),
         covariances=tuple(covariances[b] for b in blocks),

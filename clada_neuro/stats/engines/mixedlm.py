@@ -5,6 +5,7 @@ It sees orthonormal columns and plain numeric codes only; formulas, contrasts an
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
 
 SECOND_START = 0.2
+OFF_ZERO = 0.05
 LOGLIK_TOLERANCE = 1e-3
 SINGULAR_BELOW = 1e-4
 
@@ -54,7 +56,7 @@ def estimate(design: Design, reml: bool) -> Estimate:
     if not design.blocks:
         raise FitError("engine 'mixedlm' needs a random term such as (1 | subject); use engine 'statsmodels'")
     prepared = prepare(design, reml)
-    first = _optimize(prepared.optimizer, None)
+    first = _optimize(prepared.optimizer)
     best, notes = _second_start(prepared, first)
     best, more = _nested_floor(prepared, best)
     return _estimate(prepared, best, notes + more)
@@ -79,7 +81,19 @@ def prepare(design: Design, reml: bool) -> Prepared:
 def refit(prepared: Prepared, y: np.ndarray, start: np.ndarray | None) -> Quick:
     """Fit the same design to another response, from ``start`` (a `theta`) or mixedlm's own start."""
     optimizer = prepared.optimizer.with_response(prepared.scaled.response(y, prepared.design.X))
-    result = _optimize(optimizer, start)
+    return _quick(prepared, optimizer, start)
+
+
+def quick(design: Design, start: np.ndarray | None) -> Quick:
+    """Fit a design by ML from ``start``, without standard errors; for the many fits of resampling."""
+    prepared = prepare(design, reml=False)
+    return _quick(prepared, prepared.optimizer, start)
+
+
+def _quick(prepared: Prepared, optimizer: LMMOptimizer, start: np.ndarray | None) -> Quick:
+    result = None if start is None else _descend(optimizer, _off_zero(prepared, start))
+    if result is None or not result.converged:
+        result = _optimize(optimizer)
     return Quick(
         prepared.scaled.beta(result.beta),
         prepared.scaled.scale * float(result.sigma),
@@ -90,11 +104,23 @@ def refit(prepared: Prepared, y: np.ndarray, start: np.ndarray | None) -> Quick:
     )
 
 
-def _optimize(optimizer: LMMOptimizer, start: np.ndarray | None) -> OptimizationResult:
+def _descend(optimizer: LMMOptimizer, start: np.ndarray) -> OptimizationResult | None:
+    """Follow exact gradients from ``start``; nothing when that fails. A tenth of the time of `_optimize`."""
+    options = {"ftol": 1e-12, "gtol": 1e-5}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return optimizer.optimize(start=start, method="auto")
+            return optimizer.optimize(start, "L-BFGS-B", options=options, use_analytic_gradient=True)
+        except (RuntimeError, ValueError, np.linalg.LinAlgError):
+            return None
+
+
+def _optimize(optimizer: LMMOptimizer) -> OptimizationResult:
+    """Run mixedlm's own start and its careful fallbacks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return optimizer.optimize(method="auto")
         except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
             raise FitError(f"mixedlm could not fit the model ({error}); simplify the random part") from error
 
@@ -103,7 +129,9 @@ def _second_start(
     prepared: Prepared, first: OptimizationResult
 ) -> tuple[OptimizationResult, tuple[str, ...]]:
     start = np.concatenate([_diagonal(len(b.names), SECOND_START) for b in prepared.design.blocks])
-    second = _optimize(prepared.optimizer, start)
+    second = _descend(prepared.optimizer, start)
+    if second is None:
+        return first, ("the fit from the second start failed, so the optimum is checked by one start only",)
     gain = (first.deviance - second.deviance) / 2
     best = second if gain > 0 else first
     if abs(gain) <= LOGLIK_TOLERANCE:
@@ -117,14 +145,14 @@ def _nested_floor(prepared: Prepared, best: OptimizationResult) -> tuple[Optimiz
     if all(len(block.names) == 1 for block in blocks):
         return best, ()
     smaller = _first_columns(prepared)
-    floor = _optimize(smaller, None)
+    floor = _optimize(smaller)
     if best.deviance <= floor.deviance + 2 * LOGLIK_TOLERANCE:
         return best, ()
     start = np.concatenate(
         [_from_scalar(len(block.names), value) for block, value in zip(blocks, floor.theta, strict=True)]
     )
-    again = _optimize(prepared.optimizer, start)
-    best = again if again.deviance < best.deviance else best
+    again = _descend(prepared.optimizer, start)
+    best = again if again is not None and again.deviance < best.deviance else best
     return best, ("the first fit was worse than its own intercept-only model; refitted from there",)
 
 
@@ -147,10 +175,15 @@ def _diagonal(k: int, value: float) -> np.ndarray:
 
 
 def _from_scalar(k: int, value: float) -> np.ndarray:
-    """Start slopes just off zero: at zero their gradient vanishes and an optimizer would stay."""
-    factor = 0.05 * np.eye(k)
-    factor[0, 0] = max(value, 0.05)
+    factor = OFF_ZERO * np.eye(k)
+    factor[0, 0] = max(value, OFF_ZERO)
     return factor[np.tril_indices(k)]
+
+
+def _off_zero(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
+    """Lift standard deviations off zero, where their gradient vanishes and an optimizer would stay."""
+    diagonal = np.concatenate([_diagonal(len(b.names), 1.0) for b in prepared.design.blocks]) == 1
+    return np.where(diagonal, np.maximum(theta, OFF_ZERO), theta)
 
 
 def _factors(prepared: Prepared, theta: np.ndarray) -> list[np.ndarray]:
@@ -202,7 +235,7 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
     return Estimate(
         beta=scaled.beta(result.beta),
         vcov=scaled.scale**2 * inverse @ vcov @ inverse.T,
-        df=_satterthwaite(fitted, vcov, inverse),
+        degrees=partial(_satterthwaite, fitted, vcov, inverse),
         sigma=scaled.scale * float(result.sigma),
         loglik=scaled.loglik(-result.deviance / 2, prepared.reml),
         covariances=_covariances(prepared, result),

@@ -12,7 +12,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.engines.base import Estimate, Scaled, constant, rescale
 
 MAX_ROWS = 3000
 _SINGULAR_VARIANCE = 1e-6
@@ -44,7 +44,7 @@ def _mixed(design: Design, scaled: Scaled, reml: bool) -> Estimate:
     return Estimate(
         beta=scaled.beta(fitted.fe_params),
         vcov=scaled.scale**2 * inverse @ np.asarray(fitted.cov_params())[:p, :p] @ inverse.T,
-        df=np.full(p, np.inf),
+        degrees=constant(np.full(p, np.inf)),
         sigma=scaled.scale * float(np.sqrt(fitted.scale)),
         loglik=scaled.loglik(float(fitted.llf), reml),
         covariances=tuple(scaled.covariance(b, np.array([[v]])) for b, v in enumerate(fitted.vcomp)),
@@ -83,7 +83,7 @@ def _least_squares(design: Design, scaled: Scaled, reml: bool) -> Estimate:
     return Estimate(
         beta=scaled.beta(np.asarray(fitted.params)),
         vcov=scaled.scale**2 * variance * inverse @ fitted.normalized_cov_params @ inverse.T,
-        df=np.full(p, float(n - p)),
+        degrees=constant(np.full(p, float(n - p))),
         sigma=scaled.scale * float(np.sqrt(variance)),
         loglik=scaled.loglik(float(loglik), reml),
         covariances=(),

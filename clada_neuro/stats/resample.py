@@ -1,0 +1,117 @@
+"""Run many seeded replicates: in parallel processes, with progress, and so that a later call resumes."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from clada_neuro.artifacts import is_current, output_folder, read_table, write_table
+
+Replicate = Callable[[int], dict[str, float]]
+
+_SAVE_EVERY_S = 20.0
+# One thread a process: replicates are the unit of parallel work, and more threads would only contend.
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+_task: Replicate | None = None
+
+
+def replicate(
+    task: Replicate,
+    count: int,
+    *,
+    name: str,
+    inputs: str,
+    jobs: int = 1,
+    folder: str | Path | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Return one row for each of ``task(0) … task(count - 1)``, in order.
+
+    Parameters
+    ----------
+    task
+        Picklable; its result depends on its argument only, so that neither ``jobs`` nor a resume changes a value.
+    inputs
+        Hash of what the task was made from. Rows in ``folder/name.parquet`` are reused when it agrees.
+    jobs
+        Processes. A script that asks for more than one needs an ``if __name__ == "__main__":`` guard.
+    """
+    path = None if folder is None else output_folder(folder) / f"{name}.parquet"
+    rows = _stored(path, inputs)
+    missing = [r for r in range(count) if r not in rows]
+    saved = time.monotonic()
+    with tqdm(total=count, initial=count - len(missing), desc=name, disable=not progress) as bar:
+        for r, row in _run(task, missing, jobs):
+            rows[r] = row
+            bar.update()
+            if path is not None and time.monotonic() - saved > _SAVE_EVERY_S:
+                _store(rows, path, inputs)
+                saved = time.monotonic()
+    if path is not None and missing:
+        _store(rows, path, inputs)
+    return pd.DataFrame([rows[r] for r in range(count)])
+
+
+def percentile_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Return lower limit, median and upper limit of the finite values."""
+    known = np.asarray(list(values), dtype=float)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return np.nan, np.nan, np.nan
+    low, median, high = np.quantile(known, [(1 - confidence) / 2, 0.5, (1 + confidence) / 2])
+    return float(low), float(median), float(high)
+
+
+def _stored(path: Path | None, inputs: str) -> dict[int, dict[str, float]]:
+    if path is None or not is_current(path, inputs):
+        return {}
+    return {int(row.pop("replicate")): row for row in read_table(path).to_dict("records")}
+
+
+def _store(rows: dict[int, dict[str, float]], path: Path, inputs: str) -> None:
+    table = pd.DataFrame([{"replicate": r, **rows[r]} for r in sorted(rows)])
+    write_table(table, path, {"inputs": inputs})
+
+
+def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, dict[str, float]]]:
+    if jobs <= 1 or len(numbers) <= 1:
+        yield from ((r, task(r)) for r in numbers)
+        return
+    # Never fork: a child would inherit the native thread pools of a fitted parent without their threads.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([type(task).__module__])
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(jobs, mp_context=context, initializer=_set_task, initargs=(task,)) as pool,
+    ):
+        yield from zip(numbers, pool.map(_call, numbers), strict=True)
+
+
+def _set_task(task: Replicate) -> None:
+    global _task
+    _task = task
+
+
+def _call(number: int) -> dict[str, float]:
+    assert _task is not None
+    return _task(number)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    added = [name for name in _THREAD_LIMITS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, "1"))
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
