@@ -111,6 +111,8 @@ def _unambiguous(offered: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
 
 def _reasons(lost: pd.DataFrame, offered: pd.DataFrame) -> list[str]:
     """Say for each lost row which label was the first that no word has, together with those before it."""
+    if lost.empty:
+        return []
     labels = list(lost.columns)
     known = [set(offered[labels[: n + 1]].itertuples(index=False, name=None)) for n in range(len(labels))]
     reasons = []

@@ -148,4 +148,6 @@ def _by_subject(name: str, epochs: mne.BaseEpochs) -> dict[str, mne.BaseEpochs]:
     if metadata is None or "subject" not in metadata:
         return {name: epochs}
     labels = metadata["subject"].astype(str)
+    if labels.nunique() == 1:
+        return {labels.iloc[0]: epochs}
     return {subject: epochs[(labels == subject).to_numpy()] for subject in dict.fromkeys(labels)}

@@ -1,0 +1,141 @@
+"""Epochs from a BIDS folder: each row of ``events.tsv`` becomes the metadata of its epoch.
+
+Needs the extra ``bids`` (mne-bids). In BIDS only ``n/a`` is a missing value, so words such as "None" or "null"
+stay words.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mne
+import numpy as np
+import pandas as pd
+
+from clada_neuro.errors import AlignmentError, DataError
+
+_EXTENSIONS = [".vhdr", ".edf", ".bdf", ".set"]
+
+
+def read_bids_epochs(
+    root: str | Path,
+    *,
+    task: str,
+    event: str,
+    subjects: Sequence[str] | None = None,
+    tmin: float = -0.2,
+    tmax: float = 1.0,
+    reject_uv: float | None = None,
+) -> dict[str, mne.BaseEpochs]:
+    """Cut epochs around one type of event.
+
+    Parameters
+    ----------
+    root
+        BIDS folder.
+    task
+        Its ``task-`` label.
+    event
+        The ``trial_type`` that marks the words' onsets.
+    subjects
+        Labels without ``sub-``; all by default.
+    tmin, tmax
+        Seconds around the onset. The baseline is left as it is.
+    reject_uv
+        Epochs whose peak-to-peak amplitude exceeds this at any EEG channel are dropped, µV; none by default.
+
+    Returns
+    -------
+    dict
+        Epochs by subject, runs joined; metadata hold every column of the events file and ``subject``.
+
+    Raises
+    ------
+    DataError
+        When mne-bids, recordings or the event are missing.
+    AlignmentError
+        When an events file does not fit its recording.
+    """
+    bids = _mne_bids()
+    if not Path(root).is_dir():
+        raise DataError(f"BIDS folder '{root}' does not exist")
+    with mne.use_log_level("error"):
+        paths = bids.find_matching_paths(
+            root, tasks=task, subjects=subjects, suffixes="eeg", datatypes="eeg", extensions=_EXTENSIONS
+        )
+        if not paths:
+            raise DataError(
+                f"'{root}' holds no EEG recording of task '{task}'; known tasks: {_tasks(bids, root)}"
+            )
+        runs: dict[str, list[mne.BaseEpochs]] = {}
+        for path in paths:
+            runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
+        return {subject: _joined(subject, parts) for subject, parts in runs.items()}
+
+
+def read_events(path: Path) -> pd.DataFrame:
+    """Read a BIDS events file; only ``n/a`` is missing."""
+    if not path.is_file():
+        raise DataError(f"'{path}' does not exist; a BIDS recording needs its events file")
+    events = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["n/a"])
+    for name in ("onset", "trial_type"):
+        if name not in events:
+            raise DataError(f"'{path}' has no column '{name}'; it has {', '.join(events.columns)}")
+    return events
+
+
+def _epochs(
+    bids: Any, path: Any, event: str, tmin: float, tmax: float, reject_uv: float | None
+) -> mne.BaseEpochs:
+    raw = bids.read_raw_bids(path)
+    file = path.copy().update(suffix="events", extension=".tsv").fpath
+    events = read_events(file)
+    rows = events[events["trial_type"] == event].assign(subject=path.subject)
+    if rows.empty:
+        known = ", ".join(sorted(map(str, events["trial_type"].dropna().unique())))
+        raise DataError(f"'{file.name}' has no event '{event}'; its trial types: {known}")
+    late = rows["onset"] > raw.times[-1]
+    if late.any():
+        raise AlignmentError(
+            f"'{file.name}', row {rows.index[late][0] + 2}: an event at {rows.loc[late, 'onset'].iloc[0]:g} s, but "
+            f"the recording ends at {raw.times[-1]:g} s; do the two files belong together?"
+        )
+    samples = raw.first_samp + np.round(rows["onset"].to_numpy(float) * raw.info["sfreq"]).astype(int)
+    array = np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)])
+    return mne.Epochs(
+        raw,
+        array,
+        {event: 1},
+        tmin,
+        tmax,
+        baseline=None,
+        metadata=rows.reset_index(drop=True),
+        reject=None if reject_uv is None else {"eeg": reject_uv * 1e-6},
+        preload=True,
+    )
+
+
+def _joined(subject: str, runs: list[mne.BaseEpochs]) -> mne.BaseEpochs:
+    if len(runs) == 1:
+        return runs[0]
+    empty = [number for number, run in enumerate(runs, start=1) if not len(run)]
+    if empty:
+        raise DataError(
+            f"subject '{subject}': no epoch of run {empty[0]} survives rejection; raise reject_uv or leave the "
+            "subject out"
+        )
+    return mne.concatenate_epochs(runs)
+
+
+def _mne_bids() -> Any:
+    try:
+        import mne_bids
+    except ImportError:
+        raise DataError(
+            "reading BIDS needs mne-bids, which is not installed: pip install 'clada-neuro[bids]'"
+        ) from None
+    return mne_bids
+
+
+def _tasks(bids: Any, root: str | Path) -> str:
+    return ", ".join(bids.get_entity_vals(root, "task")) or "none"

@@ -1,0 +1,236 @@
+"""Averages: one Evoked per subject and group, their grand averages, waveforms, topographies and paired differences.
+
+Evokeds are used as they were saved. Where their authors corrected the baseline, by regression or by subtraction,
+that is not done again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import mne
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from clada_neuro.erp.channels import directions, find_roi
+from clada_neuro.erp.components import Component, get_component
+from clada_neuro.erp.epochs import MICROVOLTS, check_units, window_mean
+from clada_neuro.errors import AlignmentError, DataError
+
+Groups: TypeAlias = Mapping[str, Sequence[mne.Evoked]]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """A component's difference between two conditions over subjects, µV.
+
+    Attributes
+    ----------
+    first, second
+        Names of the conditions; the difference is first − second.
+    n, mean_uv, sd_uv
+        Subjects, mean and SD of their differences.
+    t, df, p
+        Two-sided paired t test.
+    ci_low, ci_high
+        95 % confidence interval of the mean difference, µV.
+    amplitudes
+        One row per subject: ``subject``, a column per condition, ``difference_uv``.
+    notes
+        Channels used and how subjects were paired.
+    """
+
+    component: str
+    first: str
+    second: str
+    n: int
+    mean_uv: float
+    sd_uv: float
+    t: float
+    df: float
+    p: float
+    ci_low: float
+    ci_high: float
+    amplitudes: pd.DataFrame
+    notes: list[str]
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.component}, {self.first} − {self.second}: {self.mean_uv:.2f} µV, "
+            f"95 % CI [{self.ci_low:.2f}, {self.ci_high:.2f}], t({self.df:.0f}) = {self.t:.2f}, p = {self.p:.4f}, "
+            f"{self.n} subjects"
+        )
+
+
+def read_evokeds(path: str | Path) -> list[mne.Evoked]:
+    """Read every average of a FIF file, baseline untouched.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or holds no averages in volts.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"evoked file '{path}' does not exist")
+    try:
+        evokeds = mne.read_evokeds(path, proj=False, verbose="error")
+    except (ValueError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"'{path}' holds no readable averages ({reason}); an *-ave.fif file was expected"
+        ) from error
+    if not evokeds:
+        raise DataError(f"'{path}' holds no averages; an *-ave.fif file was expected")
+    for evoked in evokeds:
+        check_units(evoked.data[None], f"'{path.name}'")
+    return evokeds
+
+
+def amplitudes(evokeds: Sequence[mne.Evoked], component: str | Component) -> NDArray[np.float64]:
+    """Return each average's mean in the component's window and electrodes, µV, shape (n_evokeds,)."""
+    chosen = get_component(component)
+    values = []
+    for evoked in evokeds:
+        if chosen.tmin < evoked.tmin - 1e-6 or chosen.tmax > evoked.tmax + 1e-6:
+            raise DataError(
+                f"the {chosen.name} window ({chosen.window}) lies outside the average "
+                f"({1e3 * evoked.tmin:g}–{1e3 * evoked.tmax:g} ms); move the window"
+            )
+        picked = evoked.get_data(picks=list(find_roi(evoked.info, chosen).channels))
+        values.append(window_mean(picked[None], evoked.times, chosen.tmin, chosen.tmax)[0])
+    return MICROVOLTS * np.array(values)
+
+
+def paired_difference(groups: Groups, component: str | Component) -> PairedDifference:
+    """Test the difference between two groups of subject averages.
+
+    Subjects are paired by the recordings' ``his_id`` where every recording has its own, else by order.
+
+    Parameters
+    ----------
+    groups
+        Two conditions, the first minus the second, each with one Evoked per subject.
+    component
+        Preset name or `Component`.
+    """
+    if len(groups) != 2:
+        raise DataError(
+            f"{len(groups)} conditions arrived ({', '.join(groups)}); a paired difference needs two"
+        )
+    chosen = get_component(component)
+    (first, one), (second, two) = groups.items()
+    subjects, two, how = _paired(first, one, second, two)
+    table = pd.DataFrame(
+        {"subject": subjects, first: amplitudes(one, chosen), second: amplitudes(two, chosen)}
+    )
+    table["difference_uv"] = table[first] - table[second]
+    test = stats.ttest_rel(table[first], table[second])
+    low, high = test.confidence_interval(0.95)
+    roi = find_roi(one[0].info, chosen)
+    notes = [*roi.notes, f"{chosen.name}: mean of {', '.join(roi.channels)}, {chosen.window}", how]
+    difference = table["difference_uv"]
+    return PairedDifference(
+        chosen.name,
+        first,
+        second,
+        len(table),
+        float(difference.mean()),
+        float(difference.std()),
+        float(test.statistic),
+        float(test.df),
+        float(test.pvalue),
+        float(low),
+        float(high),
+        table,
+        notes,
+    )
+
+
+def grand_averages(groups: Groups) -> dict[str, mne.Evoked]:
+    """Return each group's mean over subjects with equal weight; the group's name is the comment."""
+    averages = {}
+    for name, evokeds in groups.items():
+        with mne.use_log_level("error"):
+            averages[name] = mne.grand_average(list(evokeds), interpolate_bads=False, drop_bads=False)
+        averages[name].comment = name
+    return averages
+
+
+def waveforms(groups: Groups, component: str | Component) -> pd.DataFrame:
+    """Return the component's electrodes over time: group, time_s, mean_uv, ci_low, ci_high, n_subjects.
+
+    The interval is the 95 % t interval over subjects at each sample, not corrected for their number.
+    """
+    frames = []
+    for name, evokeds in groups.items():
+        roi = [list(find_roi(evoked.info, get_component(component)).channels) for evoked in evokeds]
+        pairs = zip(evokeds, roi, strict=True)
+        curves = MICROVOLTS * np.array([evoked.get_data(picks=picks).mean(axis=0) for evoked, picks in pairs])
+        mean = curves.mean(axis=0)
+        half = stats.t.ppf(0.975, len(curves) - 1) * stats.sem(curves, axis=0) if len(curves) > 1 else np.nan
+        frame = pd.DataFrame(
+            {"time_s": evokeds[0].times, "mean_uv": mean, "ci_low": mean - half, "ci_high": mean + half}
+        )
+        frames.append(frame.assign(group=name, n_subjects=len(curves)))
+    return pd.concat(frames, ignore_index=True)[
+        ["group", "time_s", "mean_uv", "ci_low", "ci_high", "n_subjects"]
+    ]
+
+
+def topographies(groups: Groups, component: str | Component) -> pd.DataFrame:
+    """Return the scalp distribution in the component's window: group, channel, x, y, amplitude_uv.
+
+    x and y lie in a head circle of radius 1 seen from above, nose along +y: the angle from the vertex over 90°
+    (azimuthal equidistant); missing without electrode positions.
+    """
+    chosen = get_component(component)
+    frames = []
+    for name, average in grand_averages(groups).items():
+        channels = [average.ch_names[pick] for pick in mne.pick_types(average.info, eeg=True, exclude="bads")]
+        window = average.copy().crop(chosen.tmin, chosen.tmax).get_data(picks=channels)
+        frame = pd.DataFrame({"group": name, "channel": channels})
+        frame[["x", "y"]] = _seen_from_above(average.info, channels)
+        frames.append(frame.assign(amplitude_uv=MICROVOLTS * window.mean(axis=1)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _seen_from_above(info: mne.Info, channels: list[str]) -> NDArray[np.float64]:
+    places = np.array([info["chs"][info["ch_names"].index(name)]["loc"][:3] for name in channels])
+    if not np.isfinite(places).all():
+        return np.full((len(channels), 2), np.nan)
+    vectors = directions(places)
+    angle = np.arccos(vectors[:, 2]) / (np.pi / 2)
+    flat = vectors[:, :2]
+    return angle[:, None] * flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+
+
+def _paired(
+    first: str, one: Sequence[mne.Evoked], second: str, two: Sequence[mne.Evoked]
+) -> tuple[list[str], list[mne.Evoked], str]:
+    """Return the subjects, the second group in the first one's order, and how they were paired."""
+    ids = [
+        [(evoked.info.get("subject_info") or {}).get("his_id") for evoked in group] for group in (one, two)
+    ]
+    named = all(None not in names and len(set(names)) == len(names) for names in ids)
+    if named and set(ids[0]) != set(ids[1]):
+        lost = ", ".join(sorted(map(str, set(ids[0]) ^ set(ids[1]))))
+        raise AlignmentError(
+            f"subjects {lost} are in only one of '{first}' and '{second}'; pass those in both"
+        )
+    if named:
+        return (
+            list(map(str, ids[0])),
+            [two[ids[1].index(name)] for name in ids[0]],
+            "subjects paired by his_id",
+        )
+    if len(one) != len(two):
+        raise AlignmentError(
+            f"'{first}' has {len(one)} averages and '{second}' {len(two)}, without subject ids to pair them; "
+            "pass the same subjects in the same order"
+        )
+    subjects = [str(number + 1) for number in range(len(one))]
+    return subjects, list(two), "subjects paired by their order in the files, which name none"

@@ -1,0 +1,158 @@
+"""Epochs with the measures of their words: what regressions over time and tercile averages start from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+import pandas as pd
+
+from clada_neuro.erp.metadata import LABELS, match_words
+from clada_neuro.erp.sources import Source, read_epochs
+from clada_neuro.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class PredictedEpochs:
+    """Epochs by subject whose metadata hold predictors, raw and z-scored.
+
+    Attributes
+    ----------
+    epochs
+        Metadata columns include ``stimulus``, each predictor, and ``z_<predictor>``.
+    predictors
+        Names, in the order given.
+    scales
+        Mean and SD over distinct stimuli: index predictor, columns ``mean``, ``sd``.
+    lost
+        Epochs left out: subject, epoch, reason.
+    """
+
+    epochs: dict[str, mne.BaseEpochs]
+    predictors: tuple[str, ...]
+    scales: pd.DataFrame
+    lost: pd.DataFrame
+
+    def stimuli(self) -> pd.DataFrame:
+        """Return each stimulus once: ``stimulus``, ``item``, predictors, ``z_`` predictors."""
+        rows = pd.concat([epochs.metadata for epochs in self.epochs.values()], ignore_index=True)
+        names = [*self.predictors, *(f"z_{name}" for name in self.predictors)]
+        return rows.drop_duplicates("stimulus")[["stimulus", "item", *names]].reset_index(drop=True)
+
+
+def with_predictors(
+    source: Source, words: pd.DataFrame, predictors: Sequence[str], on: Sequence[str] | None = None
+) -> PredictedEpochs:
+    """Give each epoch the measures of its word.
+
+    Parameters
+    ----------
+    source
+        Epochs, mapping, file or folder (see `sources.read_epochs`).
+    words
+        Words table of a trace, with the predictors.
+    predictors
+        Columns of ``words``: ``surprisal_bits``, ``entropy_bits``, ``sparsity_energy99``, ``adjustment_prev`` …
+    on
+        Labels by which epochs and words are matched.
+
+    Raises
+    ------
+    DataError
+        When a predictor is missing or constant.
+    """
+    for name in predictors:
+        if name not in words:
+            raise DataError(
+                f"the words table has no column '{name}'{did_you_mean(name, list(words.columns))}"
+            )
+    parts, lost = {}, []
+    for subject, epochs in read_epochs(source).epochs.items():
+        kept, gone = _described(subject, epochs, words, predictors, on)
+        lost.append(gone)
+        if len(kept):
+            parts[subject] = kept
+    scales = _scales(parts, predictors)
+    for epochs in parts.values():
+        for name in predictors:
+            z = (epochs.metadata[name] - scales.at[name, "mean"]) / scales.at[name, "sd"]
+            epochs.metadata[f"z_{name}"] = z
+    return PredictedEpochs(parts, tuple(predictors), scales, pd.concat(lost, ignore_index=True))
+
+
+def _described(
+    subject: str,
+    epochs: mne.BaseEpochs,
+    words: pd.DataFrame,
+    predictors: Sequence[str],
+    on: Sequence[str] | None,
+) -> tuple[mne.BaseEpochs, pd.DataFrame]:
+    if epochs.metadata is None:
+        raise DataError(f"the epochs of subject '{subject}' carry no metadata; see sources.with_metadata")
+    metadata = epochs.metadata.reset_index(drop=True)
+    match = match_words(metadata, words, on)
+    reason = pd.Series("", index=metadata.index, dtype="object")
+    reason[match.unmatched.index] = match.unmatched["reason"]
+    labels = [name for name in ("stimulus_id", "item", "word") if name in words]
+    columns = words[[*labels, *predictors]].iloc[match.row.clip(lower=0)].reset_index(drop=True)
+    for name in predictors:
+        reason[(reason == "") & columns[name].isna()] = f"{name} is missing"
+    metadata = metadata[[name for name in LABELS if name in metadata]].assign(subject=subject, **columns)
+    metadata["stimulus"] = metadata["item"].astype(str) + ":" + metadata["word"].astype(str)
+    keep = (reason == "").to_numpy()
+    with mne.use_log_level("error"):
+        kept = epochs[keep]
+        kept.metadata = metadata[keep].reset_index(drop=True)
+    gone = pd.DataFrame({"subject": subject, "epoch": epochs.selection[~keep], "reason": reason[~keep]})
+    return kept, gone
+
+
+def _scales(parts: Mapping[str, mne.BaseEpochs], predictors: Sequence[str]) -> pd.DataFrame:
+    if not parts:
+        raise DataError(f"no epoch has a value of every predictor ({', '.join(predictors)})")
+    rows = pd.concat([epochs.metadata for epochs in parts.values()])
+    values = rows.drop_duplicates("stimulus")[list(predictors)].astype(float)
+    scales = pd.DataFrame({"mean": values.mean(), "sd": values.std()})
+    constant = scales.index[~(scales["sd"] > 0)]
+    if len(constant):
+        raise DataError(f"predictor '{constant[0]}' does not vary over the stimuli; leave it out")
+    return scales
+
+
+def tercile_averages(
+    data: PredictedEpochs, predictor: str, baseline: tuple[float | None, float] | None = (None, 0.0)
+) -> dict[str, list[mne.Evoked]]:
+    """Average each subject's epochs by tercile of a predictor over distinct stimuli.
+
+    Parameters
+    ----------
+    data
+        Epochs with predictors.
+    predictor
+        One of ``data.predictors``.
+    baseline
+        Window subtracted from each average, for display; None for data that were corrected before.
+
+    Returns
+    -------
+    dict
+        ``low``, ``middle``, ``high``: one Evoked per subject who has epochs in all three, ready for
+        `evoked.waveforms`, `evoked.topographies` and `evoked.grand_averages`.
+    """
+    edges = np.quantile(data.stimuli()[predictor].astype(float), [1 / 3, 2 / 3])
+    groups: dict[str, list[mne.Evoked]] = {"low": [], "middle": [], "high": []}
+    for epochs in data.epochs.values():
+        place = np.searchsorted(edges, epochs.metadata[predictor].to_numpy(float))
+        if len(np.unique(place)) < 3:
+            continue
+        for number, (name, averages) in enumerate(groups.items()):
+            average = epochs[place == number].average()
+            average.comment = name
+            averages.append(
+                average if baseline is None else average.apply_baseline(baseline, verbose="error")
+            )
+    if not groups["low"]:
+        raise DataError(
+            f"no subject has epochs in all three terciles of '{predictor}'; more stimuli are needed"
+        )
+    return groups

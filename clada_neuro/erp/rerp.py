@@ -1,0 +1,212 @@
+"""Regression ERPs: how the EEG at each moment and electrode changes with properties of the word.
+
+Each subject's epochs are regressed on z-scored predictors (`mne.stats.linear_regression`), together with the
+electrode's own pre-stimulus baseline (Alday 2019). The subjects' coefficients are then tested against zero by
+cluster permutation over time and electrodes (Maris & Oostenveld 2007).
+
+The permutation treats items as fixed: what it finds holds for these stimuli. `by_item` is the complement.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import mne
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from clada_neuro.erp.predictors import PredictedEpochs
+from clada_neuro.errors import DataError
+
+Array = NDArray[np.float64]
+ITEMS_FIXED = (
+    "The cluster permutation treats items as fixed: it generalises over subjects to these stimuli only. "
+    "See the by-item check and the mixed models."
+)
+_CLUSTER_FORMING_P = 0.05
+
+
+@dataclass(frozen=True)
+class Rerp:
+    """Regression ERPs of all subjects.
+
+    Attributes
+    ----------
+    betas
+        For each predictor, and ``intercept``, one Evoked per subject: volts per SD of the predictor. As groups
+        for `evoked.waveforms`, `evoked.topographies` and `evoked.grand_averages` they give µV per SD.
+    clusters
+        One row per cluster, lowest p first: predictor, cluster (number), sign, tmin_s, tmax_s, n_channels, channels, mass
+        (sum of t), p. Time limits describe the cluster; they are not tested onsets.
+    masks
+        For each predictor the clusters' extent, shape (n_clusters, n_channels, n_times).
+    t_values
+        For each predictor t over subjects, shape (n_channels, n_times).
+    times
+        Seconds of the last axis of ``masks`` and ``t_values``.
+    notes
+        What a reader must know.
+    """
+
+    betas: dict[str, list[mne.Evoked]]
+    clusters: pd.DataFrame
+    masks: dict[str, NDArray[np.bool_]]
+    t_values: dict[str, Array]
+    times: Array
+    notes: list[str]
+
+
+def rerp(
+    data: PredictedEpochs,
+    *,
+    baseline: Literal["covariate", "none"] = "covariate",
+    tmin: float = 0.0,
+    n_permutations: int = 1000,
+    seed: int = 0,
+) -> Rerp:
+    """Regress the EEG on the predictors and test the coefficients over subjects.
+
+    Parameters
+    ----------
+    data
+        Epochs with predictors (`predictors.with_predictors`).
+    baseline
+        ``covariate``: each electrode's mean before 0 enters its regression; ``none``: it does not.
+    tmin
+        The clusters are searched from this time on, seconds.
+    n_permutations, seed
+        Sign flips of the permutation test, and what makes them repeatable.
+
+    Raises
+    ------
+    DataError
+        With fewer than two subjects, fewer epochs than coefficients, or electrodes without positions.
+    """
+    if len(data.epochs) < 2:
+        raise DataError(f"{len(data.epochs)} subject arrived; a test over subjects needs two or more")
+    names = ["intercept", *data.predictors]
+    betas: dict[str, list[mne.Evoked]] = {name: [] for name in names}
+    with mne.use_log_level("error"):
+        for subject, epochs in data.epochs.items():
+            for name, beta in subject_betas(subject, epochs, data.predictors, baseline).items():
+                betas[name].append(beta)
+        adjacency = _adjacency(betas["intercept"][0].info)
+    tables, masks, t_values = [], {}, {}
+    times = betas["intercept"][0].copy().crop(tmin).times
+    for name in data.predictors:
+        stacked = np.array([beta.copy().crop(tmin).data.T for beta in betas[name]])
+        t, found, p = _clusters(stacked, adjacency, n_permutations, seed)
+        t_values[name], masks[name] = (
+            t.T,
+            np.array([mask.T for mask in found]).reshape(len(found), *t.T.shape),
+        )
+        tables.append(_table(name, t.T, masks[name], p, times, betas[name][0].ch_names))
+    clusters = pd.concat(tables, ignore_index=True)
+    return Rerp(betas, clusters, masks, t_values, times, [ITEMS_FIXED, *_lost_note(data)])
+
+
+def subject_betas(
+    subject: str, epochs: mne.BaseEpochs, predictors: tuple[str, ...], baseline: str
+) -> dict[str, mne.Evoked]:
+    """Return one subject's coefficients: volts per SD at each electrode and time."""
+    names = ["intercept", *predictors]
+    n_coefficients = len(names) + (baseline == "covariate")
+    if len(epochs) <= n_coefficients:
+        raise DataError(
+            f"subject '{subject}' has {len(epochs)} epochs for {n_coefficients} coefficients; leave the subject "
+            "out or use fewer predictors"
+        )
+    picked = epochs.copy().pick("eeg", exclude=[])
+    z = picked.metadata[[f"z_{name}" for name in predictors]].to_numpy(float)
+    design = np.column_stack([np.ones(len(z)), z])
+    fits = mne.stats.linear_regression(picked, design, names=names)
+    betas = {name: fits[name].beta for name in names}
+    if baseline == "covariate" and epochs.baseline is None:
+        if epochs.tmin >= 0:
+            raise DataError(
+                f"subject '{subject}': epochs that start at 0 have no baseline; ask for baseline='none'"
+            )
+        before = picked.copy().crop(None, 0).get_data().mean(axis=-1)
+        shifts = _baseline_shifts(design, before, picked.get_data())
+        for beta, shift in zip(betas.values(), shifts, strict=True):
+            beta.data -= shift
+    for name, beta in betas.items():
+        beta.comment, beta.nave = name, len(z)
+    return betas
+
+
+def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:
+    """Return by how much each coefficient falls when an electrode's baseline joins its own regression.
+
+    The omitted-variable formula, exact: b_short − b_long = a·g, where a regresses the baseline on the design and
+    g is the baseline's coefficient in the long regression.
+
+    Parameters
+    ----------
+    design
+        (n_epochs, n_coefficients); ``before`` (n_epochs, n_channels); ``data`` (n_epochs, n_channels, n_times).
+
+    Returns
+    -------
+    array of shape (n_coefficients, n_channels, n_times)
+    """
+    centred = before - before.mean(axis=0)
+    a, *_ = np.linalg.lstsq(design, centred)
+    residual = centred - design @ a
+    g = np.einsum("nc,nct->ct", residual, data) / (residual**2).sum(axis=0)[:, None]
+    return a[:, :, None] * g
+
+
+def _adjacency(info: mne.Info):
+    if not all(np.isfinite(channel["loc"][:3]).all() for channel in info["chs"]):
+        raise DataError(
+            "electrodes have no positions, so none are neighbours; set a montage (epochs.set_montage)"
+        )
+    adjacency, _ = mne.channels.find_ch_adjacency(info, "eeg")
+    return adjacency
+
+
+def _clusters(betas: Array, adjacency, n_permutations: int, seed: int):
+    """Return t (n_times, n_channels), cluster masks of that shape, and their p; betas (n_subjects, …)."""
+    threshold = stats.t.ppf(1 - _CLUSTER_FORMING_P / 2, len(betas) - 1)
+    t, masks, p, _ = mne.stats.spatio_temporal_cluster_1samp_test(
+        betas,
+        threshold=threshold,
+        n_permutations=n_permutations,
+        adjacency=adjacency,
+        out_type="mask",
+        rng=seed,
+        verbose="error",
+    )
+    order = np.argsort(p, kind="stable")
+    return t, [masks[number] for number in order], p[order]
+
+
+def _table(
+    predictor: str, t: Array, masks: NDArray[np.bool_], p: Array, times: Array, channels: list[str]
+) -> pd.DataFrame:
+    rows = []
+    for number, mask in enumerate(masks):
+        inside = times[mask.any(axis=0)]
+        members = [channel for channel, member in zip(channels, mask.any(axis=1), strict=True) if member]
+        mass = float(t[mask].sum())
+        rows.append(
+            (
+                predictor,
+                number,
+                int(np.sign(mass)),
+                inside[0],
+                inside[-1],
+                len(members),
+                " ".join(members),
+                mass,
+            )
+        )
+    columns = ["predictor", "cluster", "sign", "tmin_s", "tmax_s", "n_channels", "channels", "mass"]
+    return pd.DataFrame(rows, columns=columns).assign(p=p)
+
+
+def _lost_note(data: PredictedEpochs) -> list[str]:
+    counts = data.lost["reason"].value_counts()
+    return [f"{n} epochs left out: {reason}" for reason, n in counts.items()]
