@@ -20,13 +20,12 @@ _BINS = 10
 def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
     """Return a regression's coefficients, and each focal effect over raw trials.
 
-    The fitted line holds the other predictors at their means (z = 0; factors at their reference level). The
-    band is the 95 % interval of the coefficient itself, drawn around the mean of the predictor.
+    The fitted line holds the other predictors at their means (z = 0) and factors at their reference level.
     """
     drawn = [coefficients(fit)]
     for term in reported_terms(fit):
         parts = term.split(":")
-        if not all(_column(fit, part) in trials for part in parts) or response(fit) not in trials:
+        if not all(part in trials for part in parts) or response(fit) not in trials:
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
@@ -80,7 +79,7 @@ def coefficients(fit: Mapping[str, Any]) -> Figure:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set(
             xlabel="Estimate (µV per unit of the predictor)"
-            if not fit.get("scales")
+            if not fit.get("standardized")
             else "Estimate (µV per SD)"
         )
 
@@ -91,52 +90,69 @@ def coefficients(fit: Mapping[str, Any]) -> Figure:
 
 
 def predict(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
-    """Return the fixed-effects prediction where predictors take the values ``at`` (z units), others 0."""
-    total: Array = np.zeros(np.broadcast_shapes(*(values.shape for values in at.values())))
-    for term, values in fit["coefficients"].items():
-        total = total + values["estimate"] * _design(term, at)
-    return total
+    """Return the fixed-effects prediction where predictors take the values ``at`` (in the model's units).
+
+    Every other predictor is 0, its mean when z-scored; factors are at their reference level.
+    """
+    estimates = np.array([values["estimate"] for values in fit["coefficients"].values()])
+    return design(fit, at) @ estimates
 
 
-def _design(term: str, at: Mapping[str, Array]) -> Array:
-    product: Array = np.ones(())
-    for factor in term.split(":"):
-        if factor == "(Intercept)":
-            continue
-        base = square(factor)
-        product = product * (at.get(base, np.zeros(())) ** 2 if base else at.get(factor, np.zeros(())))
-    return product
+def design(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
+    """Return the design matrix (n_points, n_coefficients) at the values ``at``, each of shape (n_points,)."""
+    points = len(next(iter(at.values())))
+    columns = []
+    for term in fit["coefficients"]:
+        product = np.ones(points)
+        for factor in term.split(":"):
+            if base := square(factor):
+                product = product * at.get(base, np.zeros(points)) ** 2
+            elif factor != "(Intercept)":
+                product = product * at.get(factor, np.zeros(points))
+        columns.append(product)
+    return np.column_stack(columns)
+
+
+def band(fit: Mapping[str, Any], term: str, z: Array) -> tuple[Array, Array, str]:
+    """Return the 95 % limits of the fitted line at ``z``, and what they are.
+
+    With the coefficients' covariance the limits are those of the line; otherwise those of the slope alone.
+    """
+    line = predict(fit, {term: z})
+    values = fit["coefficients"][term]
+    if fit.get("vcov") is None:
+        low, high = (line + (values[bound] - values["estimate"]) * z for bound in ("ci_low", "ci_high"))
+        return np.minimum(low, high), np.maximum(low, high), "95 % interval of b"
+    at = design(fit, {term: z})
+    critical = (values["ci_high"] - values["estimate"]) / values["se"]
+    half = critical * np.sqrt(np.einsum("ij,jk,ik->i", at, np.asarray(fit["vcov"], float), at))
+    return line - half, line + half, "95 % confidence band"
 
 
 def _scale(fit: Mapping[str, Any], name: str) -> tuple[float, float]:
-    scale = (fit.get("scales") or {}).get(name)
+    scale = (fit.get("standardized") or {}).get(name)
     return (scale["mean"], scale["sd"]) if scale else (0.0, 1.0)
 
 
-def _column(fit: Mapping[str, Any], name: str) -> str:
-    return str(((fit.get("scales") or {}).get(name) or {}).get("column", name))
-
-
 def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Figure:
-    name, amplitude = _column(fit, term), response(fit)
+    name, amplitude = term, response(fit)
     rows = trials.dropna(subset=[name, amplitude])
     mean, sd = _scale(fit, term)
     grid = np.linspace(rows[name].min(), rows[name].max(), 80)
     z = (grid - mean) / sd
-    line = predict(fit, {term: z})
-    values = fit["coefficients"][term]
-    low, high = (line + (values[bound] - values["estimate"]) * z for bound in ("ci_low", "ci_high"))
+    line, values = predict(fit, {term: z}), fit["coefficients"][term]
+    low, high, interval = band(fit, term, z)
     binned = binned_means(rows, name, amplitude)
 
     def paint(axes: Axes) -> None:
         _stimuli(axes, rows, name, amplitude)
         axes.fill_between(grid, low, high, color=COLORS[0], alpha=0.25, linewidth=0)
-        axes.plot(grid, line, color=COLORS[0], linewidth=2, label="fit and 95 % interval of b")
+        axes.plot(grid, line, color=COLORS[0], linewidth=2, label=f"fit, {interval}")
         axes.plot(binned[name], binned[amplitude], "s", color=COLORS[1], markersize=5, label="bins of trials")
         axes.set(xlabel=axis(name), ylabel=axis(amplitude))
         axes.legend(loc="best")
 
-    per = "per SD" if (fit.get("scales") or {}).get(term) else "per unit"
+    per = "per SD" if (fit.get("standardized") or {}).get(term) else "per unit"
     slope = (
         f"b = {number(values['estimate'])} µV {per} [{number(values['ci_low'])}, {number(values['ci_high'])}]"
     )
@@ -149,7 +165,7 @@ def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Fig
 
 
 def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.DataFrame) -> Figure:
-    name, by, amplitude = _column(fit, first), _column(fit, second), response(fit)
+    name, by, amplitude = first, second, response(fit)
     rows = trials.dropna(subset=[name, by, amplitude])
     mean, sd = _scale(fit, first)
     low, high = np.quantile(rows[name], [0.02, 0.98])

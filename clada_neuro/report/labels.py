@@ -9,8 +9,8 @@ _MEASURES = {
     "sparsity_energy99": ("activation sparsity", "share"),
     "neuron_sparsity": ("neuron sparsity", "share"),
     "ffn_sparsity": ("FFN sparsity", "share of bytes not read"),
-    "adjustment_prev": ("adjustment from the previous token", "1 − cosine"),
-    "adjustment_prefix": ("adjustment from the prefix", "1 − cosine"),
+    "adjustment_prev": ("activation adjustment", "1 − cosine"),
+    "adjustment_prefix": ("adjustment to the prefix", "1 − cosine"),
 }
 _NAMES = {
     **_MEASURES,

@@ -8,7 +8,8 @@ import pandas as pd
 from clada_neuro.report.effects import primary, reported_terms, response
 from clada_neuro.report.labels import words
 from clada_neuro.report.results import Results
-from clada_neuro.report.text import cell, number, p_equals, plural, share
+from clada_neuro.report.synergy import paragraph
+from clada_neuro.report.text import cell, number, p_value, plural, share, stat
 
 _ALPHA = 0.05
 _MEASURES = {
@@ -77,13 +78,20 @@ def _responses(results: Results) -> str:
     data = results.manifest.get("dataset") or {}
     source = f" of {data['citation']}" if data.get("citation") else ""
     detail = [
-        f"{label} {cell(data[key])}"
-        for key, label in (("window", "window"), ("roi", "electrodes"), ("reference", "reference"))
-        if data.get(key)
+        *(f"{words(f'{name}_uv')}: mean of {low}–{high} ms" for name, (low, high) in _windows(data)),
+        *(
+            f"{label} {cell(data[key])}"
+            for key, label in (("roi", "over"), ("reference", "reference:"))
+            if data.get(key)
+        ),
     ]
     removed = sum(step.get("rows_removed", 0) for step in results.manifest.get("exclusions") or [])
     lost = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
     return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
+
+
+def _windows(dataset: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
+    yield from (dataset.get("window_ms") or {}).items()
 
 
 def _regressions(results: Results) -> str:
@@ -95,7 +103,7 @@ def _regressions(results: Results) -> str:
     used = f"{engine} {version}" if version else engine
     methods_used = sorted({str(fit["df_method"]) for fit in results.fits if fit.get("df_method")})
     text = f"Amplitudes in µV were analyzed with linear mixed-effects models ({used})."
-    if any(fit.get("scales") for fit in results.fits):
+    if any(fit.get("standardized") for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are µV per standard deviation."
     if methods_used:
         text += f" Degrees of freedom: {_list(methods_used)}."
@@ -116,7 +124,7 @@ def results_paragraphs(results: Results) -> list[str]:
             paragraphs.append(
                 f"{prefix}Model “{fit['name']}”: " + " ".join([*sentences, _explained(fit)]).strip()
             )
-    return paragraphs
+    return paragraphs + [f"{prefix}{paragraph(found)}" for found in results.synergy]
 
 
 def effect(fit: Mapping[str, Any], term: str) -> str:
@@ -133,17 +141,17 @@ def effect(fit: Mapping[str, Any], term: str) -> str:
         text = f"{_capital(first)} and {second} interacted: the effect of {first} was {toward} at higher {second}"
     else:
         text = f"Higher {name} went with {toward} {amplitude}"
-    return f"{text}, {statistics(values, fit)}{_registered(fit, term, values['estimate'])}."
+    return f"{text}, {statistics(values)}{_registered(fit, term, values['estimate'])}."
 
 
-def statistics(values: Mapping[str, Any], fit: Mapping[str, Any]) -> str:
+def statistics(values: Mapping[str, Any]) -> str:
     """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
     df = values.get("df")
-    t = "t" if df is None else f"t({number(df, 1)})"
+    t = "z" if df is None else f"t({number(df, 1)})"
     return (
-        f"b = {number(values['estimate'])} µV, SE = {number(values['se'])}, "
+        f"{stat('b', number(values['estimate']))} µV, {stat('SE', number(values['se']))}, "
         f"95% CI [{number(values['ci_low'])}, {number(values['ci_high'])}], "
-        f"{t} = {number(values['t'])}, {p_equals(values['p'])}"
+        f"{stat(t, number(values['t']))}, {stat('p', p_value(values['p']))}"
     )
 
 
@@ -158,7 +166,10 @@ def _explained(fit: Mapping[str, Any]) -> str:
     if fit.get("r2_marginal") is None:
         return ""
     marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
-    return f"The fixed effects explained R²m = {marginal}, fixed and random effects together R²c = {conditional}."
+    return (
+        f"The fixed effects explained {stat('R²m', marginal)} of the variance, "
+        f"fixed and random effects together {stat('R²c', conditional)}."
+    )
 
 
 def warnings(results: Results) -> Iterator[str]:

@@ -17,6 +17,11 @@ _TABLES = {
     "words": "token values summed or averaged into words",
     "trials": "single-trial responses joined with words",
 }
+# Long tables are read only as far as the report shows them.
+_COLUMNS = {
+    "tokens": ["stimulus_id"],
+    "layers": ["layer", "sparsity_energy99", "adjustment_prev"],
+}
 _DOCUMENTS = {
     "manifest": "what was run",
     "fits": "the regressions",
@@ -39,7 +44,7 @@ class Results:
     synergy
         One entry per interaction tested.
     tables
-        The parquet tables that are there, by name.
+        The parquet tables that are there, by name; ``tokens`` and ``layers`` with the shown columns only.
     missing
         For every absent file its name without suffix, and a sentence that says so.
     """
@@ -72,7 +77,7 @@ def read_results(folder: str | Path) -> Results:
         raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")
     missing: dict[str, str] = {}
     tables = {
-        name: read_table(path)
+        name: read_table(path, _COLUMNS.get(name))
         for name, meaning in _TABLES.items()
         if (path := _present(folder, f"{name}.parquet", meaning, missing))
     }

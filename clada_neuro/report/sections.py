@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.artifacts import read_provenance
-from clada_neuro.report import distributions, effects, prose, tables
+from clada_neuro.report import distributions, effects, prose, synergy, tables
+from clada_neuro.report.diagnostics import quantiles
 from clada_neuro.report.figures import Figure
 from clada_neuro.report.limits import limits
 from clada_neuro.report.results import Results
@@ -92,7 +93,7 @@ def _run(results: Results) -> Section:
         ("Calibration", cell(manifest.get("calibration")) if manifest.get("calibration") else "none"),
     ]
     data = manifest.get("dataset") or {}
-    facts += [(f"Data: {key}", cell(value)) for key, value in data.items() if value not in (None, "")]
+    facts += [(f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in data.items() if value]
     given = [(name, value) for name, value in facts if value not in ("", "NA")] if manifest else []
     return Section("run", "What was run", facts=given, absent=_absent(results, "manifest"))
 
@@ -153,7 +154,16 @@ def _note(fit: dict[str, Any]) -> str:
 
 
 def _synergy(results: Results) -> Section:
-    return Section("synergy", "Synergy", absent=_absent(results, "synergy"))
+    explained = [fit for fit in results.fits if fit.get("r2_marginal") is not None]
+    drawn = [synergy.r2_figure(explained)] if explained else []
+    intervals = synergy.figure(results.synergy)
+    return Section(
+        "synergy",
+        "R² and synergy",
+        figures=[*drawn, *([intervals] if intervals else [])],
+        tables=[synergy.table(found) for found in results.synergy],
+        absent=_absent(results, "fits", "synergy"),
+    )
 
 
 def _erp(results: Results) -> Section:
@@ -167,6 +177,7 @@ def _diagnostics(results: Results) -> Section:
         "diagnostics",
         "Diagnostics",
         points=points,
+        figures=[figure for fit in results.fits if (figure := quantiles(fit))],
         tables=_kept(tables.scales(results.fits)),
         absent=_absent(results, "fits"),
     )
@@ -195,7 +206,6 @@ def _provenance(results: Results) -> Section:
         {
             "table": f"{name}.parquet",
             "rows": len(frame),
-            "columns": frame.shape[1],
             "inputs": read_provenance(results.folder / f"{name}.parquet").get("inputs", ""),
         }
         for name, frame in results.tables.items()

@@ -10,8 +10,19 @@ import pandas as pd
 
 from clada_neuro.artifacts import write_atomic
 from clada_neuro.report.results import Results
-from clada_neuro.report.text import cell, number, p_value
+from clada_neuro.report.text import cell, column, number, p_value
 
+_HEADER = {
+    "n_obs": "rows",
+    "loglik": "log-likelihood",
+    "aic": "AIC",
+    "sigma": "residual SD",
+    "r2_marginal": "R² marginal",
+    "r2_conditional": "R² conditional",
+    "value_uv": "value (µV)",
+    "sd": "SD",
+    "vif": "VIF",
+}
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,33 +38,36 @@ class Table:
     @property
     def numeric(self) -> list[bool]:
         """Whether each shown column holds numbers (set flush right)."""
-        return [
-            column not in self.frame or pd.api.types.is_numeric_dtype(self.frame[column])
-            for column in self.shown
-        ]
+        return [name not in self.frame or _is_number(self.frame[name]) for name in self.shown]
+
+    @property
+    def header(self) -> list[str]:
+        """The shown columns' names in words."""
+        return [_HEADER.get(name, name.replace("_", " ")) for name in map(str, self.shown)]
 
 
 def table(name: str, caption: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Table:
     """Build a table whose cells are printed by their column's usual format."""
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-    shown = pd.DataFrame({column: [cell(value, str(column)) for value in frame[column]] for column in frame})
-    return Table(name, caption, frame, shown)
+    return Table(name, caption, frame, pd.DataFrame({name: column(frame[name]) for name in frame}))
 
 
 def exclusions(results: Results) -> Table | None:
     """Return the rows removed at each step, as the manifest counted them."""
-    rows = results.manifest.get("exclusions") or []
-    return table("exclusions", "Rows removed, step by step.", rows) if rows else None
+    return _steps("exclusions", "Rows removed before analysis, step by step.", results)
 
 
 def joins(results: Results) -> Table | None:
-    """Return what each join matched and did not match, one count a row."""
-    rows = [
-        {"join": name, "what": what, "count": count}
-        for name, counts in (results.manifest.get("joins") or {}).items()
-        for what, count in (counts.items() if isinstance(counts, dict) else [("unmatched rows", counts)])
+    """Return what each join left unmatched."""
+    return _steps("joins", "Rows that found no partner when trials and words were joined.", results)
+
+
+def _steps(name: str, caption: str, results: Results) -> Table | None:
+    rows = pd.DataFrame(results.manifest.get(name) or [])
+    known = [
+        column for column in ("step", "reason", "rows_before", "rows_removed", "rows_after") if column in rows
     ]
-    return table("joins", "What each join matched and left unmatched.", rows) if rows else None
+    return table(name, caption, rows[[*known, *rows.columns.difference(known)]]) if len(rows) else None
 
 
 def conditions(results: Results) -> Table | None:
@@ -137,14 +151,15 @@ def random_effects(fit: Mapping[str, Any]) -> Table:
 
 
 def scales(fits: list[dict[str, Any]]) -> Table | None:
-    """Return the mean and SD by which each predictor was z-scored."""
-    rows = {
-        (fit.get("n_obs"), name): {"predictor": name, **values, "rows": fit.get("n_obs")}
+    """Return the mean and SD by which each predictor was z-scored, and its variance inflation."""
+    rows = [
+        {"model": fit["name"], "predictor": name, **values, "vif": (fit.get("vif") or {}).get(name)}
         for fit in fits
-        for name, values in (fit.get("scales") or {}).items()
-    }
-    caption = "Means and standard deviations used for z-scoring."
-    return table("scales", caption, list(rows.values())) if rows else None
+        for name, values in (fit.get("standardized") or {}).items()
+    ]
+    frame = pd.DataFrame(rows).dropna(axis="columns", how="all")
+    caption = "Means and standard deviations used for z-scoring, with variance inflation factors (VIF)."
+    return table("scales", caption, frame) if rows else None
 
 
 def truth(results: Results) -> Table | None:
@@ -166,10 +181,14 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
     leading apostrophe, so that no spreadsheet executes text that came with the stimuli. Numbers stay numbers.
     """
     safe = frame.rename(columns=_neutral)
-    for column, dtype in safe.dtypes.items():
-        if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
-            safe[column] = [_neutral(value) for value in safe[column]]
+    for name, dtype in safe.dtypes.items():
+        if not pd.api.types.is_numeric_dtype(dtype):
+            safe[name] = [_neutral(value) for value in safe[name]]
     return write_atomic(path, lambda part: safe.to_csv(part, index=False, encoding="utf-8-sig"))
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
 def _neutral(value: Any) -> Any:

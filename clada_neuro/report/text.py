@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-_P_COLUMNS = ("p", "p_bh", "p_null", "p_lrt")
+NBSP = "\u00a0"
+_P_COLUMNS = ("p", "p_bh")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -19,8 +21,6 @@ def number(value: float | None, digits: int = 2) -> str:
         return "∞" if value > 0 else "−∞"
     small = 0 < abs(value) < 10**-digits
     text = f"{value:.{digits}g}" if small else f"{value:,.{digits}f}"
-    if not small and float(text.replace(",", "")) == 0:
-        text = text.lstrip("-")
     return text.replace("-", "−")
 
 
@@ -37,34 +37,41 @@ def p_value(p: float | None) -> str:
     """Return ``< .001``, ``.042`` or ``NA``."""
     if p is None or pd.isna(p):
         return "NA"
-    return "< .001" if p < 0.001 else share(p)
+    return f"<{NBSP}.001" if p < 0.001 else share(p)
 
 
-def p_equals(p: float | None) -> str:
-    """Return the p value as a sentence needs it: ``p < .001`` or ``p = .042``."""
-    text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def cell(value: Any, column: str = "") -> str:
-    """Return one table cell as text."""
+def cell(value: Any) -> str:
+    """Return one value of any kind as text."""
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value)
     if isinstance(value, dict):
         return "; ".join(f"{key}: {cell(item)}" for key, item in value.items())
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if value is None or pd.isna(value):
         return "NA"
     if isinstance(value, str):
         return value
-    if column in _P_COLUMNS:
-        return p_value(float(value))
-    if column.startswith("r2"):
-        return share(float(value), 4)
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}".replace("-", "−")
-    return number(float(value), 3)
+    whole = float(value).is_integer()
+    return f"{int(value):,}".replace("-", "−") if whole else number(float(value), 3)
+
+
+def column(values: pd.Series) -> list[str]:
+    """Return a table's column as text: p values and R² as APA writes them, other decimals alike in every row."""
+    name = str(values.name)
+    if name in _P_COLUMNS:
+        return [p_value(value) for value in values]
+    if name.startswith("r2"):
+        return [share(value, 4) for value in values]
+    decimal = pd.api.types.is_float_dtype(values) and not (values.dropna() % 1 == 0).all()
+    return [number(value, 3) if decimal else cell(value) for value in values]
+
+
+def stat(symbol: str, value: str) -> str:
+    """Return ``b = −0.91`` with spaces at which no line breaks; a value that begins with ``<`` takes no ``=``."""
+    return (
+        f"{symbol} {value}".replace(" ", NBSP) if value.startswith("<") else f"{symbol}{NBSP}={NBSP}{value}"
+    )
 
 
 def plural(count: int, noun: str) -> str:

@@ -46,6 +46,7 @@ def write_folder(folder: Path) -> Path:
     for name, frame in frames.items():
         write_table(frame, folder / f"{name}.parquet", {"inputs": "0123456789abcdef"})
     write_json(folder / "fits.json", [_fit(trials)])
+    write_json(folder / "synergy.json", _synergy(len(trials)))
     write_json(folder / "manifest.json", _manifest(len(trials)))
     return folder
 
@@ -127,11 +128,43 @@ def _fit(trials: pd.DataFrame) -> dict:
         "converged": True,
         "warnings": [],
         "directions": {"surprisal_bits": "negative"},
-        "scales": {
+        "standardized": {
             name: {"mean": float(trials[name].mean()), "sd": float(trials[name].std())} for name in predictors
         },
+        "vif": {"surprisal_bits": 1.04, "sparsity_energy99": 1.07, "surprisal_bits:sparsity_energy99": 1.05},
+        "vcov": np.diag([0.09, 0.04, 0.04, 0.01]).tolist(),
+        "residual_quantiles": {"p": [0.01, 0.1, 0.5, 0.9, 0.99], "value": [-2.4, -1.3, 0.0, 1.3, 2.2]},
         "lme4_script": 'library(lmerTest)\nd <- read.csv("trials.csv")\n',
     }
+
+
+def _synergy(n_trials: int) -> dict:
+    return {
+        "response": "n400_uv",
+        "predictors": ["surprisal_bits", "sparsity_energy99"],
+        "term": "surprisal_bits:sparsity_energy99",
+        "n_obs": n_trials,
+        "r2_marginal_baseline": 0.0175,
+        "r2_marginal_full": 0.0187,
+        "r2_conditional_full": 0.0712,
+        "r2_synergy": 0.0012,
+        "r2_synergy_common": 0.0011,
+        "r2_synergy_without_squares": 0.0021,
+        "coefficient": _coefficient(-0.31, 0.1, p=0.0042),
+        "test": {
+            "smaller": "baseline", "larger": "full", "n_obs": n_trials, "chi2": 8.31, "df": 1, "p": 0.0039,
+            "delta_loglik": 4.155, "delta_loglik_per_trial": 0.01154, "delta_aic": -6.31,
+            "delta_r2_marginal": 0.0012, "warnings": [],
+        },
+        "cross_validation": {
+            "delta_loglik_per_trial": 0.0021, "se": 0.0018, "n_folds": 10, "n_items": N_ITEMS, "n_trials": n_trials,
+        },
+        "intervals": {
+            "parametric": {"low": 0.0002, "median": 0.0014, "high": 0.0041, "n": 200, "n_failed": 0},
+            "cluster": None, "null_p": 0.0149, "n_null": 200, "seed": 0,
+        },
+        "warnings": [],
+    }  # fmt: skip
 
 
 def _manifest(n_trials: int) -> dict:
@@ -167,5 +200,13 @@ def _manifest(n_trials: int) -> dict:
                 "reason": "no amplitude",
             }
         ],
-        "joins": {"words and trials": {"matched": n_trials, "trials without a word": 0}},
+        "joins": [
+            {
+                "step": "trials without a word",
+                "rows_before": n_trials,
+                "rows_removed": 0,
+                "rows_after": n_trials,
+                "reason": "every trial found its word",
+            }
+        ],
     }
