@@ -71,6 +71,18 @@ def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] |
     return WordMatch(row, metadata.loc[lost].assign(reason=reasons), labels)
 
 
+def add_next(words: pd.DataFrame, predictors: Sequence[str]) -> pd.DataFrame:
+    """Add ``<predictor>_next``: the value of the word presented next, for windows that reach past its onset.
+
+    Parameters
+    ----------
+    words
+        With ``stimulus_id``, each text's words in order. A text's last word has no next one.
+    """
+    following = words.groupby("stimulus_id", sort=False)[list(predictors)].shift(-1).add_suffix("_next")
+    return pd.concat([words, following], axis=1)
+
+
 def _shared(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None) -> tuple[str, ...]:
     labels = tuple(on) if on else tuple(name for name in LABELS if name in metadata and name in words)
     for name in labels:

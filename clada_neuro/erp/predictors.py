@@ -26,12 +26,15 @@ class PredictedEpochs:
         Mean and SD over distinct stimuli: index predictor, columns ``mean``, ``sd``.
     lost
         Epochs left out: subject, epoch, reason.
+    simulated
+        Whether any epoch's metadata say so.
     """
 
     epochs: dict[str, mne.BaseEpochs]
     predictors: tuple[str, ...]
     scales: pd.DataFrame
     lost: pd.DataFrame
+    simulated: bool
 
     def stimuli(self) -> pd.DataFrame:
         """Return each stimulus once: ``stimulus``, ``item``, predictors, ``z_`` predictors."""
@@ -66,10 +69,11 @@ def with_predictors(
             raise DataError(
                 f"the words table has no column '{name}'{did_you_mean(name, list(words.columns))}"
             )
-    parts, lost = {}, []
+    parts, lost, simulated = {}, [], False
     for subject, epochs in read_epochs(source).epochs.items():
         kept, gone = _described(subject, epochs, words, predictors, on)
         lost.append(gone)
+        simulated |= bool(epochs.metadata.get("simulated", pd.Series([False])).any())
         if len(kept):
             parts[subject] = kept
     scales = _scales(parts, predictors)
@@ -77,7 +81,7 @@ def with_predictors(
         for name in predictors:
             z = (epochs.metadata[name] - scales.at[name, "mean"]) / scales.at[name, "sd"]
             epochs.metadata[f"z_{name}"] = z
-    return PredictedEpochs(parts, tuple(predictors), scales, pd.concat(lost, ignore_index=True))
+    return PredictedEpochs(parts, tuple(predictors), scales, pd.concat(lost, ignore_index=True), simulated)
 
 
 def _described(

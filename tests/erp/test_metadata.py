@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from clada_neuro.erp.metadata import match_words
+from clada_neuro.erp.metadata import add_next, match_words
 from clada_neuro.errors import AlignmentError
 
 WORDS = pd.DataFrame(
@@ -79,3 +79,9 @@ def test_labels_can_be_chosen():
     with pytest.raises(AlignmentError, match="no word has item=1, condition=A"):
         match_words(events, words)
     assert match_words(events, words, on=["item"]).row.tolist() == [2]
+
+
+def test_the_next_word_stays_within_its_text():
+    words = WORDS.assign(surprisal_bits=[1.0, 2, 3, 4, 5, 6])
+    following = add_next(words, ["surprisal_bits"])["surprisal_bits_next"]
+    assert following.fillna(-1).tolist() == [2, 3, -1, 5, 6, -1]
