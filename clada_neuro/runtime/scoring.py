@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
+from clada_neuro.runtime.decode import Decoder
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.session import Session
 
@@ -165,7 +166,7 @@ class _Batch:
         signals = torch.full((5, *shape), torch.nan, device=self.device)
         self.surprisal, self.entropy, self.load, self.event, self.action = signals
         self.sparsity = torch.zeros(*shape, len(session.layers), device=self.device)
-        session.begin(len(texts), torch.tensor(seeds, device=self.device))
+        self.seeds = torch.tensor(seeds, device=self.device)
 
     def one_pass(self) -> None:
         """Process right-padded texts at once."""
@@ -175,8 +176,11 @@ class _Batch:
         real = position < self.lengths[:, None]
         dense = position < self.prefix[:, None]
         scale = torch.where(dense | ~real, 0.0, self.session.policy.base_scale)
+        self.session.begin(len(scale), self.seeds)
         self.session.plan(scale, counted=dense & real & (position > 0))
-        logits = self._process(row, position, real, attention_mask=real.long(), use_cache=False)
+        self._place = (row, position, real)
+        logits = self.model(self.tokens, attention_mask=real.long(), use_cache=False).logits
+        self._record(logits)
         for step in range(int((self.lengths - self.prefix).max())):
             at = torch.minimum(self.prefix + step, self.lengths - 1)
             self.session.policy.observe(
@@ -185,31 +189,23 @@ class _Batch:
             self._record_load(row[:, 0], at, self.prefix + step < self.lengths)
 
     def step_through(self) -> None:
-        """Process left-padded prefixes, then one token of every text at a time."""
-        width = int(self.prefix.max())
-        pad = (width - self.prefix)[:, None]
-        column = torch.arange(width, device=self.device)
-        real = column >= pad
-        active = torch.arange(len(pad), device=self.device)
-        cache = DynamicCache(config=self.model.config)
-        seen: dict[str, Any] = {"attention_mask": real.long(), "past_key_values": cache, "use_cache": True}
-        self._process(active[:, None].expand_as(real), (column - pad).clamp(min=0), real, **seen)
+        """Process the prefixes, then one token of every text at a time."""
+        prompts = [tokens[:length] for tokens, length in zip(self.tokens, self.prefix.tolist(), strict=True)]
+        decoder = Decoder(self.model, self.session, prompts, self.seeds)
+        active = torch.arange(len(prompts), device=self.device)
+        self._place = (active[:, None].expand_as(decoder.real), decoder.position, decoder.real)
+        self._record(decoder.prefill())
         for step in range(int((self.lengths - self.prefix).max())):
             going = (self.prefix + step < self.lengths)[active]
             if 2 * int(going.sum()) <= len(going):
                 kept = going.nonzero().squeeze(1)
-                cache.batch_select_indices(kept)
-                self.session.reorder(kept)
-                active, going, seen["attention_mask"] = (
-                    active[kept],
-                    going[kept],
-                    seen["attention_mask"][kept],
-                )
+                decoder.keep(kept)
+                active, going = active[kept], going[kept]
             at = torch.minimum(self.prefix + step, self.lengths - 1)[active]
             self.session.drawn(self.tokens[active, at])
             self._record_load(active, at, going)
-            seen["attention_mask"] = torch.nn.functional.pad(seen["attention_mask"], (0, 1), value=1)
-            self._process(active[:, None], at[:, None], going[:, None], **seen)
+            self._place = (active[:, None], at[:, None], going[:, None])
+            self._record(decoder.step(self.tokens[active, at])[:, None])
 
     def scores(self) -> list[Score]:
         """Return what was recorded, without padding."""
@@ -247,11 +243,9 @@ class _Batch:
         a = args[0].reshape(*real.shape, -1)
         self.observer.hidden(layer, self.rows[row[real]], position[real], a[real])
 
-    def _process(self, row: Tensor, position: Tensor, real: Tensor, **options: Any) -> Tensor:
-        """Run the tokens at ``(row, position)``, record what concerns real ones, return all logits."""
-        self._place = (row, position, real)
-        tokens = self.tokens[row, position]
-        logits = self.model(input_ids=tokens, position_ids=position, **options).logits
+    def _record(self, logits: Tensor) -> None:
+        """Keep what the last pass, over the tokens of `_place`, says about real tokens and their successors."""
+        row, position, real = self._place
         row, position, predicted = row[real], position[real], logits[real]
         self.sparsity[row, position] = self.session.ffn_sparsity()[real]
         if self.observer is not None:
@@ -260,7 +254,6 @@ class _Batch:
         row, position = row[known], position[known] + 1
         surprisal, entropy = surprisal_and_entropy(predicted[known], self.tokens[row, position])
         self.surprisal[row, position], self.entropy[row, position] = surprisal, entropy
-        return logits
 
     def _record_load(self, row: Tensor, position: Tensor, real: Tensor) -> None:
         state = self.session.state

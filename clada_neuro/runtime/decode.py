@@ -1,0 +1,249 @@
+"""The one prefill/decode loop: prompts of any lengths densely, then one token of every sequence at a time."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from clada_neuro.errors import ModelError
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.session import Session
+
+
+class Decoder:
+    """Sequences that grow by one token a step.
+
+    Attributes
+    ----------
+    position, real : Tensor
+        Of the tokens of the coming or last pass, ``(batch, seq)``: place in the sequence, and whether it is a token.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, session: Session, prompts: Sequence[Tensor], seeds: Tensor | None = None
+    ) -> None:
+        self.model, self.session = model, session
+        self.length = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        width = int(self.length.max())
+        column = torch.arange(width, device=model.device)
+        pad = (width - self.length)[:, None]
+        self.real = column >= pad
+        self.position = (column - pad).clamp(min=0)
+        self._tokens = torch.stack(
+            [torch.nn.functional.pad(prompt, (width - len(prompt), 0)) for prompt in prompts]
+        )
+        self._cache = DynamicCache(config=model.config)
+        self._mask = self.real.long()
+        session.begin(len(prompts), seeds)
+
+    def prefill(self) -> Tensor:
+        """Process the left-padded prompts densely; return logits ``(batch, width, vocabulary)``."""
+        return self._pass(self._tokens)
+
+    def step(self, token: Tensor) -> Tensor:
+        """Process one more token of every sequence by the policy; return logits ``(batch, vocabulary)``.
+
+        The token has been announced to the session (`Session.drawn`).
+        """
+        self.position = self.length[:, None]
+        self.real = torch.ones_like(self.position, dtype=torch.bool)
+        self._mask = torch.cat([self._mask, self.real.long()], dim=1)
+        self.length = self.length + 1
+        return self._pass(token[:, None])[:, -1]
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the sequences of ``index`` only."""
+        self._cache.batch_select_indices(index)
+        self._mask, self.length = self._mask[index], self.length[index]
+        self.session.reorder(index)
+
+    def _pass(self, tokens: Tensor) -> Tensor:
+        return self.model(
+            input_ids=tokens,
+            attention_mask=self._mask,
+            position_ids=self.position,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits
+
+
+@dataclass
+class Generation:
+    """A continuation of one prompt.
+
+    Attributes
+    ----------
+    text : str
+    token_ids : list of int
+        Stop token left out.
+    ffn_sparsity : list of float
+        One a token that was processed as input after the prompt (the last one drawn never is).
+    events, actions : list of bool
+        Of the same tokens, for policies with load: load passed its rolling percentile; computed densely for it.
+    seconds : float
+        For the whole batch, prefill left out.
+    """
+
+    text: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    ffn_sparsity: list[float] = field(default_factory=list)
+    events: list[bool] = field(default_factory=list)
+    actions: list[bool] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@torch.no_grad()
+def generate(
+    language_model: LanguageModel,
+    prompts: str | Sequence[str],
+    policy: Policy,
+    *,
+    max_new_tokens: int = 64,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop: Sequence[str] = (),
+    stream: Callable[[int, str], None] | None = None,
+) -> list[Generation]:
+    """Continue prompts under a policy.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+    prompts : str or sequence of str
+        The start token is put before each; prompts of different lengths may stand together.
+    policy : Policy
+        `clada_neuro.baselines.dense.Dense` for the plain model.
+    max_new_tokens : int
+    temperature : float
+        0 takes the likeliest token.
+    top_p : float
+        Share of probability to sample from.
+    seed : int
+        Each prompt has its own stream of random numbers, whatever stands beside it.
+    stop : sequence of str
+        Tokens of the vocabulary that end a continuation, besides the model's end-of-sequence tokens.
+    stream : callable, optional
+        Called with the prompt's number and each new piece of text.
+
+    Returns
+    -------
+    list of Generation
+
+    Raises
+    ------
+    ModelError
+        For an empty prompt without a start token, or a stop token that is not in the vocabulary.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    ends = _stop_ids(language_model, stop)
+    results = [Generation() for _ in texts]
+    writers = [_Writer(language_model.tokenizer, row, stream) for row in range(len(texts))]
+    draw = _Sampler(temperature, top_p, seed, len(texts))
+    with attach(language_model.model, policy) as session:
+        decoder = Decoder(language_model.model, session, [_encode(language_model, text) for text in texts])
+        active = torch.arange(len(texts), device=language_model.device)
+        logits = decoder.prefill()[:, -1]
+        began = time.perf_counter()
+        for count in range(1, max_new_tokens + 1):
+            token = draw(logits, active)
+            going = torch.tensor([int(t) not in ends for t in token], device=active.device)
+            if not bool(going.all()):
+                kept = going.nonzero().squeeze(1)
+                decoder.keep(kept)
+                active, token = active[kept], token[kept]
+            for row, new in zip(active.tolist(), token.tolist(), strict=True):
+                results[row].token_ids.append(new)
+                writers[row].write(results[row].token_ids)
+            if not len(active) or count == max_new_tokens:
+                break
+            session.drawn(token)
+            logits = decoder.step(token)
+            _record(results, active, session)
+        seconds = time.perf_counter() - began
+    for result, writer in zip(results, writers, strict=True):
+        result.text = writer.finish(result.token_ids)
+        result.seconds = seconds
+    return results
+
+
+def _record(results: list[Generation], active: Tensor, session: Session) -> None:
+    sparsity = session.ffn_sparsity().mean(-1)[:, -1].tolist()
+    state = session.state
+    for place, row in enumerate(active.tolist()):
+        results[row].ffn_sparsity.append(sparsity[place])
+        if state.event is not None and state.action is not None:
+            results[row].events.append(bool(state.event[place]))
+            results[row].actions.append(bool(state.action[place]))
+
+
+def _encode(language_model: LanguageModel, text: str) -> Tensor:
+    start = [] if language_model.start_token_id is None else [language_model.start_token_id]
+    ids = start + language_model.tokenizer(text, add_special_tokens=False).input_ids
+    if not ids:
+        raise ModelError("the prompt is empty and the model has no start token; give at least one word")
+    return torch.tensor(ids, device=language_model.device)
+
+
+def _stop_ids(language_model: LanguageModel, stop: Sequence[str]) -> set[int]:
+    config = language_model.model.generation_config
+    own = config.eos_token_id if config is not None else None
+    ends = set(own if isinstance(own, list) else [own]) - {None}
+    vocabulary = language_model.tokenizer.get_vocab()
+    for token in stop:
+        if token not in vocabulary:
+            raise ModelError(f"stop token '{token}' is not in the vocabulary; give a single token")
+        ends.add(vocabulary[token])
+    return ends
+
+
+class _Sampler:
+    """Draw tokens from temperature-1 logits, each prompt with its own random numbers."""
+
+    def __init__(self, temperature: float, top_p: float, seed: int, prompts: int) -> None:
+        if temperature < 0 or not 0 < top_p <= 1:
+            raise ModelError(
+                f"temperature {temperature} and top_p {top_p} given; at least 0 and in (0, 1] expected"
+            )
+        self.temperature, self.top_p = temperature, top_p
+        self.generators = [torch.Generator().manual_seed(seed + row) for row in range(prompts)]
+
+    def __call__(self, logits: Tensor, active: Tensor) -> Tensor:
+        if self.temperature == 0:
+            return logits.argmax(-1)
+        p, order = (logits.float().cpu() / self.temperature).softmax(-1).sort(dim=-1, descending=True)
+        p = torch.where(p.cumsum(-1) - p < self.top_p, p, 0.0)
+        drawn = [
+            torch.multinomial(p[place], 1, generator=self.generators[row])
+            for place, row in enumerate(active.tolist())
+        ]
+        return order.gather(-1, torch.stack(drawn)).squeeze(-1).to(logits.device)
+
+
+class _Writer:
+    """Turn growing token lists into pieces of text that end at whole characters."""
+
+    def __init__(self, tokenizer: Any, row: int, stream: Callable[[int, str], None] | None) -> None:
+        self.tokenizer, self.row, self.stream, self.written = tokenizer, row, stream, ""
+
+    def write(self, token_ids: list[int]) -> None:
+        if self.stream is not None:
+            text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+            if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+                self._send(text)
+
+    def finish(self, token_ids: list[int]) -> str:
+        text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+        self._send(text)
+        return text
+
+    def _send(self, text: str) -> None:
+        if self.stream is not None and len(text) > len(self.written):
+            self.stream(self.row, text[len(self.written) :])
+        self.written = text
