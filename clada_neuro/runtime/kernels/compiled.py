@@ -1,0 +1,122 @@
+"""One sequence under a policy in the compiled token step: the fast counterpart of `clada_neuro.runtime.attach`.
+
+The policy object is the same and so is its state; what it decides from prefix and load is handed to the step as
+cut-offs (once a sequence) and a threshold scale (once a token).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.errors import ModelError
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State, reads
+from clada_neuro.runtime.thresholds import ThresholdPolicy
+
+_FINITE = 1e30  # larger than any activation; an infinite cut-off would be undefined at scale 0
+
+
+class CompiledSession:
+    """A policy at work on one sequence.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        Runs the dense prefill.
+    step : LlamaStep
+        The same model's compiled step; sessions may share it one after the other.
+    policy : Policy
+        Dense, or per-token thresholds at the input and hidden sites.
+
+    Attributes
+    ----------
+    state : State
+        The policy's state of the sequence, after `prefill`.
+
+    Raises
+    ------
+    ModelError
+        If the step cannot follow the policy.
+    """
+
+    def __init__(self, model: PreTrainedModel, step: LlamaStep, policy: Policy) -> None:
+        check_policy(policy)
+        self.model = model
+        self.step = step
+        self.policy = policy
+        self.state: State
+        self._reads = [reads(ffn, policy.sites) for ffn in ffn_layers(model)]
+        self._scale = -1.0
+
+    def prefill(self, ids: Tensor) -> Tensor:
+        """Process a prompt ``(tokens,)`` densely; return the next token's logits ``(vocabulary,)``."""
+        with torch.no_grad(), attach(self.model, self.policy) as session:
+            output = self.model(ids[None], use_cache=True, logits_to_keep=1)
+        self.state = session.state
+        self.step.load_cache(output.past_key_values)
+        self.step.use_cutoffs(self._cutoffs(INPUT), self._cutoffs(HIDDEN))
+        self._scale, self._logits = -1.0, output.logits[0, -1].float()
+        return self._logits
+
+    def drawn(self, token: int) -> Tensor:
+        """Process a token drawn from the last logits by the policy; return the next logits ``(vocabulary,)``.
+
+        The result is overwritten by the next call.
+        """
+        self.policy.observe(self.state, self._logits[None], torch.tensor([token]))
+        scale = float(self.state.scale)
+        if scale != self._scale:
+            self.step.use_bias(self._bias())
+            self._scale = scale
+        self._logits = self.step(token, scale)
+        return self._logits
+
+    def ffn_sparsity(self) -> Tensor:
+        """Return the share of each block's weight bytes that the last token did not read, ``(layers,)``."""
+        kept = {INPUT: self.step.input_mask.sum(-1), HIDDEN: self.step.neuron_mask.sum(-1)}
+        return torch.stack(
+            [
+                block.sparsity({site: kept[site][layer] for site in block.row})
+                for layer, block in enumerate(self._reads)
+            ]
+        )
+
+    def _cutoffs(self, site: str) -> Tensor | None:
+        """Return ``(layers, rows)``: what |value| has to reach at scale 1."""
+        if site not in self.policy.sites:
+            return None
+        assert isinstance(self.policy, ThresholdPolicy)
+        unit = replace(self.state, scale=torch.ones(1, 1))
+        return torch.stack(
+            [self._cutoff(self.policy, layer, site, unit) for layer in range(len(self._reads))]
+        )
+
+    def _cutoff(self, policy: ThresholdPolicy, layer: int, site: str, unit: State) -> Tensor:
+        threshold = policy.threshold(layer, site, unit).reshape(-1)
+        if site in policy.weights:
+            threshold = threshold / policy.weights[site][layer]
+        rows = self.step.input_mask.shape[1] if site == INPUT else self.step.neuron_mask.shape[1]
+        return threshold.clamp(max=_FINITE).expand(rows)
+
+    def _bias(self) -> Tensor | None:
+        mean = self.policy.mean_of_dropped if isinstance(self.policy, ThresholdPolicy) else None
+        if mean is None:
+            return None
+        everywhere: Any = slice(None)  # all layers at once: a call a layer would cost more than the lerp
+        return mean(everywhere, self.state.scale)[0, 0]
+
+
+def check_policy(policy: Policy) -> None:
+    """Raise `ModelError` unless the compiled step can follow the policy."""
+    if not policy.sites:
+        return
+    if not isinstance(policy, ThresholdPolicy) or not set(policy.sites) <= {INPUT, HIDDEN}:
+        raise ModelError(
+            f"policy '{policy.name}' masks {', '.join(policy.sites)}; the compiled step follows thresholds "
+            f"at {INPUT} and {HIDDEN}; use the PyTorch path"
+        )

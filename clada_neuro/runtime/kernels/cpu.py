@@ -1,0 +1,134 @@
+"""Compiled building blocks for two processor cores: read only the weight rows a mask keeps, in place.
+
+Weights are stored so that what is skipped is contiguous: a row of ``rows`` belongs to one input (gate and up) or one
+neuron (down), and y += Σ_r v_r·rows[r] over the kept rows. Rows are float32, or bfloat16 held as uint16 (which halves
+the bytes); sums are float32. The functions release the GIL and are run by one thread each, side by side; `meet` is
+where threads wait for each other (an operating-system wait costs more than a small layer's arithmetic).
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# No "nnan" and "ninf": cut-offs may be infinite.
+FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
+COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+ALIGNMENT = 64  # bytes of a cache line
+_SPINS = 2_000
+
+Array = npt.NDArray[Any]
+
+_HAS_YIELD = os.name == "posix"
+_intrinsic: Any = intrinsic  # compiled code calls an intrinsic without its first argument
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """Return a zeroed array that begins on a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+@_intrinsic
+def widen(_context: Any, value: Any) -> Any:
+    """Return a stored weight as float32: itself, or bfloat16 bits moved to the upper half."""
+
+    def generate(_context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if signature.args[0] == types.float32:
+            return args[0]
+        wide = builder.zext(args[0], ir.IntType(32))
+        return builder.bitcast(builder.shl(wide, ir.Constant(ir.IntType(32), 16)), ir.FloatType())
+
+    return types.float32(value), generate
+
+
+@_intrinsic
+def _add_atomic(_context: Any, counter: Any, amount: Any) -> Any:
+    """Add to the first element of an int64 array, visible to every thread; return what it held."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        return builder.atomic_rmw("add", array.data, args[1], "seq_cst")
+
+    return types.int64(counter, types.int64), generate
+
+
+@_intrinsic
+def _load_atomic(_context: Any, counter: Any) -> Any:
+    """Return the first element of an int64 array as last written by any thread."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        return builder.load_atomic(array.data, "acquire", 8)
+
+    return types.int64(counter), generate
+
+
+@njit(**COMPILED)
+def meet(counter: Array, threads: int, turn: int) -> int:
+    """Wait until every thread has come here for the ``turn``-th time (from 1); return the next turn.
+
+    Waiting yields the processor after a few microseconds, so that a core shared with other work does not starve.
+    """
+    _add_atomic(counter, 1)
+    spins = 0
+    while _load_atomic(counter) < threads * turn:
+        spins += 1
+        if _HAS_YIELD and spins > _SPINS:
+            _sched_yield()
+    return turn + 1
+
+
+@njit(**COMPILED)
+def share(size: int, thread: int, threads: int) -> tuple[int, int]:
+    """Return where a thread's even part of ``range(size)`` starts and stops."""
+    return size * thread // threads, size * (thread + 1) // threads
+
+
+@njit(**COMPILED)
+def project(y: Array, weight: Array, x: Array, start: int, stop: int) -> None:
+    """Set y[start:stop] to (W x)[start:stop]; weight ``(out, in)``."""
+    for row in range(start, stop):
+        total = np.float32(0)
+        for column in range(x.shape[0]):
+            total += widen(weight[row, column]) * x[column]
+        y[row] = total
+
+
+@njit(**COMPILED)
+def keep(values: Array, cutoffs: Array, scale: float, kept: Array, mask: Array) -> int:
+    """List in ``kept`` the rows with |value| ≥ scale·cutoff, mark them in ``mask``, return how many there are."""
+    count = 0
+    for row in range(values.shape[0]):
+        chosen = abs(values[row]) >= scale * cutoffs[row]
+        mask[row] = chosen
+        kept[count] = row
+        count += chosen
+    return count
+
+
+@njit(**COMPILED)
+def add_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> None:
+    """Add Σ values[r]·rows[r] over the first ``count`` entries r of ``kept`` to y; four rows a pass over y."""
+    fours = count - count % 4
+    for at in range(0, fours, 4):
+        r0, r1, r2, r3 = kept[at], kept[at + 1], kept[at + 2], kept[at + 3]
+        v0, v1, v2, v3 = values[r0], values[r1], values[r2], values[r3]
+        for column in range(y.shape[0]):
+            y[column] += (
+                v0 * widen(rows[r0, column])
+                + v1 * widen(rows[r1, column])
+                + v2 * widen(rows[r2, column])
+                + v3 * widen(rows[r3, column])
+            )
+    for at in range(fours, count):
+        row = kept[at]
+        for column in range(y.shape[0]):
+            y[column] += values[row] * widen(rows[row, column])

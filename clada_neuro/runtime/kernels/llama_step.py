@@ -1,0 +1,395 @@
+"""One token of a Llama-like model in one compiled function, shared by all threads.
+
+Each thread runs `_token` over its share of heads, neurons and output rows and waits for the others four times a layer.
+Attention, norms and logits are dense. The feed-forward block reads a row only where |value| ≥ scale·cutoff:
+
+    kept inputs j:   [g; u] += x_j · [W_g; W_u][:, j]        (a thread holds both columns of its own neurons)
+    kept neurons i:  y += a_i · W_d[:, i],  a = silu(g) ⊙ u  (partial sums a thread, added after the meeting)
+
+Cut-offs are fixed for a sequence; the scale may change with every token. Cut-offs of 0 keep every row.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.errors import ModelError
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.kernels.cpu import (
+    COMPILED,
+    Array,
+    add_rows,
+    aligned,
+    keep,
+    meet,
+    project,
+    share,
+    widen,
+)
+
+MODEL_TYPES = ("llama", "mistral")
+
+
+class Weights(NamedTuple):
+    """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary."""
+
+    embedding: Array  # (V, H)
+    head: Array  # (V, H), often the embedding itself
+    qkv: Array  # (L, (q heads + 2 kv heads)·D, H)
+    out: Array  # (L, H, q heads·D)
+    gate_up: Array  # (N, L, H, 2·I/N): by input, each thread's neurons side by side
+    down: Array  # (L, I, H): by neuron
+    norms: Array  # (2·L + 1, H): before attention, before the block, …, final
+    rotation: Array  # (T, 2, D/2): cosine and sine
+    epsilon: float
+
+
+class Cutoffs(NamedTuple):
+    """What a policy decides for a sequence."""
+
+    inputs: Array  # (L, H)
+    neurons: Array  # (L, I)
+
+
+class Work(NamedTuple):
+    """What changes from token to token."""
+
+    keys: Array  # (L, kv heads, T, D), rotated
+    values: Array  # (L, kv heads, T, D)
+    residual: Array  # (N, H): a copy a thread
+    normed: Array  # (N, H)
+    qkv: Array  # ((q heads + 2 kv heads)·D,)
+    scores: Array  # (N, T)
+    mixed: Array  # (q heads·D,)
+    attended: Array  # (H,)
+    hidden: Array  # (N, 2·I/N)
+    partial: Array  # (N, H)
+    kept: Array  # (N, max(H, I/N))
+    bias: Array  # (L, H): stands in for dropped rows
+    input_mask: Array  # (L, H)
+    neuron_mask: Array  # (L, I)
+    logits: Array  # (V,)
+    counter: Array  # (8,): one cache line
+
+
+@njit(**COMPILED)
+def _normalize(x: Array, residual: Array, weight: Array, epsilon: float) -> None:
+    """Set x to the residual's RMS norm."""
+    square = np.float32(0)
+    for i in range(residual.shape[0]):
+        square += residual[i] * residual[i]
+    factor = np.float32(1) / np.sqrt(square / np.float32(residual.shape[0]) + np.float32(epsilon))
+    for i in range(residual.shape[0]):
+        x[i] = residual[i] * factor * weight[i]
+
+
+@njit(**COMPILED)
+def _rotate(head: Array, rotation: Array) -> None:
+    """Turn a head's pairs (i, i + D/2) by the angles of a position."""
+    half = head.shape[0] // 2
+    for i in range(half):
+        low, high = head[i], head[half + i]
+        head[i] = low * rotation[0, i] - high * rotation[1, i]
+        head[half + i] = high * rotation[0, i] + low * rotation[1, i]
+
+
+@njit(**COMPILED)
+def _store_heads(layer: int, position: int, start: int, stop: int, weights: Weights, work: Work) -> None:
+    """Rotate queries and keys of heads start to stop; put keys and values into the cache."""
+    groups, size = work.keys.shape[1], work.keys.shape[3]
+    queries = work.mixed.shape[0] // size
+    for head in range(start, stop):
+        vector = work.qkv[head * size : (head + 1) * size]
+        if head < queries + groups:
+            _rotate(vector, weights.rotation[position])
+        if head >= queries + groups:
+            work.values[layer, head - queries - groups, position] = vector
+        elif head >= queries:
+            work.keys[layer, head - queries, position] = vector
+
+
+@njit(**COMPILED)
+def _attend(head: int, layer: int, position: int, scores: Array, work: Work) -> None:
+    """Set a query head's part of ``mixed`` to the values weighted by softmax(q·k / √D)."""
+    groups, size = work.keys.shape[1], work.keys.shape[3]
+    group = head // (work.mixed.shape[0] // size // groups)
+    project(scores, work.keys[layer, group], work.qkv[head * size : (head + 1) * size], 0, position + 1)
+    highest = scores[0]
+    for at in range(position + 1):
+        highest = max(highest, scores[at])
+    total = np.float32(0)
+    scale = np.float32(1) / np.sqrt(np.float32(size))
+    for at in range(position + 1):
+        scores[at] = np.exp((scores[at] - highest) * scale)
+        total += scores[at]
+    mixed = work.mixed[head * size : (head + 1) * size]
+    mixed[:] = 0
+    for at in range(position + 1):
+        share_of_token = scores[at] / total
+        for i in range(size):
+            mixed[i] += share_of_token * work.values[layer, group, at, i]
+
+
+@njit(**COMPILED)
+def _feed_forward(
+    thread: int, layer: int, scale: float, weights: Weights, cutoffs: Cutoffs, work: Work
+) -> None:
+    """Set this thread's partial sum to what its own neurons contribute."""
+    x, hidden, kept, partial = (
+        work.normed[thread],
+        work.hidden[thread],
+        work.kept[thread],
+        work.partial[thread],
+    )
+    neurons = hidden.shape[0] // 2
+    hidden[:] = 0
+    # Every thread lists the kept inputs itself: the marks agree, and comparing is cheaper than waiting.
+    count = keep(x, cutoffs.inputs[layer], scale, kept, work.input_mask[layer])
+    add_rows(hidden, weights.gate_up[thread, layer], x, kept, count)
+    a = hidden[:neurons]
+    for i in range(neurons):
+        a[i] = a[i] / (np.float32(1) + np.exp(-a[i])) * hidden[neurons + i]
+    own = slice(thread * neurons, (thread + 1) * neurons)
+    count = keep(a, cutoffs.neurons[layer, own], scale, kept, work.neuron_mask[layer, own])
+    partial[:] = 0
+    add_rows(partial, weights.down[layer, own], a, kept, count)
+
+
+@njit(**COMPILED)
+def _token(
+    thread: int,
+    threads: int,
+    token: int,
+    position: int,
+    scale: float,
+    weights: Weights,
+    cutoffs: Cutoffs,
+    work: Work,
+) -> None:
+    """Process ``token`` at ``position`` and leave the logits of the next one in ``work.logits``."""
+    residual, x = work.residual[thread], work.normed[thread]
+    for i in range(residual.shape[0]):
+        residual[i] = widen(weights.embedding[token, i])
+    size = work.keys.shape[3]
+    first_head, last_head = share(work.qkv.shape[0] // size, thread, threads)
+    first_query, last_query = share(work.mixed.shape[0] // size, thread, threads)
+    first_row, last_row = share(residual.shape[0], thread, threads)
+    turn = 1
+    for layer in range(weights.qkv.shape[0]):
+        _normalize(x, residual, weights.norms[2 * layer], weights.epsilon)
+        project(work.qkv, weights.qkv[layer], x, first_head * size, last_head * size)
+        _store_heads(layer, position, first_head, last_head, weights, work)
+        turn = meet(work.counter, threads, turn)
+        for head in range(first_query, last_query):
+            _attend(head, layer, position, work.scores[thread], work)
+        turn = meet(work.counter, threads, turn)
+        project(work.attended, weights.out[layer], work.mixed, first_row, last_row)
+        turn = meet(work.counter, threads, turn)
+        for i in range(residual.shape[0]):
+            residual[i] += work.attended[i]
+        _normalize(x, residual, weights.norms[2 * layer + 1], weights.epsilon)
+        _feed_forward(thread, layer, scale, weights, cutoffs, work)
+        turn = meet(work.counter, threads, turn)
+        for i in range(residual.shape[0]):
+            residual[i] += work.bias[layer, i]
+            for part in range(threads):
+                residual[i] += work.partial[part, i]
+    _normalize(x, residual, weights.norms[-1], weights.epsilon)
+    first_word, last_word = share(work.logits.shape[0], thread, threads)
+    project(work.logits, weights.head, x, first_word, last_word)
+
+
+class LlamaStep:
+    """A Llama-like model's decode step on the CPU, batch 1; its weights are a copy in the order they are read.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        Llama architecture in float32 or bfloat16 (whose sums are float32 here), on the CPU.
+    context : int
+        Longest sequence in tokens.
+    threads : int, optional
+        One a core; numba's number of threads by default.
+
+    Attributes
+    ----------
+    position : int
+        Tokens in the cache.
+
+    Raises
+    ------
+    ModelError
+        If the model is not of this architecture or precision.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, context: int = 2048, threads: int | None = None) -> None:
+        check(model)
+        self.threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        self.position = 0
+        self.config = model.config
+        self.weights = _pack(model, context, self.threads)
+        self._intermediate = model.config.intermediate_size
+        self._work = _work(model, self.weights, context, self.threads)
+        self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="clada-step")
+        self.use_cutoffs()
+
+    def use_cutoffs(self, inputs: Tensor | None = None, neurons: Tensor | None = None) -> None:
+        """Keep rows with |value| ≥ scale·cutoff: ``inputs (layers, hidden)``, ``neurons (layers, intermediate)``.
+
+        ``None`` keeps every row of that site.
+        """
+        layers, hidden = self._work.input_mask.shape
+        cutoffs = Cutoffs(
+            np.zeros((layers, hidden), np.float32), np.full(self._work.neuron_mask.shape, np.inf, np.float32)
+        )
+        cutoffs.neurons[:, : self._intermediate] = 0
+        if inputs is not None:
+            cutoffs.inputs[:] = inputs.numpy()
+        if neurons is not None:
+            cutoffs.neurons[:, : self._intermediate] = neurons.numpy()
+        self._cutoffs = cutoffs
+
+    def use_bias(self, bias: Tensor | None = None) -> None:
+        """Add ``bias (layers, hidden)`` to the blocks' outputs from now on."""
+        self._work.bias[:] = 0 if bias is None else bias.numpy()
+
+    def load_cache(self, cache: Any) -> None:
+        """Continue from the keys and values of a transformers cache with one sequence."""
+        for layer, entry in enumerate(cache.layers):
+            length = entry.keys.shape[2]
+            self._work.keys[layer, :, :length] = entry.keys[0].float().numpy()
+            self._work.values[layer, :, :length] = entry.values[0].float().numpy()
+        self.position = length
+
+    def __call__(self, token: int, scale: float = 1.0) -> Tensor:
+        """Process ``token``; return the next one's logits ``(vocabulary,)``, overwritten by the next call."""
+        if self.position >= self._work.keys.shape[2]:
+            raise ModelError(
+                f"sequence longer than the step's context of {self._work.keys.shape[2]} tokens; "
+                "build LlamaStep with a larger context"
+            )
+        self._work.counter[:] = 0
+        rest: tuple[Any, ...] = (token, self.position, scale, self.weights, self._cutoffs, self._work)
+        others = [self._pool.submit(_token, thread, self.threads, *rest) for thread in range(1, self.threads)]
+        _token(0, self.threads, *rest)
+        for other in others:
+            other.result()
+        self.position += 1
+        return torch.from_numpy(self._work.logits)
+
+    @property
+    def input_mask(self) -> Tensor:
+        """Which inputs the last token read, ``(layers, hidden)``."""
+        return torch.from_numpy(self._work.input_mask)
+
+    @property
+    def neuron_mask(self) -> Tensor:
+        """Which neurons the last token read, ``(layers, intermediate)``."""
+        return torch.from_numpy(self._work.neuron_mask[:, : self._intermediate])
+
+
+def check(model: PreTrainedModel) -> None:
+    """Raise `ModelError` unless the step can run the model."""
+    config = model.config
+    wanted = {
+        "model_type": MODEL_TYPES,
+        "hidden_act": ("silu",),
+        "attention_bias": (False, None),
+        "mlp_bias": (False, None),
+        "sliding_window": (None,),
+        "dtype": (torch.float32, torch.bfloat16),
+    }
+    for name, allowed in wanted.items():
+        found = model.dtype if name == "dtype" else getattr(config, name, None)
+        if found not in allowed:
+            raise ModelError(
+                f"the compiled step needs {name} in {allowed}, '{found}' found; use the PyTorch path"
+            )
+    if model.device.type != "cpu":
+        raise ModelError(f"the compiled step runs on the CPU, the model is on {model.device}")
+
+
+def _pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
+    layers, config, base = ffn_layers(model), model.config, model.model
+    hidden = config.hidden_size
+    own = -(-config.intermediate_size // (16 * threads)) * 16  # neurons a thread, whole cache lines
+    dtype = np.uint16 if model.dtype == torch.bfloat16 else np.float32
+    attention = [layer.self_attn for layer in base.layers]
+    qkv = aligned((len(layers), sum(p.weight.shape[0] for p in _projections(attention[0])), hidden), dtype)
+    out = aligned((len(layers), *attention[0].o_proj.weight.shape), dtype)
+    gate_up = aligned((threads, len(layers), hidden, 2 * own), dtype)
+    down = aligned((len(layers), threads * own, hidden), dtype)
+    norms = np.empty((2 * len(layers) + 1, hidden), np.float32)
+    for index, (layer, ffn) in enumerate(zip(base.layers, layers, strict=True)):
+        qkv[index] = np.concatenate([_stored(p.weight) for p in _projections(attention[index])])
+        out[index] = _stored(attention[index].o_proj.weight)
+        down[index, : ffn.intermediate_size] = _stored(ffn.down_weight.t())
+        for part, linear in enumerate(ffn.inputs):
+            rows = _stored(linear.weight)  # type: ignore[arg-type]
+            for thread in range(threads):
+                mine = rows[thread * own : (thread + 1) * own]
+                gate_up[thread, index, :, part * own : part * own + len(mine)] = mine.T
+        norms[2 * index] = layer.input_layernorm.weight.float().numpy()
+        norms[2 * index + 1] = layer.post_attention_layernorm.weight.float().numpy()
+    norms[-1] = base.norm.weight.float().numpy()
+    return Weights(
+        embedding=_stored(base.embed_tokens.weight),
+        head=_stored(model.lm_head.weight),
+        qkv=qkv,
+        out=out,
+        gate_up=gate_up,
+        down=down,
+        norms=norms,
+        rotation=_rotation(base.rotary_emb, context),
+        epsilon=config.rms_norm_eps,
+    )
+
+
+def _projections(attention: Any) -> tuple[Any, ...]:
+    return attention.q_proj, attention.k_proj, attention.v_proj
+
+
+def _stored(weight: Tensor) -> Array:
+    """Return a weight in place as numpy, bfloat16 as its bits."""
+    weight = weight.detach()
+    return weight.view(torch.uint16).numpy() if weight.dtype == torch.bfloat16 else weight.numpy()
+
+
+def _rotation(rotary: Any, context: int) -> Array:
+    angles = torch.arange(context).float()[:, None] * rotary.inv_freq.float()
+    return (torch.stack([angles.cos(), angles.sin()], dim=1) * rotary.attention_scaling).numpy()
+
+
+def _work(model: PreTrainedModel, weights: Weights, context: int, threads: int) -> Work:
+    config = model.config
+    layers, hidden = weights.qkv.shape[0], weights.qkv.shape[2]
+    size, queries = 2 * weights.rotation.shape[2], weights.out.shape[2]
+    own = weights.gate_up.shape[3] // 2
+
+    def zeros(*shape: int, dtype: Any = np.float32) -> Array:
+        return aligned(shape, dtype)
+
+    return Work(
+        keys=zeros(layers, config.num_key_value_heads, context, size),
+        values=zeros(layers, config.num_key_value_heads, context, size),
+        residual=zeros(threads, hidden),
+        normed=zeros(threads, hidden),
+        qkv=zeros(weights.qkv.shape[1]),
+        scores=zeros(threads, context),
+        mixed=zeros(queries),
+        attended=zeros(hidden),
+        hidden=zeros(threads, 2 * own),
+        partial=zeros(threads, hidden),
+        kept=zeros(threads, max(hidden, own), dtype=np.uint64),
+        bias=zeros(layers, hidden),
+        input_mask=zeros(layers, hidden, dtype=np.bool_),
+        neuron_mask=zeros(layers, threads * own, dtype=np.bool_),
+        logits=zeros(weights.head.shape[0]),
+        counter=zeros(8, dtype=np.int64),
+    )
