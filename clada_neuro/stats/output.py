@@ -2,20 +2,31 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from clada_neuro.stats.formula import CONTRASTS
 
 if TYPE_CHECKING:
     from clada_neuro.stats.mixed import MixedFit
 
+_QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
+
 
 def to_dict(fit: "MixedFit") -> dict[str, Any]:
-    """Return the entry of fits.json: name, formula, engine, sizes, coefficients, random part, R², flags."""
+    """Return the entry of fits.json: name, formula, engine, sizes, coefficients, random part, R², flags.
+
+    Also what a report draws and prints: `vcov` in the coefficients' order, quantiles of residual / sigma, and
+    the lme4 script for ``trials.csv``.
+    """
     shares = fit.r2()
     return {
         "name": fit.name,
         "formula": fit.formula,
         "engine": fit.engine,
+        "reml": fit.reml,
+        "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
         "n_obs": fit.n_obs,
+        "n_dropped": fit.n_dropped,
         "n_groups": fit.n_groups,
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),
@@ -27,6 +38,12 @@ def to_dict(fit: "MixedFit") -> dict[str, Any]:
         "singular": fit.singular,
         "converged": fit.converged,
         "warnings": list(fit.warnings),
+        "vcov": fit.estimate.vcov.tolist(),
+        "residual_quantiles": {
+            "p": _QUANTILES.tolist(),
+            "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
+        },
+        "lme4_script": to_r_script(fit, "trials.csv"),
     }
 
 
