@@ -22,6 +22,7 @@ from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.output import apa
+from clada_neuro.stats.partition import common_denominator
 
 RANDOM = "(1 | subject) + (1 | item) + (1 | stimulus)"
 
@@ -157,7 +158,7 @@ def synergy(
         full,
         inference,
         delta_r2(baseline, full),
-        (full.r2().fixed - baseline.r2().fixed) / full.r2().total,
+        common_denominator(baseline, full),
         delta_r2(fits["plain baseline"], fits["plain full"]),
         compare(baseline, full),
         inference.coefficient(term),
