@@ -162,7 +162,8 @@ def _evaluate(
 ) -> tuple[pd.DataFrame, ModelSpec]:
     used = with_contrasts(side, contrasts) if contrasts else side
     try:
-        matrix: Any = Formula(used).get_model_matrix(frame, context=_FUNCTIONS, na_action="raise")
+        with np.errstate(all="ignore"):
+            matrix: Any = Formula(used).get_model_matrix(frame, context=_FUNCTIONS, na_action="ignore")
     except (FormulaicError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FitError(f"cannot evaluate '{side.strip()}' of '{text}': {reason}") from error
@@ -199,7 +200,7 @@ def _check_fixed(
 
 
 def _block(term: RandomTerm, labels: pd.Series, frame: pd.DataFrame, contrasts: Mapping[str, str]) -> Block:
-    written = f"({term.columns} | {term.group})"
+    written = str(term)
     matrix, spec = _evaluate(term.columns, frame, contrasts, written)
     values = matrix.to_numpy(float)
     names = tuple(_plain_name(name, contrasts) for name in matrix.columns)

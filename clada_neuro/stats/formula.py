@@ -6,7 +6,7 @@ and one `RandomTerm` per covariance block. ``||`` and ``/`` are expanded as lme4
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from formulaic import Formula
@@ -30,6 +30,9 @@ class RandomTerm:
         """Return the grouping factor's name; interacting factors are joined by a colon."""
         return ":".join(self.factors)
 
+    def __str__(self) -> str:
+        return f"({self.columns} | {self.group})"
+
 
 @dataclass(frozen=True)
 class ModelFormula:
@@ -46,6 +49,10 @@ class ModelFormula:
         names = [name for side in sides for name in names_of(side)]
         names += [factor for term in self.random for factor in term.factors]
         return list(dict.fromkeys(names))
+
+    def with_random(self, random: Sequence[RandomTerm]) -> str:
+        """Return the formula with other random terms."""
+        return " + ".join([f"{self.response} ~ {self.fixed}", *map(str, random)])
 
 
 def parse(text: str) -> ModelFormula:

@@ -16,6 +16,8 @@ from clada_neuro.stats.engines.base import Estimate, Scaled, constant, rescale
 
 MAX_ROWS = 3000
 _SINGULAR_VARIANCE = 1e-6
+# Its default (lbfgs) stopped two log units short and called it convergence.
+_OPTIMIZERS = ("powell", "cg")
 
 
 def estimate(design: Design, reml: bool) -> Estimate:
@@ -37,7 +39,7 @@ def _mixed(design: Design, scaled: Scaled, reml: bool) -> Estimate:
     model = MixedLM(scaled.y, scaled.X, groups=np.zeros(len(scaled.y)), exog_vc=spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = model.fit(reml=reml, method=["lbfgs", "powell", "lbfgs"])
+        fitted = max((model.fit(reml=reml, method=[name]) for name in _OPTIMIZERS), key=lambda fit: fit.llf)
     p = scaled.X.shape[1]
     inverse = scaled.inverse_r()
     effects = np.split(fitted.random_effects[0.0].to_numpy(), np.cumsum([c.shape[1] for c in columns])[:-1])

@@ -1,0 +1,95 @@
+"""Checks of a fit as tables that a report can draw: collinearity, residuals, linearity, partial effects."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.outliers_influence import variance_inflation_factor
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.compare import Comparison, compare
+from clada_neuro.stats.design import INTERCEPT, columns_for
+from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.model import specify
+
+_BINS = 10
+
+
+def vif(fit: MixedFit) -> pd.Series:
+    """Return the variance inflation factor of each fixed term but the intercept."""
+    columns = {
+        name: variance_inflation_factor(fit.design.X, at)
+        for at, name in enumerate(fit.design.names)
+        if name != INTERCEPT
+    }
+    return pd.Series(columns, name="vif", dtype=float)
+
+
+def residual_summary(fit: MixedFit) -> dict[str, float]:
+    """Return moments of the standardized residuals, the share beyond ±3, and their tie to the fitted values.
+
+    ``spread_by_fit`` is Spearman's correlation of absolute residuals and fitted values; 0 when spread is even.
+    """
+    z = fit.residuals() / fit.sigma
+    return {
+        "skewness": float(stats.skew(z)),
+        "excess_kurtosis": float(stats.kurtosis(z)),
+        "share_beyond_3sd": float(np.mean(np.abs(z) > 3)),
+        "spread_by_fit": float(stats.spearmanr(np.abs(z), fit.fitted()).statistic),
+    }
+
+
+def linearity(fit: MixedFit, predictor: str, bins: int = _BINS) -> pd.DataFrame:
+    """Return mean residuals over quantile bins of a predictor: a line through zero when its effect is linear.
+
+    Columns predictor (bin mean), residual (mean), se, n.
+    """
+    values = _numeric(fit, predictor)
+    table = pd.DataFrame({"predictor": values, "residual": fit.residuals()})
+    groups = table.groupby(pd.qcut(values, bins, duplicates="drop"), observed=True)
+    result = groups.agg(
+        predictor=("predictor", "mean"), residual=("residual", "mean"), sd=("residual", "std")
+    )
+    result["n"] = groups.size()
+    result["se"] = result.pop("sd") / np.sqrt(result["n"])
+    return result.reset_index(drop=True)[["predictor", "residual", "se", "n"]]
+
+
+def curvature(fit: MixedFit, predictor: str) -> Comparison:
+    """Test the square of a predictor against the model without it (ML, likelihood ratio)."""
+    _numeric(fit, predictor)
+    model = fit.model
+    response, _, right = fit.formula.partition("~")
+    larger = specify(
+        model.data, f"{response} ~ I({predictor} ** 2) + {right}", name=f"{model.name} + {predictor}²",
+        contrasts=model.contrasts, weights=model.weights,
+    )  # fmt: skip
+    return compare(fit, estimate(larger, reml=False, engine=fit.engine))
+
+
+def partial_effect(fit: MixedFit, predictor: str, points: int = 50, confidence: float = 0.95) -> pd.DataFrame:
+    """Return the fitted mean over a predictor's range, other numbers at their means, factors at their first level.
+
+    Columns: the predictor in its own unit, estimate, ci_low, ci_high. Random effects are at zero; the interval is
+    normal and covers the fixed effects only.
+    """
+    values = _numeric(fit, predictor)
+    data = fit.model.data
+    grid = pd.DataFrame({predictor: np.linspace(values.min(), values.max(), points)})
+    for name in fit.model.formula.variables():
+        if name != predictor:
+            column = data[name]
+            numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+            grid[name] = column.astype(float).mean() if numeric else sorted(column.astype(str).unique())[0]
+    X = columns_for(fit.design.spec, grid)
+    mean = X @ fit.estimate.beta
+    half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(np.einsum("ij,jk,ik->i", X, fit.estimate.vcov, X))
+    center, sd = fit.standardized.get(predictor, (0.0, 1.0))
+    columns = {predictor: center + sd * grid[predictor], "estimate": mean}
+    return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})
+
+
+def _numeric(fit: MixedFit, predictor: str) -> np.ndarray:
+    if predictor not in fit.model.numeric_predictors():
+        known = ", ".join(fit.model.numeric_predictors())
+        raise FitError(f"'{predictor}' is no numeric predictor of '{fit.formula}'; there are {known}")
+    return fit.model.data[predictor].to_numpy(float)

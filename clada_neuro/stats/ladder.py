@@ -1,0 +1,111 @@
+"""Reduce a random part that the data cannot carry, by a fixed rule, and say what was taken out.
+
+First all correlations, then slopes whose variance is zero, one rung at a time, until no variance is zero.
+Random intercepts stay. The rung reached is to be used for every model that is compared.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro.stats.design import Block
+from clada_neuro.stats.formula import ModelFormula, RandomTerm, names_of, parse
+from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.model import specify
+
+_ZERO = 1e-4
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One model of the ladder and why it was left."""
+
+    formula: str
+    loglik: float
+    singular: bool
+    converged: bool
+    removed: str
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs tried and the fit that was reached."""
+
+    rungs: tuple[Rung, ...]
+    fit: MixedFit
+
+    @property
+    def random(self) -> str:
+        """Return the random part that was reached, to be used in every compared model."""
+        return " + ".join(map(str, self.fit.model.formula.random))
+
+    def __str__(self) -> str:
+        lines = [
+            f"{number}. {rung.formula}: log-likelihood {rung.loglik:.3f}, "
+            f"{'singular' if rung.singular else 'not singular'}{'' if rung.converged else ', not converged'}"
+            + (f"; removed {rung.removed}" if rung.removed else "; kept")
+            for number, rung in enumerate(self.rungs, start=1)
+        ]
+        return "\n".join(lines)
+
+
+def climb_down(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    reml: bool = True,
+    standardize: bool | Sequence[str] = False,
+    contrasts: Mapping[str, str] | None = None,
+) -> Ladder:
+    """Fit a formula and reduce its random part until no variance is zero.
+
+    Raises
+    ------
+    FitError
+        When the formula does not suit the data.
+    """
+    rungs: list[Rung] = []
+    while True:
+        model = specify(data, formula, name=formula, standardize=standardize, contrasts=contrasts)
+        found = estimate(model, reml=reml)
+        smaller, removed = (None, "")
+        if found.singular or not found.converged:
+            smaller, removed = _next(found)
+        rungs.append(Rung(formula, found.loglik, found.singular, found.converged, removed))
+        if smaller is None:
+            return Ladder(tuple(rungs), found)
+        formula = smaller
+
+
+def _next(found: MixedFit) -> tuple[str | None, str]:
+    formula, blocks = found.model.formula, found.design.blocks
+    if any(len(block.names) > 1 for block in blocks):
+        split = [part for term in formula.random for part in _uncorrelated(term, formula)]
+        if len(split) > len(formula.random):
+            return formula.with_random(split), "correlations"
+    sizes = [
+        _relative_sd(block, covariance, found.sigma)
+        for block, covariance in zip(blocks, found.estimate.covariances, strict=True)
+    ]
+    empty = [j for j, size in enumerate(sizes) if size < _ZERO and _is_slope(formula.random[j])]
+    if not empty:
+        return None, ""
+    kept = [term for j, term in enumerate(formula.random) if j not in empty]
+    return formula.with_random(kept), ", ".join(str(formula.random[j]) for j in empty)
+
+
+def _uncorrelated(term: RandomTerm, formula: ModelFormula) -> tuple[RandomTerm, ...]:
+    split = parse(f"{formula.response} ~ 1 + ({term.columns} || {term.group})").random
+    return split if len(split) > 1 else (term,)
+
+
+def _is_slope(term: RandomTerm) -> bool:
+    return bool(names_of(term.columns))
+
+
+def _relative_sd(block: Block, covariance: np.ndarray, sigma: float) -> float:
+    """Return the smallest SD of a block's effects on the response, relative to the residual's."""
+    sizes = np.sqrt(np.maximum(np.diag(covariance), 0) * np.mean(block.values**2, axis=0))
+    return float(sizes.min() / sigma)

@@ -1,0 +1,94 @@
+"""The engines agree where they can fit the same model, and refuse the rest."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.engines.base import orthonormal
+from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.model import specify
+
+CROSSED = "n400 ~ surprisal + length + (1 | subject) + (1 | stimulus)"
+
+
+def _agree(one: MixedFit, other: MixedFit, tolerance: float) -> None:
+    for column in ("estimate", "se"):
+        values = one.coefficients[column].to_numpy()
+        assert other.coefficients[column].to_numpy() == pytest.approx(values, rel=tolerance)
+    assert other.loglik == pytest.approx(one.loglik, abs=1e-3)
+    assert other.random["sdcor"].to_numpy() == pytest.approx(
+        one.random["sdcor"].to_numpy(), rel=10 * tolerance
+    )
+    assert other.sigma == pytest.approx(one.sigma, rel=tolerance)
+    for group, table in one.ranef().items():
+        assert other.ranef()[group].to_numpy() == pytest.approx(table.to_numpy(), abs=0.02)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_statsmodels_is_a_second_witness(paired: pd.DataFrame, reml: bool) -> None:
+    model = specify(paired, CROSSED)
+    second = estimate(model, reml=reml, engine="statsmodels")
+    _agree(estimate(model, reml=reml), second, 2e-3)
+    assert np.isinf(second.coefficients["df"]).all()
+    assert "z = " in second.apa("surprisal")
+
+
+@pytest.mark.parametrize(
+    "formula, reason",
+    [("n400 ~ surprisal + (1 + surprisal | subject)", "cannot correlate")],
+)
+def test_statsmodels_refuses_correlated_slopes(paired: pd.DataFrame, formula: str, reason: str) -> None:
+    with pytest.raises(FitError, match=reason):
+        estimate(specify(paired, formula), engine="statsmodels")
+
+
+def test_statsmodels_refuses_many_rows(paired: pd.DataFrame) -> None:
+    with pytest.raises(FitError, match="at most 3000"):
+        estimate(specify(pd.concat([paired] * 4), CROSSED), engine="statsmodels")
+
+
+def test_least_squares(paired: pd.DataFrame) -> None:
+    ours = estimate(specify(paired, "n400 ~ surprisal * condition"), engine="statsmodels")
+    theirs = smf.ols("n400 ~ surprisal * condition", paired).fit()
+    table = ours.coefficients.set_index("term").rename(index={"(Intercept)": "Intercept"})
+    table = table.loc[theirs.params.index]
+    assert table["estimate"].to_numpy() == pytest.approx(theirs.params.to_numpy())
+    assert table["p"].to_numpy() == pytest.approx(theirs.pvalues.to_numpy())
+    ml = ours.refit(reml=False)
+    assert ml.loglik == pytest.approx(theirs.llf)
+    # Nakagawa's residual variance is SSR / (n - p), the plain R²'s SSR / (n - 1) of the same sum.
+    assert ours.r2().marginal == pytest.approx(theirs.rsquared, abs=2e-3)
+    with pytest.raises(FitError, match="statsmodels"):
+        estimate(specify(paired, "n400 ~ surprisal"), engine="mixedlm")
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+@pytest.mark.parametrize("reml", [True, False])
+def test_lme4_live(paired: pd.DataFrame, reml: bool) -> None:
+    model = specify(paired, "n400 ~ surprisal + (1 + surprisal | subject) + (1 | stimulus)")
+    one, other = estimate(model, reml=reml), estimate(model, reml=reml, engine="lme4")
+    _agree(one, other, 1e-4)
+    assert other.coefficients["df"].to_numpy() == pytest.approx(one.coefficients["df"].to_numpy(), rel=1e-2)
+
+
+def test_lme4_without_r_says_so(paired: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(FitError, match="no Rscript"):
+        estimate(specify(paired, CROSSED), engine="lme4")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(1e-6, 1e6), st.floats(-1e4, 1e4))
+def test_orthonormal_columns_span_the_same_space(seed: int, scale: float, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+    columns = np.column_stack([np.ones(40), scale * (rng.normal(size=40) + offset), rng.normal(size=40)])
+    q, r = orthonormal(columns)
+    assert q.T @ q / 40 == pytest.approx(np.eye(3), abs=1e-9)
+    assert q @ r == pytest.approx(columns, rel=1e-9, abs=1e-6 * scale)
+    assert (np.diag(r) > 0).all()
