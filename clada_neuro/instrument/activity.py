@@ -35,48 +35,52 @@ MEASURES = (
 )
 
 
-def activity(e: Tensor, before: Tensor, prefix: Tensor) -> Tensor:
-    """Measure contributions against the token before and the prefix.
+def activity(e: Tensor, last: Tensor, prefix: Tensor) -> Tensor:
+    """Measure the contributions of consecutive tokens.
 
     Parameters
     ----------
-    e, before, prefix : torch.Tensor, shape (…, n)
-        Contributions of the token, of the token before, and their sum over the prefix; zeros where there is none.
+    e : torch.Tensor, shape (rows, seq, n)
+        Contributions; zeros at a start token.
+    last : torch.Tensor, shape (rows, n)
+        Contributions of the token before the first; zeros where there is none.
+    prefix : torch.Tensor, shape (rows, seq, n)
+        For each token the sum of contributions over its prefix; zeros where there is none.
 
     Returns
     -------
-    torch.Tensor, shape (7, …)
+    torch.Tensor, shape (7, rows, seq)
         In the order of `MEASURES`.
     """
-    share, active = active_set(e)
-    _, active_before = active_set(before)
+    run = torch.cat([last[:, None], e], dim=1)
+    sparsity, active = active_set(run)
     _, active_prefix = active_set(prefix)
+    direction = run / run.norm(dim=-1, keepdim=True)
     return torch.stack(
         [
-            1 - share,
+            sparsity[:, 1:],
             hoyer(e),
             participation_ratio(e),
-            jaccard(active, active_before),
-            jaccard(active, active_prefix),
-            adjustment(e, before),
-            adjustment(e, prefix),
+            jaccard(active[:, 1:], active[:, :-1]),
+            jaccard(active[:, 1:], active_prefix),
+            _half_square(direction[:, 1:] - direction[:, :-1]),
+            _half_square(direction[:, 1:] - prefix / prefix.norm(dim=-1, keepdim=True)),
         ]
     )
 
 
 def active_set(e: Tensor, energy: float = ENERGY) -> tuple[Tensor, Tensor]:
-    """Return the share of neurons in the smallest set holding `energy` of Σe², and which they are.
+    """Return the share of neurons outside the smallest set holding `energy` of Σe², and which are inside.
 
     Of neurons that tie at the edge of the set, all are marked active.
     """
     power = e.square()
     total = power.sum(dim=-1, keepdim=True)
-    power = power / total
     ascending = _sorted(power)
-    left_out = (ascending.cumsum(dim=-1) <= 1 - energy).sum(dim=-1, keepdim=True)
+    left_out = torch.count_nonzero(ascending.cumsum(dim=-1) <= (1 - energy) * total, dim=-1)[..., None]
     edge = ascending.gather(-1, left_out.clamp(max=e.shape[-1] - 1))
-    share = 1 - left_out.squeeze(-1) / e.shape[-1]
-    return share.masked_fill(total.squeeze(-1) == 0, torch.nan), power >= edge
+    share = (left_out / e.shape[-1]).masked_fill(total == 0, torch.nan)
+    return share.squeeze(-1), (power >= edge) & (total > 0)
 
 
 def hoyer(e: Tensor) -> Tensor:
@@ -94,14 +98,19 @@ def participation_ratio(e: Tensor) -> Tensor:
 
 def jaccard(first: Tensor, second: Tensor) -> Tensor:
     """Return the Jaccard index of two sets given as masks; NaN when one of them is empty."""
-    shared = (first & second).sum(dim=-1)
-    index = shared / (first | second).sum(dim=-1)
-    return index.masked_fill(~(first.any(dim=-1) & second.any(dim=-1)), torch.nan)
+    sizes = torch.count_nonzero(first, dim=-1), torch.count_nonzero(second, dim=-1)
+    shared = torch.count_nonzero(first & second, dim=-1)
+    index = shared / (sizes[0] + sizes[1] - shared)
+    return index.masked_fill((sizes[0] == 0) | (sizes[1] == 0), torch.nan)
 
 
 def adjustment(first: Tensor, second: Tensor) -> Tensor:
-    """Return 1 - cosine, computed from the distance of the directions so that small changes keep their digits."""
-    difference = first / first.norm(dim=-1, keepdim=True) - second / second.norm(dim=-1, keepdim=True)
+    """Return 1 - cosine of two vectors, shape (…,)."""
+    return _half_square(first / first.norm(dim=-1, keepdim=True) - second / second.norm(dim=-1, keepdim=True))
+
+
+def _half_square(difference: Tensor) -> Tensor:
+    """Return 1 - cosine from the difference of two directions: small changes keep their digits."""
     return difference.square().sum(dim=-1) / 2
 
 

@@ -106,7 +106,8 @@ class Forward:
         With `open_end` the last prediction has no target; otherwise the last id of each row is a target only.
         """
         lengths = np.array([len(row) for row in rows]) - (not open_end)
-        width = max(int(lengths.max()), -(-FEWEST_TOKENS // len(rows)))
+        fewest = -(-FEWEST_TOKENS // len(rows)) if open_end else 0  # a cache that is kept holds no padding
+        width = max(int(lengths.max()), fewest)
         ids = torch.full((len(rows), width + 1), PADDING)
         targets = torch.full((len(rows), width), -1)
         for row, values in enumerate(rows):
@@ -151,7 +152,7 @@ class Forward:
         target = targets.reshape(-1).to(self.device)[flat]
         initial = torch.zeros(rows, seq, dtype=torch.bool, device=self.device)
         if state.seen == 0 and self.model.start_token_id is not None:
-            initial[:, 0] = ~torch.isin(targets[:, 0].to(self.device), self.vocabulary.spaced)
+            initial[:, 0] = ~self.vocabulary.spaced[targets[:, 0].to(self.device)]
         values = information.information(output.logits[0], target, initial.reshape(-1)[flat], self.vocabulary)
         predictions = np.full((len(values), rows * seq), np.nan)
         predictions[:, flat.cpu().numpy()] = np.stack(list(values.values()))

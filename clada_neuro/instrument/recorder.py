@@ -83,10 +83,6 @@ class ActivityRecorder:
             e[:, 0] = 0
             nothing = e.new_zeros(e.shape[0], e.shape[2])
             before = Carry(nothing, nothing)
-        previous = torch.cat([before.last[:, None], e[:, :-1]], dim=1)
-        total = previous.clone()
-        total[:, 0] = before.total
-        total = total.cumsum(dim=1)
-        self._values.append(activity(e, previous, total))
-        carry = Carry(e[:, -1].clone(), total[:, -1] + e[:, -1])
-        self._carry[place : place + 1] = [carry]
+        total = torch.cat([before.total[:, None], e], dim=1).cumsum(dim=1)
+        self._values.append(activity(e, before.last, total[:, :-1]))
+        self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total[:, -1].clone())]

@@ -14,16 +14,16 @@ from clada_neuro.errors import ModelError
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids by their role, each a sorted tensor of shape (n,).
+    """The role of every token; each attribute is a mask of shape (n_logits,).
 
     Attributes
     ----------
-    spaced : torch.Tensor
-        Begin with white space, newline included: where a word begins and the one before it ends.
-    unspaced : torch.Tensor
-        Continue a word, or begin a text that has no leading white space.
-    ending : torch.Tensor
-        Control tokens such as end-of-text: they end a word and begin none.
+    spaced : torch.Tensor of bool
+        Begins with white space, newline included: a word begins and the one before it ends.
+    unspaced : torch.Tensor of bool
+        Continues a word, or begins a text that has no leading white space.
+    ending : torch.Tensor of bool
+        A control token such as end-of-text: it ends a word and begins none.
     """
 
     spaced: torch.Tensor
@@ -34,21 +34,11 @@ class Vocabulary:
     def of(cls, tokenizer: PreTrainedTokenizerBase, n_logits: int, device: torch.device) -> "Vocabulary":
         """Sort the tokens of `tokenizer` into roles; logits beyond its vocabulary have none."""
         _require_offsets(tokenizer)
-        size = min(len(tokenizer), n_logits)
         control = _control_ids(tokenizer)
-        added = _added_text(tokenizer, size)
-        spaced = [i for i in range(size) if i not in control and added[i][:1].isspace()]
-        taken = control.union(spaced)
-        unspaced = [i for i in range(size) if i not in taken]
-        ending = sorted(i for i in control if i < size)
-        return cls(
-            *(torch.tensor(ids, dtype=torch.long, device=device) for ids in (spaced, unspaced, ending))
-        )
-
-    def begins_word(self, token_id: int) -> bool:
-        """Return whether the token begins with white space."""
-        place = torch.searchsorted(self.spaced, token_id)
-        return bool(place < len(self.spaced) and self.spaced[place] == token_id)
+        roles = torch.zeros(3, n_logits, dtype=torch.bool)
+        for token, text in enumerate(_added_text(tokenizer, min(len(tokenizer), n_logits))):
+            roles[2 if token in control else 0 if text[:1].isspace() else 1, token] = True
+        return cls(*roles.to(device))
 
 
 def _require_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
