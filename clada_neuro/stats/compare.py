@@ -66,7 +66,7 @@ def compare(one: MixedFit, other: MixedFit) -> Comparison:
         warnings.append(f"the larger model fits worse by {-delta:.4f} log units: it is not at its optimum")
     if smaller.n_groups and _covariance_sizes(smaller) != _covariance_sizes(larger):
         warnings.append("variances are tested at their boundary, so this p value is too large")
-    chi2 = max(2 * delta, 0.0)
+    chi2 = float(max(2 * delta, 0.0))
     return Comparison(
         smaller.name,
         larger.name,
@@ -74,10 +74,10 @@ def compare(one: MixedFit, other: MixedFit) -> Comparison:
         chi2,
         df,
         float(stats.chi2.sf(chi2, df)),
-        delta,
-        delta / smaller.n_obs,
-        larger.aic - smaller.aic,
-        larger.r2().marginal - smaller.r2().marginal,
+        float(delta),
+        float(delta / smaller.n_obs),
+        float(larger.aic - smaller.aic),
+        float(larger.r2().marginal - smaller.r2().marginal),
         tuple(warnings),
     )
 

@@ -90,6 +90,8 @@ def solve_effect(se: float, df: float, power: float, alpha: float) -> float:
     def shortfall(ratio: float) -> float:
         if np.isinf(df):
             return float(stats.norm.sf(critical - ratio) + stats.norm.cdf(-critical - ratio)) - power
-        return float(stats.nct.sf(critical, df, ratio) + stats.nct.cdf(-critical, df, ratio)) - power
+        # Far from zero the wrong tail underflows to NaN.
+        wrong_tail = np.nan_to_num(stats.nct.cdf(-critical, df, ratio))
+        return float(stats.nct.sf(critical, df, ratio) + wrong_tail) - power
 
     return se * float(optimize.brentq(shortfall, 0.0, critical + 10.0))

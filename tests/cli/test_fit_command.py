@@ -1,0 +1,51 @@
+"""``clada-neuro fit`` from a file to fits.json."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from clada_neuro.cli.fit import command
+from clada_neuro.errors import CladaNeuroError
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "sim_small.csv"
+FORMULA = "n400 ~ surprisal + (1 | subject) + (1 | item)"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_formats(tmp_path: Path, suffix: str) -> None:
+    data = pd.read_csv(REFERENCE).assign(word="None")
+    path = tmp_path / f"trials.{suffix}"
+    if suffix == "parquet":
+        data.to_parquet(path)
+    else:
+        data.to_csv(path, sep="\t" if suffix == "tsv" else ",", index=False)
+    result = CliRunner().invoke(
+        command, [str(path), "--formula", f"{FORMULA} + (1 | lab)", "--out", str(tmp_path)]
+    )
+    assert isinstance(result.exception, CladaNeuroError)
+    result = CliRunner().invoke(
+        command,
+        [str(path), "--formula", FORMULA, "--out", str(tmp_path / "out"), "--ml"],
+        catch_exceptions=False,
+    )
+    assert "surprisal" in result.output
+    entry = json.loads((tmp_path / "out" / "fits.json").read_text())[0]
+    assert entry["n_obs"] == 2880
+    assert entry["reml"] is False
+    assert "lmer(" in (tmp_path / "out" / "refit.R").read_text()
+
+
+def test_missing_file_and_zscore(tmp_path: Path) -> None:
+    runner = CliRunner()
+    missing = runner.invoke(command, ["nowhere.csv", "--formula", FORMULA, "--out", str(tmp_path)])
+    assert "no trials file at 'nowhere.csv'" in str(missing.exception)
+    runner.invoke(
+        command,
+        [str(REFERENCE), "--formula", FORMULA, "--out", str(tmp_path), "--zscore", "surprisal"],
+        catch_exceptions=False,
+    )
+    entry = json.loads((tmp_path / "fits.json").read_text())[0]
+    assert entry["standardized"]["surprisal"]["sd"] == pytest.approx(1.0, abs=1e-3)

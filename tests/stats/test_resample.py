@@ -1,0 +1,60 @@
+"""Replicates depend on their number only: not on processes, order, or where a run was interrupted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clada_neuro.stats.resample import percentile_interval, replicate
+
+
+@dataclass(frozen=True)
+class Draw:
+    seed: int
+    fail_at: int = -1
+
+    def __call__(self, number: int) -> dict[str, float]:
+        if number == self.fail_at:
+            raise KeyboardInterrupt
+        return {"value": float(np.random.default_rng([self.seed, number]).normal())}
+
+
+def test_processes_do_not_change_values() -> None:
+    one = replicate(Draw(1), 12, name="draw", inputs="a")
+    two = replicate(Draw(1), 12, name="draw", inputs="a", jobs=2)
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_an_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clada_neuro.stats.resample._SAVE_EVERY_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        replicate(Draw(1, fail_at=7), 12, name="draw", inputs="a", folder=tmp_path)
+    calls: list[int] = []
+
+    def counted(number: int) -> dict[str, float]:
+        calls.append(number)
+        return Draw(1)(number)
+
+    resumed = replicate(counted, 12, name="draw", inputs="a", folder=tmp_path)
+    assert calls == list(range(7, 12))
+    pd.testing.assert_frame_equal(resumed, replicate(Draw(1), 12, name="draw", inputs="a"))
+
+
+def test_rows_of_other_inputs_are_not_reused(tmp_path: Path) -> None:
+    replicate(Draw(1), 3, name="draw", inputs="a", folder=tmp_path)
+    other = replicate(Draw(2), 3, name="draw", inputs="b", folder=tmp_path)
+    pd.testing.assert_frame_equal(other, replicate(Draw(2), 3, name="draw", inputs="b"))
+
+
+def test_a_shorter_request_reads_the_first_rows(tmp_path: Path) -> None:
+    full = replicate(Draw(1), 6, name="draw", inputs="a", folder=tmp_path)
+    pd.testing.assert_frame_equal(
+        replicate(Draw(9), 4, name="draw", inputs="a", folder=tmp_path), full.head(4)
+    )
+
+
+def test_percentile_interval_leaves_failures_out() -> None:
+    assert percentile_interval([*range(101), np.nan]) == pytest.approx((2.5, 50.0, 97.5))
+    assert np.isnan(percentile_interval([np.nan])).all()
