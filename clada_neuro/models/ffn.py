@@ -20,6 +20,8 @@ LINEAR = (nn.Linear, Conv1D)
 class FFN(ABC):
     """One feed-forward block of a model.
 
+    `hidden` and `output` call the maps' ``forward``, past any hooks a runtime or an instrument has set on them.
+
     Attributes
     ----------
     layer : int
@@ -56,7 +58,7 @@ class FFN(ABC):
 
     def output(self, a: Tensor) -> Tensor:
         """Return the block's output ``(…, hidden)`` from the hidden activation."""
-        return self.down(a)
+        return self.down.forward(a)
 
     @property
     def hidden_size(self) -> int:

@@ -15,7 +15,7 @@ class GatedFFN(FFN):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return a ``(…, intermediate)``."""
-        return self.gate(self.inputs[0](x)) * self.inputs[1](x)
+        return self.gate(self.inputs[0].forward(x)) * self.inputs[1].forward(x)
 
     def gate(self, projected: Tensor) -> Tensor:
         """Return g = σ(W_g x) from W_g x."""
@@ -32,7 +32,7 @@ class FusedGatedFFN(FFN):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return a ``(…, intermediate)``."""
-        projected = self.inputs[0](x)
+        projected = self.inputs[0].forward(x)
         return self.gate(projected) * projected.chunk(2, dim=-1)[1]
 
     def gate(self, projected: Tensor) -> Tensor:

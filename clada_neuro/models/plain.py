@@ -20,7 +20,7 @@ class PlainFFN(FFN):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return a ``(…, intermediate)``."""
-        return self.activation(self.inputs[0](x))
+        return self.activation(self.inputs[0].forward(x))
 
     def gate(self, projected: Tensor) -> Tensor:
         """Return a itself: a plain block has no separate gate."""

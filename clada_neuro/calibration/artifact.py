@@ -1,0 +1,119 @@
+"""A calibration as one safetensors file whose header says what it was made from and for which weights.
+
+The calibration of the embedded model ships with the package. A file made for other weights is refused: thresholds of
+another model select at random and look almost plausible.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clada_neuro.artifacts import package_data, write_atomic
+from clada_neuro.errors import CalibrationError
+from clada_neuro.models.loading import LanguageModel
+
+FORMAT = 1
+MAX_BYTES = 2_000_000
+_KEY = "clada_neuro_calibration"
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What `calibration.search.calibrate` found.
+
+    Attributes
+    ----------
+    header : dict
+        JSON document: ``weights_hash``, texts, seed, versions, the sparsity curve, what was chosen for prefix, load and
+        reanalysis and how it compared, and the certified bound or the frontier.
+    tensors : dict of str to Tensor
+        float16 on disk, float32 here.
+    """
+
+    header: dict[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file atomically."""
+        stored = {name: tensor.detach().cpu().half().contiguous() for name, tensor in self.tensors.items()}
+        metadata = {_KEY: json.dumps(self.header)}
+        return write_atomic(path, lambda part: save_file(stored, part, metadata=metadata))
+
+    def scale_for(self, sparsity: float) -> float:
+        """Return the threshold scale at which mean `ffn_sparsity` meets its target, without load.
+
+        Raises
+        ------
+        CalibrationError
+            If the target lies outside the calibrated curve.
+        """
+        curve = self.header["curve"]
+        reached = [0.0, *curve["ffn_sparsity"]]
+        if not 0 <= sparsity <= reached[-1]:
+            raise CalibrationError(
+                f"sparsity {sparsity:g} asked for, this calibration reaches 0 to {reached[-1]:.2f}; choose one inside"
+            )
+        return float(np.interp(sparsity, reached, [0.0, *curve["scale"]]))
+
+    def to(self, device: torch.device) -> "Calibration":
+        """Return the calibration with its tensors on a device."""
+        return Calibration(self.header, {name: tensor.to(device) for name, tensor in self.tensors.items()})
+
+
+def load_calibration(language_model: LanguageModel, path: str | Path | None = None) -> Calibration:
+    """Read a calibration and check that it belongs to the model.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+    path : str or Path, optional
+        Default: the one shipped for these weights.
+
+    Raises
+    ------
+    CalibrationError
+        If there is none, it is damaged, of another format, or made for other weights.
+    """
+    if path is None:
+        path = package_data("calibration", f"{language_model.weights_hash}.safetensors")
+        if not path.is_file():
+            raise CalibrationError(
+                f"no calibration ships for model '{language_model.name}'; make one with: "
+                f"clada-neuro calibrate --model {language_model.name} --text FILE --out FILE, and pass --calibration"
+            )
+    calibration = read_calibration(path)
+    made_for = calibration.header["weights_hash"]
+    if made_for != language_model.weights_hash:
+        raise CalibrationError(
+            f"calibration '{path}' was made for weights {made_for} ({calibration.header.get('model')}), "
+            f"model '{language_model.name}' has weights {language_model.weights_hash}; calibrate this model"
+        )
+    return calibration.to(language_model.device)
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """Read a calibration file, whatever model it belongs to."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            document = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise CalibrationError(f"calibration '{path}' cannot be read: {error}; make it again") from error
+    if document is None:
+        raise CalibrationError(
+            f"'{path}' is a safetensors file but no calibration; give one that `calibrate` wrote"
+        )
+    header = json.loads(document)
+    if header.get("format") != FORMAT:
+        raise CalibrationError(
+            f"calibration '{path}' has format {header.get('format')}, {FORMAT} expected; make it again"
+        )
+    return Calibration(header, tensors)

@@ -1,0 +1,70 @@
+"""State how much loss a calibrated policy costs, with confidence, on documents that no choice has seen.
+
+The bound is one-sided, over documents (Student t). From the least wanted sparsity upwards, each step is tested only if
+the one before it held, so the statement about the last that held keeps its confidence (fixed-sequence testing). If the
+first fails, the policy is measured at lower sparsities and the frontier is returned with the reason.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.fit import DENSE_PREFIX
+from clada_neuro.calibration.loss import Yardstick
+from clada_neuro.calibration.policies import make_policy
+from clada_neuro.models.ffn import FFN
+
+_UP = (0.0, 0.05)  # above the least wanted sparsity
+_DOWN = (-0.1, -0.2)
+
+
+def certify(
+    model: PreTrainedModel,
+    layers: list[FFN],
+    calibration: Calibration,
+    tokens: Tensor,
+    bound: float,
+    confidence: float,
+    min_sparsity: float,
+    tick: Callable[[int], object],
+) -> dict[str, Any]:
+    """Return the certificate: what was measured at each sparsity, the highest that holds, or the reason for none."""
+    yardstick = Yardstick(model, tokens, DENSE_PREFIX)
+    rows: list[dict[str, float]] = []
+
+    def holds(sparsity: float) -> bool:
+        cost = yardstick.measure(make_policy("clada", layers, calibration, sparsity))
+        tick(tokens.numel())
+        row = {
+            "asked": sparsity,
+            "ffn_sparsity": float(cost.ffn_sparsity.mean()),
+            "loss_nats": float(cost.loss.mean()),
+            "upper_bound_nats": cost.upper_bound(confidence),
+        }
+        rows.append({name: round(value, 5) for name, value in row.items()})
+        return row["upper_bound_nats"] <= bound
+
+    certified = None
+    for step in _UP:
+        if not holds(min_sparsity + step):
+            break
+        certified = min_sparsity + step
+    reason = None
+    if certified is None:
+        reason = (
+            f"at ffn_sparsity {rows[0]['ffn_sparsity']:.3f} the upper bound of the loss is "
+            f"{rows[0]['upper_bound_nats']:.3f} nats per token, above the limit of {bound:g}"
+        )
+        for step in _DOWN:
+            holds(round(min_sparsity + step, 2))
+    return {
+        "bound_nats": bound,
+        "confidence": confidence,
+        "documents": len(tokens),
+        "ffn_sparsity": certified,
+        "reason": reason,
+        "frontier": rows,
+    }

@@ -1,0 +1,49 @@
+"""How wrong a block's output is when rows are dropped.
+
+Relative error of a layer: E‖FFN(x) − FFN_masked(x)‖ / ‖FFN(x)‖, for any site. Its hidden-site case is the CETT
+(cumulative errors of tail truncation) of Zhang et al. 2024, arXiv 2402.03804. Its mean over tokens grows with the
+threshold; single tokens' do not, so searches use the mean.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from clada_neuro.calibration.fit import quantile
+from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.policy import HIDDEN, INPUT
+
+_BISECTIONS = 12
+_ROWS = 512  # tokens that decide: the mean error of a block is stable long before
+
+
+def relative_error(full: Tensor, partial: Tensor) -> float:
+    """Return the mean over tokens of ‖full − partial‖ / ‖full‖, both ``(tokens, hidden)``."""
+    return float(((full - partial).norm(dim=-1) / full.norm(dim=-1).clamp_min(1e-12)).mean())
+
+
+def block_error(
+    ffn: FFN, x: Tensor, input_share: float, hidden_share: float, score: Callable[[str, Tensor], Tensor]
+) -> float:
+    """Return the relative error when the lowest-scored shares of rows are dropped at both sites."""
+    x = x[:: max(1, len(x) // _ROWS)]
+    scores = score(INPUT, x)
+    a = ffn.hidden(x * (scores >= quantile(scores, input_share)))
+    scores = score(HIDDEN, a)
+    return relative_error(
+        ffn.output(ffn.hidden(x)), ffn.output(a * (scores >= quantile(scores, hidden_share)))
+    )
+
+
+def equal_error_threshold(ffn: FFN, a: Tensor, error: float) -> Tensor:
+    """Return the threshold on ‖n_i‖ = |a_i|·c_i at which the layer's mean CETT is ``error``."""
+    a = a[:: max(1, len(a) // _ROWS)]
+    full = ffn.output(a)
+    norms = a.abs() * ffn.neuron_norms
+    low, high = torch.zeros(()), norms.max()
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        reached = relative_error(full, ffn.output(a * (norms >= middle)))
+        low, high = (middle, high) if reached < error else (low, middle)
+    return low

@@ -1,0 +1,143 @@
+"""Set thresholds and compensation layer by layer, with all earlier layers already sparse.
+
+One pass over a calibration batch does it: when a layer is reached, its thresholds are taken from what arrives there,
+applied at once, and the mean of what its block then loses is added back before the next layer sees anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.thresholds import ThresholdPolicy
+
+DENSE_PREFIX = 32  # tokens at the start of every calibration text
+_QUANTILE_SAMPLE = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class MeanLoss(Policy):
+    """A policy whose compensation is measured instead of applied: E[FFN(x) − FFN_masked(x)] of every layer.
+
+    Attributes
+    ----------
+    inner : Policy
+        The rule; its own compensation is ignored.
+    layers : list of FFN
+    bias : Tensor
+        Filled during a pass, ``(layers, hidden)``.
+    relative_error : Tensor
+        Filled during a pass: E‖FFN(x) − FFN_masked(x) − b‖ / ‖FFN(x)‖, ``(layers,)``.
+    """
+
+    name: ClassVar[str] = "mean-loss"
+
+    inner: Policy
+    layers: list[FFN]
+    bias: Tensor
+    relative_error: Tensor
+    _seen: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def sites(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the rule."""
+        return self.inner.sites
+
+    @property
+    def base_scale(self) -> float:  # type: ignore[override]
+        """That of the rule."""
+        return self.inner.base_scale
+
+    @property
+    def uses_prefix(self) -> bool:
+        """As the rule."""
+        return self.inner.uses_prefix
+
+    def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
+        """Return the rule's mask and keep what is needed to compare the block with itself."""
+        mask = self.inner.select(layer, site, values, state)
+        if site == INPUT:
+            self._seen[INPUT] = values
+        else:
+            self._seen[HIDDEN] = values
+            self._seen["kept"] = mask | state.dense[..., None]
+        return mask
+
+    def compensation(self, layer: int, state: State) -> Tensor:
+        """Measure and return the mean loss ``(hidden,)``."""
+        ffn, sparse = self.layers[layer], ~state.dense
+        masked = ffn.output((self._seen[HIDDEN] * self._seen["kept"])[sparse])
+        full = ffn.hidden(self._seen[INPUT][sparse]) if INPUT in self._seen else self._seen[HIDDEN][sparse]
+        output = ffn.output(full)
+        loss = output - masked
+        self.bias[layer] = loss.mean(0)
+        remaining = (loss - self.bias[layer]).norm(dim=-1) / output.norm(dim=-1).clamp_min(1e-12)
+        self.relative_error[layer] = remaining.mean()
+        return self.bias[layer]
+
+
+@dataclass(frozen=True, eq=False)
+class FitThresholds(ThresholdPolicy):
+    """Sets its thresholds, in place, to the quantiles of the scores that arrive."""
+
+    name: ClassVar[str] = "fit"
+    sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
+
+    fractions: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
+        """Fit, then apply."""
+        scores = self.score(layer, site, values)[~state.dense.expand(values.shape[:2])]
+        self.thresholds[site][layer] = quantile(scores, float(self.fractions[site][layer]))
+        return super().select(layer, site, values, state)
+
+
+def measure(model: PreTrainedModel, policy: Policy, tokens: Tensor, scale: float = 1.0) -> Tensor:
+    """Run texts ``(texts, length)`` of equal length under a policy in one pass, without logits.
+
+    Returns
+    -------
+    Tensor
+        Mean `ffn_sparsity` of each layer over the tokens after the dense prefix, ``(layers,)``.
+    """
+    with attach(model, policy) as session, torch.no_grad():
+        session.begin(len(tokens))
+        scales = torch.full(tokens.shape, scale, device=tokens.device)
+        scales[:, :DENSE_PREFIX] = 0
+        counted = scales == 0
+        counted[:, 0] = False
+        session.plan(scales, counted)
+        model(tokens, logits_to_keep=1, use_cache=False)
+        return session.ffn_sparsity()[:, DENSE_PREFIX:].mean((0, 1))
+
+
+def mean_loss(policy: Policy, layers: list[FFN]) -> MeanLoss:
+    """Wrap a policy so that a pass measures its compensation."""
+    like = layers[0].down_weight
+    return MeanLoss(
+        policy,
+        layers,
+        torch.zeros(len(layers), like.shape[0], device=like.device),
+        torch.zeros(len(layers), device=like.device),
+    )
+
+
+def quantile(values: Tensor, share: float) -> Tensor:
+    """Return the quantile of many values from an even subsample; 0 for a share of 0."""
+    if share <= 0:
+        return values.new_zeros(())
+    flat = values.flatten()
+    flat = flat[:: max(1, -(-len(flat) // _QUANTILE_SAMPLE))]
+    place = min(len(flat) - 1, int(share * len(flat)))
+    return flat.kthvalue(place + 1).values
+
+
+def empty_thresholds(sites: Sequence[str], layers: int, device: torch.device) -> dict[str, Tensor]:
+    """Return thresholds to be fitted."""
+    return {site: torch.zeros(layers, device=device) for site in sites}
