@@ -15,7 +15,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State, reads
+from clada_neuro.runtime.policy import HIDDEN, INPUT, NEURON, Policy, State, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 _FINITE = 1e30  # larger than any activation; an infinite cut-off would be undefined at scale 0
@@ -31,7 +31,7 @@ class CompiledSession:
     step : LlamaStep
         The same model's compiled step; sessions may share it one after the other.
     policy : Policy
-        Dense, or per-token thresholds at the input and hidden sites.
+        Dense, per-token thresholds at the input and hidden sites, or one set of neurons a sequence.
 
     Attributes
     ----------
@@ -50,7 +50,8 @@ class CompiledSession:
         self.step = step
         self.policy = policy
         self.state: State
-        self._reads = [reads(ffn, policy.sites) for ffn in ffn_layers(model)]
+        self._layers = ffn_layers(model)
+        self._reads = [reads(ffn, policy.sites) for ffn in self._layers]
         self._scale = -1.0
 
     def prefill(self, ids: Tensor) -> Tensor:
@@ -59,6 +60,7 @@ class CompiledSession:
             output = self.model(ids[None], use_cache=True, logits_to_keep=1)
         self.state = session.state
         self.step.load_cache(output.past_key_values)
+        self.step.use_neurons(self._layers, self._neurons())
         self.step.use_cutoffs(self._cutoffs(INPUT), self._cutoffs(HIDDEN))
         self._scale, self._logits = -1.0, output.logits[0, -1].float()
         return self._logits
@@ -78,13 +80,22 @@ class CompiledSession:
 
     def ffn_sparsity(self) -> Tensor:
         """Return the share of each block's weight bytes that the last token did not read, ``(layers,)``."""
-        kept = {INPUT: self.step.input_mask.sum(-1), HIDDEN: self.step.neuron_mask.sum(-1)}
+        neurons = self.step.neuron_mask.sum(-1)
+        kept = {INPUT: self.step.input_mask.sum(-1), HIDDEN: neurons, NEURON: neurons}
         return torch.stack(
             [
                 block.sparsity({site: kept[site][layer] for site in block.row})
                 for layer, block in enumerate(self._reads)
             ]
         )
+
+    def _neurons(self) -> Tensor | None:
+        """Return the neurons ``(layers, kept)`` of a policy that decides them once a sequence."""
+        if NEURON not in self.policy.sites:
+            return None
+        values = torch.zeros(1, 1, self._layers[0].intermediate_size)
+        masks = [self.policy.select(ffn.layer, NEURON, values, self.state)[0, 0] for ffn in self._layers]
+        return torch.stack([mask.nonzero().squeeze(1) for mask in masks])
 
     def _cutoffs(self, site: str) -> Tensor | None:
         """Return ``(layers, rows)``: what |value| has to reach at scale 1."""
@@ -113,10 +124,10 @@ class CompiledSession:
 
 def check_policy(policy: Policy) -> None:
     """Raise `ModelError` unless the compiled step can follow the policy."""
-    if not policy.sites:
+    if policy.sites in ((), (NEURON,)):
         return
     if not isinstance(policy, ThresholdPolicy) or not set(policy.sites) <= {INPUT, HIDDEN}:
         raise ModelError(
             f"policy '{policy.name}' masks {', '.join(policy.sites)}; the compiled step follows thresholds "
-            f"at {INPUT} and {HIDDEN}; use the PyTorch path"
+            f"at {INPUT} and {HIDDEN}, and {NEURON} sets; use the PyTorch path"
         )

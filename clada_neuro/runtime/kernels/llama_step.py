@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.kernels.cpu import (
     COMPILED,
     Array,
@@ -32,22 +32,7 @@ from clada_neuro.runtime.kernels.cpu import (
     share,
     widen,
 )
-
-MODEL_TYPES = ("llama", "mistral")
-
-
-class Weights(NamedTuple):
-    """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary."""
-
-    embedding: Array  # (V, H)
-    head: Array  # (V, H), often the embedding itself
-    qkv: Array  # (L, (q heads + 2 kv heads)·D, H)
-    out: Array  # (L, H, q heads·D)
-    gate_up: Array  # (N, L, H, 2·I/N): by input, each thread's neurons side by side
-    down: Array  # (L, I, H): by neuron
-    norms: Array  # (2·L + 1, H): before attention, before the block, …, final
-    rotation: Array  # (T, 2, D/2): cosine and sine
-    epsilon: float
+from clada_neuro.runtime.kernels.llama_weights import Weights, pack, pack_blocks
 
 
 class Cutoffs(NamedTuple):
@@ -229,12 +214,10 @@ class LlamaStep:
     """
 
     def __init__(self, model: PreTrainedModel, *, context: int = 2048, threads: int | None = None) -> None:
-        check(model)
         self.threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         self.position = 0
-        self.config = model.config
-        self.weights = _pack(model, context, self.threads)
-        self._intermediate = model.config.intermediate_size
+        self.weights = self._all = pack(model, context, self.threads)
+        self._neurons = model.config.intermediate_size
         self._work = _work(model, self.weights, context, self.threads)
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="clada-step")
         self.use_cutoffs()
@@ -248,12 +231,23 @@ class LlamaStep:
         cutoffs = Cutoffs(
             np.zeros((layers, hidden), np.float32), np.full(self._work.neuron_mask.shape, np.inf, np.float32)
         )
-        cutoffs.neurons[:, : self._intermediate] = 0
+        cutoffs.neurons[:, : self._neurons] = 0
         if inputs is not None:
             cutoffs.inputs[:] = inputs.numpy()
         if neurons is not None:
-            cutoffs.neurons[:, : self._intermediate] = neurons.numpy()
+            cutoffs.neurons[:, : self._neurons] = neurons.numpy()
         self._cutoffs = cutoffs
+
+    def use_neurons(self, layers: list[FFN], neurons: Tensor | None = None) -> None:
+        """Compute only ``neurons (layers, kept)`` from now on, from a copy of their weights; ``None`` for all."""
+        if neurons is None:
+            self.weights = self._all
+        else:
+            gate_up, down = pack_blocks(layers, self.threads, neurons)
+            self.weights = self._all._replace(gate_up=gate_up, down=down)
+        self._neurons = layers[0].intermediate_size if neurons is None else neurons.shape[1]
+        self._work = self._work._replace(**_block_work(self.weights))
+        self.use_cutoffs()
 
     def use_bias(self, bias: Tensor | None = None) -> None:
         """Add ``bias (layers, hidden)`` to the blocks' outputs from now on."""
@@ -291,105 +285,40 @@ class LlamaStep:
     @property
     def neuron_mask(self) -> Tensor:
         """Which neurons the last token read, ``(layers, intermediate)``."""
-        return torch.from_numpy(self._work.neuron_mask[:, : self._intermediate])
+        return torch.from_numpy(self._work.neuron_mask[:, : self._neurons])
 
 
-def check(model: PreTrainedModel) -> None:
-    """Raise `ModelError` unless the step can run the model."""
-    config = model.config
-    wanted = {
-        "model_type": MODEL_TYPES,
-        "hidden_act": ("silu",),
-        "attention_bias": (False, None),
-        "mlp_bias": (False, None),
-        "sliding_window": (None,),
-        "dtype": (torch.float32, torch.bfloat16),
-    }
-    for name, allowed in wanted.items():
-        found = model.dtype if name == "dtype" else getattr(config, name, None)
-        if found not in allowed:
-            raise ModelError(
-                f"the compiled step needs {name} in {allowed}, '{found}' found; use the PyTorch path"
-            )
-    if model.device.type != "cpu":
-        raise ModelError(f"the compiled step runs on the CPU, the model is on {model.device}")
-
-
-def _pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
-    layers, config, base = ffn_layers(model), model.config, model.model
-    hidden = config.hidden_size
-    own = -(-config.intermediate_size // (16 * threads)) * 16  # neurons a thread, whole cache lines
-    dtype = np.uint16 if model.dtype == torch.bfloat16 else np.float32
-    attention = [layer.self_attn for layer in base.layers]
-    qkv = aligned((len(layers), sum(p.weight.shape[0] for p in _projections(attention[0])), hidden), dtype)
-    out = aligned((len(layers), *attention[0].o_proj.weight.shape), dtype)
-    gate_up = aligned((threads, len(layers), hidden, 2 * own), dtype)
-    down = aligned((len(layers), threads * own, hidden), dtype)
-    norms = np.empty((2 * len(layers) + 1, hidden), np.float32)
-    for index, (layer, ffn) in enumerate(zip(base.layers, layers, strict=True)):
-        qkv[index] = np.concatenate([_stored(p.weight) for p in _projections(attention[index])])
-        out[index] = _stored(attention[index].o_proj.weight)
-        down[index, : ffn.intermediate_size] = _stored(ffn.down_weight.t())
-        for part, linear in enumerate(ffn.inputs):
-            rows = _stored(linear.weight)  # type: ignore[arg-type]
-            for thread in range(threads):
-                mine = rows[thread * own : (thread + 1) * own]
-                gate_up[thread, index, :, part * own : part * own + len(mine)] = mine.T
-        norms[2 * index] = layer.input_layernorm.weight.float().numpy()
-        norms[2 * index + 1] = layer.post_attention_layernorm.weight.float().numpy()
-    norms[-1] = base.norm.weight.float().numpy()
-    return Weights(
-        embedding=_stored(base.embed_tokens.weight),
-        head=_stored(model.lm_head.weight),
-        qkv=qkv,
-        out=out,
-        gate_up=gate_up,
-        down=down,
-        norms=norms,
-        rotation=_rotation(base.rotary_emb, context),
-        epsilon=config.rms_norm_eps,
-    )
-
-
-def _projections(attention: Any) -> tuple[Any, ...]:
-    return attention.q_proj, attention.k_proj, attention.v_proj
-
-
-def _stored(weight: Tensor) -> Array:
-    """Return a weight in place as numpy, bfloat16 as its bits."""
-    weight = weight.detach()
-    return weight.view(torch.uint16).numpy() if weight.dtype == torch.bfloat16 else weight.numpy()
-
-
-def _rotation(rotary: Any, context: int) -> Array:
-    angles = torch.arange(context).float()[:, None] * rotary.inv_freq.float()
-    return (torch.stack([angles.cos(), angles.sin()], dim=1) * rotary.attention_scaling).numpy()
+def _zeros(*shape: int, dtype: Any = np.float32) -> Array:
+    return aligned(shape, dtype)
 
 
 def _work(model: PreTrainedModel, weights: Weights, context: int, threads: int) -> Work:
     config = model.config
     layers, hidden = weights.qkv.shape[0], weights.qkv.shape[2]
     size, queries = 2 * weights.rotation.shape[2], weights.out.shape[2]
-    own = weights.gate_up.shape[3] // 2
-
-    def zeros(*shape: int, dtype: Any = np.float32) -> Array:
-        return aligned(shape, dtype)
-
     return Work(
-        keys=zeros(layers, config.num_key_value_heads, context, size),
-        values=zeros(layers, config.num_key_value_heads, context, size),
-        residual=zeros(threads, hidden),
-        normed=zeros(threads, hidden),
-        qkv=zeros(weights.qkv.shape[1]),
-        scores=zeros(threads, context),
-        mixed=zeros(queries),
-        attended=zeros(hidden),
-        hidden=zeros(threads, 2 * own),
-        partial=zeros(threads, hidden),
-        kept=zeros(threads, max(hidden, own), dtype=np.uint64),
-        bias=zeros(layers, hidden),
-        input_mask=zeros(layers, hidden, dtype=np.bool_),
-        neuron_mask=zeros(layers, threads * own, dtype=np.bool_),
-        logits=zeros(weights.head.shape[0]),
-        counter=zeros(8, dtype=np.int64),
+        keys=_zeros(layers, config.num_key_value_heads, context, size),
+        values=_zeros(layers, config.num_key_value_heads, context, size),
+        residual=_zeros(threads, hidden),
+        normed=_zeros(threads, hidden),
+        qkv=_zeros(weights.qkv.shape[1]),
+        scores=_zeros(threads, context),
+        mixed=_zeros(queries),
+        attended=_zeros(hidden),
+        partial=_zeros(threads, hidden),
+        bias=_zeros(layers, hidden),
+        input_mask=_zeros(layers, hidden, dtype=np.bool_),
+        logits=_zeros(weights.head.shape[0]),
+        counter=_zeros(8, dtype=np.int64),
+        **_block_work(weights),
     )
+
+
+def _block_work(weights: Weights) -> dict[str, Array]:
+    """Return what depends on the number of neurons."""
+    threads, layers, hidden, both = weights.gate_up.shape
+    return {
+        "hidden": _zeros(threads, both),
+        "kept": _zeros(threads, max(hidden, both // 2), dtype=np.uint64),
+        "neuron_mask": _zeros(layers, weights.down.shape[1], dtype=np.bool_),
+    }

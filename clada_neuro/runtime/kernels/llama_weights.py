@@ -1,0 +1,116 @@
+"""The weights of a Llama-like model in the order in which the compiled token step reads them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.errors import ModelError
+from clada_neuro.models.ffn import FFN
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.kernels.cpu import Array, aligned
+
+MODEL_TYPES = ("llama", "mistral")
+
+
+class Weights(NamedTuple):
+    """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary."""
+
+    embedding: Array  # (V, H)
+    head: Array  # (V, H), often the embedding itself
+    qkv: Array  # (L, (q heads + 2 kv heads)·D, H)
+    out: Array  # (L, H, q heads·D)
+    gate_up: Array  # (N, L, H, 2·I/N): by input, each thread's neurons side by side
+    down: Array  # (L, I, H): by neuron
+    norms: Array  # (2·L + 1, H): before attention, before the block, …, final
+    rotation: Array  # (T, 2, D/2): cosine and sine
+    epsilon: float
+
+
+def check(model: PreTrainedModel) -> None:
+    """Raise `ModelError` unless the step can run the model."""
+    config = model.config
+    wanted = {
+        "model_type": MODEL_TYPES,
+        "hidden_act": ("silu",),
+        "attention_bias": (False, None),
+        "mlp_bias": (False, None),
+        "sliding_window": (None,),
+        "dtype": (torch.float32, torch.bfloat16),
+    }
+    for name, allowed in wanted.items():
+        found = model.dtype if name == "dtype" else getattr(config, name, None)
+        if found not in allowed:
+            raise ModelError(
+                f"the compiled step needs {name} in {allowed}, '{found}' found; use the PyTorch path"
+            )
+    if model.device.type != "cpu":
+        raise ModelError(f"the compiled step runs on the CPU, the model is on {model.device}")
+
+
+def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
+    """Copy a model's weights; embedding and head stay where they are.
+
+    Raises
+    ------
+    ModelError
+        If the architecture or precision is not one the step knows.
+    """
+    check(model)
+    base = model.model
+    attention = [layer.self_attn for layer in base.layers]
+    gate_up, down = pack_blocks(ffn_layers(model), threads)
+    norms = [
+        norm for layer in base.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)
+    ]
+    return Weights(
+        embedding=_stored(base.embed_tokens.weight),
+        head=_stored(model.lm_head.weight),
+        qkv=_stack(
+            [_stored(torch.cat([p.weight for p in (a.q_proj, a.k_proj, a.v_proj)])) for a in attention]
+        ),
+        out=_stack([_stored(a.o_proj.weight) for a in attention]),
+        gate_up=gate_up,
+        down=down,
+        norms=np.stack([norm.weight.float().numpy() for norm in (*norms, base.norm)]),
+        rotation=_rotation(base.rotary_emb, context),
+        epsilon=model.config.rms_norm_eps,
+    )
+
+
+def pack_blocks(layers: list[FFN], threads: int, neurons: Tensor | None = None) -> tuple[Array, Array]:
+    """Return ``gate_up`` and ``down`` of all neurons, or of those listed in ``neurons (layers, kept)`` only."""
+    count = layers[0].intermediate_size if neurons is None else neurons.shape[1]
+    own = -(-count // (16 * threads)) * 16  # neurons a thread, in whole cache lines
+    dtype = _stored(layers[0].down_weight).dtype
+    gate_up = aligned((threads, len(layers), layers[0].hidden_size, 2 * own), dtype)
+    down = aligned((len(layers), threads * own, layers[0].hidden_size), dtype)
+    for index, ffn in enumerate(layers):
+        chosen = slice(None) if neurons is None else neurons[index]
+        down[index, :count] = _stored(ffn.down_weight[:, chosen]).T
+        for part, linear in enumerate(ffn.inputs):
+            rows = _stored(linear.weight[chosen])  # type: ignore[index]
+            for thread in range(threads):
+                mine = rows[thread * own : (thread + 1) * own]
+                gate_up[thread, index, :, part * own : part * own + len(mine)] = mine.T
+    return gate_up, down
+
+
+def _stack(matrices: list[Array]) -> Array:
+    stacked = aligned((len(matrices), *matrices[0].shape), matrices[0].dtype)
+    for place, matrix in zip(stacked, matrices, strict=True):
+        place[:] = matrix
+    return stacked
+
+
+def _stored(weight: Tensor) -> Array:
+    """Return a weight in place as numpy, bfloat16 as its bits."""
+    weight = weight.detach()
+    return weight.view(torch.uint16).numpy() if weight.dtype == torch.bfloat16 else weight.numpy()
+
+
+def _rotation(rotary: Any, context: int) -> Array:
+    angles = torch.arange(context).float()[:, None] * rotary.inv_freq.float()
+    return (torch.stack([angles.cos(), angles.sin()], dim=1) * rotary.attention_scaling).numpy()
