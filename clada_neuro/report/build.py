@@ -68,9 +68,9 @@ def title(results: Results) -> str:
 
 
 def _subtitle(results: Results) -> str:
-    command, created = results.manifest.get("command"), results.manifest.get("created")
-    parts = [str(command) if command else "", f"on {created}" if created else ""]
-    return " ".join(part for part in parts if part) or "Report of clada-neuro"
+    target, created = results.manifest.get("target"), results.manifest.get("created")
+    parts = [f"clada-neuro report of {target or results.folder.resolve().name}"]
+    return ", ".join([*parts, *([str(created)[:16].replace("T", " ")] if created else [])])
 
 
 def _simulated(results: Results) -> str:
@@ -95,12 +95,15 @@ def _glance(results: Results) -> list[tuple[str, str]]:
 
 
 def _save_parts(results: Results, page: list[Section]) -> None:
+    blocks = [block for section in page for block in section.blocks]
     figures = output_folder(results.folder / "figures")
-    for figure in (figure for section in page for figure in section.figures):
+    for figure in (figure for block in blocks for figure in block.figures):
         figure.save(figures)
     folder = output_folder(results.folder / "tables")
-    for table in (table for section in page for table in section.tables):
+    for table in (table for block in blocks for table in block.tables):
         write_csv(table.frame, folder / f"{table.name}.csv")
-    for name in ("words", "trials"):
-        if name in results.tables:
-            write_csv(results.tables[name], folder / f"{name}.csv")
+    if "words" in results.tables:
+        write_csv(results.tables["words"], folder / "words.csv")
+    if "trials" in results.tables:
+        # Without the byte-order mark, which R would read into the first column's name.
+        write_csv(results.tables["trials"], folder / "trials.csv", encoding="utf-8")

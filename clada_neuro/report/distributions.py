@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from clada_neuro.report.figures import COLORS, Figure, draw
@@ -13,7 +12,7 @@ from clada_neuro.report.text import plural
 _MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
 _RESPONSES = ("n400_uv", "p600_uv")
 _BY_LAYER = ("sparsity_energy99", "adjustment_prev")
-_MOST_CONDITIONS = 8
+_MOST_CONDITIONS = 12
 _INK = "#374151"
 
 
@@ -59,7 +58,7 @@ def _measure(frame: pd.DataFrame, name: str) -> Figure:
         for place, condition in enumerate(order):
             values = frame.loc[frame["condition"] == condition, name].to_numpy(float)
             heights = place + random.uniform(-0.22, 0.22, len(values))
-            axes.scatter(values, heights, s=9, alpha=0.5, color=COLORS[place], linewidths=0)
+            axes.scatter(values, heights, s=9, alpha=0.5, color=COLORS[place % len(COLORS)], linewidths=0)
         groups = [frame.loc[frame["condition"] == condition, name].to_numpy(float) for condition in order]
         axes.boxplot(
             groups,
@@ -120,7 +119,7 @@ def _response(values: pd.Series, name: str) -> Figure:
 
 def _histogram(values: pd.Series, name: str, what: str, file: str, ylabel: str) -> Figure:
     def paint(axes: Axes) -> None:
-        sns.histplot(x=values.to_numpy(float), bins=40, color=COLORS[0], edgecolor="white", ax=axes)
+        axes.hist(values.to_numpy(float), bins=40, color=COLORS[0], edgecolor="white", linewidth=0.5)
         axes.set(xlabel=axis(name), ylabel=ylabel)
 
     return draw(file, f"{_capital(what)}.", f"Histogram: {what}.", paint)

@@ -18,14 +18,14 @@ _BINS = 10
 
 
 def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
-    """Return a regression's coefficients, and each focal effect over raw trials.
+    """Return each reported effect over raw trials; nothing when it is not known how predictors were scaled.
 
-    The fitted line holds the other predictors at their means (z = 0) and factors at their reference level.
+    The fitted line holds the other predictors at their means and factors at their reference level.
     """
-    drawn = [coefficients(fit)]
-    for term in reported_terms(fit):
+    drawn: list[Figure] = []
+    for term in reported_terms(fit) if "standardized" in fit else []:
         parts = term.split(":")
-        if not all(part in trials for part in parts) or response(fit) not in trials:
+        if not all(part in trials for part in [*parts, response(fit)]):
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
@@ -77,11 +77,7 @@ def coefficients(fit: Mapping[str, Any]) -> Figure:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), [words(term) for term, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(
-            xlabel="Estimate (µV per unit of the predictor)"
-            if not fit.get("standardized")
-            else "Estimate (µV per SD)"
-        )
+        axes.set(xlabel="Estimate (µV per unit)" if not fit.get("standardized") else "Estimate (µV per SD)")
 
     listed = "; ".join(f"{words(term)} {number(values['estimate'])}" for term, values in rows)
     caption = f"{fit['name']}: fixed effects with 95 % intervals; focal terms in blue."
@@ -92,15 +88,15 @@ def coefficients(fit: Mapping[str, Any]) -> Figure:
 def predict(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
     """Return the fixed-effects prediction where predictors take the values ``at`` (in the model's units).
 
-    Every other predictor is 0, its mean when z-scored; factors are at their reference level.
+    Every predictor not in ``at`` is 0, its mean when z-scored; factors are at their reference level.
     """
     estimates = np.array([values["estimate"] for values in fit["coefficients"].values()])
     return design(fit, at) @ estimates
 
 
 def design(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
-    """Return the design matrix (n_points, n_coefficients) at the values ``at``, each of shape (n_points,)."""
-    points = len(next(iter(at.values())))
+    """Return the design matrix (n_points, n_coefficients) at the values ``at``, each a number or of shape (n_points,)."""
+    points = max(np.size(values) for values in at.values())
     columns = []
     for term in fit["coefficients"]:
         product = np.ones(points)
@@ -113,19 +109,18 @@ def design(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
     return np.column_stack(columns)
 
 
-def band(fit: Mapping[str, Any], term: str, z: Array) -> tuple[Array, Array, str]:
-    """Return the 95 % limits of the fitted line at ``z``, and what they are.
+def band(fit: Mapping[str, Any], term: str, at: Mapping[str, Array]) -> tuple[Array, Array, str]:
+    """Return the 95 % limits of the fitted line at the values ``at``, and what they are.
 
     With the coefficients' covariance the limits are those of the line; otherwise those of the slope alone.
     """
-    line = predict(fit, {term: z})
-    values = fit["coefficients"][term]
+    line, values, x = predict(fit, at), fit["coefficients"][term], at[term]
     if fit.get("vcov") is None:
-        low, high = (line + (values[bound] - values["estimate"]) * z for bound in ("ci_low", "ci_high"))
+        low, high = (line + (values[bound] - values["estimate"]) * x for bound in ("ci_low", "ci_high"))
         return np.minimum(low, high), np.maximum(low, high), "95 % interval of b"
-    at = design(fit, {term: z})
+    rows = design(fit, at)
     critical = (values["ci_high"] - values["estimate"]) / values["se"]
-    half = critical * np.sqrt(np.einsum("ij,jk,ik->i", at, np.asarray(fit["vcov"], float), at))
+    half = critical * np.sqrt(np.einsum("ij,jk,ik->i", rows, np.asarray(fit["vcov"], float), rows))
     return line - half, line + half, "95 % confidence band"
 
 
@@ -134,14 +129,24 @@ def _scale(fit: Mapping[str, Any], name: str) -> tuple[float, float]:
     return (scale["mean"], scale["sd"]) if scale else (0.0, 1.0)
 
 
+def _centers(fit: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Array]:
+    """Return the means of the numeric predictors that were not z-scored."""
+    factors = {factor for term in fit["coefficients"] for factor in term.split(":")}
+    return {
+        name: np.array(rows[name].mean())
+        for name in sorted(factors & set(map(str, rows.columns)) - set(fit["standardized"]))
+        if pd.api.types.is_numeric_dtype(rows[name])
+    }
+
+
 def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Figure:
     name, amplitude = term, response(fit)
     rows = trials.dropna(subset=[name, amplitude])
     mean, sd = _scale(fit, term)
     grid = np.linspace(rows[name].min(), rows[name].max(), 80)
-    z = (grid - mean) / sd
-    line, values = predict(fit, {term: z}), fit["coefficients"][term]
-    low, high, interval = band(fit, term, z)
+    at = {**_centers(fit, rows), term: (grid - mean) / sd}
+    line, values = predict(fit, at), fit["coefficients"][term]
+    low, high, interval = band(fit, term, at)
     binned = binned_means(rows, name, amplitude)
 
     def paint(axes: Axes) -> None:
@@ -172,14 +177,15 @@ def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.Dat
     grid = np.linspace(low, high, 80)
     z = (grid - mean) / sd
     thirds = pd.qcut(rows[by].rank(method="first"), 3, labels=False)
-    levels = (("low (−1 SD)", -1.0), ("mean", 0.0), ("high (+1 SD)", 1.0))
+    center, spread = (0.0, 1.0) if by in fit["standardized"] else (rows[by].mean(), rows[by].std())
+    levels = (("low (−1 SD)", center - spread), ("mean", center), ("high (+1 SD)", center + spread))
 
     def paint(axes: Axes) -> None:
         for place, (label, level) in enumerate(levels):
             color, style = COLORS[(0, 7, 3)[place]], ("-", "--", ":")[place]
             axes.plot(
                 grid,
-                predict(fit, {first: z, second: np.full_like(z, level)}),
+                predict(fit, {**_centers(fit, rows), first: z, second: np.array(level)}),
                 style,
                 color=color,
                 label=label,

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import write_atomic
 
-COLORS = sns.color_palette("colorblind").as_hex()
+# Seaborn's colorblind palette: blue, orange, green, vermilion, purple, brown, pink, gray, yellow, sky.
+COLORS = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
 POINTS = "#8a939e"
 _STYLE = {
     "font.family": ["DejaVu Sans"],
@@ -61,7 +63,18 @@ def draw(
     paint: Callable[[Axes], object],
     size: tuple[float, float] = (5.0, 3.5),
 ) -> Figure:
-    """Let ``paint`` draw on fresh axes and return the figure.
+    """Let ``paint`` draw on fresh axes and return the figure (see `compose`)."""
+    return compose(name, caption, alt, lambda canvas: paint(canvas.add_subplot()), size)
+
+
+def compose(
+    name: str,
+    caption: str,
+    alt: str,
+    paint: Callable[[Canvas], object],
+    size: tuple[float, float],
+) -> Figure:
+    """Let ``paint`` fill an empty canvas and return the figure.
 
     Neither pyplot nor the caller's rcParams take part, and the bytes depend on the data alone (no date, fixed
     ids), so that a rebuilt report equals the first.
@@ -71,7 +84,9 @@ def draw(
         matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
         canvas = Canvas(figsize=size, layout="constrained")
         FigureCanvasAgg(canvas)
-        paint(canvas.add_subplot())
+        paint(canvas)
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")  # it has placed everything; the files need not do it again
         return Figure(name, caption, alt, _bytes(canvas, "svg"), _bytes(canvas, "png"))
 
 

@@ -25,7 +25,7 @@ _MEASURES = {
 
 def methods(results: Results) -> list[str]:
     """Return the Methods paragraphs: model, measures, responses, regressions."""
-    parts = (_model(results), _responses(results), _regressions(results))
+    parts = (_model(results), _responses(results), _epochs(results), _regressions(results))
     return [paragraph for paragraph in parts if paragraph]
 
 
@@ -90,6 +90,22 @@ def _responses(results: Results) -> str:
     return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
 
 
+def _epochs(results: Results) -> str:
+    facts = results.erp_facts
+    if not facts:
+        return ""
+    measured = [
+        f"{known['name'].upper()} at {', '.join(known['channels'])}, "
+        f"{1e3 * known['tmin']:.0f}–{1e3 * known['tmax']:.0f} ms"
+        for known in facts["components"]
+    ]
+    return (
+        f"Averages and regression ERPs rest on {plural(facts['n_epochs'], 'epoch')} of "
+        f"{plural(facts['n_subjects'], 'subject')} ({'; '.join(measured)}). Baseline: {facts['baseline']}. Clusters over "
+        f"time and electrodes were tested with {facts['n_permutations']:,} sign permutations over subjects."
+    )
+
+
 def _windows(dataset: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
     yield from (dataset.get("window_ms") or {}).items()
 
@@ -114,17 +130,20 @@ def _regressions(results: Results) -> str:
     return f"{text} Models: {models}.{corrected}"
 
 
-def results_paragraphs(results: Results) -> list[str]:
-    """Return one APA paragraph per regression to be interpreted."""
-    prefix = "In simulated data: " if results.simulated else ""
-    paragraphs = []
+def findings(results: Results) -> list[tuple[str, list[str]]]:
+    """Return a heading and sentences for every regression to be interpreted and every interaction tested."""
+    found = []
     for fit in primary(results.fits):
         sentences = [effect(fit, term) for term in reported_terms(fit)]
-        if sentences:
-            paragraphs.append(
-                f"{prefix}Model “{fit['name']}”: " + " ".join([*sentences, _explained(fit)]).strip()
-            )
-    return paragraphs + [f"{prefix}{paragraph(found)}" for found in results.synergy]
+        found.append((str(fit["name"]), [*sentences, *_explained(fit)]))
+    tested = [paragraph(entry) for entry in results.synergy]
+    return [*found, *([("Synergy", tested)] if tested else [])]
+
+
+def results_paragraphs(results: Results) -> list[str]:
+    """Return the findings as APA paragraphs; simulated data are named in each."""
+    prefix = "In simulated data: " if results.simulated else ""
+    return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in findings(results) if sentences]
 
 
 def effect(fit: Mapping[str, Any], term: str) -> str:
@@ -134,14 +153,22 @@ def effect(fit: Mapping[str, Any], term: str) -> str:
     adjusted = (fit.get("p_bh") or {}).get(term)
     p = values["p"] if adjusted is None else adjusted
     toward = "more negative" if values["estimate"] < 0 else "more positive"
-    if p is None or p >= _ALPHA:
-        text = f"There was no reliable effect of {name} on {amplitude}"
-    elif ":" in term:
+    reliable = p is not None and p < _ALPHA
+    if ":" in term:
         first, second = (words(part) for part in term.split(":", 1))
-        text = f"{_capital(first)} and {second} interacted: the effect of {first} was {toward} at higher {second}"
+        text = (
+            f"{_capital(first)} and {second} interacted: the effect of {first} was {toward} at higher {second}"
+            if reliable
+            else f"There was no reliable interaction of {first} and {second} in {amplitude}"
+        )
+    elif not reliable:
+        text = f"There was no reliable effect of {name} on {amplitude}"
     else:
         text = f"Higher {name} went with {toward} {amplitude}"
-    return f"{text}, {statistics(values)}{_registered(fit, term, values['estimate'])}."
+    corrected = (
+        "" if adjusted is None else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
+    )
+    return f"{text}, {statistics(values)}{corrected}{_registered(fit, term, values['estimate'])}."
 
 
 def statistics(values: Mapping[str, Any]) -> str:
@@ -162,11 +189,11 @@ def _registered(fit: Mapping[str, Any], term: str, estimate: float) -> str:
     return f" (the registered direction was {direction})"
 
 
-def _explained(fit: Mapping[str, Any]) -> str:
+def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
     if fit.get("r2_marginal") is None:
-        return ""
+        return
     marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
-    return (
+    yield (
         f"The fixed effects explained {stat('R²m', marginal)} of the variance, "
         f"fixed and random effects together {stat('R²c', conditional)}."
     )
@@ -177,9 +204,12 @@ def warnings(results: Results) -> Iterator[str]:
     for fit in results.fits:
         if fit.get("converged") is False:
             yield f"{fit['name']}: the optimizer did not converge."
-        if fit.get("singular"):
-            yield f"{fit['name']}: the fit is singular (a random-effect variance is zero or a correlation is ±1)."
-        yield from (f"{fit['name']}: {warning}" for warning in fit.get("warnings") or [])
+        found = [str(warning) for warning in fit.get("warnings") or []]
+        if fit.get("singular") and not any("singular" in warning for warning in found):
+            found.append("singular fit: a random-effect variance is zero or a correlation is ±1")
+        yield from (f"{fit['name']}: {warning}" for warning in found)
+    for entry in results.synergy:
+        yield from (f"{entry.get('term')}: {warning}" for warning in entry.get("warnings") or [])
 
 
 def _list(parts: list[str]) -> str:

@@ -45,6 +45,10 @@ class Results:
         One entry per interaction tested.
     tables
         The parquet tables that are there, by name; ``tokens`` and ``layers`` with the shown columns only.
+    erp
+        Tables of the epochs' own analyses, by file name; empty without epochs.
+    erp_facts
+        What was done with the epochs: components, electrodes, notes.
     missing
         For every absent file its name without suffix, and a sentence that says so.
     """
@@ -54,6 +58,8 @@ class Results:
     fits: list[dict[str, Any]]
     synergy: list[dict[str, Any]]
     tables: Mapping[str, pd.DataFrame]
+    erp: Mapping[str, pd.DataFrame]
+    erp_facts: Mapping[str, Any]
     missing: Mapping[str, str]
 
     @property
@@ -91,6 +97,7 @@ def read_results(folder: str | Path) -> Results:
             f"'{folder}' holds none of manifest.json, fits.json or words.parquet; "
             "pass the folder that `clada-neuro run` wrote to"
         )
+    epochs = folder / "erp"
     synergy = documents.get("synergy", [])
     return Results(
         folder=folder,
@@ -98,6 +105,8 @@ def read_results(folder: str | Path) -> Results:
         fits=documents.get("fits", []),
         synergy=[synergy] if isinstance(synergy, dict) else synergy,
         tables=tables,
+        erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))},
+        erp_facts=read_json(epochs / "erp.json") if (epochs / "erp.json").is_file() else {},
         missing=missing,
     )
 

@@ -19,7 +19,9 @@ _HEADER = {
     "sigma": "residual SD",
     "r2_marginal": "R² marginal",
     "r2_conditional": "R² conditional",
-    "value_uv": "value (µV)",
+    "value_uv": "stated (µV)",
+    "ci_low": "95 % low",
+    "ci_high": "95 % high",
     "sd": "SD",
     "vif": "VIF",
 }
@@ -90,7 +92,7 @@ def conditions(results: Results) -> Table | None:
 
 def summary(fits: list[dict[str, Any]]) -> Table | None:
     """Return one row per regression: size, likelihood, R², convergence."""
-    keys = ("n_obs", "loglik", "aic", "sigma", "r2_marginal", "r2_conditional", "singular", "converged")
+    keys = ("n_obs", "loglik", "aic", "r2_marginal", "r2_conditional", "singular", "converged")
     rows = [
         {"model": fit["name"], "engine": fit.get("engine"), **{k: fit[k] for k in keys if k in fit}}
         for fit in fits
@@ -107,23 +109,26 @@ def coefficients(fit: Mapping[str, Any]) -> Table:
         for term, values in fit["coefficients"].items()
     ]
     frame = pd.DataFrame(rows)
-    shown = pd.DataFrame(
+    shown = coefficient_cells(frame)
+    shown.insert(0, "term", frame["term"])
+    if adjusted:
+        shown["p (BH)"] = frame["p_bh"].map(p_value)
+    return Table(f"coefficients_{slug(fit['name'])}", f"Fixed effects of {fit['name']}.", frame, shown)
+
+
+def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return b, SE, 95 % CI, df, t and p as APA writes them."""
+    limits = zip(frame["ci_low"], frame["ci_high"], strict=True)
+    return pd.DataFrame(
         {
-            "term": frame["term"],
             "b": frame["estimate"].map(number),
             "SE": frame["se"].map(number),
-            "95 % CI": [
-                f"[{number(low)}, {number(high)}]"
-                for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
-            ],
+            "95 % CI": [f"[{number(low)}, {number(high)}]" for low, high in limits],
             "df": [number(df, 1) for df in frame["df"]],
             "t": frame["t"].map(number),
             "p": frame["p"].map(p_value),
         }
     )
-    if adjusted:
-        shown["p (BH)"] = frame["p_bh"].map(p_value)
-    return Table(f"coefficients_{slug(fit['name'])}", f"Fixed effects of {fit['name']}.", frame, shown)
 
 
 def random_effects(fit: Mapping[str, Any]) -> Table:
@@ -163,10 +168,35 @@ def scales(fits: list[dict[str, Any]]) -> Table | None:
 
 
 def truth(results: Results) -> Table | None:
-    """Return the effects that simulated responses were made with."""
+    """Return the effects that simulated responses were made with, beside what the regressions found."""
     rows = (results.manifest.get("simulation") or {}).get("truth") or []
-    caption = "SIMULATED data: the effects the responses were made with (µV per SD; random: SD in µV)."
-    return table("simulation_truth", caption, rows) if rows else None
+    if not rows:
+        return None
+    stated = pd.DataFrame(rows).drop(columns="simulated", errors="ignore")
+    found = [_recovered(results.fits, row) for row in stated.to_dict("records")]
+    frame = stated.join(pd.DataFrame(found, index=stated.index))
+    caption = (
+        "SIMULATED data: what the responses were made with (fixed: µV per SD; others: SD in µV) and what the "
+        "regressions found."
+    )
+    return table("simulation_truth", caption, frame)
+
+
+def _recovered(fits: list[dict[str, Any]], row: Mapping[str, Any]) -> dict[str, float | None]:
+    for fit in fits:
+        if fit["formula"].split("~")[0].strip() != row["component"]:
+            continue
+        if row["kind"] == "residual_sd":
+            return {"estimate": fit["sigma"], "ci_low": None, "ci_high": None}
+        term = "(Intercept)" if row["term"] == "intercept" else row["term"]
+        if row["kind"] == "fixed":
+            values = fit["coefficients"].get(term) or {}
+            return {key: values.get(key) for key in ("estimate", "ci_low", "ci_high")}
+        group = str(row["kind"]).split("_")[0]
+        for random in fit.get("random") or []:
+            if (random["group"], random["term"], random.get("term2") or "") == (group, term, ""):
+                return {"estimate": random["sdcor"], "ci_low": None, "ci_high": None}
+    return {"estimate": None, "ci_low": None, "ci_high": None}
 
 
 def slug(name: str) -> str:
@@ -174,7 +204,7 @@ def slug(name: str) -> str:
     return "".join(character if character.isalnum() else "_" for character in name).strip("_").lower() or "x"
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+def write_csv(frame: pd.DataFrame, path: Path, encoding: str = "utf-8-sig") -> Path:
     """Write a table for spreadsheets: UTF-8 with a byte-order mark, formulas made into text.
 
     A text cell or header that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a
@@ -184,7 +214,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
     for name, dtype in safe.dtypes.items():
         if not pd.api.types.is_numeric_dtype(dtype):
             safe[name] = [_neutral(value) for value in safe[name]]
-    return write_atomic(path, lambda part: safe.to_csv(part, index=False, encoding="utf-8-sig"))
+    return write_atomic(path, lambda part: safe.to_csv(part, index=False, encoding=encoding))
 
 
 def _is_number(values: pd.Series) -> bool:

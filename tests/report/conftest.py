@@ -47,6 +47,7 @@ def write_folder(folder: Path) -> Path:
         write_table(frame, folder / f"{name}.parquet", {"inputs": "0123456789abcdef"})
     write_json(folder / "fits.json", [_fit(trials)])
     write_json(folder / "synergy.json", _synergy(len(trials)))
+    _write_erp(folder / "erp", random)
     write_json(folder / "manifest.json", _manifest(len(trials)))
     return folder
 
@@ -165,6 +166,61 @@ def _synergy(n_trials: int) -> dict:
         },
         "warnings": [],
     }  # fmt: skip
+
+
+def _write_erp(folder: Path, random: np.random.Generator) -> None:
+    folder.mkdir()
+    times = np.round(np.arange(-0.2, 0.81, 0.02), 2)
+    x, y = random.uniform(-0.9, 0.9, (2, 8))
+    labels = {"component": "n400", "predictor": "surprisal_bits"}
+    curves, maps = [], []
+    for group, size in zip(("low", "middle", "high"), (0.0, -1.0, -2.0), strict=True):
+        mean = size * np.exp(-(((times - 0.4) / 0.08) ** 2))
+        curve = {"group": group, "time_s": times, "mean_uv": mean, "ci_low": mean - 1, "ci_high": mean + 1}
+        curves.append(pd.DataFrame(curve).assign(n_subjects=N_SUBJECTS, **labels))
+        scalp = {
+            "group": group,
+            "channel": [f"E{k}" for k in range(8)],
+            "x": x,
+            "y": y,
+        }
+        maps.append(pd.DataFrame(scalp).assign(amplitude_uv=size + random.normal(0, 0.3, 8), **labels))
+    waveforms, topographies = pd.concat(curves), pd.concat(maps)
+    rename = {"low": "intercept", "middle": "entropy_bits", "high": "surprisal_bits"}
+    clusters = pd.DataFrame(
+        {
+            "predictor": "surprisal_bits", "cluster": [0, 1], "sign": -1, "tmin_s": 0.3, "tmax_s": 0.5,
+            "n_channels": 5, "channels": "E1 E2", "mass": [-200.0, -8.0], "p": [0.005, 0.7],
+        }
+    )  # fmt: skip
+    by_item = pd.DataFrame([_coefficient(-1.8, 0.4)]).rename(columns={"estimate": "b_uv_per_sd"})
+    tables = {
+        "waveforms": waveforms,
+        "topographies": topographies,
+        "rerp_waveforms": waveforms.replace({"group": rename}).drop(columns="predictor"),
+        "rerp_topographies": topographies.replace({"group": rename}).drop(columns="predictor"),
+        "rerp_clusters": clusters,
+        "by_item": by_item.assign(
+            where="n400_uv", predictor="surprisal_bits", n_stimuli=36, n_items=12, note=""
+        ),
+        "rejections": pd.DataFrame({"subject": ["s01"], "reason": ["blink"], "n": [3]}),
+        "lost": pd.DataFrame({"subject": [], "epoch": [], "reason": []}),
+    }
+    for name, frame in tables.items():
+        write_table(frame.reset_index(drop=True), folder / f"{name}.parquet")
+    component = {
+        "name": "n400",
+        "tmin": 0.3,
+        "tmax": 0.5,
+        "roi": ["E1"],
+        "sign": -1,
+        "channels": ["E1", "E2"],
+    }
+    facts = {
+        "simulated": True, "n_subjects": N_SUBJECTS, "n_epochs": 360, "n_stimuli": 36, "components": [component],
+        "baseline": "subtracted", "n_permutations": 1000, "seed": 0, "notes": ["Items count as fixed."],
+    }  # fmt: skip
+    write_json(folder / "erp.json", facts)
 
 
 def _manifest(n_trials: int) -> dict:

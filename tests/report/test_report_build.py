@@ -69,6 +69,7 @@ def test_rebuilds_the_same_bytes_from_the_tables_alone(full_folder, page, tmp_pa
     for file in full_folder.iterdir():
         if file.suffix in (".parquet", ".json"):
             shutil.copy(file, tmp_path)
+    shutil.copytree(full_folder / "erp", tmp_path / "erp")
     assert report(tmp_path).read_text(encoding="utf-8") == page
 
 
