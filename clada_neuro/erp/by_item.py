@@ -13,7 +13,7 @@ import statsmodels.formula.api as smf
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.epochs import MICROVOLTS, epochs_to_trials
 from clada_neuro.erp.predictors import PredictedEpochs
-from clada_neuro.erp.rerp import Rerp
+from clada_neuro.erp.rerp import Rerp, bins
 from clada_neuro.errors import DataError
 
 SELECTED = "cluster chosen on the same data: optimistic, a check of direction and size only"
@@ -104,7 +104,7 @@ def _cluster_means(data: PredictedEpochs, result: Rerp, predictor: str, cluster:
     mask = result.masks[predictor][cluster]
     frames = []
     for epochs in data.epochs.values():
-        window = epochs.copy().pick("eeg", exclude=[]).crop(result.times[0], result.times[-1]).get_data()
-        y = MICROVOLTS * window[:, mask].mean(axis=1)
+        _, binned = bins(epochs.copy().load_data().pick("eeg", exclude=[]), result.tmin)
+        y = MICROVOLTS * binned[:, mask].mean(axis=1)
         frames.append(epochs.metadata[["subject", "stimulus"]].assign(y=np.asarray(y)))
     return pd.concat(frames, ignore_index=True)

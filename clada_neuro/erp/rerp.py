@@ -25,6 +25,7 @@ ITEMS_FIXED = (
     "See the by-item check and the mixed models."
 )
 _CLUSTER_FORMING_P = 0.05
+_BIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Rerp:
     t_values
         For each predictor t over subjects, shape (n_channels, n_times).
     times
-        Seconds of the last axis of ``masks`` and ``t_values``.
+        Seconds of the last axis of ``masks`` and ``t_values``: centres of bins of about 10 ms, over which the
+        coefficients are averaged before the test.
+    tmin
+        Where the search for clusters began, seconds.
     notes
         What a reader must know.
     """
@@ -54,6 +58,7 @@ class Rerp:
     masks: dict[str, NDArray[np.bool_]]
     t_values: dict[str, Array]
     times: Array
+    tmin: float
     notes: list[str]
 
 
@@ -93,9 +98,9 @@ def rerp(
                 betas[name].append(beta)
         adjacency = _adjacency(betas["intercept"][0].info)
     tables, masks, t_values = [], {}, {}
-    times = betas["intercept"][0].copy().crop(tmin).times
+    times = bins(betas["intercept"][0], tmin)[0]
     for name in data.predictors:
-        stacked = np.array([beta.copy().crop(tmin).data.T for beta in betas[name]])
+        stacked = np.array([bins(beta, tmin)[1].T for beta in betas[name]])
         t, found, p = _clusters(stacked, adjacency, n_permutations, seed)
         t_values[name], masks[name] = (
             t.T,
@@ -103,7 +108,7 @@ def rerp(
         )
         tables.append(_table(name, t.T, masks[name], p, times, betas[name][0].ch_names))
     clusters = pd.concat(tables, ignore_index=True)
-    return Rerp(betas, clusters, masks, t_values, times, [ITEMS_FIXED, *_lost_note(data)])
+    return Rerp(betas, clusters, masks, t_values, times, tmin, [ITEMS_FIXED, *_lost_note(data)])
 
 
 def subject_betas(
@@ -117,7 +122,7 @@ def subject_betas(
             f"subject '{subject}' has {len(epochs)} epochs for {n_coefficients} coefficients; leave the subject "
             "out or use fewer predictors"
         )
-    picked = epochs.copy().pick("eeg", exclude=[])
+    picked = epochs.copy().load_data().pick("eeg", exclude=[])
     z = picked.metadata[[f"z_{name}" for name in predictors]].to_numpy(float)
     design = np.column_stack([np.ones(len(z)), z])
     fits = mne.stats.linear_regression(picked, design, names=names)
@@ -134,6 +139,18 @@ def subject_betas(
     for name, beta in betas.items():
         beta.comment, beta.nave = name, len(z)
     return betas
+
+
+def bins(inst: mne.Evoked | mne.BaseEpochs, tmin: float) -> tuple[Array, Array]:
+    """Return bin centres from ``tmin`` on and the data averaged in them, shape (…, n_channels, n_bins)."""
+    width = max(1, round(_BIN_SECONDS * inst.info["sfreq"]))
+    after = inst.times >= tmin - 1e-6
+    data, times = inst.get_data()[..., after], inst.times[after]
+    whole = len(times) // width * width
+    return (
+        times[:whole].reshape(-1, width).mean(axis=1),
+        data[..., :whole].reshape(*data.shape[:-1], -1, width).mean(axis=-1),
+    )
 
 
 def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:

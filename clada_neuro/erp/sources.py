@@ -21,7 +21,8 @@ class Recordings:
     Attributes
     ----------
     epochs
-        Epochs of each subject, loaded.
+        Epochs of each subject. Those of files stay on disk until they are used, so that memory holds one
+        subject at a time.
     dropped
         Rejected epochs: subject, reason, n. An epoch with several reasons counts under each; where one source
         holds several subjects, ``subject`` is ``all``, because a rejected epoch no longer says whose it was.
@@ -48,8 +49,7 @@ def read_epochs(source: Source) -> Recordings:
     subjects: dict[str, mne.BaseEpochs] = {}
     dropped, n_events = [], 0
     for name, epochs in _named(source):
-        loaded = _loaded(epochs)
-        parts = _by_subject(name, loaded)
+        parts = _by_subject(name, epochs)
         twice = [subject for subject in parts if subject in subjects]
         if twice:
             raise DataError(
@@ -57,8 +57,8 @@ def read_epochs(source: Source) -> Recordings:
                 "mne.concatenate_epochs, or name the subjects apart"
             )
         subjects.update(parts)
-        dropped.append(drop_report(next(iter(parts)) if len(parts) == 1 else "all", loaded))
-        n_events += len(_events(loaded))
+        dropped.append(drop_report(next(iter(parts)) if len(parts) == 1 else "all", epochs))
+        n_events += len(_events(epochs))
     return Recordings(subjects, pd.concat(dropped, ignore_index=True), n_events)
 
 
@@ -101,9 +101,9 @@ def _events(epochs: mne.BaseEpochs) -> list[int]:
 
 def _named(source: Source) -> list[tuple[str, mne.BaseEpochs]]:
     if isinstance(source, mne.BaseEpochs):
-        return [(_his_id(source) or "1", source)]
+        return [(_his_id(source) or "1", _settled(source))]
     if isinstance(source, Mapping):
-        return [(str(subject), epochs) for subject, epochs in source.items()]
+        return [(str(subject), _settled(epochs)) for subject, epochs in source.items()]
     path = Path(source)
     files = sorted(file for file in path.rglob("*epo.fif*") if file.is_file()) if path.is_dir() else [path]
     if not files:
@@ -120,7 +120,7 @@ def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:
             "as *-epo.fif"
         )
     try:
-        epochs = mne.read_epochs(path, verbose="error")
+        epochs = mne.read_epochs(path, preload=False, verbose="error")
     except (ValueError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
@@ -131,12 +131,14 @@ def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:
     return (entity.group(1) if entity else _his_id(epochs) or stem), epochs
 
 
-def _loaded(epochs: mne.BaseEpochs) -> mne.BaseEpochs:
-    """Return epochs in memory, those that fail their rejection limits dropped; the caller's stay as they are."""
-    if epochs.preload:
-        return epochs
-    with mne.use_log_level("error"):
-        return epochs.copy().load_data()
+def _settled(epochs: mne.BaseEpochs) -> mne.BaseEpochs:
+    """Return epochs of which it is known which are rejected; the caller's object stays as it is."""
+    try:
+        len(epochs)
+    except RuntimeError:  # not until the data are read
+        with mne.use_log_level("error"):
+            return epochs.copy().load_data()
+    return epochs
 
 
 def _his_id(epochs: mne.BaseEpochs) -> str | None:

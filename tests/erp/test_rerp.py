@@ -9,7 +9,7 @@ import pytest
 from clada_neuro.erp.by_item import SELECTED, by_item
 from clada_neuro.erp.evoked import waveforms
 from clada_neuro.erp.predictors import with_predictors
-from clada_neuro.erp.rerp import ITEMS_FIXED, rerp, subject_betas
+from clada_neuro.erp.rerp import ITEMS_FIXED, bins, rerp, subject_betas
 from clada_neuro.erp.simulate import Effects
 from clada_neuro.erp.simulate_eeg import EPOCH_EFFECTS, simulate_epochs
 from clada_neuro.errors import DataError
@@ -67,6 +67,15 @@ def test_a_cluster_is_where_its_mask_says(result):
     mask = result.masks["adjustment_prev"][row["cluster"]]
     assert result.t_values["adjustment_prev"][mask].sum() == pytest.approx(row["mass"])
     assert mask.any(axis=1).sum() == row["n_channels"]
+
+
+def test_bins_average_ten_milliseconds():
+    info = mne.create_info(["Cz"], 500.0, "eeg")
+    ramp = mne.EvokedArray(np.arange(60.0)[None], info, tmin=-0.02)
+    times, data = bins(ramp, tmin=0.0)
+    assert times[0] == pytest.approx(0.004)
+    np.testing.assert_allclose(data[0, :2], [12, 17])
+    assert len(times) == 10
 
 
 def test_the_coefficient_curve_is_microvolts_per_sd(result):

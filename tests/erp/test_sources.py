@@ -21,6 +21,13 @@ def test_a_folder_of_files_gives_subjects_by_their_bids_names(tmp_path, simulate
     assert list(read_epochs(tmp_path).epochs) == ["01", "02"]
 
 
+def test_files_are_read_when_they_are_used(tmp_path):
+    small().save(tmp_path / "sub-01_epo.fif", verbose="error")
+    epochs = read_epochs(read_epochs(tmp_path).epochs).epochs["01"]
+    assert not epochs.preload
+    np.testing.assert_allclose(epochs.get_data(), small().get_data(), atol=1e-11)
+
+
 def test_fif_keeps_metadata_and_values(tmp_path, simulated):
     epochs = simulated.epochs["S01"]
     epochs.save(tmp_path / "one-epo.fif", verbose="error")

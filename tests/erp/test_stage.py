@@ -13,10 +13,13 @@ from clada_neuro.erp.stage import analyze_epochs
 def place(critical_words, tmp_path_factory):
     words = critical_words(40, 2)
     made = simulate_epochs(words, n_subjects=8, seed=2, sfreq=50.0)
+    folder = tmp_path_factory.mktemp("run")
+    for subject, epochs in made.epochs.items():
+        epochs.save(folder / f"sub-{subject}_epo.fif", verbose="error")
     return analyze_epochs(
-        made.epochs,
+        folder,
         words,
-        tmp_path_factory.mktemp("run"),
+        folder,
         predictors=["surprisal_bits", "adjustment_prev"],
         components=["n400"],
         n_permutations=50,
