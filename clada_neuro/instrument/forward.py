@@ -24,7 +24,8 @@ from clada_neuro.models.registry import ffn_layers
 
 PADDING = 0
 CPU_TOKENS, GPU_TOKENS = 1024, 8192
-# Matrix kernels for fewer rows add up in another order, which moves the huge activations of a start token by 3e-4 bits.
+# Matrix kernels for fewer tokens add up in another order, which moves what follows the huge activations of a start
+# token by 3e-4 bits; such a pass repeats its rows.
 FEWEST_TOKENS = 16
 MOST_LOGITS = 1 << 28  # of one pass: 1 GiB in float32
 
@@ -103,17 +104,22 @@ class Forward:
     ) -> tuple[list[Measures], "_State"]:
         """Run rows of ids in pieces of at most `budget` tokens.
 
-        With `open_end` the last prediction has no target; otherwise the last id of each row is a target only.
+        With `open_end` the last prediction has no target; otherwise the last id of each row is a target only, and
+        rows are of one length, so that the state they leave holds no padding.
         """
+        wanted = len(rows)
+        copies = 1 if state.seen else -(-FEWEST_TOKENS // sum(map(len, rows)))
+        rows = [*rows] * copies
         lengths = np.array([len(row) for row in rows]) - (not open_end)
-        fewest = -(-FEWEST_TOKENS // len(rows)) if open_end else 0  # a cache that is kept holds no padding
-        width = max(int(lengths.max()), fewest)
+        width = int(lengths.max())
         ids = torch.full((len(rows), width + 1), PADDING)
         targets = torch.full((len(rows), width), -1)
         for row, values in enumerate(rows):
             ids[row, : len(values)] = torch.tensor(values)
             targets[row, : len(values) - 1] = ids[row, 1 : len(values)]
-        asked = (np.arange(width) >= np.array(scored)[:, None]) & (np.arange(width) < lengths[:, None])
+        asked = np.arange(width) < lengths[:, None]
+        asked[:wanted] &= np.arange(width) >= np.array(scored)[:, None]
+        asked[wanted:] = False
         step = max(1, self.budget // len(rows))
         pieces = []
         for left in range(0, width, step):
@@ -130,7 +136,7 @@ class Forward:
         measured = np.concatenate([piece[1] for piece in pieces], axis=3)
         return [
             _measures(predictions[:, row, :length], measured[:, :, row, :length])
-            for row, length in enumerate(lengths)
+            for row, length in enumerate(lengths[:wanted])
         ], state
 
     def _pass(
