@@ -1,6 +1,7 @@
 """Interest-area tables: a row a word, joined into a row a presented text."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -39,7 +40,7 @@ def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dic
     frame = pd.DataFrame(columns | {name: made[name] for name in made}, dtype=object)
     kept = {name: column for name, column in found.items() if name not in _AREA_COLUMNS}
     rows = [table.rows[group.index[0]] for group in groups]
-    return RawTable(frame, rows, table.origin), kept | {name: name for name in made}
+    return replace(table, frame=frame, rows=rows), kept | {name: name for name in made}
 
 
 def _per_text(values: list[list[object]]) -> list[object]:

@@ -22,14 +22,16 @@ _DECIMAL_COMMA = re.compile(r"[+-]?(0|[1-9]\d*),\d+")
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as text, the row number of each record as a spreadsheet shows it, and the table's name.
+    """A table as it came: its cells, the row number of each record as a spreadsheet shows it, and its name.
 
-    `decimal_comma` is true for semicolon files, where "0,93" is a number.
+    `is_text` says that every cell is text, as in a file; `decimal_comma` that "0,93" is a number, as in
+    semicolon files.
     """
 
     frame: pd.DataFrame
     rows: list[str]
     origin: str
+    is_text: bool = True
     decimal_comma: bool = False
 
     def error(self, position: int, message: str) -> StimulusError:
@@ -76,7 +78,9 @@ def read_table(path: str | Path, encoding: str | None = None, sheet: str | int =
             )
     header = [name or f"unnamed_{position}" for position, name in enumerate(header)]
     frame = pd.DataFrame([cells for _, cells in kept[1:]], columns=header, dtype=object)
-    return RawTable(frame, [str(number) for number, _ in kept[1:]], f"'{path}'", separator == ";")
+    return RawTable(
+        frame, [str(number) for number, _ in kept[1:]], f"'{path}'", decimal_comma=separator == ";"
+    )
 
 
 def read_lines(path: str | Path, encoding: str | None = None) -> RawTable:
@@ -91,10 +95,14 @@ def read_lines(path: str | Path, encoding: str | None = None) -> RawTable:
 
 
 def from_frame(frame: pd.DataFrame) -> RawTable:
-    """Wrap a data frame: missing cells of text columns become empty, rows are named by the index."""
+    """Wrap a data frame; rows are named by the index."""
     if frame.empty:
         raise StimulusError("the data frame is empty: one row a stimulus expected")
-    return RawTable(frame.reset_index(drop=True), [str(label) for label in frame.index], "the data frame")
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise StimulusError(f"the data frame names the column '{repeated[0]}' twice; rename one of them")
+    rows = [str(label) for label in frame.index]
+    return RawTable(frame.reset_index(drop=True), rows, "the data frame", is_text=False)
 
 
 def as_text(value: object) -> str:

@@ -6,6 +6,7 @@ or, as in interest-area reports, a row a word.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ import pandas as pd
 from clada_neuro.errors import StimulusError, did_you_mean
 from clada_neuro.stimuli import design
 from clada_neuro.stimuli.areas import join_areas
+from clada_neuro.stimuli.critical import locate, take_marks
 from clada_neuro.stimuli.files import RawTable, as_text, from_frame, numeric_columns, read_lines, read_table
 
 NAMES = (
@@ -31,7 +33,6 @@ NAMES = (
     "is_critical",
 )
 _ORDER = (*NAMES[:7], "words", "regions")
-_MARK = re.compile(r"\*([^*\s](?:[^*]*[^*\s])?)\*")
 _KEYS = {"ialabel": "word", "iaid": "word_index"} | {name.replace("_", ""): name for name in NAMES}
 
 
@@ -92,8 +93,7 @@ def read_stimuli(
 
 
 def _number_lines(table: RawTable) -> RawTable:
-    frame = table.frame.assign(item=table.rows, condition="all")
-    return RawTable(frame, table.rows, table.origin)
+    return replace(table, frame=table.frame.assign(item=table.rows, condition="all"))
 
 
 def _find_columns(table: RawTable, declared: Mapping[str, str]) -> dict[str, str]:
@@ -140,46 +140,21 @@ def _assemble(table: RawTable, found: Mapping[str, str], index_base: int | None)
         for name, value in (("sentence", sentence.strip()), ("item", item), ("condition", condition)):
             if not value:
                 raise table.error(position, f"the {name} is empty; every row needs one")
-    out["critical_word"], out["critical_index"] = cells("critical_word"), cells("critical_index")
+    critical, indices = cells("critical_word"), cells("critical_index")
     if "critical_word" not in found and "critical_index" not in found:
-        sentences, out["critical_word"], out["critical_index"] = _take_marks(table, sentences)
+        sentences, critical, indices = take_marks(table, sentences)
         index_base = 0
-    out["sentence"] = sentences
     words = _words(table, found, sentences)
-    _locate(table, words, out, index_base)
+    out["sentence"] = sentences
+    out["critical_word"], out["critical_index"] = locate(table, words, critical, indices, index_base)
     if "words" in found:
         out["words"] = words
     if "regions" in found:
-        out["regions"] = _regions(table, cells("regions"), cells("region_names"), words)
+        out["regions"] = _regions(table, list(frame[found["regions"]]), cells("region_names"), words)
     if "context" in found:
         out["context"] = cells("context")
     out["stimulus_id"] = _identify(table, cells("stimulus_id") if "stimulus_id" in found else None, out)
     return _with_originals(table, out)
-
-
-def _take_marks(table: RawTable, sentences: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """Remove ``*marks*``; without any mark in the file there is no critical word."""
-    plain, marked, indices = [], [], []
-    for position, sentence in enumerate(sentences):
-        found = list(_MARK.finditer(sentence))
-        if len(found) > 1:
-            raise table.error(position, f"{len(found)} *marked* words found in '{sentence}', one expected")
-        if not found:
-            plain.append(sentence)
-            marked.append("")
-            indices.append("")
-            continue
-        mark = found[0]
-        if len(mark[1].split()) != 1:
-            raise table.error(position, f"the marked text '{mark[1]}' must be one word")
-        before = sentence[: mark.start()]
-        text = before + mark[1] + sentence[mark.end() :]
-        begins_word = not before or before[-1].isspace()
-        index = len(before.split()) - (not begins_word)
-        plain.append(text)
-        marked.append(mark[1])
-        indices.append(str(index))
-    return plain, marked, indices
 
 
 def _words(table: RawTable, found: Mapping[str, str], sentences: list[str]) -> list[list[str]]:
@@ -196,88 +171,12 @@ def _words(table: RawTable, found: Mapping[str, str], sentences: list[str]) -> l
     return out
 
 
-def _locate(table: RawTable, words: list[list[str]], out: dict[str, list], index_base: int | None) -> None:
-    """Turn critical words and indices into agreeing ones, words counted from 0."""
-    base = _index_base(table, words, out, index_base)
-    for position, row in enumerate(words):
-        critical, text = out["critical_word"][position], out["critical_index"][position]
-        if text:
-            index = _as_index(table, position, text) - base
-            if not 0 <= index < len(row):
-                raise table.error(
-                    position, f"critical_index {text} (counted from {base}) is outside the {len(row)} words"
-                )
-            if critical and not design.matches(critical, row[index]):
-                raise table.error(
-                    position,
-                    f"critical word '{critical}' expected at critical_index {text} (counted from {base}), "
-                    f"'{row[index]}' found",
-                )
-        elif critical:
-            index = _search(table, position, critical, row)
-        else:
-            out["critical_word"][position], out["critical_index"][position] = pd.NA, pd.NA
-            continue
-        out["critical_word"][position] = critical or design.bare(row[index])
-        out["critical_index"][position] = index
-
-
-def _as_index(table: RawTable, position: int, text: str) -> int:
-    if not text.isdecimal():
-        raise table.error(position, f"critical_index '{text}' is not a whole number")
-    return int(text)
-
-
-def _search(table: RawTable, position: int, critical: str, words: list[str]) -> int:
-    places = design.positions_of(critical, words)
-    if len(places) == 1:
-        return places[0]
-    sentence = " ".join(words)
-    if not places:
-        raise table.error(position, f"critical word '{critical}' is not in its sentence '{sentence}'")
-    raise table.error(
-        position,
-        f"critical word '{critical}' occurs {len(places)} times in '{sentence}'; add a column critical_index",
-    )
-
-
-def _index_base(table: RawTable, words: list[list[str]], out: dict[str, list], declared: int | None) -> int:
-    if declared in (0, 1):
-        return declared
-    if declared is not None:
-        raise StimulusError(f"index_base={declared!r} found, 0 or 1 expected")
-    both = [
-        (row, critical, _as_index(table, position, text))
-        for position, (row, critical, text) in enumerate(
-            zip(words, out["critical_word"], out["critical_index"], strict=True)
-        )
-        if text
-    ]
-    if not both:
-        return 0
-
-    def agrees(base: int) -> bool:
-        return all(
-            critical and 0 <= index - base < len(row) and design.matches(critical, row[index - base])
-            for row, critical, index in both
-        )
-
-    fitting = [base for base in (0, 1) if agrees(base)]
-    if len(fitting) != 1:
-        reason = (
-            "agrees with the critical words counted neither from 0 nor from 1"
-            if all(critical for _, critical, _ in both) and not fitting
-            else "could count from 0 or from 1"
-        )
-        raise StimulusError(f"{table.origin}: critical_index {reason}; declare index_base=0 or index_base=1")
-    return fitting[0]
-
-
-def _regions(table: RawTable, spans: list[str], names: list[str], words: list[list[str]]) -> list[list[str]]:
+def _regions(table: RawTable, given: list, names: list[str], words: list[list[str]]) -> list[list[str]]:
     out = []
-    for position, row in enumerate(words):
+    for position, (value, row) in enumerate(zip(given, words, strict=True)):
+        spans = value if isinstance(value, str) else "|".join(map(str, value))
         try:
-            out.append(design.region_labels(spans[position], row, names[position] or None))
+            out.append(design.region_labels(spans, row, names[position] or None))
         except StimulusError as error:
             raise table.error(position, str(error)) from None
     return out
@@ -306,7 +205,7 @@ def _with_originals(table: RawTable, out: dict[str, list]) -> pd.DataFrame:
     made["critical_index"] = made["critical_index"].astype("Int64")
     for name in made.columns.difference(["critical_index", "words", "regions"]):
         made[name] = made[name].astype("str")
-    kept = numeric_columns(table.frame, table.decimal_comma)
+    kept = numeric_columns(table.frame, table.decimal_comma) if table.is_text else table.frame
     for name in [str(column) for column in kept.columns]:
         if name not in made:
             made[name] = kept[name]

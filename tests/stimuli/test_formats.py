@@ -211,8 +211,16 @@ def test_own_stimulus_ids_allow_repeated_cells():
             "row 2: the marked text 'ice cream' must be one word",
         ),
         (
+            "item,condition,sentence,critical_word,critical_index\n1,a,The dog ran.,dog,3\n",
+            "row 2: critical word 'dog' is not at critical_index 3 counted from 0 or from 1",
+        ),
+        (
+            "item,condition,sentence,critical_word\n1,a,The ice cream ran.,ice cream\n",
+            "row 2: critical word 'ice cream' is several words",
+        ),
+        (
             "item,condition,sentence,critical_word,critical_index\n1,a,The dog ran.,dog,1\n2,a,The cat ran.,cat,2\n",
-            "neither from 0 nor from 1",
+            "row 3: critical word 'cat' is not at critical_index 2 as the rows above count",
         ),
         (
             "item,condition,sentence,critical_index,critical_word\n1,a,The dog.,one,dog\n",
@@ -231,7 +239,7 @@ def test_wrong_input_is_one_line_with_file_and_row(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("base", "message"),
-    [(0, "critical_index 4 .counted from 0. is outside the 4 words"), (1, "'cat' expected at critical_index 3"),
+    [(0, "critical_index 4 .from 0. is outside the 4 words"), (1, "'cat' expected at critical_index 3"),
      (2, "0 or 1 expected")],
 )  # fmt: skip
 def test_a_declared_base_is_checked(base, message):
@@ -245,6 +253,27 @@ def test_unknown_names_and_columns_are_refused():
         read_stimuli(BASIC, columns={"critcal_word": "x"})
     with pytest.raises(StimulusError, match=r"lacks the column 'Frames' .*declared as the item"):
         read_stimuli(BASIC, columns={"item": "Frames"})
+
+
+def test_reading_what_was_read_changes_nothing():
+    frame = BASIC.assign(regions="1|2|3|4|5", cloze=["0.1", "2", "x", ""], count=[1, 2, 3, 4])
+    frame.loc[:1, "regions"] = "a|b|c|d"
+    once = read_stimuli(frame.assign(context="Then."))
+    pd.testing.assert_frame_equal(read_stimuli(once), once)
+
+
+def test_columns_of_a_frame_keep_their_types():
+    made = read_stimuli(
+        BASIC.assign(subject=["1", "2", "3", "4"], cloze=[0.1, None, 0.3, 0.4], list=[1, 2, 1, 2])
+    )
+    assert made["subject"].tolist() == ["1", "2", "3", "4"]
+    assert made["cloze"].dtype == float
+    assert made["list"].dtype == int
+
+
+def test_a_frame_with_a_column_twice_is_refused():
+    with pytest.raises(StimulusError, match="the data frame names the column 'item' twice"):
+        read_stimuli(pd.concat([BASIC, BASIC[["item"]]], axis=1))
 
 
 def test_old_excel_files_are_refused(tmp_path):
