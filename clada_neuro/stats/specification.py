@@ -1,7 +1,9 @@
 """A pre-specified analysis: which models are fitted, in which direction effects are expected, in one TOML file.
 
 title = "Cloze and surprisal in 25,322 noun trials"
-component = "n400"
+window_ms = [200, 500]
+exclusions = ["item == 29"]
+language_models = ["smollm2"]
 
 [[model]]
 name = "surprisal"
@@ -9,6 +11,7 @@ formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
 directions = { surprisal_bits = "negative" }
 
 [synergy]
+response = "n400_uv"
 predictors = ["surprisal_bits", "sparsity_energy99"]
 controls = ["entropy_bits"]
 random = "(1|subject) + (1|item) + (1|stimulus)"
@@ -65,11 +68,24 @@ class SynergySpecification:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that is decided in advance about one data set."""
+    """Everything that is decided in advance about one data set.
+
+    Attributes
+    ----------
+    window_ms : pair of float
+        Window of the mean amplitude; None when the data set fixes it.
+    exclusions : tuple of str
+        Conditions on trials, in the notation of `pandas.DataFrame.query`; rows that meet one are left out.
+    language_models : tuple of str
+        Models whose traces are to be used; empty when any will do.
+    """
 
     title: str
     models: tuple[ModelSpecification, ...]
     synergy: SynergySpecification | None = None
+    window_ms: tuple[float, float] | None = None
+    exclusions: tuple[str, ...] = ()
+    language_models: tuple[str, ...] = ()
 
     def for_response(self, response: str) -> "Analysis":
         """Return the part of the analysis that explains one response column.
@@ -108,11 +124,22 @@ def read_analysis(path: str | Path) -> Analysis:
     )
     synergy = document.pop("synergy", None)
     parts = {"models": models, "synergy": _synergy(synergy, path) if synergy else None}
+    for name in ("window_ms", "exclusions", "language_models"):
+        if name in document:
+            document[name] = tuple(_list(document[name], name, path))
+    if len(document.get("window_ms", (0, 1))) != 2:
+        raise FitError(f"{path}: window_ms = {list(document['window_ms'])} given, [start, end] expected")
     analysis = _build(Analysis, {**document, **parts}, str(path))
     if not models:
         raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
     _check_directions(models, path)
     return analysis
+
+
+def _list(value: Any, name: str, path: Path) -> list[Any]:
+    if not isinstance(value, list):
+        raise FitError(f"{path}: {name} = {value!r} given, a list expected")
+    return value
 
 
 def _synergy(entry: dict[str, Any], path: Path) -> SynergySpecification:

@@ -1,0 +1,107 @@
+"""What was done beside what was specified: exclusions applied and counted, departures named."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.specification import Analysis, ModelSpecification, SynergySpecification
+
+
+def exclude(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out the rows that meet any condition.
+
+    Returns
+    -------
+    The rows kept, and how many rows each condition met (a row that meets two counts for both).
+
+    Raises
+    ------
+    FitError
+        When a condition cannot be evaluated on the trials.
+    """
+    counts, out = {}, pd.Series(False, index=trials.index)
+    for condition in conditions:
+        try:
+            met = trials.eval(condition)
+        except Exception as error:  # pandas raises a dozen kinds for a condition it cannot read
+            raise FitError(f"exclusion '{condition}' cannot be evaluated on the trials: {error}") from error
+        if not pd.api.types.is_bool_dtype(met):
+            raise FitError(f"exclusion '{condition}' is not a condition; write for instance \"item == 29\"")
+        counts[condition] = int(met.sum())
+        out |= met
+    return trials[~out], counts
+
+
+def departures(
+    analysis: Analysis,
+    entries: Iterable[Mapping[str, Any]],
+    *,
+    synergy: Mapping[str, Any] | None = None,
+    window_ms: tuple[float, float] | None = None,
+    exclusions: Iterable[str] = (),
+    language_models: Iterable[str] = (),
+) -> list[str]:
+    """Name everything in which a run differs from its analysis file, one line each; empty when nothing does.
+
+    Parameters
+    ----------
+    entries
+        The entries of fits.json.
+    synergy
+        The content of synergy.json, if there is one.
+    window_ms, exclusions, language_models
+        What the run used.
+    """
+    fitted = {entry["name"]: entry for entry in entries}
+    lines = [line for model in analysis.models for line in _model(model, fitted.get(model.name))]
+    known = {model.name for model in analysis.models}
+    lines += [
+        f"model '{name}' was fitted but not specified: exploratory" for name in fitted if name not in known
+    ]
+    lines += _synergy(analysis.synergy, synergy)
+    if analysis.window_ms and window_ms and tuple(window_ms) != tuple(analysis.window_ms):
+        lines.append(f"window {_span(window_ms)} used, {_span(analysis.window_ms)} specified")
+    lines += _sets("exclusion", analysis.exclusions, exclusions)
+    if analysis.language_models:
+        lines += _sets("language model", analysis.language_models, language_models)
+    return lines
+
+
+def _model(specified: ModelSpecification, entry: Mapping[str, Any] | None) -> list[str]:
+    name = specified.name
+    if entry is None:
+        return [f"model '{name}' was specified but not fitted"]
+    lines = []
+    if "".join(entry["formula"].split()) != "".join(specified.formula.split()):
+        lines.append(f"model '{name}': formula '{entry['formula']}' fitted, '{specified.formula}' specified")
+    if entry.get("reml", specified.reml) != specified.reml:
+        used, planned = ("REML", "ML") if entry["reml"] else ("ML", "REML")
+        lines.append(f"model '{name}': {used} used, {planned} specified")
+    return lines
+
+
+def _synergy(specified: SynergySpecification | None, found: Mapping[str, Any] | None) -> list[str]:
+    if specified is None:
+        return ["synergy was estimated but not specified: exploratory"] if found else []
+    if found is None:
+        return ["synergy was specified but not estimated"]
+    lines = []
+    if list(found["predictors"]) != list(specified.predictors):
+        used, planned = " x ".join(found["predictors"]), " x ".join(specified.predictors)
+        lines.append(f"synergy of {used} estimated, of {planned} specified")
+    done = ((found.get("intervals") or {}).get("parametric") or {}).get("n", 0)
+    if done < specified.bootstrap:
+        lines.append(f"synergy: {done} bootstrap replicates drawn, {specified.bootstrap} specified")
+    return lines
+
+
+def _sets(kind: str, specified: Iterable[str], used: Iterable[str]) -> list[str]:
+    specified, used = list(specified), list(used)
+    missing = [f"{kind} '{name}' was specified but not used" for name in specified if name not in used]
+    return missing + [f"{kind} '{name}' was used but not specified" for name in used if name not in specified]
+
+
+def _span(window: Sequence[float]) -> str:
+    return f"{window[0]:g}-{window[1]:g} ms"
