@@ -22,7 +22,7 @@ _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
 class Target:
     """Stimuli, responses and the analysis decided for them.
 
-    `trials` is ``None`` when responses are simulated from the trace.
+    Responses are `trials`, or are read from `epochs`, or are simulated from the trace when both are missing.
     """
 
     name: str
@@ -31,17 +31,19 @@ class Target:
     analysis: Analysis
     exclusions: list[dict[str, Any]] = field(default_factory=list)
     dataset: Mapping[str, Any] | None = None
+    epochs: Path | None = None
 
     @property
     def simulated(self) -> bool:
         """Whether responses come from the simulator."""
-        return self.trials is None
+        return self.trials is None and self.epochs is None
 
 
 def resolve_target(
     target: str | Path,
     *,
     trials: str | Path | None = None,
+    epochs: str | Path | None = None,
     analysis: str | Path | None = None,
     component: str | None = None,
     limit: int | None = None,
@@ -58,7 +60,7 @@ def resolve_target(
     elif target in datasets.names():
         found = _data_set(str(target))
     elif Path(target).is_file():
-        found = _files(Path(target), trials)
+        found = _files(Path(target), trials, epochs)
     else:
         known = [DEMO, *datasets.names()]
         raise DataError(
@@ -94,22 +96,22 @@ def _data_set(name: str) -> Target:
     )
 
 
-def _files(stimuli: Path, trials: str | Path | None) -> Target:
-    if trials is None:
+def _files(stimuli: Path, trials: str | Path | None, epochs: str | Path | None) -> Target:
+    if (trials is None) == (epochs is None):
         raise DataError(
-            f"'{stimuli}' needs responses: add --trials FILE (a row per subject and stimulus), "
-            "or use clada-neuro trace for the stimuli alone"
+            f"'{stimuli}' needs responses: add either --trials FILE (a row per subject and stimulus) or "
+            "--epochs FILE (MNE epochs), or use clada-neuro trace for the stimuli alone"
         )
-    responses = read_trials(trials)
-    analysis = _shipped_analysis("default")
+    table, analysis = read_stimuli(stimuli), _shipped_analysis("default")
+    if epochs is not None:
+        return Target(stimuli.stem, table, None, analysis, epochs=Path(epochs))
+    responses = read_trials(str(trials))
     models = tuple(model for model in analysis.models if model.response in responses)
     if not models:
         wanted = " or ".join(model.response for model in analysis.models)
         raise DataError(f"'{trials}' has no column {wanted}; name the amplitudes so, or give --analysis FILE")
     synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
-    return Target(
-        stimuli.stem, read_stimuli(stimuli), responses, replace(analysis, models=models, synergy=synergy)
-    )
+    return Target(stimuli.stem, table, responses, replace(analysis, models=models, synergy=synergy))
 
 
 def _shipped_analysis(name: str) -> Analysis:

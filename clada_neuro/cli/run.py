@@ -7,9 +7,16 @@ import click
 
 @click.command()
 @click.argument("target")
-@click.option("--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file.")
+@click.option(
+    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder [default: out/TARGET].")
-@click.option("--trials", type=click.Path(path_type=Path), help="Trials of a stimulus file (CSV, TSV, xlsx, parquet).")
+@click.option(
+    "--trials", type=click.Path(path_type=Path), help="Trials of a stimulus file (CSV, TSV, xlsx, parquet)."
+)
+@click.option(
+    "--epochs", type=click.Path(path_type=Path), help="MNE epochs of a stimulus file (FIF file or folder)."
+)
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", type=click.Choice(["n400", "p600"]), help="Which component is analysed.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")

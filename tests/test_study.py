@@ -1,0 +1,143 @@
+"""The whole way on the embedded model: stimuli, trace, simulated responses, fits, report; stop and go on."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import clada, start
+
+from clada_neuro import artifacts
+from clada_neuro.study import run
+from clada_neuro.tables import validate
+
+needs_data = pytest.mark.skipif(
+    not os.environ.get("CLADA_NEURO_DATA"), reason="CLADA_NEURO_DATA names no data sets"
+)
+FILES = ("tokens.parquet", "layers.parquet", "words.parquet", "trials.parquet",
+         "fits.json", "synergy.json", "manifest.json", "report.html")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "demo"
+    run("demo", out=folder, limit=12)
+    return folder
+
+
+def test_every_file_is_written_and_every_table_keeps_its_contract(demo):
+    assert {path.name for path in demo.iterdir()} >= set(FILES)
+    for name in ("tokens", "layers", "words", "trials"):
+        validate(artifacts.read_table(demo / f"{name}.parquet"), name)
+
+
+def test_tokens_add_up_to_words(demo):
+    tokens = artifacts.read_table(demo / "tokens.parquet")
+    words = artifacts.read_table(demo / "words.parquet")
+    by_token = tokens.groupby("stimulus_id")["surprisal_bits"].sum()
+    by_word = words.groupby("stimulus_id")["surprisal_with_punct_bits"].sum()
+    np.testing.assert_allclose(by_word[by_token.index], by_token, rtol=1e-9)
+
+
+def test_simulated_responses_are_called_simulated_everywhere(demo):
+    manifest = artifacts.read_json(demo / "manifest.json")
+    assert manifest["simulated"] is True
+    assert "SIMULATED" in manifest["simulation"]["description"]
+    assert artifacts.read_table(demo / "trials.parquet")["simulated"].all()
+    assert "<title>Simulated data" in (demo / "report.html").read_text(encoding="utf-8")
+
+
+def test_fits_carry_direction_family_and_adjusted_p(demo):
+    fits = artifacts.read_json(demo / "fits.json")
+    assert [entry["response"] for entry in fits] == ["n400_uv", "p600_uv"]
+    for entry in fits:
+        assert set(entry["p_bh"]) == set(entry["directions"])
+        assert entry["n_obs"] == artifacts.read_json(demo / "manifest.json")["joins"][0]["rows_after"]
+
+
+def test_a_second_run_computes_nothing_again_and_gives_the_same(demo):
+    before = {name: (demo / name).stat().st_mtime_ns for name in ("tokens.parquet", "synergy.json")}
+    fits = artifacts.read_json(demo / "fits.json")
+    run("demo", out=demo, limit=12)
+    assert artifacts.read_json(demo / "fits.json") == fits
+    assert {name: (demo / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_one_component_can_be_asked_for(demo):
+    folder = demo.parent / "p600"
+    run("demo", out=folder, limit=4, component="p600")
+    assert [entry["response"] for entry in artifacts.read_json(folder / "fits.json")] == ["p600_uv"]
+    assert not (folder / "synergy.json").exists()
+
+
+def test_an_interrupt_keeps_what_was_finished_and_the_same_command_goes_on(tmp_path, capsys):
+    folder = tmp_path / "out"
+    process = start("run", "demo", "--limit", 40, "--out", folder)
+    deadline = time.monotonic() + 300
+    while not list(folder.rglob("*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("clada-neuro: interrupted")
+    kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+    assert kept
+    assert not list(folder.rglob("*.part"))
+    assert clada(capsys, "run", "demo", "--limit", 40, "--out", folder).code == 0
+    assert {path.name for path in folder.iterdir()} >= set(FILES)
+
+
+def test_own_stimuli_and_trials(tmp_path, demo):
+    words = artifacts.read_table(demo / "words.parquet")
+    critical = words.loc[words["is_critical"]]
+    stimuli = artifacts.read_table(demo / "stimuli.parquet")[
+        ["item", "condition", "sentence", "critical_word"]
+    ]
+    stimuli.to_csv(tmp_path / "stimuli.csv", index=False)
+    rng = np.random.default_rng(1)
+    trials = pd.concat([critical[["item", "condition"]].assign(subject=f"s{k}") for k in range(12)])
+    trials["n400_uv"] = rng.normal(0, 5, len(trials))
+    trials.loc[trials.index[:3], "item"] = "unknown"
+    trials.to_csv(tmp_path / "trials.csv", index=False)
+    run(tmp_path / "stimuli.csv", trials=tmp_path / "trials.csv", out=tmp_path / "out")
+    manifest = artifacts.read_json(tmp_path / "out" / "manifest.json")
+    assert manifest["simulated"] is False
+    assert manifest["joins"][0]["rows_removed"] == len(
+        artifacts.read_table(tmp_path / "out" / "unmatched.parquet")
+    )
+    assert [entry["name"] for entry in artifacts.read_json(tmp_path / "out" / "fits.json")] == ["N400"]
+
+
+@pytest.mark.slow
+@needs_data
+def test_nieuwland_reproduces_lme4(tmp_path):
+    run("nieuwland2018", out=tmp_path)
+    fits = {entry["name"]: entry for entry in artifacts.read_json(tmp_path / "fits.json")}
+    check, honest = (fits[name]["coefficients"]["cloze"] for name in ("cloze, engine check", "cloze, ML"))
+    assert fits["cloze, ML"]["n_obs"] == 25_322
+    assert fits["cloze, ML"]["n_groups"] == {"subject": 334, "item": 79, "stimulus": 158}
+    assert (check["estimate"], check["t"]) == (
+        pytest.approx(0.9145, abs=1e-3),
+        pytest.approx(15.465, abs=1e-2),
+    )
+    assert (honest["estimate"], honest["t"]) == (
+        pytest.approx(0.8931, abs=1e-3),
+        pytest.approx(9.902, abs=1e-2),
+    )
+    assert fits["cloze, ML"]["loglik"] == pytest.approx(-92070.78, abs=0.01)
+
+
+@pytest.mark.slow
+@needs_data
+def test_frank_has_its_rows_and_a_negative_surprisal_effect(tmp_path):
+    run("frank2015", out=tmp_path)
+    (entry,) = artifacts.read_json(tmp_path / "fits.json")
+    assert entry["n_obs"] == 32_033
+    assert entry["n_groups"]["item"] == 1_487
+    assert entry["coefficients"]["surprisal_bits"]["estimate"] < 0
+    assert "None" in set(artifacts.read_table(tmp_path / "words.parquet")["word"])
