@@ -110,8 +110,6 @@ def test_exclusions_are_counted() -> None:
 )
 def test_wrong_entries(tmp_path: Path, line: str, reason: str) -> None:
     path = tmp_path / "analysis.toml"
-    path.write_text(
-        line + "\n" + TEXT.split("\n", 5)[0] + '\ntitle = "x"\n[[model]]\nname = "m"\nformula = "y ~ x"\n'
-    )
+    path.write_text(f'{line}\ntitle = "x"\n[[model]]\nname = "m"\nformula = "y ~ x"\n')
     with pytest.raises(FitError, match=reason):
         read_analysis(path)
