@@ -64,6 +64,7 @@ def estimate_synergy(
             specification.predictors,
             controls=specification.controls,
             random=specification.random,
+            folds=min(10, trials["item"].nunique()),
             bootstrap=specification.bootstrap,
             seed=seed,
             folder=path.parent if specification.bootstrap else None,

@@ -1,0 +1,176 @@
+"""Are known effects recovered? Seeded simulations, each fitted as a user would fit it.
+
+Coverage of 95 % intervals with planted main effects, interaction, curvature, stimulus variance and by-subject
+slopes; size of the synergy test without an interaction, with and without curvature in one of two correlated
+predictors; one bootstrap replicate a simulation, whose statistic must exceed the observed one half of the time; and
+the warning when (1 | stimulus) is left out. A rate that differs from its nominal value at α = .001 (exact binomial
+test) is marked.
+
+Usage: python analyses/validate_statistics.py [--runs 2000] [--jobs N] [--out DIR]
+"""
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from clada_neuro.artifacts import content_hash, output_folder
+from clada_neuro.erp.simulate import Effects, simulate_trials
+from clada_neuro.stats.bootstrap import simulate
+from clada_neuro.stats.compare import compare
+from clada_neuro.stats.engines.mixedlm import prepare, refit
+from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.model import specify
+from clada_neuro.stats.resample import replicate
+
+ALPHA = 0.001
+ITEMS, SUBJECTS, CORRELATION = 60, 16, 0.6
+INTERCEPTS = "(1 | subject) + (1 | item) + (1 | stimulus)"
+SLOPES = "(1 + surprisal | subject) + (1 | item) + (1 | stimulus)"
+MAIN = "surprisal + sparsity"
+SQUARES = f"{MAIN} + I(surprisal ** 2) + I(sparsity ** 2)"
+PRODUCT = "surprisal:sparsity"
+NOISE = {"subject_sd": 1.5, "item_sd": 0.7, "stimulus_sd": 0.7, "residual_sd": 5.0}
+PLANTED = {"surprisal": -0.9, "sparsity": -0.4, PRODUCT: -0.3, "surprisal^2": 0.3}
+NULL = {"surprisal": -0.9, "sparsity": -0.4}
+CURVED = {**NULL, "surprisal^2": 0.8}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One simulated study of each kind; calling it with a number gives what was found in that one."""
+
+    seed: int = 0
+    sizes: Mapping[str, int] = field(default_factory=lambda: {"items": ITEMS, "subjects": SUBJECTS})
+
+    def __call__(self, number: int) -> dict[str, float]:
+        """Return 0/1 outcomes by name."""
+        rng = np.random.default_rng([self.seed, number])
+        found = self._coverage(rng)
+        for name, effects in (("line", NULL), ("curve", CURVED)):
+            found |= {f"{key}, {name}": value for key, value in self._size(effects, rng).items()}
+        return found
+
+    def _trials(
+        self, effects: Mapping[str, float], slopes: Mapping[str, float], rng: np.random.Generator
+    ) -> pd.DataFrame:
+        items = self.sizes["items"]
+        root = np.linalg.cholesky([[1, CORRELATION], [CORRELATION, 1]])
+        words = pd.DataFrame(rng.normal(size=(2 * items, 2)) @ root.T, columns=["surprisal", "sparsity"])
+        words["item"] = np.repeat([f"i{k}" for k in range(items)], 2)
+        words["word"] = np.tile(["a", "b"], items)
+        words["stimulus_id"], words["word_index"] = words["item"] + words["word"], 0
+        stated = Effects(effects, subject_slopes=slopes, **NOISE)
+        drawn = simulate_trials(
+            words,
+            effects={"n400_uv": stated},
+            n_subjects=self.sizes["subjects"],
+            seed=int(rng.integers(2**31)),
+        )
+        scaled = words[["stimulus_id"]].assign(
+            **{name: (words[name] - mean) / sd for name, (mean, sd) in drawn.scales.iterrows()}
+        )
+        return drawn.trials.merge(scaled, on="stimulus_id", validate="many_to_one")
+
+    def _coverage(self, rng: np.random.Generator) -> dict[str, float]:
+        trials = self._trials(PLANTED, {"surprisal": 0.4}, rng)
+        fit = estimate(specify(trials, f"n400_uv ~ {SQUARES} + {PRODUCT} + {SLOPES}"))
+        truth = {**PLANTED, "I(surprisal ** 2)": PLANTED["surprisal^2"]}
+        rows = {
+            term: fit.coefficient(term) for term in ("surprisal", "sparsity", PRODUCT, "I(surprisal ** 2)")
+        }
+        found = {
+            f"interval covers {term}": float(row["ci_low"] <= truth[term] <= row["ci_high"])
+            for term, row in rows.items()
+        }
+        without = estimate(specify(trials, f"n400_uv ~ {MAIN} + (1 | subject) + (1 | item)"), reml=False)
+        found["warns without (1 | stimulus)"] = _warned(without)
+        found["warns with (1 | stimulus)"] = _warned(fit)
+        return found
+
+    def _size(self, effects: Mapping[str, float], rng: np.random.Generator) -> dict[str, float]:
+        trials = self._trials(effects, {}, rng)
+        fits = {
+            name: estimate(specify(trials, f"n400_uv ~ {fixed} + {INTERCEPTS}", name=name), reml=False)
+            for name, fixed in (
+                ("baseline", SQUARES),
+                ("full", f"{SQUARES} + {PRODUCT}"),
+                ("plain", MAIN),
+                ("plain full", f"{MAIN} + {PRODUCT}"),
+            )
+        }
+        observed = compare(fits["baseline"], fits["full"])
+        inference = fits["full"].refit(reml=True).coefficient(PRODUCT)
+        return {
+            "synergy test rejects": float(observed.p < 0.05),
+            "synergy coefficient's t test rejects": float(inference["p"] < 0.05),
+            "test without squares rejects": float(compare(fits["plain"], fits["plain full"]).p < 0.05),
+            "bootstrap statistic is larger": float(_null_statistic(fits, rng) > observed.chi2),
+        }
+
+
+def _null_statistic(fits: Mapping[str, MixedFit], rng: np.random.Generator) -> float:
+    small, large = fits["baseline"], fits["full"]
+    y = simulate(small.design, small.fitted(random=False), small.estimate.covariances, small.sigma, rng)
+    loglik = [refit(prepare(fit.design, False), y, fit.estimate.theta).loglik for fit in (small, large)]
+    return 2 * (loglik[1] - loglik[0])
+
+
+def _warned(fit: MixedFit) -> float:
+    return float(any("(1 | stimulus)" in message for message in fit.warnings))
+
+
+# What a rate should be; without an entry it is shown and not tested.
+NOMINAL = {
+    "interval covers": 0.95,
+    "synergy test rejects": 0.05,
+    "synergy coefficient's t test rejects": 0.05,
+    "bootstrap statistic is larger": 0.5,
+    "warns without": 1.0,
+    "warns with (": 0.0,
+}
+
+
+def summarize(table: pd.DataFrame) -> pd.DataFrame:
+    """Return observed and nominal rates with the exact binomial p; ``ok`` is False below α = .001."""
+    rows = []
+    for name in table:
+        values = table[name].dropna()
+        hits, n = int(values.sum()), len(values)
+        nominal = next((rate for start, rate in NOMINAL.items() if str(name).startswith(start)), None)
+        p = np.nan if nominal is None else float(stats.binomtest(hits, n, nominal).pvalue)
+        rows.append(
+            (name, n, hits / n, np.nan if nominal is None else nominal, p, bool(np.isnan(p) or p >= ALPHA))
+        )
+    return pd.DataFrame(rows, columns=["what", "n", "rate", "nominal", "p", "ok"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "validation")
+    options = parser.parse_args()
+    folder = output_folder(options.out)
+    task = Run(options.seed)
+    table = replicate(
+        task, options.runs, name="statistics_runs", inputs=content_hash(options.seed, dict(task.sizes), PLANTED, CURVED, NOISE),
+        jobs=options.jobs, folder=folder, progress=True,
+    )  # fmt: skip
+    found = summarize(table)
+    found.to_csv(folder / "statistics.csv", index=False, float_format="%.6g")
+    print(found.to_string(index=False, float_format="{:.4f}".format))
+    if not found["ok"].all():
+        raise SystemExit("a rate differs from its nominal value; see the rows with ok = False")
+
+
+if __name__ == "__main__":
+    main()
