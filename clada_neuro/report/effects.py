@@ -64,9 +64,11 @@ def primary(fits: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [fit for fit in fits if fit.get("reml")] or fits
 
 
-def coefficients(fit: Mapping[str, Any]) -> Figure:
-    """Draw the fixed effects (intercept apart) with their intervals."""
+def coefficients(fit: Mapping[str, Any]) -> Figure | None:
+    """Draw the fixed effects (intercept apart) with their intervals; nothing for a single one."""
     rows = [(term, values) for term, values in fit["coefficients"].items() if term != "(Intercept)"]
+    if len(rows) < 2:
+        return None
     focal = focal_terms(fit)
 
     def paint(axes: Axes) -> None:

@@ -25,12 +25,6 @@ def limits(results: Results) -> list[str]:
             "Under a policy that follows surprisal, sparsity and adjustment are functions of surprisal by "
             "construction; their interaction is exploratory here. Confirm with dense traces."
         )
-    for fit in results.fits:
-        if "stimulus" not in (fit.get("n_groups") or {"stimulus": 0}):
-            found.append(
-                f"{fit['name']}: no random intercept for stimulus, so its p values for predictors that vary over "
-                "stimuli are too small unless another grouping factor covers them."
-            )
     if results.missing:
         files = ", ".join(sorted(results.missing))
         found.append(f"Not in this folder, and so not in this report: {files}.")

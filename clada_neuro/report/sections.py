@@ -154,7 +154,7 @@ def _coefficients(results: Results) -> list[Block]:
         Block(
             fit["name"],
             paragraphs=[fit["formula"] + _note(fit)],
-            figures=[effects.coefficients(fit)],
+            figures=_kept(effects.coefficients(fit)),
             tables=[tables.coefficients(fit), tables.random_effects(fit)],
         )
         for fit in results.fits
@@ -193,7 +193,7 @@ def _diagnostics(results: Results) -> list[Block]:
     return [
         Block(points=warnings, paragraphs=clean),
         Block(
-            figures=_kept(*(quantiles(fit) for fit in results.fits)),
+            figures=_kept(*(quantiles(fit) for fit in effects.primary(results.fits))),
             tables=_kept(tables.scales(results.fits)),
         ),
         _absent(results, "fits"),

@@ -92,7 +92,7 @@ def _rows(found: Mapping[str, Any]) -> list[_Row]:
         _Row(
             "Δ log-likelihood per trial, held-out items (nats)", held_out.get("delta_loglik_per_trial"), _fine
         ),
-        _Row("its standard error", held_out.get("se"), _fine),
+        _Row("standard error over items", held_out.get("se"), _fine),
     ]
 
 

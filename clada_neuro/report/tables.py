@@ -1,5 +1,6 @@
 """The report's tables: what stands on the page and, with full precision, in ``tables/*.csv``."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,8 @@ def scales(fits: list[dict[str, Any]]) -> Table | None:
         for name, values in (fit.get("standardized") or {}).items()
     ]
     frame = pd.DataFrame(rows).dropna(axis="columns", how="all")
-    caption = "Means and standard deviations used for z-scoring, with variance inflation factors (VIF)."
+    caption = "Means and standard deviations used for z-scoring"
+    caption += ", with variance inflation factors (VIF)." if "vif" in frame else "."
     return table("scales", caption, frame) if rows else None
 
 
@@ -200,8 +202,8 @@ def _recovered(fits: list[dict[str, Any]], row: Mapping[str, Any]) -> dict[str, 
 
 
 def slug(name: str) -> str:
-    """Return a name fit for a file: letters, digits and underscores."""
-    return "".join(character if character.isalnum() else "_" for character in name).strip("_").lower() or "x"
+    """Return a name fit for a file: lower-case letters, digits and single underscores."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_") or "x"
 
 
 def write_csv(frame: pd.DataFrame, path: Path, encoding: str = "utf-8-sig") -> Path:

@@ -95,7 +95,7 @@ def test_figures_and_tables_stand_beside_the_page(full_folder, page):
     for name in names:
         assert (full_folder / "figures" / f"{name}.svg").is_file()
         assert (full_folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    csv = pd.read_csv(full_folder / "tables" / "coefficients_n400__surprisal__sparsity.csv")
+    csv = pd.read_csv(full_folder / "tables" / "coefficients_n400_surprisal_sparsity.csv")
     fit = json.loads((full_folder / "fits.json").read_text())[0]
     assert csv.set_index("term")["estimate"].to_dict() == {
         term: values["estimate"] for term, values in fit["coefficients"].items()
