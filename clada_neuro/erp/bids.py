@@ -12,11 +12,13 @@ import mne
 import numpy as np
 import pandas as pd
 
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
 _EXTENSIONS = [".vhdr", ".edf", ".bdf", ".set"]
 
 
+@quiet
 def read_bids_epochs(
     root: str | Path,
     *,
@@ -59,18 +61,17 @@ def read_bids_epochs(
     bids = _mne_bids()
     if not Path(root).is_dir():
         raise DataError(f"BIDS folder '{root}' does not exist")
-    with mne.use_log_level("error"):
-        paths = bids.find_matching_paths(
-            root, tasks=task, subjects=subjects, suffixes="eeg", datatypes="eeg", extensions=_EXTENSIONS
+    paths = bids.find_matching_paths(
+        root, tasks=task, subjects=subjects, suffixes="eeg", datatypes="eeg", extensions=_EXTENSIONS
+    )
+    if not paths:
+        raise DataError(
+            f"'{root}' holds no EEG recording of task '{task}'; known tasks: {_tasks(bids, root)}"
         )
-        if not paths:
-            raise DataError(
-                f"'{root}' holds no EEG recording of task '{task}'; known tasks: {_tasks(bids, root)}"
-            )
-        runs: dict[str, list[mne.BaseEpochs]] = {}
-        for path in paths:
-            runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
-        return {subject: _joined(subject, parts) for subject, parts in runs.items()}
+    runs: dict[str, list[mne.BaseEpochs]] = {}
+    for path in paths:
+        runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
+    return {subject: _joined(subject, parts) for subject, parts in runs.items()}
 
 
 def read_events(path: Path) -> pd.DataFrame:

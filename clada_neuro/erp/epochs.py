@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component, get_components, soa_warnings
 from clada_neuro.erp.metadata import LABELS, match_words
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, read_epochs
 from clada_neuro.errors import DataError
 
@@ -56,6 +57,7 @@ class EpochTrials:
         return f"EpochTrials({kept} trials, {lost} rejections, {len(self.unmatched)} unmatched)"
 
 
+@quiet
 def epochs_to_trials(
     source: Source,
     words: pd.DataFrame | None = None,
@@ -169,7 +171,7 @@ def _measure(
             )
         roi = find_roi(epochs.info, component)
         notes += [*roi.notes, f"{component.name}: mean of {', '.join(roi.channels)}, {component.window}"]
-        data = epochs.get_data(picks=list(roi.channels), verbose="error")
+        data = epochs.get_data(picks=list(roi.channels))
         check_units(data, f"subject '{subject}'")
         frame[component.column] = MICROVOLTS * window_mean(data, epochs.times, component.tmin, component.tmax)
         if before is None:

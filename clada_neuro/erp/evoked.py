@@ -18,6 +18,7 @@ from scipy import stats
 from clada_neuro.erp.channels import directions, find_roi
 from clada_neuro.erp.components import Component, get_component
 from clada_neuro.erp.epochs import MICROVOLTS, check_units, window_mean
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
 Groups: TypeAlias = Mapping[str, Sequence[mne.Evoked]]
@@ -150,12 +151,12 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
     )
 
 
+@quiet
 def grand_averages(groups: Groups) -> dict[str, mne.Evoked]:
     """Return each group's mean over subjects with equal weight; the group's name is the comment."""
     averages = {}
     for name, evokeds in groups.items():
-        with mne.use_log_level("error"):
-            averages[name] = mne.grand_average(list(evokeds), interpolate_bads=False, drop_bads=False)
+        averages[name] = mne.grand_average(list(evokeds), interpolate_bads=False, drop_bads=False)
         averages[name].comment = name
     return averages
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.erp.metadata import LABELS, match_words
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, read_epochs
 from clada_neuro.errors import DataError, did_you_mean
 
@@ -43,6 +44,7 @@ class PredictedEpochs:
         return rows.drop_duplicates("stimulus")[["stimulus", "item", *names]].reset_index(drop=True)
 
 
+@quiet
 def with_predictors(
     source: Source, words: pd.DataFrame, predictors: Sequence[str], on: Sequence[str] | None = None
 ) -> PredictedEpochs:
@@ -104,9 +106,8 @@ def _described(
     metadata = metadata[[name for name in LABELS if name in metadata]].assign(subject=subject, **columns)
     metadata["stimulus"] = metadata["item"].astype(str) + ":" + metadata["word"].astype(str)
     keep = (reason == "").to_numpy()
-    with mne.use_log_level("error"):
-        kept = epochs[keep]
-        kept.metadata = metadata[keep].reset_index(drop=True)
+    kept = epochs[keep]
+    kept.metadata = metadata[keep].reset_index(drop=True)
     gone = pd.DataFrame({"subject": subject, "epoch": epochs.selection[~keep], "reason": reason[~keep]})
     return kept, gone
 
@@ -123,6 +124,7 @@ def _scales(parts: Mapping[str, mne.BaseEpochs], predictors: Sequence[str]) -> p
     return scales
 
 
+@quiet
 def tercile_averages(
     data: PredictedEpochs, predictor: str, baseline: tuple[float | None, float] | None = (None, 0.0)
 ) -> dict[str, list[mne.Evoked]]:
@@ -152,9 +154,7 @@ def tercile_averages(
         for number, (name, averages) in enumerate(groups.items()):
             average = epochs[place == number].average()
             average.comment = name
-            averages.append(
-                average if baseline is None else average.apply_baseline(baseline, verbose="error")
-            )
+            averages.append(average if baseline is None else average.apply_baseline(baseline))
     if not groups["low"]:
         raise DataError(
             f"no subject has epochs in all three terciles of '{predictor}'; more stimuli are needed"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from clada_neuro.erp.predictors import PredictedEpochs
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
@@ -62,6 +63,7 @@ class Rerp:
     notes: list[str]
 
 
+@quiet
 def rerp(
     data: PredictedEpochs,
     *,
@@ -92,11 +94,10 @@ def rerp(
         raise DataError(f"{len(data.epochs)} subject arrived; a test over subjects needs two or more")
     names = ["intercept", *data.predictors]
     betas: dict[str, list[mne.Evoked]] = {name: [] for name in names}
-    with mne.use_log_level("error"):
-        for subject, epochs in data.epochs.items():
-            for name, beta in subject_betas(subject, epochs, data.predictors, baseline).items():
-                betas[name].append(beta)
-        adjacency = _adjacency(betas["intercept"][0].info)
+    for subject, epochs in data.epochs.items():
+        for name, beta in subject_betas(subject, epochs, data.predictors, baseline).items():
+            betas[name].append(beta)
+    adjacency = _adjacency(betas["intercept"][0].info)
     tables, masks, t_values = [], {}, {}
     times = bins(betas["intercept"][0], tmin)[0]
     for name in data.predictors:
@@ -111,6 +112,7 @@ def rerp(
     return Rerp(betas, clusters, masks, t_values, times, tmin, [ITEMS_FIXED, *_lost_note(data)])
 
 
+@quiet
 def subject_betas(
     subject: str, epochs: mne.BaseEpochs, predictors: tuple[str, ...], baseline: str
 ) -> dict[str, mne.Evoked]:
@@ -194,7 +196,6 @@ def _clusters(betas: Array, adjacency, n_permutations: int, seed: int):
         adjacency=adjacency,
         out_type="mask",
         rng=seed,
-        verbose="error",
     )
     order = np.argsort(p, kind="stable")
     return t, [masks[number] for number in order], p[order]

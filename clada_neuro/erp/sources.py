@@ -9,6 +9,7 @@ from typing import TypeAlias
 import mne
 import pandas as pd
 
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
 Source: TypeAlias = str | Path | mne.BaseEpochs | Mapping[str, mne.BaseEpochs]
@@ -35,6 +36,7 @@ class Recordings:
     n_events: int
 
 
+@quiet
 def read_epochs(source: Source) -> Recordings:
     """Read epochs and split them by subject.
 
@@ -120,7 +122,7 @@ def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:
             "as *-epo.fif"
         )
     try:
-        epochs = mne.read_epochs(path, preload=False, verbose="error")
+        epochs = mne.read_epochs(path, preload=False)
     except (ValueError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
@@ -136,8 +138,7 @@ def _settled(epochs: mne.BaseEpochs) -> mne.BaseEpochs:
     try:
         len(epochs)
     except RuntimeError:  # not until the data are read
-        with mne.use_log_level("error"):
-            return epochs.copy().load_data()
+        return epochs.copy().load_data()
     return epochs
 
 

@@ -19,12 +19,14 @@ from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component, get_components
 from clada_neuro.erp.evoked import Groups, grand_averages, topographies, waveforms
 from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, with_predictors
+from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.rerp import Rerp, rerp
 from clada_neuro.erp.sources import Source, read_epochs
 
 PREDICTORS = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
 
 
+@quiet
 def analyze_epochs(
     source: Source,
     words: pd.DataFrame,
