@@ -14,6 +14,7 @@ _COMMANDS = {
     "align": "clada_neuro.cli.align",
     "fit": "clada_neuro.cli.fit",
     "report": "clada_neuro.cli.report",
+    "bench": "clada_neuro.cli.bench",
     "data": "clada_neuro.cli.data",
 }
 

@@ -1,0 +1,208 @@
+"""Tokens per second of decoding one sequence: engines and policies side by side, in interleaved rounds.
+
+Decoding is bound by the weight bytes read. A policy's ceiling is all weight bytes over those it reads, and its speed is
+a ratio to dense decoding in the same loop and round, where dense is the faster of the compiled step at full budget
+and the same loop in PyTorch.
+"""
+
+import multiprocessing
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.baselines.dense import Dense
+from clada_neuro.bench.engines import (
+    Compiled,
+    Engine,
+    Peer,
+    PyTorchLoop,
+    Run,
+    Transformers,
+    weight_bytes,
+)
+from clada_neuro.bench.peers import LlamaCpp, write_gguf
+from clada_neuro.bench.subjects import (
+    LLAMA_1B,
+    PASSAGE,
+    calibrated_policies,
+    quantile_policies,
+    random_llama,
+    recorded_load,
+)
+from clada_neuro.calibration.artifact import load_calibration
+from clada_neuro.models.loading import load_model
+from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.policy import Policy
+
+COMPILED, PYTORCH, GENERATE, LLAMA_CPP = "compiled", "pytorch", "transformers", "llama.cpp"
+CONTEXT = 512
+_SAME_WIDTH = {"float32": "float32", "bfloat16": "float16"}
+
+
+def bench_decode(
+    model: str = "smollm2",
+    *,
+    sparsities: tuple[float, ...] = (0.4, 0.5),
+    dtype: str = "float32",
+    tokens: int = 16,
+    rounds: int = 15,
+    calibration: str | Path | None = None,
+    llama_python: str | Path | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Time decoding at batch 1 on the CPU.
+
+    Parameters
+    ----------
+    model : str
+        As in `load_model`, or ``"llama-1b-random"``: a shape of one billion parameters with random weights.
+    sparsities : tuple of float
+        `ffn_sparsity` that the policies are set to; the realised one is reported.
+    dtype : {"float32", "bfloat16"}
+    tokens, rounds : int
+        Tokens of each engine in a round; rounds.
+    calibration : str or Path, optional
+        Of the model; the one shipped for its weights by default.
+    llama_python : str or Path, optional
+        Interpreter with llama-cpp-python, for rows of llama.cpp.
+    progress : callable
+        Told of every round.
+
+    Returns
+    -------
+    pandas.DataFrame
+        model, device, engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
+        tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
+        ceiling, read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
+        rounds, threads, load_average (one minute, mean of start and end).
+    """
+    threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+    memory = {engine: _memory_of(engine, model, dtype) for engine in (GENERATE, PYTORCH, COMPILED)}
+    loaded, prompt, policies = _subject(model, dtype, sparsities, calibration)
+    step = LlamaStep(loaded, context=CONTEXT)
+    engines: list[Engine] = [
+        Transformers(GENERATE, "dense", dtype, loaded),
+        PyTorchLoop(PYTORCH, "dense", dtype, loaded),
+        *(Compiled(COMPILED, rule.name, dtype, loaded, step, rule) for rule in (Dense(), *policies)),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
+    load = os.getloadavg()[0]
+    runs = _interleave([*engines, *peers], prompt, tokens, rounds, progress)
+    for peer in peers:
+        peer.peer.close()
+    rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory)
+    about = {"tokens": tokens, "rounds": rounds, "threads": threads}
+    load = (load + os.getloadavg()[0]) / 2
+    return pd.DataFrame([{"model": model, "device": "cpu", **row, **about, "load_average": load} for row in rows])
+
+
+def _subject(
+    model: str, dtype: str, sparsities: tuple[float, ...], calibration: str | Path | None
+) -> tuple[PreTrainedModel, Tensor, list[Policy]]:
+    """Return the model, a prompt and the policies at every sparsity."""
+    if model == LLAMA_1B:
+        loaded = random_llama(getattr(torch, dtype))
+        sample = torch.randint(
+            0, loaded.config.vocab_size, (160,), generator=torch.Generator().manual_seed(1)
+        )
+        recorded = recorded_load()
+        tables = [quantile_policies(loaded, sparsity, sample, recorded) for sparsity in sparsities]
+        prompt = sample[:32]
+    else:
+        language_model = load_model(model, dtype=dtype, device="cpu")
+        loaded = language_model.model
+        prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
+        fitted = load_calibration(language_model, calibration)
+        tables = [calibrated_policies(loaded, fitted, sparsity, prompt) for sparsity in sparsities]
+    return loaded, prompt, [policy for table in tables for policy in table.values()]
+
+
+def _peers(model: PreTrainedModel, dtype: str, python: str | Path, folder: Path, threads: int) -> list[Peer]:
+    """Start llama.cpp on the model's weights at the same width; the file may go once it is read."""
+    precision = _SAME_WIDTH[dtype]
+    path = write_gguf(model, folder / f"{precision}.gguf", precision)
+    return [Peer(LLAMA_CPP, "dense", precision, LlamaCpp(python, path, threads=threads, context=CONTEXT))]
+
+
+def _interleave(
+    engines: list[Engine], prompt: Tensor, tokens: int, rounds: int, progress: Callable[[str], None]
+) -> list[list[Run]]:
+    """Return the runs of every engine; the first round, which compiles and warms up, is thrown away."""
+    runs: list[list[Run]] = [[] for _ in engines]
+    for round_number in range(rounds + 1):
+        for engine, own in zip(engines, runs, strict=True):
+            own.append(engine.decode(prompt, tokens))
+        progress(f"round {round_number} of {rounds}")
+    return [own[1:] for own in runs]
+
+
+def _rows(
+    engines: list[Engine], runs: list[list[Run]], weights: tuple[int, int], memory: dict[str, float]
+) -> list[dict[str, Any]]:
+    blocks, others = weights
+    speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
+    dense = max(
+        (
+            speed
+            for engine, speed in zip(engines, speeds, strict=True)
+            if engine.engine in (COMPILED, PYTORCH) and engine.policy == "dense"
+        ),
+        key=pd.Series.median,
+    )
+    rows: list[dict[str, Any]] = []
+    for engine, own, speed in zip(engines, runs, speeds, strict=True):
+        sparsity = pd.Series([run.ffn_sparsity for run in own]).mean()
+        read = others + blocks * (1 - sparsity)
+        ratio = speed / dense
+        rows.append(
+            {
+                "engine": engine.engine,
+                "policy": engine.policy,
+                "dtype": engine.dtype,
+                "ffn_sparsity": sparsity,
+                "tokens_per_s": speed.median(),
+                "tokens_per_s_low": speed.quantile(0.25),
+                "tokens_per_s_high": speed.quantile(0.75),
+                "ratio_vs_dense": ratio.median(),
+                "ratio_low": ratio.quantile(0.25),
+                "ratio_high": ratio.quantile(0.75),
+                "ceiling": (others + blocks) / read,
+                "read_mb": read / 1e6,
+                "peak_memory_mb": own[-1].peak_memory_mb or memory[engine.engine],
+                "prefill_ms": 1e3 * pd.Series([run.prefill_seconds for run in own]).median(),
+            }
+        )
+    return rows
+
+
+def _memory_of(engine: str, model: str, dtype: str) -> float:
+    """Return the peak memory in MB of a fresh process that decodes a few tokens with one engine."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_decode_alone, (engine, model, dtype))
+
+
+def _decode_alone(engine: str, model: str, dtype: str) -> float:
+    loaded = (
+        random_llama(getattr(torch, dtype)) if model == LLAMA_1B else load_model(model, dtype=dtype).model
+    )
+    prompt = torch.arange(3, 19)
+    alone: Engine
+    if engine == COMPILED:
+        alone = Compiled(engine, "dense", dtype, loaded, LlamaStep(loaded, context=CONTEXT), Dense())
+    else:
+        kind = Transformers if engine == GENERATE else PyTorchLoop
+        alone = kind(engine, "dense", dtype, loaded)
+    alone.decode(prompt, 4)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,157 @@
+"""What decodes: each engine continues a prompt greedily and says how long every token took."""
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+
+from clada_neuro.baselines.dense import Dense
+from clada_neuro.bench.peers import LlamaCpp
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.decode import Decoder
+from clada_neuro.runtime.kernels.compiled import CompiledSession
+from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.policy import Policy, reads
+
+
+@dataclass
+class Run:
+    """One continuation of a prompt.
+
+    Attributes
+    ----------
+    seconds : list of float
+        Of every token after the first, whose logits the prompt gives.
+    prefill_seconds : float
+        Prompt and whatever the policy prepares once a sequence.
+    ffn_sparsity : float
+        Mean over those tokens and the layers.
+    peak_memory_mb : float or None
+        Of an engine that has its own process.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    prefill_seconds: float = float("nan")
+    ffn_sparsity: float = 0.0
+    peak_memory_mb: float | None = None
+
+
+@dataclass
+class Engine(ABC):
+    """An engine under a policy."""
+
+    engine: str
+    policy: str
+    dtype: str
+
+    @abstractmethod
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Continue ``prompt (length,)`` by ``tokens`` greedy tokens."""
+
+
+@dataclass
+class Transformers(Engine):
+    """The model's own ``generate`` with its default cache."""
+
+    model: PreTrainedModel
+
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time ``generate``; the first token, which includes the prompt, is left out."""
+        clock = _Clock()
+        began = time.perf_counter()
+        self.model.generate(  # type: ignore[operator]
+            prompt[None],
+            attention_mask=torch.ones_like(prompt[None]),
+            max_new_tokens=tokens + 1,
+            min_new_tokens=tokens + 1,
+            do_sample=False,
+            pad_token_id=0,
+            stopping_criteria=StoppingCriteriaList([clock]),
+        )
+        gaps = [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+        return Run(gaps, clock.times[0] - began)
+
+
+class _Clock(StoppingCriteria):
+    """Note the time of every token; stop nothing."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+        self.times.append(time.perf_counter())
+        return torch.zeros(len(input_ids), dtype=torch.bool)
+
+
+@dataclass
+class PyTorchLoop(Engine):
+    """Our decode loop over the model's own PyTorch matrices, dense."""
+
+    model: PreTrainedModel
+
+    @torch.no_grad()
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time every step of the loop."""
+        with attach(self.model, Dense()) as session:
+            decoder = Decoder(self.model, session, [prompt])
+            began = time.perf_counter()
+            logits = decoder.prefill()[0, -1]
+            run = Run(prefill_seconds=time.perf_counter() - began)
+            for _ in range(tokens):
+                began = time.perf_counter()
+                token = logits.argmax()[None]
+                session.drawn(token)
+                logits = decoder.step(token)[0]
+                run.seconds.append(time.perf_counter() - began)
+        return run
+
+
+@dataclass
+class Compiled(Engine):
+    """Our decode loop over the compiled step, dense or under a policy, load signal and drawing included."""
+
+    model: PreTrainedModel
+    step: LlamaStep
+    rule: Policy
+
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time every token; realised sparsity is read outside the clock."""
+        session = CompiledSession(self.model, self.step, self.rule)
+        began = time.perf_counter()
+        logits = session.prefill(prompt)
+        run = Run(prefill_seconds=time.perf_counter() - began)
+        for _ in range(tokens):
+            began = time.perf_counter()
+            logits = session.drawn(int(logits.argmax()))
+            run.seconds.append(time.perf_counter() - began)
+            run.ffn_sparsity += float(session.ffn_sparsity().mean()) / tokens
+        return run
+
+
+@dataclass
+class Peer(Engine):
+    """llama.cpp in its own process."""
+
+    peer: LlamaCpp
+
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time every token of the peer."""
+        answer = self.peer.decode(prompt.tolist(), tokens)
+        return Run(answer["seconds"], peak_memory_mb=answer["peak_memory_mb"])
+
+
+def weight_bytes(model: PreTrainedModel) -> tuple[int, int]:
+    """Return the weight bytes a dense token reads in feed-forward blocks, and everywhere else.
+
+    Of the embedding one row is read, which is left out; the head is read whole, tied to it or not.
+    """
+    blocks = sum(reads(ffn, ()).total for ffn in ffn_layers(model))
+    inside = {id(weight) for ffn in ffn_layers(model) for weight in ffn.module.parameters()}
+    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    outside = [w for w in model.parameters() if id(w) not in inside and w is not embedding and w is not head]
+    return blocks, sum(w.nbytes for w in [*outside, head])

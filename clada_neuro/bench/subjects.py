@@ -1,0 +1,147 @@
+"""Which model and which policies are timed.
+
+Speed does not depend on what a model says, so a larger shape with random weights serves as well as a trained one, if
+its policies drop as much as they would there: thresholds are quantiles of its own scores, split over the two sites as
+measured for SmolLM2, and the load that scales them is replayed from a recording.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
+
+from clada_neuro.baselines.griffin import Griffin
+from clada_neuro.baselines.teal import Teal
+from clada_neuro.baselines.wina import Wina
+from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.policies import make_policy
+from clada_neuro.models.loading import EMBEDDED, load_model
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.cognitive_load import LoadSignal, surprisal_and_entropy
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.thresholds import ThresholdPolicy
+
+LLAMA_1B = "llama-1b-random"
+PASSAGE = (
+    "It was late in the evening when the ship came round the point, and the men on the shore put down their "
+    "nets to look at her. She was larger than any vessel they had seen, and nobody could say whose flag she flew."
+)
+_SPLIT = {INPUT: 0.75, HIDDEN: 1.5}  # share of rows dropped at a site for each unit of ffn_sparsity
+_KAPPA = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class ReplayedLoad(Clada):
+    """CLADA with the load of a recording, for models whose own predictions mean nothing."""
+
+    name: ClassVar[str] = "clada"
+    recorded: Tensor | None = None
+
+    def load(self, surprisal: Tensor, entropy: Tensor, state: State) -> Tensor:
+        """Return the recorded λ of the token's position ``(batch,)``."""
+        assert self.recorded is not None
+        return self.recorded[state.step % len(self.recorded)]
+
+
+@dataclass(frozen=True, eq=False)
+class WinaThresholds(ThresholdPolicy):
+    """WINA's scores against a threshold: K rows on average instead of K of every token."""
+
+    name: ClassVar[str] = "wina"
+    sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
+
+
+def random_llama(dtype: torch.dtype) -> PreTrainedModel:
+    """Return a Llama shape of one billion parameters with random weights."""
+    config = LlamaConfig(
+        vocab_size=32_000,
+        hidden_size=2048,
+        intermediate_size=5632,
+        num_hidden_layers=22,
+        num_attention_heads=32,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    return model.eval().requires_grad_(False)
+
+
+def calibrated_policies(
+    model: PreTrainedModel, calibration: Calibration, sparsity: float, ids: Tensor
+) -> dict[str, Policy]:
+    """Return the policies of a calibrated model at a mean `ffn_sparsity`.
+
+    WINA's K highest rows of a token are taken by the threshold that drops as many on ``ids (tokens,)``.
+    """
+    layers = ffn_layers(model)
+    policies = {
+        name: make_policy(name, layers, calibration, sparsity)
+        for name in ("clada", "griffin", "teal", "wina")
+    }
+    wina = policies["wina"]
+    assert isinstance(wina, Wina)
+    policies["wina"] = WinaThresholds(thresholds(model, ids, wina.dropped, wina.weights), wina.weights)
+    return policies
+
+
+def quantile_policies(
+    model: PreTrainedModel, sparsity: float, ids: Tensor, recorded: Tensor
+) -> dict[str, Policy]:
+    """Return policies of a model without calibration: thresholds are quantiles on ``ids (tokens,)``."""
+    layers = ffn_layers(model)
+    norms = {
+        INPUT: torch.stack([ffn.input_norms for ffn in layers]),
+        HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
+    }
+    dropped = {site: torch.full((len(layers),), share * sparsity) for site, share in _SPLIT.items()}
+    weighted = thresholds(model, ids, dropped, norms)
+    return {
+        "clada": ReplayedLoad(weighted, norms, kappa=_KAPPA, recorded=recorded),
+        "griffin": Griffin(sparsity=sparsity),
+        "teal": Teal(thresholds(model, ids, dropped, {}), {}),
+        "wina": WinaThresholds(weighted, norms),
+    }
+
+
+def recorded_load(tokens: int = 128) -> Tensor:
+    """Return λ of greedy SmolLM2 tokens, mean 0 and standard deviation 1."""
+    language_model = load_model(EMBEDDED)
+    ids = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids
+    with torch.no_grad():
+        text = language_model.model.generate(  # type: ignore[operator]
+            ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False
+        )
+        logits = language_model.model(text).logits[0]
+    signal = LoadSignal()(*surprisal_and_entropy(logits[:-1], text[0, 1:]))
+    return (signal - signal.mean()) / signal.std()
+
+
+def thresholds(
+    model: PreTrainedModel, ids: Tensor, dropped: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return thresholds ``(layers,)`` that drop the given shares of rows of ``ids (tokens,)``, the first left out."""
+    table = {site: torch.zeros(len(share)) for site, share in dropped.items()}
+
+    def note(layer: int, site: str, values: Tensor) -> None:
+        score = values[0, 1:].abs().float()
+        score = score * weights[site][layer] if site in weights else score
+        rank = max(1, round(float(dropped[site][layer]) * score.numel()))
+        table[site][layer] = score.flatten().kthvalue(rank).values
+
+    handles = []
+    for ffn in ffn_layers(model):
+        for site, part in ((INPUT, ffn.inputs[0]), (HIDDEN, ffn.down)):
+            hook = lambda _, args, layer=ffn.layer, site=site: note(layer, site, args[0])  # noqa: E731
+            handles.append(part.register_forward_pre_hook(hook))
+    try:
+        with torch.no_grad():
+            model(ids[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return table

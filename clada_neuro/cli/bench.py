@@ -1,0 +1,51 @@
+"""``clada-neuro bench``: speed, measured side by side."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Measure speed against dense decoding and against other tools."""
+
+
+@command.command()
+@click.option(
+    "--model", default="smollm2", show_default=True, help="Model, or llama-1b-random for a larger shape."
+)
+@click.option(
+    "--sparsity",
+    type=click.FloatRange(0, 1),
+    multiple=True,
+    default=(0.4, 0.5),
+    show_default=True,
+    help="Share of feed-forward weight bytes not read; may be repeated.",
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option(
+    "--tokens", type=click.IntRange(min=1), default=16, show_default=True, help="Tokens in a round."
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Interleaved rounds."
+)
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Of the model [default: the shipped one]."
+)
+@click.option(
+    "--llama-python", type=click.Path(path_type=Path), help="Interpreter that has llama-cpp-python."
+)
+@click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
+def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
+    """Time decoding at batch 1 on the CPU: tokens per second, ratio to dense, ceiling, memory.
+
+    NUMBA_NUM_THREADS sets the number of threads of every engine.
+    """
+    from clada_neuro.artifacts import output_folder, write_json
+    from clada_neuro.bench.decode import bench_decode
+
+    output_folder(out.parent)
+    table = bench_decode(sparsities=sparsity, progress=lambda line: click.echo(line, err=True), **options)  # type: ignore[arg-type]
+    write_json(out, table.to_dict("records"))
+    shown = ["engine", "policy", "dtype", "ffn_sparsity", "tokens_per_s", "ratio_vs_dense", "ceiling"]
+    click.echo(table[shown].to_string(index=False, float_format="{:.2f}".format))

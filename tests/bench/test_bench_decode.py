@@ -1,0 +1,160 @@
+"""The decode benchmark: what its numbers mean, checked on engines of known speed and on a tiny model."""
+
+import json
+import os
+
+import gguf
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from tiny_models import tiny_model
+
+import clada_neuro.bench.decode as bench
+from clada_neuro.bench.engines import Engine, Run, Transformers, weight_bytes
+from clada_neuro.bench.peers import LlamaCpp, write_gguf
+from clada_neuro.bench.subjects import quantile_policies, thresholds
+from clada_neuro.cli.bench import command
+from clada_neuro.errors import ModelError
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.policy import HIDDEN, INPUT
+
+IDS = torch.randint(3, 97, (40,), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model("llama")
+
+
+class Known(Engine):
+    """An engine that takes the given seconds for a token, slower by a quarter every second round."""
+
+    def __init__(self, engine: str, policy: str, seconds: float, sparsity: float = 0.0) -> None:
+        super().__init__(engine, policy, "float32")
+        self.seconds, self.sparsity, self.rounds = seconds, sparsity, 0
+
+    def decode(self, prompt, tokens):
+        self.rounds += 1
+        slow = 1.25 if self.rounds % 2 else 1.0
+        return Run([self.seconds * slow] * tokens, ffn_sparsity=self.sparsity)
+
+
+def test_ratios_are_taken_within_rounds_against_the_faster_dense_loop():
+    engines = [
+        Known("transformers", "dense", 0.4),
+        Known("pytorch", "dense", 0.2),
+        Known("compiled", "dense", 0.1),
+        Known("compiled", "clada", 0.08, sparsity=0.5),
+    ]
+    runs = bench._interleave(engines, IDS, 5, 4, lambda line: None)
+    assert [len(own) for own in runs] == [4] * 4
+    memory = dict.fromkeys(("transformers", "pytorch", "compiled"), 7.0)
+    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), memory)).set_index(["engine", "policy"])
+    assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.25, 0.5, 1.0, 1.25])
+    assert rows["ratio_low"].tolist() == pytest.approx(rows["ratio_high"].tolist())
+    assert rows.loc[("compiled", "dense"), "tokens_per_s"] == pytest.approx((10 + 8) / 2)
+    assert rows["ceiling"].tolist() == pytest.approx([1, 1, 1, 1000 / 700])
+    assert rows["read_mb"].tolist() == pytest.approx([0.001, 0.001, 0.001, 0.0007])
+
+
+def test_weight_bytes_count_the_head_once_and_no_embedding(model):
+    blocks, others = weight_bytes(model)
+    # Rows are padded to cache lines: 24 and 52 float32 numbers are 96 and 208 bytes, held in 128 and 256.
+    assert blocks == 2 * 3 * 52 * 128
+    attention = 24 * 24 + 2 * 12 * 24 + 24 * 24
+    assert others == 4 * (2 * (attention + 2 * 24) + 24 + 97 * 24)
+
+
+def test_thresholds_drop_the_wanted_share_of_rows(model):
+    norms = {INPUT: torch.stack([ffn.input_norms for ffn in ffn_layers(model)])}
+    dropped = {INPUT: torch.tensor([0.3, 0.5]), HIDDEN: torch.tensor([0.6, 0.2])}
+    table = thresholds(model, IDS, dropped, norms)
+    seen = {}
+    handle = ffn_layers(model)[0].inputs[0].register_forward_pre_hook(lambda _, args: seen.update(x=args[0]))
+    model(IDS[None])
+    handle.remove()
+    assert float(
+        (seen["x"][0, 1:].abs() * norms[INPUT][0] < table[INPUT][0]).float().mean()
+    ) == pytest.approx(0.3, abs=0.005)
+    assert not ffn_layers(model)[0].inputs[0]._forward_pre_hooks
+
+
+@pytest.fixture
+def tiny_subject(model, monkeypatch):
+    def subject(name, dtype, sparsities, calibration):
+        policies = [quantile_policies(model, s, IDS, torch.linspace(-1, 1, 9)) for s in sparsities]
+        return model, IDS[:12], [policy for table in policies for policy in table.values()]
+
+    monkeypatch.setattr(bench, "_subject", subject)
+    monkeypatch.setattr(bench, "_memory_of", lambda engine, name, dtype: 1.0)
+
+
+def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subject):
+    table = bench.bench_decode("tiny", sparsities=(0.4,), tokens=6, rounds=2)
+    assert table["policy"].tolist() == ["dense", "dense", "dense", "clada", "griffin", "teal", "wina"]
+    assert table["engine"].tolist() == ["transformers", "pytorch", *["compiled"] * 5]
+    assert (table["ffn_sparsity"][:3] == 0).all()
+    assert table["ffn_sparsity"][3:].between(0.3, 0.5).all()
+    assert (table["tokens_per_s_low"] <= table["tokens_per_s_high"]).all()
+    assert table["tokens_per_s"].gt(0).all()
+
+
+def test_generate_is_timed_for_every_token_after_the_first(model):
+    run = Transformers("transformers", "dense", "float32", model).decode(IDS, 5)
+    assert len(run.seconds) == 5
+    assert run.prefill_seconds > 0
+
+
+def test_the_command_writes_the_rows_and_prints_a_table(tiny_subject, tmp_path):
+    out = tmp_path / "deep" / "decode.json"
+    done = CliRunner().invoke(
+        command, ["decode", "--sparsity", "0.4", "--tokens", "2", "--rounds", "1", "--json", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    rows = json.loads(out.read_text())
+    assert {
+        "model",
+        "engine",
+        "policy",
+        "dtype",
+        "device",
+        "ffn_sparsity",
+        "tokens_per_s",
+        "ratio_vs_dense",
+        "ceiling",
+    } <= set(rows[0])
+    assert "griffin" in done.output
+
+
+def test_a_gguf_copy_holds_the_weights(model, tmp_path):
+    path = write_gguf(model, tmp_path / "tiny.gguf", "float32")
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+    state = model.state_dict()
+    assert len(tensors) == len(state)
+    torch.testing.assert_close(
+        torch.tensor(tensors["blk.1.ffn_down.weight"]), state["model.layers.1.mlp.down_proj.weight"]
+    )
+    query = state["model.layers.0.self_attn.q_proj.weight"]
+    # Heads of size 6: rows 0 and 3 of a head, which are rotated together, become neighbours.
+    torch.testing.assert_close(torch.tensor(tensors["blk.0.attn_q.weight"])[:2], query[[0, 3]])
+
+
+def test_a_peer_that_is_not_installed_is_one_clear_line(model, tmp_path):
+    path = write_gguf(model, tmp_path / "tiny.gguf", "float32")
+    with pytest.raises(ModelError, match="cannot be run"):
+        LlamaCpp(tmp_path / "python", path, threads=1, context=32)
+
+
+@pytest.mark.skipif(
+    "CLADA_NEURO_LLAMA_PYTHON" not in os.environ,
+    reason="CLADA_NEURO_LLAMA_PYTHON names no interpreter with llama-cpp-python",
+)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_peer_draws_the_tokens_of_the_model(model, tmp_path, dtype):
+    path = write_gguf(model, tmp_path / "tiny.gguf", dtype)
+    peer = LlamaCpp(os.environ["CLADA_NEURO_LLAMA_PYTHON"], path, threads=1, context=64)
+    answer = peer.decode(IDS[:12].tolist(), 6)
+    peer.close()
+    expected = model.generate(IDS[None, :12], max_new_tokens=6, min_new_tokens=6, do_sample=False)
+    assert answer["drawn"] == expected[0, 12:].tolist()
