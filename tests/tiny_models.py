@@ -3,6 +3,11 @@
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.cognitive_load import LoadSignal
+from clada_neuro.runtime.thresholds import Compensation
+
 VOCABULARY = 97
 _COMMON = dict(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=1, pad_token_id=2)
 _LLAMA = dict(
@@ -38,3 +43,20 @@ def tiny_model(family: str = "llama", seed: int = 0, scale: float = 8.0) -> PreT
         elif "bias" in name:
             weight.normal_(std=0.1)
     return model
+
+
+def tiny_policy(model: PreTrainedModel, threshold: float = 0.5, **options: object) -> Clada:
+    """CLADA with norm weights, one threshold everywhere and a compensation that is easy to see."""
+    layers = ffn_layers(model)
+    bias = torch.zeros(2, len(layers), layers[0].hidden_size)
+    bias[1] = 0.01 if threshold else 0.0
+    return Clada(
+        thresholds={site: torch.full((len(layers),), threshold) for site in ("input", "hidden")},
+        weights={
+            "input": torch.stack([ffn.input_norms for ffn in layers]),
+            "hidden": torch.stack([ffn.neuron_norms for ffn in layers]),
+        },
+        mean_of_dropped=Compensation(torch.tensor([0.0, 1.0]), bias),
+        signal=LoadSignal(0.5, 6.0, 2.0, 6.0, 0.5),
+        **options,
+    )

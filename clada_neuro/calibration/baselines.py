@@ -19,7 +19,7 @@ from clada_neuro.runtime.thresholds import ThresholdPolicy
 GRID = (0.2, 0.3, 0.4, 0.5)
 TT_REACH = 0.3
 _ERRORS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)  # CETT at which TT's thresholds are fitted
-_SPLITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_SPLITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 @dataclass(frozen=True, eq=False)

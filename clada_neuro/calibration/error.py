@@ -15,7 +15,7 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
 _BISECTIONS = 12
-_ROWS = 512  # tokens that decide: the mean error of a block is stable long before
+_ROWS = 128  # tokens that decide: the mean error of a block is stable long before
 
 
 def relative_error(full: Tensor, partial: Tensor) -> float:

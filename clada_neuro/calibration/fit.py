@@ -19,6 +19,7 @@ from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 DENSE_PREFIX = 32  # tokens at the start of every calibration text
 _QUANTILE_SAMPLE = 2_000_000
+_SMALLEST = 1e-6  # positive threshold that float16 can hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +130,16 @@ def mean_loss(policy: Policy, layers: list[FFN]) -> MeanLoss:
 
 
 def quantile(values: Tensor, share: float) -> Tensor:
-    """Return the quantile of many values from an even subsample; 0 for a share of 0."""
+    """Return the quantile of many scores from an even subsample; 0 for a share of 0, else positive.
+
+    ReLU leaves many exact zeros, which a threshold of zero would keep.
+    """
     if share <= 0:
         return values.new_zeros(())
     flat = values.flatten()
     flat = flat[:: max(1, -(-len(flat) // _QUANTILE_SAMPLE))]
     place = min(len(flat) - 1, int(share * len(flat)))
-    return flat.kthvalue(place + 1).values
+    return flat.kthvalue(place + 1).values.clamp_min(_SMALLEST)
 
 
 def empty_thresholds(sites: Sequence[str], layers: int, device: torch.device) -> dict[str, Tensor]:

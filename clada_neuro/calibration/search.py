@@ -34,8 +34,8 @@ from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
 from clada_neuro.runtime.prefix import ranks
 
 SITES = (INPUT, HIDDEN)
-_SCALES = (0.4, 0.6, 0.8, 1.0, 1.2, 1.5)  # of the thresholds, where compensation and sparsity are measured
-_SENSITIVITY_TEXTS, _FIT_TEXTS, _CURVE_TEXTS, _BASELINE_TEXTS, _SELECTION_TEXTS = 16, 32, 16, 8, 16
+_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)  # of the thresholds, where compensation and sparsity are measured
+_SENSITIVITY_TEXTS, _FIT_TEXTS, _CURVE_TEXTS, _BASELINE_TEXTS, _SELECTION_TEXTS = 16, 16, 6, 4, 8
 
 
 def calibrate(

@@ -1,0 +1,108 @@
+import pytest
+import torch
+from tiny_models import FAMILIES, tiny_model, tiny_policy
+
+from clada_neuro.baselines.griffin import Griffin
+from clada_neuro.calibration.error import equal_error_threshold, relative_error
+from clada_neuro.calibration.fit import (
+    DENSE_PREFIX,
+    FitThresholds,
+    empty_thresholds,
+    mean_loss,
+    measure,
+    quantile,
+)
+from clada_neuro.calibration.sensitivity import sensitivity
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.attach import attach
+
+TOKENS = torch.randint(3, 97, (6, 80), generator=torch.Generator().manual_seed(0))
+
+
+def test_quantile() -> None:
+    values = torch.arange(100.0)[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
+    assert quantile(values, 0.3) == 30
+    assert quantile(values, 0.0) == 0
+    assert quantile(values, 1.0) == 99
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_thresholds_fitted_layer_by_layer_drop_the_wanted_shares(family: str) -> None:
+    model = tiny_model(family)
+    layers = ffn_layers(model)
+    weights = {
+        "input": torch.stack([ffn.input_norms for ffn in layers]),
+        "hidden": torch.stack([ffn.neuron_norms for ffn in layers]),
+    }
+    fractions = {"input": torch.tensor([0.2, 0.4]), "hidden": torch.tensor([0.7, 0.5])}
+    fit = FitThresholds(empty_thresholds(weights, 2, TOKENS.device), weights, fractions=fractions)
+    with attach(model, fit) as session, torch.no_grad():
+        session.begin(len(TOKENS))
+        scale = torch.ones(TOKENS.shape)
+        scale[:, :DENSE_PREFIX] = 0
+        session.plan(scale, torch.zeros(TOKENS.shape, dtype=torch.bool))
+        model(TOKENS)
+        for site, wanted in fractions.items():
+            for layer in range(2):
+                dropped = 1 - session.masks[layer, site][:, DENSE_PREFIX:].float().mean()
+                natural = 0.5 if family == "opt" and site == "hidden" else 0.0  # ReLU: half are exact zeros
+                assert float(dropped) == pytest.approx(max(natural, float(wanted[layer])), abs=0.03)
+
+
+@pytest.mark.parametrize("family", ["llama", "phi3", "gpt2", "opt"])
+def test_compensation_is_the_mean_of_what_the_block_loses(family: str) -> None:
+    model = tiny_model(family)
+    layers = ffn_layers(model)
+    recorder = mean_loss(tiny_policy(model), layers)
+    seen = {}
+    hook = layers[0].inputs[0].register_forward_pre_hook(lambda m, a: seen.update(x=a[0]))
+    out = layers[0].down.register_forward_hook(lambda m, a, o: seen.update(masked=o))
+    measure(model, recorder, TOKENS)
+    hook.remove()
+    out.remove()
+    x = seen["x"].reshape(*TOKENS.shape, -1)[:, DENSE_PREFIX:].contiguous()
+    masked = seen["masked"].reshape(*TOKENS.shape, -1)[:, DENSE_PREFIX:]
+    dense = layers[0].output(layers[0].hidden(x))
+    torch.testing.assert_close(recorder.bias[0], (dense - masked).mean((0, 1)), rtol=1e-4, atol=1e-5)
+    assert 0 < float(recorder.relative_error[0]) < 1.5
+
+
+def test_equal_error_threshold_meets_its_error() -> None:
+    torch.manual_seed(0)
+    ffn = ffn_layers(tiny_model())[0]
+    a = torch.randn(300, ffn.intermediate_size)
+    threshold = equal_error_threshold(ffn, a, 0.3)
+    kept = a * (a.abs() * ffn.neuron_norms >= threshold)
+    assert relative_error(ffn.output(a), ffn.output(kept)) == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_sensitivity_predicts_the_divergence_of_a_small_drop(family: str) -> None:
+    """Half the dropped rows' squared gradient effect is near the measured KL divergence."""
+    model = tiny_model(family)
+    tokens = torch.randint(3, 97, (40, 80), generator=torch.Generator().manual_seed(3))
+    found = sensitivity(model, tokens, 0, lambda done: None)
+    layer, share = 1, 2  # 30 % of the last layer's neurons
+    layers = ffn_layers(model)
+    with torch.no_grad():
+        dense = model(tokens).logits.log_softmax(-1)
+
+        def drop(module, args):
+            scores = (args[0].abs() * found.weights["hidden"][layer]).reshape(*tokens.shape, -1)
+            cut = quantile(scores[:, DENSE_PREFIX:], 0.3)
+            return ((args[0].reshape(scores.shape) * (scores >= cut)).reshape(args[0].shape),)
+
+        handle = layers[layer].down.register_forward_pre_hook(drop)
+        sparse = model(tokens).logits.log_softmax(-1)
+        handle.remove()
+    measured = (dense.exp() * (dense - sparse)).sum(-1)[:, DENSE_PREFIX:].mean()
+    assert float(found.losses["hidden"][layer, share]) == pytest.approx(float(measured), rel=0.35)
+    assert (found.losses["hidden"].diff(dim=1) > -1e-4).all()
+
+
+def test_measuring_leaves_no_trace() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        before = model(TOKENS).logits
+        measure(model, Griffin(sparsity=0.5), TOKENS)
+        assert torch.equal(model(TOKENS).logits, before)

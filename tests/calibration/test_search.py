@@ -1,0 +1,143 @@
+import random
+import types
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_models import FAMILIES, tiny_model
+
+from clada_neuro.calibration import search, texts
+from clada_neuro.calibration.artifact import load_calibration, read_calibration
+from clada_neuro.calibration.policies import POLICIES, make_policy
+from clada_neuro.errors import CalibrationError
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.scoring import score
+
+
+class Letters:
+    """A tokenizer of one token a letter."""
+
+    def __call__(self, text: str, add_special_tokens: bool = False) -> types.SimpleNamespace:
+        return types.SimpleNamespace(input_ids=[3 + (ord(letter) * 7) % 94 for letter in text])
+
+    def convert_ids_to_tokens(self, token: int) -> str:
+        return str(token)
+
+
+def language_model(family: str = "llama", weights_hash: str = "abc") -> LanguageModel:
+    return LanguageModel(f"tiny-{family}", tiny_model(family), Letters(), 0, weights_hash)
+
+
+def documents(seed: int = 0) -> list[str]:
+    chance = random.Random(seed)
+    return ["".join(chance.choice("abcdefghijklmnop ") for _ in range(100)) for _ in range(48)]
+
+
+@pytest.fixture(autouse=True)
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (texts, search):
+        monkeypatch.setattr(module, "LENGTH", 64)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (texts, search):
+            patch.setattr(module, "LENGTH", 64)
+        path = tmp_path_factory.mktemp("calibration") / "tiny.safetensors"
+        search.calibrate(language_model(), documents(), path, tokens=64 * 48, progress=False)
+        return path
+
+
+def test_every_policy_meets_its_sparsity_on_new_text(calibrated) -> None:
+    model = language_model()
+    calibration = load_calibration(model, calibrated)
+    fresh = [[0, *Letters()(text).input_ids[:63]] for text in documents(seed=1)]
+    layers = ffn_layers(model.model)
+    for name in POLICIES:
+        target = {"dense": 0.0, "tt": 0.3}.get(name, 0.4)
+        policy = make_policy(name, layers, calibration, target)
+        found = torch.cat([s.ffn_sparsity[32:] for s in score(model.model, policy, fresh, prefix=32)]).mean()
+        # an untrained model's load is all noise: the shipped calibration is held to .005 where data are at hand
+        assert float(found) == pytest.approx(target, abs=0.02), name
+
+
+def test_the_header_says_what_was_done(calibrated) -> None:
+    header = read_calibration(calibrated).header
+    assert header["weights_hash"] == "abc"
+    assert header["curve"]["ffn_sparsity"] == sorted(header["curve"]["ffn_sparsity"])
+    assert {row["kappa"] for row in header["load"]["tried"]} >= {0.05, 0.1, -0.1}
+    assert header["certificate"]["confidence"] == 0.95
+    assert not calibrated.with_name("tiny.safetensors.parts").exists()
+
+
+def test_another_models_calibration_is_refused(calibrated) -> None:
+    with pytest.raises(CalibrationError, match="was made for weights abc"):
+        load_calibration(language_model(weights_hash="def"), calibrated)
+    with pytest.raises(CalibrationError, match="no calibration ships"):
+        load_calibration(language_model())
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path) -> None:
+    (tmp_path / "damaged.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        read_calibration(tmp_path / "damaged.safetensors")
+    save_file({"a": torch.ones(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(CalibrationError, match="no calibration"):
+        read_calibration(tmp_path / "other.safetensors")
+
+
+def test_impossible_requests_are_refused(calibrated, tmp_path) -> None:
+    model = language_model()
+    calibration, layers = load_calibration(model, calibrated), ffn_layers(model.model)
+    with pytest.raises(CalibrationError, match=r"no policy 'clda' \(did you mean 'clada'\?\)"):
+        make_policy("clda", layers, calibration)
+    with pytest.raises(CalibrationError, match="reaches 0 to"):
+        make_policy("clada", layers, calibration, 0.95)
+    with pytest.raises(CalibrationError, match=r"reaches ffn_sparsity 0 to 0\.30"):
+        make_policy("tt", layers, calibration, 0.4)
+    with pytest.raises(CalibrationError, match="needs a calibration"):
+        make_policy("teal", layers, None)
+    with pytest.raises(CalibrationError, match="0 of 2 documents"):
+        search.calibrate(model, ["short", "text"], tmp_path / "none.safetensors")
+
+
+def test_a_bound_that_cannot_hold_returns_the_frontier(tmp_path) -> None:
+    found = search.calibrate(
+        language_model(), documents(), tmp_path / "c.safetensors", bound=1e-6, tokens=64 * 48, progress=False
+    ).header["certificate"]
+    assert found["ffn_sparsity"] is None
+    assert "above the limit of 1e-06" in found["reason"]
+    assert len(found["frontier"]) == 3
+
+
+def test_an_interrupted_calibration_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, out = language_model(), tmp_path / "c.safetensors"
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "choose_online", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            search.calibrate(model, documents(), out, tokens=64 * 48, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "sensitivity", interrupt)  # done before: not run again
+        resumed = search.calibrate(model, documents(), out, tokens=64 * 48, progress=False)
+    whole = search.calibrate(
+        model, documents(), tmp_path / "whole.safetensors", tokens=64 * 48, progress=False
+    )
+    assert resumed.header["offsets"] == whole.header["offsets"]
+    for name, tensor in whole.tensors.items():
+        torch.testing.assert_close(resumed.tensors[name], tensor)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "llama"])
+@pytest.mark.slow
+def test_every_family_can_be_calibrated(family: str, tmp_path) -> None:
+    model = language_model(family)
+    calibration = search.calibrate(
+        model, documents(), tmp_path / "c.safetensors", tokens=64 * 48, progress=False
+    )
+    assert calibration.header["certificate"]["frontier"][0]["ffn_sparsity"] == pytest.approx(0.4, abs=0.05)
