@@ -1,7 +1,9 @@
 """`report`: from the tables of an output folder to one self-contained page."""
 
+import re
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -12,6 +14,7 @@ from clada_neuro.report.results import Results, read_results
 from clada_neuro.report.sections import Section, sections
 from clada_neuro.report.tables import write_csv
 from clada_neuro.report.text import cell
+from clada_neuro.tables import TRIALS
 
 _HERE = Path(__file__).parent
 
@@ -86,7 +89,7 @@ def _glance(results: Results) -> list[tuple[str, str]]:
     facts = [*facts, ("Policy", policy_name(results.manifest))] if model else []
     trials = results.tables.get("trials")
     if trials is not None:
-        counts = {"Trials": len(trials)}
+        counts = {"Trials" if "subject" in trials else "Means over subjects": len(trials)}
         for column in ("subject", "item", "stimulus"):
             if column in trials:
                 counts[{"stimulus": "Stimuli"}.get(column, f"{column.title()}s")] = trials[column].nunique()
@@ -106,4 +109,11 @@ def _save_parts(results: Results, page: list[Section]) -> None:
         write_csv(results.tables["words"], folder / "words.csv")
     if "trials" in results.tables:
         # Without the byte-order mark, which R would read into the first column's name.
-        write_csv(results.tables["trials"], folder / "trials.csv", encoding="utf-8")
+        write_csv(_fitted_columns(results), folder / "trials.csv", encoding="utf-8")
+
+
+def _fitted_columns(results: Results) -> pd.DataFrame:
+    """Return the trials with their labels and the columns that a formula names; the rest stands in the parquet."""
+    named = {name for fit in results.fits for name in re.findall(r"\w+", fit["formula"])}
+    trials = results.tables["trials"]
+    return trials[[name for name in trials if name in named or name in TRIALS.names()]]

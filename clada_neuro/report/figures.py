@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -49,6 +50,9 @@ class Figure:
     def uri(self) -> str:
         """The SVG as a data URI: self-contained, and its ids cannot clash with another figure's."""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+
+    def _repr_html_(self) -> str:
+        return f'<img src="{self.uri}" alt="{escape(self.alt)}" style="max-width:100%">'
 
     def save(self, folder: Path) -> None:
         """Write ``NAME.svg`` and ``NAME.png`` (200 dpi)."""

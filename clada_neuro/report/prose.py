@@ -69,8 +69,9 @@ def _responses(results: Results) -> str:
     trials = results.tables.get("trials")
     if trials is None:
         return ""
+    people = f"from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else "over subjects"
     counts = (
-        f"{plural(len(trials), 'trial')} from {plural(trials['subject'].nunique(), 'subject')} "
+        f"{plural(len(trials), 'trial' if 'subject' in trials else 'mean')} {people} "
         f"({plural(trials['item'].nunique(), 'item')}, {plural(trials['stimulus'].nunique(), 'unique stimulus')})"
     )
     if results.simulated:

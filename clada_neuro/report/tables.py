@@ -87,7 +87,8 @@ def conditions(results: Results) -> Table | None:
         per_condition = trials.groupby("condition")
         counts["critical words"] = per_condition["stimulus"].nunique()
         counts["trials"] = per_condition.size()
-        counts["subjects"] = per_condition["subject"].nunique()
+        if "subject" in trials:
+            counts["subjects"] = per_condition["subject"].nunique()
     return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())
 
 
