@@ -38,6 +38,8 @@ class ModelSpecification:
         REML for coefficients; ML where likelihoods or R² are compared.
     directions : dict
         Term to ``"negative"`` or ``"positive"``: the registered sign, in raw microvolts. Its keys are the focal terms.
+    weights : str
+        Column with the number of trials behind each row, when the rows are means.
     note : str
         What the fit is for, printed with it.
     """
@@ -47,6 +49,7 @@ class ModelSpecification:
     reml: bool = True
     standardize: bool = True
     directions: Mapping[str, str] | None = None
+    weights: str | None = None
     note: str = ""
 
     @property

@@ -84,6 +84,10 @@ def _stored(path: Path, empty: Any) -> Any:
 
 
 def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> dict[str, Any]:
+    weights = specification.weights
+    if weights:
+        # With mean 1, sigma and R² stand on the scale of the rows; coefficients do not change.
+        trials = trials.assign(**{weights: trials[weights] / trials[weights].mean()})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # they stand in the entry
         fitted = fit(
@@ -92,6 +96,7 @@ def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> dict[str, A
             reml=specification.reml,
             name=specification.name,
             standardize=specification.standardize,
+            weights=weights,
         )
     directions = dict(specification.directions or {})
     return {

@@ -2,8 +2,8 @@
 
 Relative: coefficients 1e-5, standard errors 1e-4, SDs 5e-4 (absolute 1e-3 below 1e-3), df 1e-3.
 Absolute: correlations 1e-3, log-likelihood and AIC 1e-4 (a higher likelihood passes), R² marginal 1e-6,
-conditional 1e-5. One exception: standard errors of the fits that lme4 made with its default optimizer settings are
-held to 2e-4, because one of them (large, full, ML) is itself 1.1e-4 from lme4's tight fit.
+conditional 1e-5. One exception: fits that lme4 made with its default optimizer settings are held to 2e-4 (standard
+errors) and 2e-5 (R² conditional), because one of them (large, full, ML) is itself that far from lme4's tight fit.
 """
 
 import json
@@ -66,7 +66,7 @@ def test_against_lme4(reference: dict[str, Any]) -> None:
     assert ours.singular == reference["singular"]
     shares = ours.r2()
     assert shares.marginal == pytest.approx(reference["r2"]["R2m"], abs=1e-6)
-    assert shares.conditional == pytest.approx(reference["r2"]["R2c"], abs=1e-5)
+    assert shares.conditional == pytest.approx(reference["r2"]["R2c"], abs=1e-5 if tight else 2e-5)
     if "satterthwaite" in reference:
         expected = reference["satterthwaite"]
         assert table.loc[expected["terms"], "df"].to_numpy() == pytest.approx(
