@@ -17,7 +17,7 @@ from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component, get_components, soa_warnings
 from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.sources import Source, read_epochs
+from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs
 from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
@@ -51,6 +51,11 @@ class EpochTrials:
     unmatched: pd.DataFrame
     joins: list[dict[str, Any]]
     notes: list[str]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any epoch's metadata say that it is simulated."""
+        return "simulated" in self.trials and bool(self.trials["simulated"].any())
 
     def __repr__(self) -> str:
         kept, lost = len(self.trials), int(self.dropped["n"].sum())
@@ -96,6 +101,7 @@ def epochs_to_trials(
     """
     chosen = get_components(components)
     recordings = read_epochs(source)
+    baseline_subtracted(recordings.epochs)
     notes = soa_warnings(chosen, soa)
     frames = []
     for subject, epochs in recordings.epochs.items():
@@ -167,7 +173,8 @@ def _measure(
         if component.tmin < epochs.tmin or component.tmax > epochs.tmax + 1e-6:
             raise DataError(
                 f"subject '{subject}': the {component.name} window ({component.window}) lies outside the epochs "
-                f"({1e3 * epochs.tmin:g}–{1e3 * epochs.tmax:g} ms); epoch the recording again or move the window"
+                f"({1e3 * epochs.tmin:g}–{1e3 * epochs.tmax:g} ms); epoch the recording again, move the window or leave the "
+                "component out"
             )
         roi = find_roi(epochs.info, component)
         notes += [*roi.notes, f"{component.name}: mean of {', '.join(roi.channels)}, {component.window}"]

@@ -64,6 +64,26 @@ def read_epochs(source: Source) -> Recordings:
     return Recordings(subjects, pd.concat(dropped, ignore_index=True), n_events)
 
 
+def baseline_subtracted(source: Source) -> bool:
+    """Return whether MNE subtracted a baseline from the epochs already.
+
+    Raises
+    ------
+    DataError
+        When it did so for some subjects only.
+    """
+    epochs = read_epochs(source).epochs
+    subtracted = {subject: part.baseline is not None for subject, part in epochs.items()}
+    if len(set(subtracted.values())) > 1:
+        yes, no = (
+            next(subject for subject in subtracted if subtracted[subject] is state) for state in (True, False)
+        )
+        raise DataError(
+            f"a baseline was subtracted from the epochs of subject '{yes}' but not of '{no}'; treat all alike"
+        )
+    return any(subtracted.values())
+
+
 def drop_report(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
     """Count the rejected epochs by reason; events that were never selected are no rejections."""
     reasons = [reason for number in _events(epochs) for reason in epochs.drop_log[number]]

@@ -133,6 +133,17 @@ def test_overlapping_windows_are_refused():
         epochs_to_trials(ramp(), components=[VERTEX, dataclasses.replace(VERTEX, name="other")])
 
 
+def test_a_baseline_subtracted_from_some_subjects_only_is_refused():
+    mixed = {"1": ramp(), "2": ramp().apply_baseline((None, 0), verbose="error")}
+    with pytest.raises(DataError, match="from the epochs of subject '2' but not of '1'; treat all alike"):
+        epochs_to_trials(mixed, components=[VERTEX])
+
+
+def test_trials_know_whether_they_are_simulated(simulated):
+    assert epochs_to_trials({"S01": simulated.epochs["S01"]}).simulated
+    assert not epochs_to_trials(ramp(), components=[VERTEX]).simulated
+
+
 def test_windows_past_the_next_word_and_channels_used_are_noted():
     notes = epochs_to_trials(ramp(), components=[VERTEX], soa=0.15).notes
     assert any("reaches past the next word's onset at 150 ms" in note for note in notes)
