@@ -43,12 +43,18 @@ class MeasuredText:
     activity: np.ndarray
 
     @classmethod
-    def of(cls, text: Text, windows: Sequence[tuple[Window, Measures]]) -> "MeasuredText":
-        """Put the windows of one text together; they come in order and score each token once."""
+    def of(cls, text: Text, windows: Sequence[tuple[Window, Measures]], spaced: np.ndarray) -> "MeasuredText":
+        """Put the windows of one text together; they come in order and score each token once.
+
+        `spaced` says for each token of the vocabulary whether it begins with white space.
+        """
+        if not windows:
+            names = ["context_tokens", *_BEFORE, "entropy_next_bits", "surprisal_corrected_bits"]
+            return cls(text, dict.fromkeys(names, np.empty(0)), np.empty((len(activity.MEASURES), 0, 1)))
         ends = [window.scored for window, _ in windows[1:]] + [len(text.ids)]
         parts = [_window(*pair, end) for pair, end in zip(windows, ends, strict=True)]
         columns = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
-        columns["surprisal_corrected_bits"] = _corrected(text, columns)
+        columns["surprisal_corrected_bits"] = _corrected(text, columns, spaced)
         return cls(text, columns, np.concatenate([part[1] for part in parts], axis=1))
 
 
@@ -104,7 +110,7 @@ def words_table(
     """Return one row per word of the sentences, with the caller's columns and the lags of every predictor."""
     words = _own_columns(measured, stimuli, language)
     own = np.concatenate([one.text.tokens.own[one.text.scored :] for one in measured])
-    trailing = np.concatenate([one.columns["_trailing"] for one in measured])
+    trailing = np.concatenate([one.text.trailing[one.text.scored :] for one in measured])
     values = _aggregate(tokens.assign(_own=own, _trailing=trailing))
     words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
     words["n_tokens"] = words["n_tokens"].fillna(0).astype("int64")
@@ -133,36 +139,22 @@ def _window(window: Window, measures: Measures, end: int) -> tuple[dict[str, np.
     return columns, np.stack([values[at] for values in measures.activity.values()])
 
 
-def _corrected(text: Text, columns: dict[str, np.ndarray]) -> np.ndarray:
+def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -> np.ndarray:
     """Return surprisal with the whitespace correction at the first and the last token of each written word.
 
-    A word's end is charged to its last visible token. Without white space beside it (Chinese, interest areas
-    inside a word) the correction is not defined and the token's value is missing.
+    White space after the last word belongs to no word. Where no token that begins with white space stands at a
+    border (Chinese, interest areas inside a word), the correction is not defined and the value is missing.
     """
-    index = text.tokens.word_index[text.scored :]
-    offsets = text.offsets[text.scored :]
-    pieces = [text.text[start:end] for start, end in offsets]
-    trailing = np.array([not piece.strip() for piece in pieces], dtype=bool) & ~text.tokens.own[text.scored :]
-    columns["_trailing"] = trailing
+    index, trailing = text.tokens.word_index[text.scored :], text.trailing[text.scored :]
     first = np.ones(len(index), bool)
     first[1:] = (index[1:] != index[:-1]) | (trailing[1:] & ~trailing[:-1])
-    last = np.roll(first, -1)
-    last[-1:] = True
+    last = np.append(first[1:], True)
+    opens = np.append(spaced[list(text.ids)], True)  # a border before this token, or at the end of the text
+    opens[0] = True
+    begins, ends = opens[text.scored : -1], opens[text.scored + 1 :]
     corrected = columns["surprisal_bits"] - np.where(first, columns["_boundary_before"], 0)
     corrected += np.where(last & ~trailing, columns["_boundary_after"], 0)
-    apart = np.array(
-        [
-            (not f or _blank_at(text.text, start - 1) or piece[:1].isspace())
-            and (not e or _blank_at(text.text, end) or piece[-1:].isspace())
-            for f, e, piece, (start, end) in zip(first, last, pieces, offsets, strict=True)
-        ],
-        dtype=bool,
-    )
-    return np.where(apart & ~text.tokens.crosses[text.scored :], corrected, np.nan)
-
-
-def _blank_at(text: str, place: int) -> bool:
-    return not 0 <= place < len(text) or text[place].isspace()
+    return np.where((begins | ~first) & (ends | ~last), corrected, np.nan)
 
 
 def _own_columns(measured: Sequence[MeasuredText], stimuli: pd.DataFrame, language: str) -> pd.DataFrame:
@@ -183,6 +175,7 @@ def _own_columns(measured: Sequence[MeasuredText], stimuli: pd.DataFrame, langua
                     [zipf_frequency(word.core, language) for word in words], dtype=float
                 ),
                 "position": number + 1,
+                "shares_token": one.text.tokens.shared(len(words)),
                 "is_critical": number == (-1 if pd.isna(target) else target),
                 "region": np.array([None] * len(words) if _missing(region) else list(region), dtype=object),
             }

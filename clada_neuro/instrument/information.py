@@ -65,8 +65,8 @@ def _measure(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # Not log_softmax: its running sum over a large vocabulary loses 4e-5 bits in float32.
     nats = (logits - logits.logsumexp(dim=-1, keepdim=True)).clamp(min=_IMPOSSIBLE)
-    target = nats.gather(1, targets.clamp(min=0)[:, None])
-    rank = torch.count_nonzero(nats > target, dim=1).to(nats.dtype) + 1
+    came = targets.clamp(min=0)[:, None]
+    rank = torch.count_nonzero(logits > logits.gather(1, came), dim=1).to(nats.dtype) + 1
     p = nats.exp()
     terms = -(p * nats)
     begin, h_begin = _among(vocabulary.spaced, p, terms)
@@ -74,7 +74,7 @@ def _measure(
         begin[initial], h_begin[initial] = _among(vocabulary.unspaced, p[initial], terms[initial])
     ending = p[:, vocabulary.ending].sum(dim=1)
     nats_of = [
-        -target[:, 0],
+        -nats.gather(1, came)[:, 0],
         terms.sum(dim=1),
         2 * p.sqrt().sum(dim=1).log(),
         h_begin,

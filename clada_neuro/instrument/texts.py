@@ -40,6 +40,12 @@ class Text:
         """First token that is not context."""
         return int((self.tokens.word_index == CONTEXT).sum())
 
+    @property
+    def trailing(self) -> np.ndarray:
+        """White space after the last word, shape (n_tokens,)."""
+        blank = [not self.text[start:end].strip() for start, end in self.offsets]
+        return np.array(blank, dtype=bool) & ~self.tokens.own
+
 
 def read_texts(stimuli: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> list[Text]:
     """Tokenise stimuli and find their words.

@@ -134,7 +134,7 @@ def trace(
     if not isinstance(model, LanguageModel):
         model = load_model(model, dtype=dtype, device=device, start_token=start_token)
     described = {"model": model.describe(), "language": language}
-    inputs = content_hash(stimuli, described, versions()["clada-neuro"])
+    inputs = content_hash(stimuli, described, *sorted(Path(__file__).parent.glob("*.py")))
     if out is None:
         return _finished(_measured(stimuli, model, language, Memory(), progress), described, inputs)
     folder = output_folder(out)
@@ -189,8 +189,9 @@ def _texts(texts: list[Text], groups: list[Any], forward: Forward, bar: "tqdm[An
     for window, measures in forward.measure(plan(windows, keys, forward.budget)):
         found[window.text].append((window, measures))
         bar.update(len(found[window.text]) == waiting[window.text])
+    spaced = forward.vocabulary.spaced.cpu().numpy()
     return [
-        MeasuredText.of(text, sorted(found[number], key=lambda pair: pair[0].first))
+        MeasuredText.of(text, sorted(found[number], key=lambda pair: pair[0].first), spaced)
         for number, text in enumerate(texts)
     ]
 
@@ -204,7 +205,7 @@ def _groups(stimuli: pd.DataFrame) -> list[Any]:
 def _finished(source: Path | Frames, described: dict[str, Any], inputs: str) -> Trace:
     """Open the result and complete its manifest."""
     trace = Trace({}, source)
-    words = trace.columns("words", ["stimulus_id", "n_tokens"])
+    words = trace.columns("words", ["stimulus_id", "n_tokens", "shares_token"])
     trace.manifest = {
         **described,
         "inputs": inputs,
@@ -214,6 +215,7 @@ def _finished(source: Path | Frames, described: dict[str, Any], inputs: str) -> 
             "tokens": len(trace.columns("tokens", ["token_index"])),
         },
         "words_without_tokens": int((words["n_tokens"] == 0).sum()),
+        "words_sharing_a_token": int(words["shares_token"].sum()),
         "units": {column.name: column.unit for column in tables.WORDS.columns if column.unit},
         "versions": versions(),
     }

@@ -44,13 +44,21 @@ class TokenWords:
         Word of the sentence, or `CONTEXT`.
     own : numpy.ndarray of bool, shape (n_tokens,)
         False for attached punctuation.
-    crosses : numpy.ndarray of bool, shape (n_tokens,)
-        The token reaches into the territory of another word.
+    last_word : numpy.ndarray of int, shape (n_tokens,)
+        Word of the token's last visible character: another than `word_index` when the token crosses a border.
     """
 
     word_index: np.ndarray
     own: np.ndarray
-    crosses: np.ndarray
+    last_word: np.ndarray
+
+    def shared(self, n_words: int) -> np.ndarray:
+        """Return which words have a part of a token that belongs to two words, shape (n_words,)."""
+        shared = np.zeros(n_words, bool)
+        for first, last in zip(self.word_index, self.last_word, strict=True):
+            if last > first:
+                shared[max(first, 0) : last + 1] = True
+        return shared
 
 
 def find_words(sentence: str, words: Sequence[str], offset: int = 0) -> list[Word]:
@@ -94,7 +102,7 @@ def assign_tokens(
     first, last = visible[:, 0], visible[:, 1]
     if not words:
         index = np.where(first < sentence_start, CONTEXT, 0)
-        return TokenWords(index, np.zeros(len(index), bool), np.zeros(len(index), bool))
+        return TokenWords(index, np.zeros(len(index), bool), index)
     borders = _territories(text, words, sentence_start)
     index = np.searchsorted(borders, first, side="right") - 1
     reach = np.searchsorted(borders, np.maximum(last - 1, first), side="right") - 1
@@ -102,7 +110,7 @@ def assign_tokens(
     core_end = np.array([word.core_end for word in words])[index.clip(0)]
     blank = np.array([not text[start:end].strip() for start, end in offsets], dtype=bool)
     own = np.where(blank, first < core_start, (first < core_end) & (last > core_start)) & (index >= 0)
-    return TokenWords(index, own, reach > index)
+    return TokenWords(index, own, reach)
 
 
 def _visible(text: str, start: int, end: int) -> tuple[int, int]:

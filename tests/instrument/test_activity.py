@@ -1,0 +1,126 @@
+"""Activity measures by hand, at their bounds, and against their definitions."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clada_neuro.instrument.activity import (
+    MEASURES,
+    active_set,
+    activity,
+    adjustment,
+    hoyer,
+    jaccard,
+    participation_ratio,
+)
+
+VECTORS = st.lists(st.floats(0, 1e4, width=32), min_size=4, max_size=40).map(torch.tensor)
+
+
+def smallest_set(e: torch.Tensor, energy: float) -> int:
+    """Count neurons by the definition: add the largest until the energy is reached."""
+    power = e.double().square().sort(descending=True).values
+    target, held = energy * power.sum(), 0.0
+    for number, value in enumerate(power):
+        if held >= target:
+            return number
+        held += float(value)
+    return len(power)
+
+
+def test_energy_sparsity_by_hand():
+    # Energies 90, 9, 0.9, 0.1 of 100: the first two hold exactly 99 %.
+    e = torch.tensor([90.0, 9.0, 0.9, 0.1]).double().sqrt()
+    share, active = active_set(e)
+    assert share == pytest.approx(0.5)
+    assert active.tolist() == [True, True, False, False]
+
+
+def test_equal_neurons_are_all_active():
+    share, active = active_set(torch.ones(10))
+    assert share == 0
+    assert active.all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(VECTORS)
+def test_active_set_is_the_smallest_that_holds_the_energy(e):
+    share, active = active_set(e.double())
+    if e.double().square().sum() == 0:
+        assert math.isnan(share)
+        return
+    size = round(len(e) * (1 - float(share)))
+    assert size in (smallest_set(e, 0.99 - 1e-9), smallest_set(e, 0.99 + 1e-9))
+    assert int(active.sum()) >= size  # ties at the edge are all marked
+
+
+def test_hoyer_and_participation_ratio_at_their_bounds():
+    one = torch.tensor([0.0, 3.0, 0.0, 0.0])
+    assert hoyer(torch.ones(4)) == pytest.approx(0, abs=1e-6)
+    assert hoyer(one) == pytest.approx(1)
+    assert participation_ratio(torch.ones(4)) == pytest.approx(1)
+    assert participation_ratio(one) == pytest.approx(1 / 4)
+
+
+def test_hoyer_and_participation_ratio_by_hand():
+    e = torch.tensor([3.0, 4.0])
+    assert hoyer(e) == pytest.approx((math.sqrt(2) - 7 / 5) / (math.sqrt(2) - 1))
+    assert participation_ratio(e) == pytest.approx(625 / (2 * (81 + 256)))
+
+
+def test_participation_ratio_survives_large_contributions():
+    assert participation_ratio(torch.full((8,), 1e10)) == pytest.approx(1)
+
+
+def test_jaccard_by_hand():
+    first = torch.tensor([True, True, False, False])
+    assert jaccard(first, torch.tensor([True, False, True, False])) == pytest.approx(1 / 3)
+    assert jaccard(first, first) == 1
+    assert math.isnan(jaccard(first, torch.zeros(4, dtype=torch.bool)))
+
+
+def test_adjustment_by_hand():
+    assert adjustment(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])) == pytest.approx(1)
+    assert adjustment(torch.tensor([1.0, 0.0]), torch.tensor([5.0, 5.0])) == pytest.approx(1 - math.sqrt(0.5))
+    assert adjustment(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])) == pytest.approx(0, abs=1e-7)
+
+
+def test_small_adjustments_keep_their_digits():
+    angle = 1e-4
+    turned = torch.tensor([math.cos(angle), math.sin(angle)])
+    assert adjustment(torch.tensor([1.0, 0.0]), turned) == pytest.approx(1 - math.cos(angle), rel=1e-3)
+
+
+def test_sequence_measures_compare_with_the_token_before_and_the_prefix():
+    torch.manual_seed(0)
+    e = torch.rand(2, 5, 12)
+    e[:, 0] = 0  # start token
+    last = torch.zeros(2, 12)
+    prefix = torch.cat([last[:, None], e.cumsum(dim=1)[:, :-1]], dim=1)
+    found = dict(zip(MEASURES, activity(e, last, prefix), strict=True))
+    assert all(torch.isnan(values[:, 0]).all() for values in found.values())
+    for name in ("overlap_prev", "overlap_prefix", "adjustment_prev", "adjustment_prefix"):
+        assert torch.isnan(found[name][:, 1]).all()
+        assert torch.isfinite(found[name][:, 2:]).all()
+    for t in range(2, 5):
+        mean = e[:, 1:t].mean(dim=1)
+        cosine = torch.nn.functional.cosine_similarity(e[:, t], mean)
+        torch.testing.assert_close(found["adjustment_prefix"][:, t], 1 - cosine, atol=1e-6, rtol=0)
+        cosine = torch.nn.functional.cosine_similarity(e[:, t], e[:, t - 1])
+        torch.testing.assert_close(found["adjustment_prev"][:, t], 1 - cosine, atol=1e-6, rtol=0)
+        sets = active_set(e[:, t])[1], active_set(e[:, t - 1])[1], active_set(mean)[1]
+        torch.testing.assert_close(found["overlap_prev"][:, t], jaccard(sets[0], sets[1]))
+        torch.testing.assert_close(found["overlap_prefix"][:, t], jaccard(sets[0], sets[2]))
+
+
+def test_the_last_token_of_the_pass_before_counts():
+    torch.manual_seed(0)
+    e = torch.rand(1, 6, 8)
+    zeros = torch.zeros(1, 8)
+    totals = torch.cat([zeros[:, None], e.cumsum(dim=1)], dim=1)
+    whole = activity(e, zeros, totals[:, :-1])
+    second = activity(e[:, 3:], e[:, 2], totals[:, 3:-1])
+    torch.testing.assert_close(second, whole[:, :, 3:])
