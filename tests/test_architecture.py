@@ -32,6 +32,7 @@ ALLOWED = {
     "targets": BASE | {"stimuli", "alignment", "stats"},
     "study": BASE | {"targets", "models", "runtime", "baselines", "calibration", "stimuli", "instrument", "erp", "alignment",
                      "stats", "evaluation", "scale", "report"},
+    "notebook": BASE | {"models", "instrument", "report"},
     "cli": None,
     "__main__": None,
     "__init__": set(),

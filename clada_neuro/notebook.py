@@ -1,0 +1,214 @@
+"""Views for notebooks: controls that redraw a picture in place, and one sentence word by word.
+
+A picture is always shown once for the controls' starting values, so that a notebook says as much on paper, on a
+machine without widgets, or run by a script.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import torch
+from IPython.display import HTML, display
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure as Canvas
+
+from clada_neuro.errors import CladaNeuroError
+from clada_neuro.instrument.activity import active_set
+from clada_neuro.instrument.trace import Trace
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.report.figures import COLORS, Figure, compose
+
+_INACTIVE, _STAYED, _NEW = "#ffffff", "#8a939e", COLORS[0]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A line of text to type; read when Enter is pressed."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several options."""
+
+    value: str
+    options: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number from `low` to `high`."""
+
+    value: float
+    low: float
+    high: float
+    step: float = 1
+
+
+def explore(draw: Callable[..., Any], **controls: Text | Choice | Slider) -> None:
+    """Show ``draw(name=value, …)`` below its controls, and show it again in place when one of them changes.
+
+    Parameters
+    ----------
+    draw
+        Returns a `Figure`, or anything that a notebook can show. A `CladaNeuroError` is shown as its line.
+    controls
+        Without ipywidgets the picture for their starting values stands alone.
+    """
+    widgets = _widgets(controls)
+    handle = display(
+        _shown(draw, {name: control.value for name, control in controls.items()}), display_id=True
+    )
+
+    def redraw(_: Any) -> None:
+        handle.update(_shown(draw, {name: widget.value for name, widget in widgets.items()}))
+
+    for widget in widgets.values():
+        widget.observe(redraw, "value")
+
+
+def _widgets(controls: dict[str, Text | Choice | Slider]) -> dict[str, Any]:
+    """Show a widget for each control; none where ipywidgets is not installed."""
+    try:
+        import ipywidgets
+    except ImportError:
+        return {}
+    made = {name: _widget(ipywidgets, name, control) for name, control in controls.items()}
+    display(ipywidgets.VBox(list(made.values())))
+    return made
+
+
+def _widget(ipywidgets: Any, name: str, control: Text | Choice | Slider) -> Any:
+    looks: dict[str, Any] = {
+        "description": name.replace("_", " "),
+        "style": {"description_width": "8em"},
+        "layout": {"width": "95%" if isinstance(control, Text) else "32em"},
+    }
+    if isinstance(control, Choice):
+        return ipywidgets.Dropdown(value=control.value, options=list(control.options), **looks)
+    looks["continuous_update"] = False
+    if isinstance(control, Text):
+        return ipywidgets.Text(value=control.value, **looks)
+    kind = ipywidgets.IntSlider if isinstance(control.step, int) else ipywidgets.FloatSlider
+    return kind(value=control.value, min=control.low, max=control.high, step=control.step, **looks)
+
+
+def _shown(draw: Callable[..., Any], values: dict[str, Any]) -> Any:
+    try:
+        return show(draw(**values))
+    except CladaNeuroError as error:
+        return HTML(f"<p><b>{escape(str(error))}</b></p>")
+
+
+def show(*parts: Any) -> HTML:
+    """Return figures, fits, tables and text as one piece of HTML, one below the other."""
+    return HTML("\n".join(_html(part) for part in parts))
+
+
+def _html(part: Any) -> str:
+    if isinstance(part, HTML):
+        return str(part.data)
+    if hasattr(part, "_repr_html_"):
+        return str(part._repr_html_())
+    return f"<pre>{escape(str(part))}</pre>"
+
+
+def word_by_word(traced: Trace) -> Figure:
+    """Draw the first text of a trace: surprisal, entropy, sparsity, and how many neurons each layer used."""
+    words = traced.words[traced.words["stimulus_id"] == traced.words["stimulus_id"].iloc[0]]
+    tokens = traced.tokens.merge(words[["stimulus_id", "word_index"]], on=["stimulus_id", "word_index"])
+    layers = traced.layers.merge(tokens[["stimulus_id", "token_index", "word_index"]])
+    active = 100 * (1 - layers.pivot_table("sparsity_energy99", "layer", "word_index"))
+    places = range(len(words))
+
+    def paint(canvas: Canvas) -> None:
+        axes = canvas.subplots(4, 1, sharex=True, height_ratios=(2, 1.4, 1.1, 3.2))
+        axes[0].bar(places, words["surprisal_bits"], color=COLORS[0], width=0.7)
+        axes[0].set_ylabel("surprisal\n(bits)")
+        axes[1].bar(places, words["entropy_bits"], color=COLORS[1], width=0.7)
+        axes[1].set_ylabel("entropy\nbefore (bits)")
+        axes[2].plot(places, words["sparsity_energy99"], "o-", color=COLORS[2])
+        axes[2].margins(y=0.2)
+        axes[2].set_ylabel("sparsity\n(share)")
+        image = axes[3].pcolormesh(places, active.index, active, cmap="viridis", shading="nearest")
+        axes[3].set(ylabel="layer")
+        axes[3].grid(False)
+        canvas.colorbar(image, ax=axes[3], label="neurons active (%)", pad=0.01, aspect=12)
+        axes[3].set_xticks(places, words["word"], rotation=45, ha="right")
+
+    most = words.loc[words["surprisal_bits"].idxmax(), "word"]
+    caption = f"{len(words)} words; the most surprising one is “{most}”."
+    return compose("word_by_word", caption, caption, paint, (max(5.0, 1.6 + 0.5 * len(words)), 6.4))
+
+
+@torch.inference_mode()
+def active_neurons(model: LanguageModel, sentence: str) -> tuple[list[str], np.ndarray]:
+    """Return a sentence's tokens and which neurons hold 99 % of each layer's output energy.
+
+    Returns
+    -------
+    tokens : list of str
+    active : numpy.ndarray of bool, shape (tokens, layers, intermediate)
+        The sets whose sizes `sparsity_energy99` counts.
+    """
+    start = [] if model.start_token_id is None else [model.start_token_id]
+    ids = model.tokenizer(sentence, add_special_tokens=False).input_ids
+    layers = ffn_layers(model.model)
+    seen: list[torch.Tensor] = []
+    hooks = [ffn.down.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for ffn in layers]
+    try:
+        model.model(torch.tensor([start + ids], device=model.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    sets = [
+        active_set(a.reshape(len(start + ids), -1).abs().float() * ffn.neuron_norms)[1]
+        for a, ffn in zip(seen, layers, strict=True)
+    ]
+    tokens = [str(model.tokenizer.decode([number])) for number in ids]
+    return tokens, torch.stack(sets, dim=1)[len(start) :].cpu().numpy()
+
+
+def neurons_of_layer(tokens: list[str], active: np.ndarray, layer: int) -> Figure:
+    """Draw which neurons of a layer are active at each token, the most used ones on the left.
+
+    Parameters
+    ----------
+    tokens, active
+        From `active_neurons`.
+    """
+    used = active[:, layer]
+    used = used[:, np.argsort(-used.sum(axis=0), kind="stable")]
+    before = np.vstack([np.zeros_like(used[:1]), used[:-1]])
+    state = np.where(used, np.where(before, 1, 2), 0)
+    labels = _counts(used)
+
+    def paint(canvas: Canvas) -> None:
+        axes = canvas.add_subplot()
+        colors = ListedColormap([_INACTIVE, _STAYED, _NEW])
+        axes.imshow(state, aspect="auto", cmap=colors, vmin=0, vmax=2, interpolation="nearest")
+        axes.grid(False)
+        axes.set_yticks(range(len(tokens)), tokens)
+        axes.set(xlabel=f"neurons of layer {layer}, most used first")
+        counts = axes.twinx()
+        counts.grid(False)
+        counts.set(ylim=axes.get_ylim(), yticks=range(len(tokens)), yticklabels=labels)
+
+    caption = (
+        f"Layer {layer}: neurons active at a token, gray when active at the token before too, blue when new."
+    )
+    return compose(f"neurons_{layer}", caption, caption, paint, (10.0, 0.9 + 0.26 * len(tokens)))
+
+
+def _counts(used: np.ndarray) -> list[str]:
+    """Say of each row of ``used (tokens, neurons)`` how many neurons are active, and how many of them stayed."""
+    stayed = (used[1:] & used[:-1]).sum(axis=1)
+    later = [
+        f"{now} active, {old} of them before" for now, old in zip(used[1:].sum(axis=1), stayed, strict=True)
+    ]
+    return [f"{used[0].sum()} active", *later]
