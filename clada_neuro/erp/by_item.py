@@ -1,6 +1,6 @@
 """Does an effect hold over stimuli? The complement of a test over subjects, which treats items as fixed.
 
-Amplitudes are centred within subject and averaged over subjects for each stimulus; the stimuli's means are
+Amplitudes are centered within subject and averaged over subjects for each stimulus; the stimuli's means are
 regressed on the predictors, with standard errors clustered by item (Clark 1973 on why both tests are needed).
 """
 
@@ -68,8 +68,8 @@ def _regress(
     note: str,
 ) -> pd.DataFrame:
     numbers = [place, *covariates]
-    centred = trials[numbers] - trials.groupby("subject")[numbers].transform("mean")
-    means = centred.assign(stimulus=trials["stimulus"]).groupby("stimulus").mean()
+    centered = trials[numbers] - trials.groupby("subject")[numbers].transform("mean")
+    means = centered.assign(stimulus=trials["stimulus"]).groupby("stimulus").mean()
     means.columns = ["y", *covariates]
     table = means.join(data.stimuli().set_index("stimulus"))
     terms = [f"z_{name}" for name in data.predictors]

@@ -2,7 +2,7 @@
 
 Names are compared without case, without amplifiers' prefixes and suffixes ("EEG Cz-REF", "Cz..") and across the
 10–20 and 10–10 systems (T3 is T7). Caps with names of their own (E62, A19) are matched by position: directions
-from the centre of the sphere that fits the electrodes, compared with the Colin 27 template.
+from the center of the sphere that fits the electrodes, compared with the Colin 27 template.
 """
 
 import re
@@ -71,11 +71,11 @@ def canonical(name: str) -> str:
 
 
 def directions(positions: Array) -> Array:
-    """Return unit vectors from the centre of the sphere fitted to positions, shape (n, 3)."""
+    """Return unit vectors from the center of the sphere fitted to positions, shape (n, 3)."""
     design = np.column_stack([2 * positions, np.ones(len(positions))])
     solution, *_ = np.linalg.lstsq(design, (positions**2).sum(axis=1), rcond=None)
-    centred = positions - solution[:3]
-    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    centered = positions - solution[:3]
+    return centered / np.linalg.norm(centered, axis=1, keepdims=True)
 
 
 @cache

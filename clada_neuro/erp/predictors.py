@@ -71,31 +71,38 @@ def with_predictors(
             raise DataError(
                 f"the words table has no column '{name}'{did_you_mean(name, list(words.columns))}"
             )
-    parts, lost, simulated = {}, [], False
-    for subject, epochs in read_epochs(source).epochs.items():
-        kept, gone = _described(subject, epochs, words, predictors, on)
-        lost.append(gone)
-        simulated |= bool(epochs.metadata.get("simulated", pd.Series([False])).any())
-        if len(kept):
-            parts[subject] = kept
+    subjects = read_epochs(source).epochs
+    metadata = pd.concat(
+        [_metadata(subject, epochs) for subject, epochs in subjects.items()], ignore_index=True
+    )
+    described, reason = _described(metadata, words, predictors, on)
+    parts = {}
+    for subject, epochs in subjects.items():
+        rows = metadata["subject"] == subject
+        keep = rows & (reason == "")
+        if keep.any():
+            parts[subject] = epochs[keep[rows].to_numpy()]
+            parts[subject].metadata = described[keep].reset_index(drop=True)
+    lost = metadata[["subject", "epoch"]].assign(reason=reason)[reason != ""].reset_index(drop=True)
+    simulated = "simulated" in metadata and bool(metadata["simulated"].any())
     scales = _scales(parts, predictors)
     for epochs in parts.values():
         for name in predictors:
             z = (epochs.metadata[name] - scales.at[name, "mean"]) / scales.at[name, "sd"]
             epochs.metadata[f"z_{name}"] = z
-    return PredictedEpochs(parts, tuple(predictors), scales, pd.concat(lost, ignore_index=True), simulated)
+    return PredictedEpochs(parts, tuple(predictors), scales, lost, simulated)
+
+
+def _metadata(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
+    if epochs.metadata is None:
+        raise DataError(f"the epochs of subject '{subject}' carry no metadata; see sources.with_metadata")
+    return epochs.metadata.assign(subject=subject, epoch=epochs.selection)
 
 
 def _described(
-    subject: str,
-    epochs: mne.BaseEpochs,
-    words: pd.DataFrame,
-    predictors: Sequence[str],
-    on: Sequence[str] | None,
-) -> tuple[mne.BaseEpochs, pd.DataFrame]:
-    if epochs.metadata is None:
-        raise DataError(f"the epochs of subject '{subject}' carry no metadata; see sources.with_metadata")
-    metadata = epochs.metadata.reset_index(drop=True)
+    metadata: pd.DataFrame, words: pd.DataFrame, predictors: Sequence[str], on: Sequence[str] | None
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Return every epoch's labels and predictors, and why it has none (empty where it has them)."""
     match = match_words(metadata, words, on)
     reason = pd.Series("", index=metadata.index, dtype="object")
     reason[match.unmatched.index] = match.unmatched["reason"]
@@ -103,13 +110,10 @@ def _described(
     columns = words[[*labels, *predictors]].iloc[match.row.clip(lower=0)].reset_index(drop=True)
     for name in predictors:
         reason[(reason == "") & columns[name].isna()] = f"{name} is missing"
-    metadata = metadata[[name for name in LABELS if name in metadata]].assign(subject=subject, **columns)
-    metadata["stimulus"] = metadata["item"].astype(str) + ":" + metadata["word"].astype(str)
-    keep = (reason == "").to_numpy()
-    kept = epochs[keep]
-    kept.metadata = metadata[keep].reset_index(drop=True)
-    gone = pd.DataFrame({"subject": subject, "epoch": epochs.selection[~keep], "reason": reason[~keep]})
-    return kept, gone
+    own = metadata[["subject", *(name for name in LABELS if name in metadata)]]
+    described = own.assign(**{name: columns[name] for name in columns})
+    described["stimulus"] = described["item"].astype(str) + ":" + described["word"].astype(str)
+    return described, reason
 
 
 def _scales(parts: Mapping[str, mne.BaseEpochs], predictors: Sequence[str]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
 ITEMS_FIXED = (
-    "The cluster permutation treats items as fixed: it generalises over subjects to these stimuli only. "
+    "The cluster permutation treats items as fixed: it generalizes over subjects to these stimuli only. "
     "See the by-item check and the mixed models."
 )
 _CLUSTER_FORMING_P = 0.05
@@ -46,7 +46,7 @@ class Rerp:
     t_values
         For each predictor t over subjects, shape (n_channels, n_times).
     times
-        Seconds of the last axis of ``masks`` and ``t_values``: centres of bins of about 10 ms, over which the
+        Seconds of the last axis of ``masks`` and ``t_values``: centers of bins of about 10 ms, over which the
         coefficients are averaged before the test.
     tmin
         Where the search for clusters began, seconds.
@@ -144,7 +144,7 @@ def subject_betas(
 
 
 def bins(inst: mne.Evoked | mne.BaseEpochs, tmin: float) -> tuple[Array, Array]:
-    """Return bin centres from ``tmin`` on and the data averaged in them, shape (…, n_channels, n_bins)."""
+    """Return bin centers from ``tmin`` on and the data averaged in them, shape (…, n_channels, n_bins)."""
     width = max(1, round(_BIN_SECONDS * inst.info["sfreq"]))
     after = inst.times >= tmin - 1e-6
     data, times = inst.get_data()[..., after], inst.times[after]
@@ -170,9 +170,9 @@ def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:
     -------
     array of shape (n_coefficients, n_channels, n_times)
     """
-    centred = before - before.mean(axis=0)
-    a, *_ = np.linalg.lstsq(design, centred)
-    residual = centred - design @ a
+    centered = before - before.mean(axis=0)
+    a, *_ = np.linalg.lstsq(design, centered)
+    residual = centered - design @ a
     g = np.einsum("nc,nct->ct", residual, data) / (residual**2).sum(axis=0)[:, None]
     return a[:, :, None] * g
 

@@ -27,7 +27,7 @@ ELECTRODES = [
 ]
 # fmt: on
 _TMIN, _TMAX, _MARGIN = -0.2, 1.0, 0.1
-_CENTRES = {"n400": "CPz", "p600": "Pz"}
+_CENTERS = {"n400": "CPz", "p600": "Pz"}
 _VOLTS = 1e-6
 
 EPOCH_EFFECTS: Mapping[str, Effects] = {
@@ -160,8 +160,8 @@ def _directions(info: mne.Info) -> Array:
     return np.array([template()[canonical(name)] for name in info["ch_names"]])
 
 
-def _bump(vectors: Array, centre: str, degrees: float) -> Array:
-    angles = np.arccos(np.clip(vectors @ template()[canonical(centre)], -1, 1))
+def _bump(vectors: Array, center: str, degrees: float) -> Array:
+    angles = np.arccos(np.clip(vectors @ template()[canonical(center)], -1, 1))
     return np.exp(-((angles / np.radians(degrees)) ** 2) / 2)
 
 
@@ -172,7 +172,7 @@ def _wave(info: mne.Info, times: Array, component: Component) -> Array:
     course = np.where(inside, 0.5 - 0.5 * np.cos(2 * np.pi * (times - start) / (stop - start)), 0.0)
     window = (times >= component.tmin - 1e-9) & (times <= component.tmax + 1e-9)
     roi = [info["ch_names"].index(name) for name in find_roi(info, component).channels]
-    scalp = _bump(_directions(info), _CENTRES.get(component.name, component.roi[0]), 45)
+    scalp = _bump(_directions(info), _CENTERS.get(component.name, component.roi[0]), 45)
     return (scalp / scalp[roi].mean())[:, None] * (course / course[window].mean())
 
 
