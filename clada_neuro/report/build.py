@@ -12,6 +12,7 @@ from clada_neuro.artifacts import output_folder, write_text
 from clada_neuro.report.prose import policy_name
 from clada_neuro.report.results import Results, read_results
 from clada_neuro.report.sections import Section, sections
+from clada_neuro.report.store import Aligned, Result, store
 from clada_neuro.report.tables import write_csv
 from clada_neuro.report.text import cell
 from clada_neuro.tables import TRIALS
@@ -19,7 +20,13 @@ from clada_neuro.tables import TRIALS
 _HERE = Path(__file__).parent
 
 
-def report(folder: str | Path) -> Path:
+def report(
+    folder: str | Path,
+    *,
+    alignment: Aligned | None = None,
+    fits: Sequence[Result] = (),
+    synergy: Result | None = None,
+) -> Path:
     """Write ``report.html``, ``figures/`` and ``tables/`` into an output folder, from its tables alone.
 
     The page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
@@ -29,7 +36,9 @@ def report(folder: str | Path) -> Path:
     Parameters
     ----------
     folder
-        Where ``clada-neuro run`` wrote its tables.
+        Where ``clada-neuro run`` wrote its tables, or `clada_neuro.trace` with ``out``.
+    alignment, fits, synergy
+        What `clada_neuro.align`, `clada_neuro.fit` and `clada_neuro.synergy` returned; written to the folder first.
 
     Returns
     -------
@@ -41,6 +50,7 @@ def report(folder: str | Path) -> Path:
     DataError
         When the folder is absent, holds no table, cannot be written, or a file in it is damaged.
     """
+    store(folder, alignment, fits, synergy)
     results = read_results(folder)
     page = sections(results)
     _save_parts(results, page)

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from clada_neuro.report.figures import COLORS, POINTS, Figure, draw
-from clada_neuro.report.labels import axis, is_measure, square, words
+from clada_neuro.report.labels import axis, is_measure, square, unit_of, words
 from clada_neuro.report.tables import slug
-from clada_neuro.report.text import number, plural
+from clada_neuro.report.text import number, plural, quantity
 
 Array = NDArray[np.float64]
 _BINS = 10
@@ -79,7 +79,9 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), [words(term) for term, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel="Estimate (µV per unit)" if not fit.get("standardized") else "Estimate (µV per SD)")
+        axes.set(
+            xlabel=f"Estimate ({unit_of(response(fit))} {'per SD' if fit.get('standardized') else 'per unit'})"
+        )
 
     listed = "; ".join(f"{words(term)} {number(values['estimate'])}" for term, values in rows)
     caption = f"{fit['name']}: fixed effects with 95 % intervals; focal terms in blue."
@@ -160,9 +162,8 @@ def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Fig
         axes.legend(loc="best")
 
     per = "per SD" if (fit.get("standardized") or {}).get(term) else "per unit"
-    slope = (
-        f"b = {number(values['estimate'])} µV {per} [{number(values['ci_low'])}, {number(values['ci_high'])}]"
-    )
+    estimate = f"b = {quantity(values['estimate'], unit_of(amplitude))}"
+    slope = f"{estimate} {per} [{number(values['ci_low'])}, {number(values['ci_high'])}]"
     caption = (
         f"{fit['name']}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned)} equal "
         f"bins of {plural(len(rows), 'trial')}, raw and not adjusted for the other terms."

@@ -20,6 +20,8 @@ _NAMES = {
     "cloze": ("cloze probability", ""),
     "baseline": ("baseline amplitude", "µV"),
     "baseline_uv": ("baseline amplitude", "µV"),
+    "n400_baseline_uv": ("baseline of the N400", "µV"),
+    "p600_baseline_uv": ("baseline of the P600", "µV"),
     "n400_uv": ("N400 amplitude", "µV"),
     "p600_uv": ("P600 amplitude", "µV"),
 }
@@ -60,7 +62,12 @@ def is_measure(name: str) -> bool:
 
 def unit_of(name: str) -> str:
     """Return a column's unit, empty when it has none."""
-    return (_NAMES.get(name) or _NAMES.get(f"{name}_bits") or ("", ""))[1]
+    if known := _NAMES.get(name) or _NAMES.get(f"{name}_bits"):
+        return known[1]
+    return next(
+        (unit for ending, unit in (("_uv", "µV"), ("_ms", "ms"), ("_bits", "bits")) if name.endswith(ending)),
+        "",
+    )
 
 
 def square(term: str) -> str | None:

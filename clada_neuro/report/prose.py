@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.report.effects import primary, reported_terms, response
-from clada_neuro.report.labels import words
+from clada_neuro.report.labels import unit_of, words
 from clada_neuro.report.results import Results
 from clada_neuro.report.synergy import paragraph
-from clada_neuro.report.text import cell, number, p_value, plural, share, stat
+from clada_neuro.report.text import cell, number, p_value, plural, quantity, share, stat
 
 _ALPHA = 0.05
 _MEASURES = {
@@ -69,11 +69,17 @@ def _responses(results: Results) -> str:
     trials = results.tables.get("trials")
     if trials is None:
         return ""
-    people = f"from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else "over subjects"
-    counts = (
-        f"{plural(len(trials), 'trial' if 'subject' in trials else 'mean')} {people} "
-        f"({plural(trials['item'].nunique(), 'item')}, {plural(trials['stimulus'].nunique(), 'unique stimulus')})"
+    people = (
+        f"from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else "over subjects"
     )
+    groups = [
+        plural(trials[column].nunique(), noun)
+        for column, noun in (("item", "item"), ("stimulus", "unique stimulus"))
+        if column in trials
+    ]
+    people = f" from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else ""
+    rows = plural(len(trials), "trial") if people else f"{len(trials):,} means over trials"
+    counts = f"{rows}{people}" + (f" ({', '.join(groups)})" if groups else "")
     if results.simulated:
         return f"The responses are SIMULATED, not recorded: {counts}."
     data = results.manifest.get("dataset") or {}
@@ -119,15 +125,16 @@ def _regressions(results: Results) -> str:
     version = (results.manifest.get("versions") or {}).get(engine)
     used = f"{engine} {version}" if version else engine
     methods_used = sorted({str(fit["df_method"]) for fit in results.fits if fit.get("df_method")})
-    text = f"Amplitudes in µV were analyzed with linear mixed-effects models ({used})."
+    text = f"Responses were analyzed with linear mixed-effects models ({used})."
     if any(fit.get("standardized") for fit in results.fits):
-        text += " Continuous predictors were z-scored, so coefficients are µV per standard deviation."
+        text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
     if methods_used:
         text += f" Degrees of freedom: {_list(methods_used)}."
     text += " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional)."
     models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
-    family = next((fit["family"] for fit in results.fits if fit.get("family")), None)
-    corrected = f" p values were adjusted by Benjamini and Hochberg over {cell(family)}." if family else ""
+    families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if fit.get("family")))
+    over = _list([f"the {family}" for family in families]) if families else ""
+    corrected = f" p values were adjusted (Benjamini–Hochberg) over {over}." if over else ""
     return f"{text} Models: {models}.{corrected}"
 
 
@@ -169,15 +176,16 @@ def effect(fit: Mapping[str, Any], term: str) -> str:
     corrected = (
         "" if adjusted is None else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
-    return f"{text}, {statistics(values)}{corrected}{_registered(fit, term, values['estimate'])}."
+    unit = unit_of(response(fit))
+    return f"{text}, {statistics(values, unit)}{corrected}{_registered(fit, term, values['estimate'])}."
 
 
-def statistics(values: Mapping[str, Any]) -> str:
+def statistics(values: Mapping[str, Any], unit: str) -> str:
     """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
     df = values.get("df")
     t = "z" if df is None else f"t({number(df, 1)})"
     return (
-        f"{stat('b', number(values['estimate']))} µV, {stat('SE', number(values['se']))}, "
+        f"{stat('b', quantity(values['estimate'], unit))}, {stat('SE', number(values['se']))}, "
         f"95% CI [{number(values['ci_low'])}, {number(values['ci_high'])}], "
         f"{stat(t, number(values['t']))}, {stat('p', p_value(values['p']))}"
     )

@@ -1,7 +1,7 @@
 """The report's sections, in reading order; a section whose source is missing says why."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from clada_neuro.report.text import cell, plural
 
 _SHOWN_ELSEWHERE = (
     "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",
-    "dataset", "versions", "units", "command", "created",
+    "dataset", "versions", "units", "command", "created", "departures", "erp",
 )  # fmt: skip
 
 
@@ -99,10 +99,19 @@ def _run(results: Results) -> list[Block]:
         *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
     ]
     shown = [(name, value) for name, value in facts if value not in ("", "NA")] if manifest else []
-    return [Block(facts=shown), _absent(results, "manifest")]
+    return [Block(facts=shown), _departures(manifest), _absent(results, "manifest")]
 
 
-def _dataset(manifest: Any) -> dict[str, Any]:
+def _departures(manifest: Mapping[str, Any]) -> Block:
+    """Return what differs from the analysis as specified, where the run has checked it."""
+    found = manifest.get("departures")
+    if found is None:
+        return Block()
+    none = [] if found else ["Nothing differs from the analysis as specified."]
+    return Block("Departures from the specified analysis", paragraphs=none, points=list(found))
+
+
+def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in (manifest.get("dataset") or {}).items() if value}
 
 
@@ -177,7 +186,8 @@ def _synergy(results: Results) -> list[Block]:
 def _erp(results: Results) -> list[Block]:
     if not results.erp:
         return [Block(absent=["No epochs: amplitudes came as a table, so there are no waveforms to draw."])]
-    notes = [str(note) for note in results.erp_facts.get("notes", [])]
+    measured = (results.manifest.get("erp") or {}).get("notes") or []
+    notes = [str(note) for note in [*measured, *results.erp_facts.get("notes", [])]]
     baseline = results.erp_facts.get("baseline")
     lead = f"Baseline: {baseline}." if baseline else ""
     return [

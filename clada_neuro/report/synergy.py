@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.report.figures import COLORS, Figure, draw
-from clada_neuro.report.labels import words
+from clada_neuro.report.labels import unit_of, words
 from clada_neuro.report.tables import Table, slug
-from clada_neuro.report.text import number, p_value, share, stat
+from clada_neuro.report.text import number, p_value, quantity, share, stat
 
 _INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over subjects and items"}
 
@@ -138,7 +138,7 @@ def paragraph(found: Mapping[str, Any]) -> str:
     t = "z" if coefficient.get("df") is None else f"t({number(coefficient['df'], 1)})"
     p = coefficient["p"] if intervals.get("null_p") is None else intervals["null_p"]
     first, second = (words(name) for name in found["predictors"])
-    amplitude = f"{words(found['response'])}s"
+    amplitude, unit = f"{words(found['response'])}s", unit_of(found["response"])
     toward = "more negative" if coefficient["estimate"] < 0 else "more positive"
     outcome = (
         f"The effect of {first} on {amplitude} was {toward} at higher {second}"
@@ -146,7 +146,7 @@ def paragraph(found: Mapping[str, Any]) -> str:
         else f"There was no reliable interaction of {first} and {second} in {amplitude}"
     )
     text = (
-        f"{outcome}, {stat('b', number(coefficient['estimate']))} µV, "
+        f"{outcome}, {stat('b', quantity(coefficient['estimate'], unit))}, "
         f"95% CI [{number(coefficient['ci_low'])}, {number(coefficient['ci_high'])}], "
         f"{stat(t, number(coefficient['t']))}, {stat('p', p_value(coefficient['p']))}. Beyond both main effects and "
         f"both squares, the interaction added {stat('ΔR²m', share(found['r2_synergy'], 5))}"

@@ -15,6 +15,7 @@ from clada_neuro.report.text import cell, column, number, p_value
 
 _HEADER = {
     "n_obs": "rows",
+    "n_dropped": "missing",
     "loglik": "log-likelihood",
     "aic": "AIC",
     "sigma": "residual SD",
@@ -85,16 +86,16 @@ def conditions(results: Results) -> Table | None:
     trials = frames.get("trials")
     if trials is not None and "condition" in trials:
         per_condition = trials.groupby("condition")
-        counts["critical words"] = per_condition["stimulus"].nunique()
         counts["trials"] = per_condition.size()
-        if "subject" in trials:
-            counts["subjects"] = per_condition["subject"].nunique()
+        for column, name in (("stimulus", "critical words"), ("subject", "subjects")):
+            if column in trials:
+                counts[name] = per_condition[column].nunique()
     return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())
 
 
 def summary(fits: list[dict[str, Any]]) -> Table | None:
     """Return one row per regression: size, likelihood, R², convergence."""
-    keys = ("n_obs", "loglik", "aic", "r2_marginal", "r2_conditional", "singular", "converged")
+    keys = ("n_obs", "n_dropped", "loglik", "aic", "r2_marginal", "r2_conditional", "singular", "converged")
     rows = [
         {"model": fit["name"], "engine": fit.get("engine"), **{k: fit[k] for k in keys if k in fit}}
         for fit in fits
@@ -168,6 +169,16 @@ def scales(fits: list[dict[str, Any]]) -> Table | None:
     caption = "Means and standard deviations used for z-scoring"
     caption += ", with variance inflation factors (VIF)." if "vif" in frame else "."
     return table("scales", caption, frame) if rows else None
+
+
+def residuals(fits: list[dict[str, Any]]) -> Table | None:
+    """Return moments of the standardized residuals and their tie to the fitted values, where the stage wrote them."""
+    rows = [{"model": fit["name"], **fit["residual_summary"]} for fit in fits if fit.get("residual_summary")]
+    caption = (
+        "Standardized residuals. Spread by fit: Spearman's correlation of their size with the fitted values, 0 when "
+        "the spread is even."
+    )
+    return table("residuals", caption, rows) if rows else None
 
 
 def truth(results: Results) -> Table | None:

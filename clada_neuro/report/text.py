@@ -24,6 +24,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """Return a number with its unit: ``−0.91 µV``; without one, the number."""
+    return f"{number(value)} {unit}".strip()
+
+
 def share(value: float | None, digits: int = 3) -> str:
     """Return a quantity that cannot pass 1, such as R², without its leading zero (APA)."""
     if value is None or pd.isna(value):

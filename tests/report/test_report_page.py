@@ -42,6 +42,8 @@ def test_headings_and_captions_are_there(browser, page_file):
     levels = browser.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
     assert browser.evaluate("[...document.querySelectorAll('table')].every(t => t.caption)")
+    ids = browser.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -74,6 +74,26 @@ def test_methods_name_model_start_token_trials_and_simulation(results):
         assert part in text
 
 
+def test_means_over_trials_have_no_subjects(results):
+    means = results.tables["trials"].drop(columns=["subject", "stimulus", "simulated"])
+    manifest = {**results.manifest, "simulated": False}
+    changed = type(results)(**{**vars(results), "tables": {"trials": means}, "manifest": manifest})
+    assert "We analyzed 360 means over trials (12 items)." in " ".join(prose.methods(changed))
+
+
+def test_every_corrected_family_is_named(results):
+    fits = [
+        {**results.fits[0], "family": f"{n} focal terms of all models of {n}"} for n in ("n400_uv", "p600_uv")
+    ]
+    text = " ".join(prose.methods(type(results)(**{**vars(results), "fits": fits})))
+    assert "over the n400_uv focal terms of all models of n400_uv and the p600_uv focal" in text
+
+
+def test_units_follow_the_response(fit):
+    fit |= {"response": "rt_ms", "formula": "rt_ms ~ surprisal_bits"}
+    assert "b = −0.91 ms," in plain(prose.effect(fit, "surprisal_bits"))
+
+
 def test_results_name_simulated_data(results):
     assert all(text.startswith("In simulated data: ") for text in prose.results_paragraphs(results))
 
