@@ -104,7 +104,9 @@ def bench_decode(
     rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory)
     about = {"tokens": tokens, "rounds": rounds, "threads": threads}
     load = (load + os.getloadavg()[0]) / 2
-    return pd.DataFrame([{"model": model, "device": "cpu", **row, **about, "load_average": load} for row in rows])
+    return pd.DataFrame(
+        [{"model": model, "device": "cpu", **row, **about, "load_average": load} for row in rows]
+    )
 
 
 def _subject(

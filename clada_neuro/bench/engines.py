@@ -13,10 +13,10 @@ from clada_neuro.baselines.dense import Dense
 from clada_neuro.bench.peers import LlamaCpp
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
-from clada_neuro.runtime.decode import Decoder
 from clada_neuro.runtime.kernels.compiled import CompiledSession
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import Policy, reads
+from clada_neuro.runtime.stepping import Decoder
 
 
 @dataclass

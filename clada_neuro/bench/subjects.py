@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.baselines.teal import Teal
@@ -66,9 +67,13 @@ def random_llama(dtype: torch.dtype) -> PreTrainedModel:
         num_key_value_heads=4,
         max_position_embeddings=2048,
     )
+    with no_init_weights():
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    return model.eval().requires_grad_(False)
+    for weight in model.parameters():
+        if weight.dim() == 2:
+            weight.normal_(std=config.initializer_range)
+    return model
 
 
 def calibrated_policies(

@@ -13,10 +13,10 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
-from clada_neuro.runtime.decode import Decoder
 from clada_neuro.runtime.kernels.compiled import CompiledSession
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import GATE, HIDDEN, INPUT, Policy
+from clada_neuro.runtime.stepping import Decoder
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 
 PROMPT = torch.randint(0, VOCABULARY, (9,), generator=torch.Generator().manual_seed(4))
@@ -71,6 +71,7 @@ POLICIES = {
     "prefix": lambda model: clada(model, gamma=0.5),
     "load": lambda model: clada(model, kappa=0.2, signal=SIGNAL),
     "reanalysis": lambda model: clada(model, kappa=0.2, signal=SIGNAL, reanalysis_load=0.2),
+    "refresh": lambda model: clada(model, gamma=0.5, kappa=0.2, signal=SIGNAL, reanalysis_load=0.2),
 }
 
 

@@ -76,6 +76,8 @@ class CompiledSession:
             self.step.use_bias(self._bias())
             self._scale = scale
         self._logits = self.step(token, scale)
+        if scale == 0 and self.policy.uses_prefix:
+            self._refresh()
         return self._logits
 
     def ffn_sparsity(self) -> Tensor:
@@ -88,6 +90,12 @@ class CompiledSession:
                 for layer, block in enumerate(self._reads)
             ]
         )
+
+    def _refresh(self) -> None:
+        """Take the last token, computed densely, into the prefix statistics."""
+        for layer, a in enumerate(self.step.activity):
+            self.state.prefix.update(layer, a[None, None], torch.ones(1, 1, dtype=torch.bool))
+        self.step.use_cutoffs(self._cutoffs(INPUT), self._cutoffs(HIDDEN))
 
     def _neurons(self) -> Tensor | None:
         """Return the neurons ``(layers, kept)`` of a policy that decides them once a sequence."""

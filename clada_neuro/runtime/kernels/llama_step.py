@@ -59,6 +59,7 @@ class Work(NamedTuple):
     bias: Array  # (L, H): stands in for dropped rows
     input_mask: Array  # (L, H)
     neuron_mask: Array  # (L, I)
+    activity: Array  # (L, I): a
     logits: Array  # (V,)
     counter: Array  # (8,): one cache line
 
@@ -141,6 +142,7 @@ def _feed_forward(
     for i in range(neurons):
         a[i] = a[i] / (np.float32(1) + np.exp(-a[i])) * hidden[neurons + i]
     own = slice(thread * neurons, (thread + 1) * neurons)
+    work.activity[layer, own] = a
     count = keep(a, cutoffs.neurons[layer, own], scale, kept, work.neuron_mask[layer, own])
     partial[:] = 0
     add_rows(partial, weights.down[layer, own], a, kept, count)
@@ -287,6 +289,11 @@ class LlamaStep:
         """Which neurons the last token read, ``(layers, intermediate)``."""
         return torch.from_numpy(self._work.neuron_mask[:, : self._neurons])
 
+    @property
+    def activity(self) -> Tensor:
+        """The last token's hidden activation a, ``(layers, intermediate)``."""
+        return torch.from_numpy(self._work.activity[:, : self._neurons])
+
 
 def _zeros(*shape: int, dtype: Any = np.float32) -> Array:
     return aligned(shape, dtype)
@@ -321,4 +328,5 @@ def _block_work(weights: Weights) -> dict[str, Array]:
         "hidden": _zeros(threads, both),
         "kept": _zeros(threads, max(hidden, both // 2), dtype=np.uint64),
         "neuron_mask": _zeros(layers, weights.down.shape[1], dtype=np.bool_),
+        "activity": _zeros(layers, weights.down.shape[1]),
     }
