@@ -1,6 +1,7 @@
 """`report`: from the tables of an output folder to one self-contained page."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd

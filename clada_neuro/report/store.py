@@ -28,6 +28,8 @@ def store(
     folder: str | Path, alignment: Aligned | None, fits: Sequence[Result], synergy: Result | None
 ) -> None:
     """Write trials.parquet and its joins, fits.json and synergy.json, each if given."""
+    if alignment is None and not fits and synergy is None:
+        return
     folder = output_folder(folder)
     if alignment is not None:
         write_table(alignment.trials, folder / "trials.parquet", {"joins": alignment.joins})
