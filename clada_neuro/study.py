@@ -5,7 +5,7 @@ A stage whose file was computed from the same inputs is not computed again, so a
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ def run(
     limit: int | None = None,
     start_token: str = "auto",
     seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+    index_base: int | None = None,
+    encoding: str | None = None,
     progress: Progress = lambda line: None,
 ) -> Path:
     """Run a whole study and return the path of its report.
@@ -58,6 +61,8 @@ def run(
         See `clada_neuro.models.start_token.resolve_start_token`.
     seed : int
         Seed of everything random.
+    columns, index_base, encoding
+        How to read a stimulus file: see `clada_neuro.read_stimuli`.
     progress : callable
         Receives one line a stage.
 
@@ -68,7 +73,15 @@ def run(
     """
     started = time.perf_counter()
     plan = resolve_target(
-        target, trials=trials, epochs=epochs, analysis=analysis, component=component, limit=limit
+        target,
+        trials=trials,
+        epochs=epochs,
+        analysis=analysis,
+        component=component,
+        limit=limit,
+        columns=columns,
+        index_base=index_base,
+        encoding=encoding,
     )
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     with artifacts.sole_writer(folder):
@@ -86,7 +99,9 @@ def run(
             from clada_neuro.erp.stage import analyze_epochs
 
             progress("      averages and regression ERPs")
-            analyze_epochs(plan.epochs, traced.words, folder, seed=seed, inputs=inputs)
+            analyze_epochs(
+                plan.epochs, traced.words, folder, components=_components(plan), seed=seed, inputs=inputs
+            )
         manifest = _manifest(plan, traced, language_model, aligned, seed) | facts
         manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": _peak_memory_mb()}
         artifacts.write_json(folder / "manifest.json", manifest)
@@ -99,7 +114,7 @@ def _responses(plan: Target, traced: Trace, seed: int) -> tuple[Alignment, dict[
     if plan.trials is not None:
         return align(traced.words, plan.trials), {}
     if plan.epochs is not None:
-        return _measure_epochs(plan.epochs, traced)
+        return _measure_epochs(plan.epochs, _components(plan), traced)
     from clada_neuro.erp.simulate import simulate_trials
 
     critical = traced.words.loc[traced.words["is_critical"]]
@@ -108,12 +123,20 @@ def _responses(plan: Target, traced: Trace, seed: int) -> tuple[Alignment, dict[
     return align(traced.words, simulation.trials), {"simulation": facts}
 
 
-def _measure_epochs(epochs: Path, traced: Trace) -> tuple[Alignment, dict[str, Any]]:
+def _components(plan: Target) -> list[str]:
+    return sorted({model.response.removesuffix("_uv") for model in plan.analysis.models})
+
+
+def _measure_epochs(epochs: Path, components: list[str], traced: Trace) -> tuple[Alignment, dict[str, Any]]:
     from clada_neuro.erp.epochs import epochs_to_trials
 
-    measured = epochs_to_trials(epochs, traced.words)
+    measured = epochs_to_trials(epochs, traced.words, components=components)
     aligned = align(traced.words, measured.trials)
-    facts = {"joins": [*measured.joins, *aligned.joins], "erp": {"notes": measured.notes}}
+    facts = {
+        "joins": [*measured.joins, *aligned.joins],
+        "erp": {"notes": measured.notes},
+        "simulated": measured.simulated,
+    }
     return aligned, facts
 
 
@@ -159,7 +182,7 @@ def _manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": model.describe(),
         "simulated": plan.simulated,
-        "component": sorted({entry.response.removesuffix("_uv") for entry in plan.analysis.models}),
+        "component": _components(plan),
         "dataset": plan.dataset,
         "exclusions": plan.exclusions,
         "joins": aligned.joins,

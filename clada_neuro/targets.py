@@ -1,5 +1,6 @@
 """What ``clada-neuro run TARGET`` can mean: the demonstration, a public data set, or the user's own files."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -47,41 +48,81 @@ def resolve_target(
     analysis: str | Path | None = None,
     component: str | None = None,
     limit: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    index_base: int | None = None,
+    encoding: str | None = None,
 ) -> Target:
     """Find out what `target` names and read it; arguments as in `clada_neuro.run`.
 
     Raises
     ------
     DataError
-        For a name that is neither a file, a data set nor ``"demo"``, or a stimulus file without trials.
+        For a name that is neither a file, a data set nor ``"demo"``, a stimulus file without trials, options of
+        stimulus files given to a name, or responses that the analysis does not find.
     """
-    if target == DEMO:
-        found = _demo()
-    elif target in datasets.names():
-        found = _data_set(str(target))
-    elif Path(target).is_file():
-        found = _files(Path(target), trials, epochs)
+    stimuli = resolve_stimuli(target, columns=columns, index_base=index_base, encoding=encoding)
+    if _is_name(target):
+        _refuse_file_options(target, trials=trials, epochs=epochs)
+        found = _demo(stimuli) if target == DEMO else _data_set(str(target), stimuli)
     else:
-        known = [DEMO, *datasets.names()]
-        raise DataError(
-            f"'{target}' is neither a stimulus file here nor a data set{did_you_mean(str(target), known)}; "
-            "list them with: clada-neuro data list"
-        )
+        found = _files(Path(target), stimuli, trials, epochs)
     chosen = read_analysis(analysis) if analysis else found.analysis
     if component:
         chosen = chosen.for_response(f"{component}_uv")
     found = replace(found, analysis=chosen)
+    _check_responses(found)
     return _first_items(found, limit) if limit else found
 
 
-def _demo() -> Target:
-    stimuli = pd.concat(
-        [read_stimuli(package_data("stimuli", name)) for name in _DEMO_FILES], ignore_index=True
-    )
+def resolve_stimuli(
+    name: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    index_base: int | None = None,
+    encoding: str | None = None,
+) -> pd.DataFrame:
+    """Read the stimuli of the demonstration, of a data set, or of a file as `clada_neuro.read_stimuli` does.
+
+    Raises
+    ------
+    DataError
+        For a name that is neither a file, a data set nor ``"demo"``, or options of stimulus files given to a name.
+    """
+    if _is_name(name):
+        _refuse_file_options(name, column=columns, index_base=index_base, encoding=encoding)
+        if name != DEMO:
+            return datasets.load(str(name))
+        parts = [read_stimuli(package_data("stimuli", part)) for part in _DEMO_FILES]
+        return pd.concat(parts, ignore_index=True)
+    if not Path(name).is_file():
+        raise DataError(
+            f"'{name}' is neither a stimulus file here nor a data set{did_you_mean(str(name), _names())}; "
+            "list them with: clada-neuro data list"
+        )
+    return read_stimuli(name, columns=columns, index_base=index_base, encoding=encoding)
+
+
+def _names() -> list[str]:
+    return [DEMO, *datasets.names()]
+
+
+def _is_name(target: str | Path) -> bool:
+    return str(target) in _names()
+
+
+def _refuse_file_options(name: str | Path, **options: object) -> None:
+    given = [f"--{option.replace('_', '-')}" for option, value in options.items() if value not in (None, {})]
+    if given:
+        raise DataError(
+            f"'{name}' is read as it was published: {', '.join(given)} is for stimulus files only"
+        )
+
+
+def _demo(stimuli: pd.DataFrame) -> Target:
     return Target(DEMO, stimuli, None, _shipped_analysis(DEMO))
 
 
-def _data_set(name: str) -> Target:
+def _data_set(name: str, stimuli: pd.DataFrame) -> Target:
     trials = datasets.load_trials(name)
     facts = {
         key: value
@@ -90,21 +131,22 @@ def _data_set(name: str) -> Target:
     }
     source = datasets.info(name).source
     facts |= {"licence": source.licence, "citation": facts["citation"] or source.citation}
-    stimuli = datasets.load(name)
     return Target(
         name, stimuli, trials.frame, _shipped_analysis(name), trials.exclusions.to_dict("records"), facts
     )
 
 
-def _files(stimuli: Path, trials: str | Path | None, epochs: str | Path | None) -> Target:
+def _files(
+    stimuli: Path, table: pd.DataFrame, trials: str | Path | None, epochs: str | Path | None
+) -> Target:
     if (trials is None) == (epochs is None):
         raise DataError(
             f"'{stimuli}' needs responses: add either --trials FILE (a row per subject and stimulus) or "
             "--epochs FILE (MNE epochs), or use clada-neuro trace for the stimuli alone"
         )
-    table, analysis = read_stimuli(stimuli), _shipped_analysis("default")
+    analysis = _shipped_analysis("default")
     if epochs is not None:
-        return Target(stimuli.stem, table, None, analysis, epochs=Path(epochs))
+        return Target(stimuli.stem, table, None, _epochs_analysis(Path(epochs)), epochs=Path(epochs))
     responses = read_trials(str(trials))
     models = tuple(model for model in analysis.models if model.response in responses)
     if not models:
@@ -112,6 +154,27 @@ def _files(stimuli: Path, trials: str | Path | None, epochs: str | Path | None) 
         raise DataError(f"'{trials}' has no column {wanted}; name the amplitudes so, or give --analysis FILE")
     synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
     return Target(stimuli.stem, table, responses, replace(analysis, models=models, synergy=synergy))
+
+
+def _epochs_analysis(epochs: Path) -> Analysis:
+    """Return the analysis with the baseline as covariate, or without where it was subtracted before."""
+    from clada_neuro.erp.sources import baseline_subtracted
+
+    return _shipped_analysis("default" if baseline_subtracted(epochs) else "epochs")
+
+
+def _check_responses(target: Target) -> None:
+    if target.trials is None:
+        return
+    responses = {model.response for model in target.analysis.models}
+    if missing := [
+        name for name in sorted(responses) if not set(re.findall(r"\w+", name)) & set(target.trials)
+    ]:
+        having = [name for name in target.trials if name.endswith(("_uv", "_ms"))]
+        raise DataError(
+            f"'{target.name}' has no {' or '.join(missing)} but {', '.join(having)}; name another response with "
+            f"--analysis FILE, or measure the words alone with: clada-neuro trace {target.name}"
+        )
 
 
 def _shipped_analysis(name: str) -> Analysis:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from clada_neuro.cli.options import stimulus_file_options
+
 
 @click.command()
 @click.argument("target")
@@ -17,6 +19,7 @@ import click
 @click.option(
     "--epochs", type=click.Path(path_type=Path), help="MNE epochs of a stimulus file (FIF file or folder)."
 )
+@stimulus_file_options
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", type=click.Choice(["n400", "p600"]), help="Which component is analysed.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")

@@ -1,12 +1,16 @@
 """``clada-neuro trace``: surprisal, entropy and activity of every token and word of a stimulus file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from clada_neuro.cli.options import stimulus_file_options
+
 
 @click.command()
-@click.argument("stimuli", type=click.Path(path_type=Path))
+@click.argument("stimuli")
+@stimulus_file_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
 @click.option(
     "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
@@ -21,13 +25,22 @@ import click
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
-def command(stimuli: Path, out: Path, **options: str) -> None:
-    """Measure every token and word of STIMULI (CSV, TSV, xlsx or marked text).
+def command(
+    stimuli: str,
+    out: Path,
+    columns: Mapping[str, str],
+    index_base: int | None,
+    encoding: str | None,
+    **options: str,
+) -> None:
+    """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
 
     Writes tokens, layers and words (parquet) and manifest.json. Interrupt it at any time; the same command continues
     from the last finished part.
     """
     from clada_neuro.instrument.trace import trace
+    from clada_neuro.targets import resolve_stimuli
 
-    result = trace(stimuli, out=out, **options)  # type: ignore[arg-type]
+    texts = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding)
+    result = trace(texts, out=out, **options)  # type: ignore[arg-type]
     click.echo(f"{result} in {out}")

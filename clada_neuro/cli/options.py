@@ -1,0 +1,39 @@
+"""Options that several commands share: how to read a stimulus file."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, column = text.partition("=")
+        if not (name and equals and column):
+            raise click.BadParameter(f"'{text}' given, NAME=COLUMN expected, for instance item=Frame")
+        found[name] = column
+    return found
+
+
+def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --column, --index-base and --encoding; the command receives `columns`, `index_base` and `encoding`."""
+    for add in (
+        click.option("--encoding", help="Encoding of the stimulus file, when it is not Unicode."),
+        click.option(
+            "--index-base",
+            type=click.Choice(["0", "1"]),
+            callback=lambda _, __, base: None if base is None else int(base),
+            help="What critical_index counts from.",
+        ),
+        click.option(
+            "--column",
+            "columns",
+            multiple=True,
+            metavar="NAME=COLUMN",
+            callback=_pairs,
+            help="What the stimulus file calls one of our columns, e.g. item=Frame; may be repeated.",
+        ),
+    ):
+        command = add(command)
+    return command

@@ -1,0 +1,99 @@
+"""Stimulus files with other headers and counts, and names in place of files."""
+
+import os
+
+import pandas as pd
+import pytest
+from command_line import clada
+
+from clada_neuro.errors import DataError
+from clada_neuro.targets import resolve_stimuli, resolve_target
+
+needs_data = pytest.mark.skipif(
+    not os.environ.get("CLADA_NEURO_DATA"), reason="CLADA_NEURO_DATA names no data sets"
+)
+COLUMNS = {"item": "Frame", "condition": "Kind", "sentence": "Text", "critical_index": "Where"}
+
+
+@pytest.fixture
+def stimuli(tmp_path):
+    path = tmp_path / "stimuli.csv"
+    path.write_text(
+        "Frame;Kind;Text;Where\n1;a;Der Bär schlief.;2\n1;b;Der Hund schlief.;2\n", encoding="latin-1"
+    )
+    return path
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the commands pass on, without a model."""
+    calls = {}
+    monkeypatch.setattr("clada_neuro.instrument.trace.trace", lambda texts, **_: calls.update(texts=texts))
+    monkeypatch.setattr("clada_neuro.study.run", lambda target, **options: calls.update(options))
+    return calls
+
+
+def declared():
+    return [part for name, column in COLUMNS.items() for part in ("--column", f"{name}={column}")]
+
+
+def test_trace_reads_the_declared_columns_index_and_encoding(stimuli, seen, tmp_path, capsys):
+    done = clada(
+        capsys, "trace", stimuli, *declared(), "--index-base", 1, "--encoding", "latin-1", "--out", tmp_path
+    )
+    assert done.code == 0
+    assert list(seen["texts"]["critical_word"]) == ["Bär", "Hund"]
+    assert list(seen["texts"]["critical_index"]) == [1, 1]
+
+
+def test_run_passes_the_declarations_on(stimuli, seen, capsys):
+    assert clada(capsys, "run", stimuli, *declared(), "--index-base", 1, "--encoding", "latin-1").code == 0
+    assert (seen["columns"], seen["index_base"], seen["encoding"]) == (COLUMNS, 1, "latin-1")
+
+
+def test_a_target_uses_them_for_its_file(stimuli, tmp_path):
+    trials = tmp_path / "trials.csv"
+    pd.DataFrame({"subject": ["s1"], "item": ["1"], "condition": ["a"], "n400_uv": [0.5]}).to_csv(trials)
+    target = resolve_target(stimuli, trials=trials, columns=COLUMNS, index_base=1, encoding="latin-1")
+    assert list(target.stimuli["critical_word"]) == ["Bär", "Hund"]
+
+
+def test_the_demonstration_can_be_traced_alone():
+    assert len(resolve_stimuli("demo")) == 270 + 96
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["trace", "x.csv", "--column", "item"], ["'item' given", "NAME=COLUMN"]),
+        (["trace", "x.csv", "--index-base", "2"], ["'2'", "'0', '1'"]),
+        (["trace", "dmo"], ["did you mean 'demo'"]),
+        (["trace", "demo", "--encoding", "latin-1"], ["'demo'", "--encoding", "stimulus files only"]),
+        (["run", "demo", "--index-base", "1"], ["--index-base"]),
+        (["run", "demo", "--trials", "trials.csv"], ["--trials"]),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, capsys, arguments, parts):
+    done = clada(capsys, *arguments, "--out", tmp_path)
+    assert done.code == 2
+    assert len(done.err.strip().splitlines()) == 1
+    assert all(part in done.complaint for part in parts)
+
+
+@needs_data
+def test_a_data_set_is_a_name_for_its_stimuli():
+    assert len(resolve_stimuli("kim2005")) == 384
+
+
+@needs_data
+def test_reading_times_are_no_amplitudes():
+    with pytest.raises(DataError, match=r"no n400_uv or p600_uv but reading_time_ms.*trace naturalstories"):
+        resolve_target("naturalstories")
+
+
+@needs_data
+def test_means_over_subjects_are_weighted_by_their_trials():
+    target = resolve_target("devarda2023")
+    assert len(target.trials) == 1_482
+    assert {model.weights for model in target.analysis.models} == {"n_trials"}
+    assert not any("subject" in model.formula for model in target.analysis.models)
