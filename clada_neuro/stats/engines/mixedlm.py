@@ -138,9 +138,18 @@ def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]
     if len(found) < len(tried) or _spread(found) > LOGLIK_TOLERANCE:
         found.append(_optimize(optimizer))
     best = min(found, key=lambda result: result.deviance)
+    if _has_flat_direction(prepared, best.theta):
+        lifted = _descend(optimizer, _off_zero(prepared, best.theta))
+        best = best if lifted is None or lifted.deviance > best.deviance else lifted
     if _spread(found) <= LOGLIK_TOLERANCE:
         return best, ()
     return best, (f"starts ended {_spread(found):.4f} apart in log-likelihood; the highest is reported",)
+
+
+def _has_flat_direction(prepared: Prepared, theta: np.ndarray) -> bool:
+    """Return whether a correlated block is singular: descents stop early beside such a boundary."""
+    factors = _factors(prepared, theta)
+    return any(len(factor) > 1 and bool((np.diag(factor) < SINGULAR_BELOW).any()) for factor in factors)
 
 
 def _spread(found: list[OptimizationResult]) -> float:
