@@ -14,7 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -71,7 +73,7 @@ class LanguageModel:
         """The start token as text."""
         if self.start_token_id is None:
             return None
-        return self.tokenizer.convert_ids_to_tokens(self.start_token_id)
+        return str(self.tokenizer.convert_ids_to_tokens(self.start_token_id))
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest records about the model."""
@@ -121,11 +123,12 @@ def load_model(
     """
     if dtype not in _DTYPES:
         raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
+    target = _device(device)
     folder, weights_hash = _locate(str(name))
     tokenizer = _load(AutoTokenizer, folder, name)
     model = _load(AutoModelForCausalLM, folder, name, use_safetensors=True, dtype=_DTYPES[dtype])
-    model.to(_device(device)).eval().requires_grad_(False)
-    start = resolve_start_token(tokenizer, model.config, start_token)
+    model.to(target).eval().requires_grad_(False)
+    start = resolve_start_token(tokenizer, start_token)
     return LanguageModel(str(name), model, tokenizer, start, weights_hash)
 
 
@@ -133,7 +136,7 @@ def _load(kind: Any, folder: str, name: str | Path, **options: Any) -> Any:
     try:
         with _no_progress_bars():
             return kind.from_pretrained(folder, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
             f"model '{name}' cannot be loaded: {reason}; give a checkpoint folder or name"
@@ -153,10 +156,16 @@ def _no_progress_bars() -> Iterator[None]:
 
 
 def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    except RuntimeError as error:
-        raise ModelError(f"device '{device}' given, for example 'cpu' or 'cuda:0' expected") from error
+        target = torch.device(device)
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(
+            f"device '{device}' cannot be used here; use 'cpu', or 'cuda:0' where there is a GPU"
+        ) from error
+    return target
 
 
 def _locate(name: str) -> tuple[str, str]:
@@ -226,10 +235,11 @@ def _from_gguf(path: Path) -> tuple[str, str]:
     """Dequantise a GGUF file into a cached safetensors folder, unless that was done before."""
     digest = content_hash(path)
     folder = cache_folder("models") / f"{path.stem}-{digest}"
-    if not (folder / "complete").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _dequantise(path, folder)
-        write_atomic(folder / "complete", lambda part: part.write_text(digest))
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        if not (folder / "complete").is_file():
+            _dequantise(path, folder)
+            write_atomic(folder / "complete", lambda part: part.write_text(digest))
     return str(folder), digest
 
 

@@ -6,7 +6,6 @@ replacing it by the document separator ``<|endoftext|>`` moves first words by 2.
 """
 
 import re
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -21,9 +20,7 @@ _CHAT_MARKER = re.compile(
 _DOCUMENT_SEPARATORS = ("<|endoftext|>", "<|begin_of_text|>", "<s>", "<bos>", "</s>", "<|end_of_text|>")
 
 
-def resolve_start_token(
-    tokenizer: PreTrainedTokenizerBase, config: Any, choice: str | int | None = "auto"
-) -> int | None:
+def resolve_start_token(tokenizer: PreTrainedTokenizerBase, choice: str | int | None = "auto") -> int | None:
     """Return the id of the start token.
 
     Parameters

@@ -1,0 +1,140 @@
+"""Loading: what is refused, with which words; and the embedded model's way from GGUF to safetensors."""
+
+import json
+
+import pytest
+import torch
+from tiny_models import VOCABULARY, tiny_model
+from tokenizers import Tokenizer, models
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from clada_neuro.errors import ModelError
+from clada_neuro.models import loading
+from clada_neuro.models.loading import load_model
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    vocabulary = {"<s>": 0, "</s>": 1} | {f"w{i}": i for i in range(2, VOCABULARY)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="w2"))
+    PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>").save_pretrained(
+        tmp_path
+    )
+    return tmp_path
+
+
+def test_a_checkpoint_folder_keeps_its_weights(checkpoint):
+    loaded = load_model(checkpoint, device="cpu")
+    for (name, mine), theirs in zip(
+        tiny_model().state_dict().items(), loaded.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, theirs), name
+    assert not loaded.model.training
+    assert (loaded.start_token_id, loaded.start_token, loaded.max_context) == (0, "<s>", 128)
+    described = loaded.describe()
+    assert (described["architecture"], described["dtype"]) == ("LlamaForCausalLM", "float32")
+    assert len(described["weights_hash"]) == 16
+
+
+def test_the_hash_is_of_the_weights(checkpoint):
+    before = load_model(checkpoint, device="cpu").weights_hash
+    assert load_model(checkpoint, device="cpu", start_token="none").weights_hash == before
+    tiny_model(seed=1).save_pretrained(checkpoint)
+    assert load_model(checkpoint, device="cpu").weights_hash != before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_precision_is_as_asked(checkpoint, dtype):
+    assert load_model(checkpoint, device="cpu", dtype=dtype).describe()["dtype"] == dtype
+
+
+def test_pickled_weights_are_refused(checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model.bin\).*save_pretrained"):
+        load_model(checkpoint)
+
+
+def test_a_folder_without_weights_is_refused(checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="holds no weights"):
+        load_model(checkpoint)
+
+
+def test_a_folder_without_config_is_refused(checkpoint):
+    (checkpoint / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_model(checkpoint)
+
+
+def test_damaged_weights_are_one_line(checkpoint):
+    file = checkpoint / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(checkpoint)
+
+
+def test_a_folder_without_tokenizer_is_refused(checkpoint):
+    for file in checkpoint.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(checkpoint)
+
+
+def test_code_of_a_checkpoint_is_never_run(checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    config |= {
+        "model_type": "surprise",
+        "auto_map": {"AutoConfig": "run.Config", "AutoModelForCausalLM": "run.Model"},
+    }
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    (checkpoint / "run.py").write_text("raise SystemExit('ran')")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "/nowhere/model"}, "not a checkpoint folder"),
+        ({"name": "/nowhere/model.gguf"}, "no GGUF file"),
+        ({"dtype": "float16"}, "float32, bfloat16, float64"),
+        ({"device": "gpu"}, "device 'gpu'"),
+    ],
+)
+def test_wrong_arguments_say_what_was_expected(arguments, message):
+    with pytest.raises(ModelError, match=message) as error:
+        load_model(**arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_one_line():
+    with pytest.raises(ModelError, match="device 'cuda' cannot be used"):
+        load_model(device="cuda")
+
+
+def test_an_unknown_name_says_where_was_looked(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="neither a folder here nor reachable"):
+        load_model("nobody/no-such-model")
+
+
+def test_the_embedded_model_is_smollm2():
+    model = load_model(device="cpu")
+    assert model.start_token == "<|endoftext|>"
+    config = model.model.config
+    assert (config.num_hidden_layers, config.hidden_size, config.intermediate_size) == (30, 576, 1536)
+    text = "A naïve test — 猫 👩‍🚀!"
+    assert model.tokenizer.decode(model.tokenizer(text, add_special_tokens=False).input_ids) == text
+
+
+@pytest.mark.slow
+def test_the_safetensors_copy_equals_the_gguf():
+    path = loading._embedded_gguf()
+    direct = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    copy = load_model(device="cpu").model.state_dict()
+    for name, weight in direct.state_dict().items():
+        assert torch.equal(weight, copy[name]), name
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    assert tokenizer("The café").input_ids == load_model(device="cpu").tokenizer("The café").input_ids
