@@ -30,18 +30,9 @@ from clada_neuro.bench.engines import (
     weight_bytes,
 )
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.subjects import (
-    LLAMA_1B,
-    PASSAGE,
-    calibrated_policies,
-    quantile_policies,
-    random_llama,
-    recorded_load,
-)
-from clada_neuro.calibration.artifact import load_calibration
+from clada_neuro.bench.subjects import LLAMA_1B, find_subject, random_llama
 from clada_neuro.models.loading import load_model
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
-from clada_neuro.runtime.policy import Policy
 
 COMPILED, PYTORCH, GENERATE, LLAMA_CPP = "compiled", "pytorch", "transformers", "llama.cpp"
 CONTEXT = 512
@@ -71,7 +62,8 @@ def bench_decode(
     tokens, rounds : int
         Tokens of each engine in a round; rounds.
     calibration : str or Path, optional
-        Of the model; the one shipped for its weights by default.
+        Of the model; the one shipped for its weights by default. Without any, thresholds are quantiles of the
+        model's scores on a passage, which drop as much but were not fitted: enough for speed.
     llama_python : str or Path, optional
         Interpreter with llama-cpp-python, for rows of llama.cpp.
     progress : callable
@@ -80,7 +72,7 @@ def bench_decode(
     Returns
     -------
     pandas.DataFrame
-        model, device, engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
+        model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
         ceiling, read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
         rounds, threads, load_average (one minute, mean of start and end).
@@ -88,12 +80,13 @@ def bench_decode(
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     memory = {engine: _memory_of(engine, model, dtype) for engine in (GENERATE, PYTORCH, COMPILED)}
-    loaded, prompt, policies = _subject(model, dtype, sparsities, calibration)
+    subject = find_subject(model, dtype, sparsities, calibration)
+    loaded, prompt = subject.model, subject.prompt
     step = LlamaStep(loaded, context=CONTEXT)
     engines: list[Engine] = [
         Transformers(GENERATE, "dense", dtype, loaded),
         PyTorchLoop(PYTORCH, "dense", dtype, loaded),
-        *(Compiled(COMPILED, rule.name, dtype, loaded, step, rule) for rule in (Dense(), *policies)),
+        *(Compiled(COMPILED, rule.name, dtype, loaded, step, rule) for rule in (Dense(), *subject.policies)),
     ]
     with tempfile.TemporaryDirectory() as folder:
         peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
@@ -105,29 +98,18 @@ def bench_decode(
     about = {"tokens": tokens, "rounds": rounds, "threads": threads}
     load = (load + os.getloadavg()[0]) / 2
     return pd.DataFrame(
-        [{"model": model, "device": "cpu", **row, **about, "load_average": load} for row in rows]
+        [
+            {
+                "model": model,
+                "device": "cpu",
+                "thresholds": subject.thresholds,
+                **row,
+                **about,
+                "load_average": load,
+            }
+            for row in rows
+        ]
     )
-
-
-def _subject(
-    model: str, dtype: str, sparsities: tuple[float, ...], calibration: str | Path | None
-) -> tuple[PreTrainedModel, Tensor, list[Policy]]:
-    """Return the model, a prompt and the policies at every sparsity."""
-    if model == LLAMA_1B:
-        loaded = random_llama(getattr(torch, dtype))
-        sample = torch.randint(
-            0, loaded.config.vocab_size, (160,), generator=torch.Generator().manual_seed(1)
-        )
-        recorded = recorded_load()
-        tables = [quantile_policies(loaded, sparsity, sample, recorded) for sparsity in sparsities]
-        prompt = sample[:32]
-    else:
-        language_model = load_model(model, dtype=dtype, device="cpu")
-        loaded = language_model.model
-        prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
-        fitted = load_calibration(language_model, calibration)
-        tables = [calibrated_policies(loaded, fitted, sparsity, prompt) for sparsity in sparsities]
-    return loaded, prompt, [policy for table in tables for policy in table.values()]
 
 
 def _peers(model: PreTrainedModel, dtype: str, python: str | Path, folder: Path, threads: int) -> list[Peer]:

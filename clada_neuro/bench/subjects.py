@@ -7,6 +7,7 @@ measured for SmolLM2, and the load that scales them is replayed from a recording
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,9 +18,10 @@ from transformers.initialization import no_init_weights
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.baselines.teal import Teal
 from clada_neuro.baselines.wina import Wina
-from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.artifact import Calibration, load_calibration
 from clada_neuro.calibration.policies import make_policy
-from clada_neuro.models.loading import EMBEDDED, load_model
+from clada_neuro.errors import CalibrationError
+from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal, surprisal_and_entropy
@@ -31,6 +33,7 @@ PASSAGE = (
     "It was late in the evening when the ship came round the point, and the men on the shore put down their "
     "nets to look at her. She was larger than any vessel they had seen, and nobody could say whose flag she flew."
 )
+CALIBRATED, QUANTILES = "calibrated", "quantiles"
 _SPLIT = {INPUT: 0.75, HIDDEN: 1.5}  # share of rows dropped at a site for each unit of ffn_sparsity
 _KAPPA = 0.1
 
@@ -54,6 +57,48 @@ class WinaThresholds(ThresholdPolicy):
 
     name: ClassVar[str] = "wina"
     sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is timed: a model, a prompt ``(tokens,)``, policies at every sparsity, and where thresholds come from."""
+
+    model: PreTrainedModel
+    prompt: Tensor
+    policies: list[Policy]
+    thresholds: str
+
+
+def find_subject(
+    name: str, dtype: str, sparsities: tuple[float, ...], calibration: str | Path | None
+) -> Subject:
+    """Return a model with policies at every sparsity, from a calibration where there is one."""
+    fitted = None
+    if name == LLAMA_1B:
+        model = random_llama(getattr(torch, dtype))
+        prompt = torch.randint(0, model.config.vocab_size, (48,), generator=torch.Generator().manual_seed(1))
+    else:
+        language_model = load_model(name, dtype=dtype, device="cpu")
+        model = language_model.model
+        prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
+        fitted = _calibration(language_model, calibration)
+    if fitted is None:
+        recorded = recorded_load()
+        tables = [quantile_policies(model, sparsity, prompt, recorded) for sparsity in sparsities]
+    else:
+        tables = [calibrated_policies(model, fitted, sparsity, prompt) for sparsity in sparsities]
+    policies = [policy for table in tables for policy in table.values()]
+    return Subject(model, prompt, policies, QUANTILES if fitted is None else CALIBRATED)
+
+
+def _calibration(language_model: LanguageModel, path: str | Path | None) -> Calibration | None:
+    """Return the given or the shipped calibration, None where none ships."""
+    try:
+        return load_calibration(language_model, path)
+    except CalibrationError:
+        if path is not None:
+            raise
+        return None
 
 
 def random_llama(dtype: torch.dtype) -> PreTrainedModel:

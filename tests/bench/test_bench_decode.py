@@ -13,7 +13,7 @@ from tiny_models import tiny_model
 import clada_neuro.bench.decode as bench
 from clada_neuro.bench.engines import Engine, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.subjects import quantile_policies, thresholds
+from clada_neuro.bench.subjects import Subject, quantile_policies, thresholds
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
@@ -84,9 +84,11 @@ def test_thresholds_drop_the_wanted_share_of_rows(model):
 def tiny_subject(model, monkeypatch):
     def subject(name, dtype, sparsities, calibration):
         policies = [quantile_policies(model, s, IDS, torch.linspace(-1, 1, 9)) for s in sparsities]
-        return model, IDS[:12], [policy for table in policies for policy in table.values()]
+        return Subject(
+            model, IDS[:12], [policy for table in policies for policy in table.values()], "quantiles"
+        )
 
-    monkeypatch.setattr(bench, "_subject", subject)
+    monkeypatch.setattr(bench, "find_subject", subject)
     monkeypatch.setattr(bench, "_memory_of", lambda engine, name, dtype: 1.0)
 
 

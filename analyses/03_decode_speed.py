@@ -1,0 +1,40 @@
+"""Is decoding under a policy faster than dense, and how near to the byte ceiling?
+
+    NUMBA_NUM_THREADS=2 python analyses/03_decode_speed.py MODEL [--dtype D] [--rounds N] [--llama-python PYTHON]
+
+MODEL is smollm2 or llama-1b-random. Writes results/decode_MODEL_DTYPE.csv, the command in its first line. Nothing else
+should run at the same time; `load_average` says whether something did (the benchmark itself adds its threads).
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from clada_neuro.artifacts import write_text
+from clada_neuro.bench.decode import bench_decode
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--llama-python")
+    options = parser.parse_args()
+    table = bench_decode(**vars(options), progress=lambda line: print(line, file=sys.stderr))
+    command = f"# python {shlex.join(sys.argv)}\n"
+    write_text(
+        RESULTS / f"decode_{options.model}_{options.dtype}.csv",
+        command + table.to_csv(index=False, float_format="%.4g"),
+    )
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+if __name__ == "__main__":  # the benchmark starts processes that import this file
+    main()
