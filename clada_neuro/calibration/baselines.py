@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from clada_neuro.baselines.cats import Cats
 from clada_neuro.baselines.threshold import ThresholdTruncation
 from clada_neuro.calibration.error import block_error, equal_error_threshold
 from clada_neuro.calibration.fit import empty_thresholds, mean_loss, measure, quantile
+from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.policy import GATE, HIDDEN, INPUT, State, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy
@@ -96,36 +98,38 @@ class FitError(ThresholdPolicy):
 
 
 def fit_baselines(
-    model: PreTrainedModel, layers: list[FFN], tokens: Tensor, tick: Callable[[int], object]
+    model: PreTrainedModel, layers: list[FFN], tokens: Tensor, stages: Stages, tick: Callable[[int], object]
 ) -> dict[str, Tensor]:
     """Return the tables of `calibration.policies`, one row a sparsity of `GRID`."""
     norms = {
         INPUT: torch.stack([f.input_norms for f in layers]),
         HIDDEN: torch.stack([f.neuron_norms for f in layers]),
     }
-    rows: dict[str, list[Tensor]] = {}
 
-    def keep(**found: Tensor) -> None:
-        for name, value in found.items():
-            rows.setdefault(name, []).append(value.clone())
+    def blocks(kind: str, weights: Mapping[str, Tensor], target: float) -> Piece:
+        empty = partial(empty_thresholds, (INPUT, HIDDEN), len(layers), tokens.device)
+        fit = FitBlocks(empty(), weights, layers=layers, target=target, dropped=empty())
+        recorder = mean_loss(fit, layers)
+        measure(model, recorder, tokens)
         tick(tokens.numel())
+        table = fit.thresholds if kind == "teal" else fit.dropped
+        return {}, {**{f"{kind}_{site}": table[site] for site in table}, f"{kind}_bias": recorder.bias}
 
+    def cats(target: float) -> Piece:
+        tick(tokens.numel())
+        return {}, {"cats_gate": _fit_cats(model, layers, tokens, target)}
+
+    rows: dict[str, list[Tensor]] = {}
     for target in GRID:
-        for kind, weights in (("teal", {}), ("wina", norms)):
-            fit = FitBlocks(
-                empty_thresholds((INPUT, HIDDEN), len(layers), tokens.device),
-                weights,
-                layers=layers,
-                target=target,
-                dropped=empty_thresholds((INPUT, HIDDEN), len(layers), tokens.device),
-            )
-            recorder = mean_loss(fit, layers)
-            measure(model, recorder, tokens)
-            table = fit.thresholds if kind == "teal" else fit.dropped
-            keep(**{f"{kind}_{site}": table[site] for site in table}, **{f"{kind}_bias": recorder.bias})
-        keep(cats_gate=_fit_cats(model, layers, tokens, target))
+        pieces = [
+            stages.run(f"teal-{target}", partial(blocks, "teal", {}, target)),
+            stages.run(f"wina-{target}", partial(blocks, "wina", norms, target)),
+            stages.run(f"cats-{target}", partial(cats, target)),
+        ]
+        for name, value in (entry for _, tensors in pieces for entry in tensors.items()):
+            rows.setdefault(name, []).append(value)
     tables = {name: torch.stack(values) for name, values in rows.items()}
-    return {**tables, "tt_hidden": _fit_tt(model, layers, tokens, norms, tick)}
+    return {**tables, "tt_hidden": _fit_tt(model, layers, tokens, norms, stages, tick)}
 
 
 def _fit_cats(model: PreTrainedModel, layers: list[FFN], tokens: Tensor, target: float) -> Tensor:
@@ -141,18 +145,23 @@ def _fit_tt(
     layers: list[FFN],
     tokens: Tensor,
     norms: dict[str, Tensor],
+    stages: Stages,
     tick: Callable[[int], object],
 ) -> Tensor:
     """Return thresholds ``(len(GRID), layers)``, interpolated between common errors; constant beyond the reach."""
-    reached, found = [torch.zeros(())], [torch.zeros(len(layers))]
-    for error in _ERRORS:
+
+    def fit(error: float) -> Piece:
         thresholds = empty_thresholds(ThresholdTruncation.sites, len(layers), tokens.device)
-        fit = FitError(thresholds, {HIDDEN: norms[HIDDEN]}, layers=layers, error=error)
-        reached.append(measure(model, fit, tokens).mean().cpu())
-        found.append(thresholds[HIDDEN].cpu())
+        rule = FitError(thresholds, {HIDDEN: norms[HIDDEN]}, layers=layers, error=error)
+        reached = float(measure(model, rule, tokens).mean())
         tick(tokens.numel())
-    points = torch.stack(reached).numpy()
-    columns = torch.stack(found, dim=1).numpy()
+        return {"ffn_sparsity": reached}, {"thresholds": thresholds[HIDDEN]}
+
+    pieces = [stages.run(f"tt-{error}", partial(fit, error)) for error in _ERRORS]
+    points = [0.0, *(header["ffn_sparsity"] for header, _ in pieces)]
+    columns = torch.stack(
+        [torch.zeros(len(layers)), *(tensors["thresholds"] for _, tensors in pieces)], dim=1
+    ).numpy()
     wanted = [min(target, TT_REACH) for target in GRID]
     return torch.tensor(
         np.stack([np.interp(wanted, points, column) for column in columns], axis=1), dtype=torch.float32

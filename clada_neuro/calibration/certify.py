@@ -15,6 +15,7 @@ from clada_neuro.calibration.artifact import Calibration
 from clada_neuro.calibration.fit import DENSE_PREFIX
 from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.calibration.policies import make_policy
+from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
 
 _UP = (0.0, 0.05)  # above the least wanted sparsity
@@ -24,20 +25,20 @@ _DOWN = (-0.1, -0.2)
 def certify(
     model: PreTrainedModel,
     layers: list[FFN],
+    stages: Stages,
+    tick: Callable[[int], object],
     calibration: Calibration,
     tokens: Tensor,
     bound: float,
     confidence: float,
     min_sparsity: float,
-    tick: Callable[[int], object],
 ) -> dict[str, Any]:
     """Return the certificate: what was measured at each sparsity, the highest that holds, or the reason for none."""
-    yardstick = Yardstick(model, tokens, DENSE_PREFIX)
+    yardstick = Yardstick(model, tokens, DENSE_PREFIX, stages, "certification", tick)
     rows: list[dict[str, float]] = []
 
     def holds(sparsity: float) -> bool:
-        cost = yardstick.measure(make_policy("clada", layers, calibration, sparsity))
-        tick(tokens.numel())
+        cost = yardstick.measure(f"{sparsity:.2f}", make_policy("clada", layers, calibration, sparsity))
         row = {
             "asked": sparsity,
             "ffn_sparsity": float(cost.ffn_sparsity.mean()),

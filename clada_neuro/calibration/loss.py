@@ -1,6 +1,7 @@
 """What a policy costs on given texts: rise of loss and divergence from the dense predictions."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from clada_neuro.baselines.dense import Dense
+from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.runtime.policy import Policy
-from clada_neuro.runtime.scoring import Score, score
+from clada_neuro.runtime.scoring import score
+
+LIKELIEST = 256  # tokens of a prediction that are compared one by one; the rest count as one
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,19 @@ class Cost:
     loss : Tensor
         Mean rise of loss over dense, nats per token whose prediction the policy touched.
     divergence : Tensor
-        Mean KL(dense ‖ policy) of the same predictions, nats: the expected rise of loss, with less noise.
+        Mean KL(dense ‖ policy) of the same predictions over dense's likeliest tokens and the rest, nats: the expected
+        rise of loss, with less noise.
     ffn_sparsity : Tensor
         Mean share of feed-forward weight bytes not read.
-    scores : list of Score
+    surprisal_bits, entropy_bits : Tensor
+        Of the tokens processed by the policy, all texts together.
     """
 
     loss: Tensor
     divergence: Tensor
     ffn_sparsity: Tensor
-    scores: list[Score]
+    surprisal_bits: Tensor
+    entropy_bits: Tensor
 
     def upper_bound(self, confidence: float) -> float:
         """Return the one-sided upper bound of the mean rise of loss over documents (Student t)."""
@@ -41,54 +48,93 @@ class Cost:
 
 
 class Yardstick:
-    """Texts with their dense predictions, against which policies are measured."""
+    """Texts of equal length with their dense predictions, against which policies are measured; every piece is kept.
 
-    def __init__(self, model: PreTrainedModel, tokens: Tensor, prefix: int) -> None:
-        self.model, self.prefix = model, prefix
-        self.texts = tokens.tolist()
-        self._dense: list[Tensor] = [torch.empty(0)] * len(self.texts)
-        keep = _Predictions(self._store)
-        self.dense = score(model, Dense(), self.texts, prefix=prefix, observer=keep)
-        self._sums = torch.zeros(len(self.texts), dtype=torch.float64)
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokens : Tensor
+        ``(texts, length)``.
+    prefix : int
+        Dense tokens at the start of each.
+    stages : Stages
+    name : str
+        Of the texts, in the names of the pieces.
+    tick : callable
+        Told how many tokens were processed.
+    """
 
-    def measure(self, policy: Policy) -> Cost:
-        """Score every text under a policy."""
-        self._sums.zero_()
-        scores = score(
-            self.model, policy, self.texts, prefix=self.prefix, observer=_Predictions(self._compare)
-        )
-        touched = [len(text) - self.prefix - 1 for text in self.texts]
-        loss = [
-            (after.surprisal_bits - before.surprisal_bits)[self.prefix + 1 :].mean() * math.log(2)
-            for after, before in zip(scores, self.dense, strict=True)
-        ]
-        sparsity = [result.ffn_sparsity[self.prefix :].mean() for result in scores]
-        return Cost(torch.stack(loss), self._sums / torch.tensor(touched), torch.stack(sparsity), scores)
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokens: Tensor,
+        prefix: int,
+        stages: Stages,
+        name: str,
+        tick: Callable[[int], object],
+    ) -> None:
+        self.model, self.tokens, self.prefix, self.tick = model, tokens, prefix, tick
+        self.stages, self.name = stages, name
+        _, self.dense = stages.run(f"{name}-dense", self._predict)
 
-    def _store(self, row: int, positions: Tensor, logits: Tensor) -> None:
-        if not len(self._dense[row]):
-            self._dense[row] = torch.empty(len(self.texts[row]), logits.shape[1], dtype=torch.float16)
-        self._dense[row][positions.cpu()] = logits.log_softmax(-1).half().cpu()
+    def measure(self, label: str, policy: Policy) -> Cost:
+        """Score every text under a policy; ``label`` names it among the kept pieces."""
+        _, found = self.stages.run(f"{self.name}-{label}", lambda: self._compare(policy))
+        return Cost(**found)
 
-    def _compare(self, row: int, positions: Tensor, logits: Tensor) -> None:
-        positions = positions.cpu()
-        touched = (positions >= self.prefix) & (positions < len(self.texts[row]) - 1)
-        dense = self._dense[row][positions[touched]].float()
-        policy = logits[touched.to(logits.device)].log_softmax(-1).cpu()
-        self._sums[row] += (dense.exp() * (dense - policy)).sum()
+    def _predict(self) -> Piece:
+        kept = _Likeliest(self.tokens.shape)
+        scores = score(self.model, Dense(), self.tokens.tolist(), prefix=self.prefix, observer=kept)
+        self.tick(self.tokens.numel())
+        surprisal = torch.stack([result.surprisal_bits for result in scores])
+        return {}, {"surprisal": surprisal, "index": kept.index, "log_p": kept.log_p}
+
+    def _compare(self, policy: Policy) -> Piece:
+        kept = _Likeliest(self.tokens.shape, self.dense["index"])
+        scores = score(self.model, policy, self.tokens.tolist(), prefix=self.prefix, observer=kept)
+        self.tick(self.tokens.numel())
+        touched = slice(self.prefix + 1, None)
+        surprisal = torch.stack([result.surprisal_bits for result in scores])
+        loss = (surprisal - self.dense["surprisal"])[:, touched].mean(1) * math.log(2)
+        dense, other = (with_rest(log_p[:, self.prefix : -1]) for log_p in (self.dense["log_p"], kept.log_p))
+        return {}, {
+            "loss": loss,
+            "divergence": (dense.exp() * (dense - other)).sum(-1).mean(1),
+            "ffn_sparsity": torch.stack([result.ffn_sparsity[self.prefix :].mean() for result in scores]),
+            "surprisal_bits": surprisal[:, touched].flatten(),
+            "entropy_bits": torch.stack([result.entropy_bits for result in scores])[:, touched].flatten(),
+        }
 
 
-class _Predictions:
-    """Hand predictions on, text by text."""
+def with_rest(log_p: Tensor) -> Tensor:
+    """Append the log probability of everything else ``(…, k) → (…, k + 1)``."""
+    rest = (1 - log_p.exp().sum(-1, keepdim=True)).clamp_min(1e-7).log()
+    return torch.cat([log_p, rest], dim=-1)
 
-    def __init__(self, take) -> None:  # type: ignore[no-untyped-def]
-        self.take = take
+
+class _Likeliest:
+    """Keep log probabilities of each prediction's likeliest tokens, or of given ones."""
+
+    def __init__(self, shape: torch.Size, index: Tensor | None = None) -> None:
+        self.given = index
+        self.index: Tensor = torch.empty(0) if index is None else index
+        self.log_p = torch.empty(0)
+        self.shape = shape
 
     def hidden(self, layer: int, rows: Tensor, positions: Tensor, a: Tensor) -> None:
         """Nothing to do."""
 
     def logits(self, rows: Tensor, positions: Tensor, logits: Tensor) -> None:
-        """Split by text."""
-        for row in rows.unique().tolist():
-            own = rows == row
-            self.take(row, positions[own], logits[own].float())
+        """Take in predictions ``(n, vocabulary)``."""
+        rows, positions = rows.cpu(), positions.cpu()
+        log_p = logits.float().log_softmax(-1).cpu()
+        if self.given is None:
+            values, index = log_p.topk(min(LIKELIEST, log_p.shape[-1]))
+            if not len(self.index):
+                self.index = torch.zeros(*self.shape, index.shape[-1], dtype=torch.long)
+            self.index[rows, positions] = index
+        else:
+            values = log_p.gather(-1, self.given[rows, positions])
+        if not len(self.log_p):
+            self.log_p = torch.zeros(*self.shape, values.shape[-1])
+        self.log_p[rows, positions] = values

@@ -8,6 +8,7 @@ beats zero, the best that costs less than `NO_LOSS` is taken, following the pape
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,17 +19,18 @@ from clada_neuro.calibration.artifact import Calibration
 from clada_neuro.calibration.fit import DENSE_PREFIX
 from clada_neuro.calibration.loss import Cost, Yardstick
 from clada_neuro.calibration.policies import CONTROLS, base_policy, make_policy
+from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
 from clada_neuro.runtime.scoring import score
 
 NO_LOSS = 0.001  # nats per token
-_GAMMAS = (0.1, 0.3)
+_GAMMAS = (0.1, 0.2)
 _KAPPAS = (0.05, 0.1)
 _ALPHAS = (1.0, 0.5, 0.0)
 _RATES = (0.02,)
-_OFFSET_TEXTS = 4
+_OFFSET_TEXTS = 3
 _LOAD_QUANTILES = 101
 
 
@@ -58,9 +60,9 @@ class _Contest:
     def __init__(self, yardstick: Yardstick, base: Clada, slope: float, cost: Cost) -> None:
         self.yardstick, self.base, self.slope, self.cost = yardstick, base, slope, cost
 
-    def enter(self, policy: Clada) -> _Tried:
+    def enter(self, label: str, policy: Clada) -> _Tried:
         """Measure a candidate."""
-        cost = self.yardstick.measure(policy)
+        cost = self.yardstick.measure(label, policy)
         cheaper = float(cost.ffn_sparsity.mean() - self.cost.ffn_sparsity.mean())
         return _Tried(policy, cost, cost.divergence - self.cost.divergence - self.slope * cheaper)
 
@@ -76,77 +78,71 @@ class _Contest:
 def choose_online(
     model: PreTrainedModel,
     layers: list[FFN],
+    stages: Stages,
+    tick: Callable[[int], object],
     offline: Calibration,
     tokens: Tensor,
     target: float,
-    tick: Callable[[int], object],
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+) -> Calibration:
     """Return the header entries ``prefix``, ``load``, ``reanalysis`` and ``offsets``, and the load's quantiles."""
-    yardstick = Yardstick(model, tokens, DENSE_PREFIX)
-    tick(tokens.numel())
+    yardstick = Yardstick(model, tokens, DENSE_PREFIX, stages, "selection", tick)
     contest = _base_contest(yardstick, offline, target)
     header: dict[str, Any] = {"prefix": _prefix(contest, offline)}
-    tick(tokens.numel() * (3 + len(_GAMMAS)))
-    surprisal, entropy = _signals(contest.cost)
+    surprisal, entropy = contest.cost.surprisal_bits, contest.cost.entropy_bits
     header["load"] = _load(contest, surprisal, entropy)
-    tick(tokens.numel() * (len(_ALPHAS) + len(_KAPPAS) + 1))
     load = contest.base.signal(surprisal, entropy)
     header["reanalysis"] = _reanalysis(contest, load)
-    tick(tokens.numel() * len(_RATES))
-    quantiles = torch.quantile(load[:1_000_000], torch.linspace(0, 1, _LOAD_QUANTILES))
-    chosen = Calibration(
-        {**offline.header, **header, "offsets": {}}, {**offline.tensors, "load_quantiles": quantiles}
-    )
-    header["offsets"] = _offsets(model, layers, chosen, tokens[:_OFFSET_TEXTS], target, tick)
-    return header, {"load_quantiles": quantiles}
+    quantiles = torch.quantile(load, torch.linspace(0, 1, _LOAD_QUANTILES)).to(tokens.device)
+    chosen = Calibration({**offline.header, **header}, {**offline.tensors, "load_quantiles": quantiles})
+    chosen.header["offsets"] = _offsets(model, layers, stages, tick, chosen, tokens[:_OFFSET_TEXTS], target)
+    return Calibration({**header, "offsets": chosen.header["offsets"]}, {"load_quantiles": quantiles})
 
 
 def _base_contest(yardstick: Yardstick, offline: Calibration, target: float) -> _Contest:
-    base = base_policy(offline, target)
-    low, cost, high = (yardstick.measure(base_policy(offline, target + step)) for step in (-0.04, 0.0, 0.04))
-    slope = float(
-        (high.divergence.mean() - low.divergence.mean())
-        / (high.ffn_sparsity.mean() - low.ffn_sparsity.mean())
+    low, cost, high = (
+        yardstick.measure(f"base{step:+}", base_policy(offline, target + step)) for step in (-0.04, 0.0, 0.04)
     )
-    return _Contest(yardstick, base, slope, cost)
+    rise = float(high.divergence.mean() - low.divergence.mean())
+    slope = rise / float(high.ffn_sparsity.mean() - low.ffn_sparsity.mean())
+    return _Contest(yardstick, base_policy(offline, target), slope, cost)
 
 
 def _prefix(contest: _Contest, offline: Calibration) -> dict[str, Any]:
-    tried = [contest.enter(replace(contest.base, gamma=g, prior=offline.tensors["prior"])) for g in _GAMMAS]
+    prior = offline.tensors["prior"]
+    tried = [contest.enter(f"gamma{g}", replace(contest.base, gamma=g, prior=prior)) for g in _GAMMAS]
     rows = [candidate.row(gamma=candidate.policy.gamma) for candidate in tried]
     contest.settle(tried)
     return {"gamma": contest.base.gamma, "tried": rows}
 
 
-def _signals(cost: Cost) -> tuple[Tensor, Tensor]:
-    """Return surprisal and entropy of the tokens that the policy processed, in bits."""
-    parts = [(s.surprisal_bits[s.prefix + 1 :], s.entropy_bits[s.prefix + 1 :]) for s in cost.scores]
-    surprisal, entropy = (torch.cat(values) for values in zip(*parts, strict=True))
-    return surprisal, entropy
-
-
 def _load(contest: _Contest, surprisal: Tensor, entropy: Tensor) -> dict[str, Any]:
     """Choose α at the largest κ, then κ; a reversed load shows whether the sign of load matters."""
     statistics = [float(value) for values in (surprisal, entropy) for value in (values.mean(), values.std())]
-    plain = contest.base
+    plain, most = contest.base, max(_KAPPAS)
 
     def candidate(kappa: float, alpha: float) -> Clada:
         return replace(plain, kappa=kappa, signal=LoadSignal(alpha, *statistics))
 
-    tried = [contest.enter(candidate(max(_KAPPAS), alpha)) for alpha in _ALPHAS]
+    def enter(kappa: float, alpha: float) -> _Tried:
+        return contest.enter(f"kappa{kappa}-alpha{alpha}", candidate(kappa, alpha))
+
+    tried = [enter(most, alpha) for alpha in _ALPHAS]
     best = min(tried, key=lambda entry: float(entry.difference.mean())).policy.signal.alpha
-    tried += [contest.enter(candidate(kappa, best)) for kappa in _KAPPAS if kappa != max(_KAPPAS)]
+    tried += [enter(kappa, best) for kappa in _KAPPAS if kappa != most]
     rows = [entry.row(kappa=entry.policy.kappa, alpha=entry.policy.signal.alpha) for entry in tried]
-    reversed_load = CONTROLS["reversed-load"](candidate(max(_KAPPAS), best), Calibration({}, {}))
-    rows.append(contest.enter(reversed_load).row(kappa=-max(_KAPPAS), alpha=best))
+    reversed_load = CONTROLS["reversed-load"](candidate(most, best), Calibration({}, {}))
+    rows.append(contest.enter(f"kappa-{most}-alpha{best}", reversed_load).row(kappa=-most, alpha=best))
     if not contest.settle(tried):
         contest.base = replace(plain, signal=LoadSignal(best, *statistics))
     return {"kappa": contest.base.kappa, "signal": asdict(contest.base.signal), "tried": rows}
 
 
 def _reanalysis(contest: _Contest, load: Tensor) -> dict[str, Any]:
-    limits = {rate: float(torch.quantile(load[:1_000_000], 1 - rate)) for rate in _RATES}
-    tried = [contest.enter(replace(contest.base, reanalysis_load=limit)) for limit in limits.values()]
+    limits = {rate: float(torch.quantile(load, 1 - rate)) for rate in _RATES}
+    tried = [
+        contest.enter(f"reanalysis{rate}", replace(contest.base, reanalysis_load=limit))
+        for rate, limit in limits.items()
+    ]
     rows = [entry.row(rate=rate) for rate, entry in zip(limits, tried, strict=True)]
     contest.settle(tried)
     limit = contest.base.reanalysis_load
@@ -162,21 +158,24 @@ def _reanalysis(contest: _Contest, load: Tensor) -> dict[str, Any]:
 def _offsets(
     model: PreTrainedModel,
     layers: list[FFN],
+    stages: Stages,
+    tick: Callable[[int], object],
     calibration: Calibration,
     tokens: Tensor,
     target: float,
-    tick: Callable[[int], object],
 ) -> dict[str, float]:
     """Return for CLADA and each control the log scale that brings mean sparsity to the target, in closed loop."""
     step = 0.02
     rise = math.log(calibration.scale_for(target + step) / calibration.scale_for(target - step)) / (2 * step)
-    offsets: dict[str, float] = {}
-    for name in ("clada", *CONTROLS, "clada-uncompensated"):
-        calibration.header["offsets"][name] = 0.0
+    names = ("clada", *CONTROLS, "clada-uncompensated")
+    calibration.header["offsets"] = dict.fromkeys(names, 0.0)
+
+    def reached(name: str) -> Piece:
         scores = score(
             model, make_policy(name, layers, calibration, target), tokens.tolist(), prefix=DENSE_PREFIX
         )
-        reached = float(torch.cat([s.ffn_sparsity[s.prefix :] for s in scores]).mean())
-        offsets[name] = round((target - reached) * rise, 5)
         tick(tokens.numel())
-    return offsets
+        return {"ffn_sparsity": float(torch.cat([s.ffn_sparsity[s.prefix :] for s in scores]).mean())}, {}
+
+    found = {name: stages.run(f"offset-{name}", partial(reached, name))[0]["ffn_sparsity"] for name in names}
+    return {name: round((target - sparsity) * rise, 5) for name, sparsity in found.items()}

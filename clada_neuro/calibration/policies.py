@@ -41,6 +41,7 @@ CONTROLS: dict[str, Callable[[Clada, Calibration], Clada]] = {
     ),
 }
 BASELINES = ("griffin", "tt", "cats", "teal", "wina", "teal-compensated", "wina-compensated")
+UNCALIBRATED = ("dense", "griffin")
 POLICIES = ("dense", "clada", *CONTROLS, "clada-uncompensated", *BASELINES)
 
 

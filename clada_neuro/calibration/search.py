@@ -3,19 +3,16 @@
 Each stage is kept on disk beside the output, so that an interrupted calibration goes on where it stopped.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from clada_neuro.artifacts import content_hash, output_folder, versions, write_atomic
+from clada_neuro.artifacts import content_hash, output_folder, versions
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.calibration.allocation import allocate
 from clada_neuro.calibration.artifact import FORMAT, MAX_BYTES, Calibration
@@ -24,6 +21,7 @@ from clada_neuro.calibration.certify import certify
 from clada_neuro.calibration.fit import FitThresholds, empty_thresholds, mean_loss, measure
 from clada_neuro.calibration.online import choose_online
 from clada_neuro.calibration.sensitivity import SHARES, sensitivity
+from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
@@ -35,7 +33,13 @@ from clada_neuro.runtime.prefix import ranks
 
 SITES = (INPUT, HIDDEN)
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)  # of the thresholds, where compensation and sparsity are measured
-_SENSITIVITY_TEXTS, _FIT_TEXTS, _CURVE_TEXTS, _BASELINE_TEXTS, _SELECTION_TEXTS = 16, 16, 6, 4, 8
+# Texts that each stage uses, at most.
+_SENSITIVITY_TEXTS = 16
+_FIT_TEXTS = 8
+_CURVE_TEXTS = 4
+_BASELINE_TEXTS = 4
+_SELECTION_TEXTS = 6
+_CERTIFICATION_TEXTS = 8
 
 
 def calibrate(
@@ -98,11 +102,9 @@ def calibrate(
         "weights": language_model.weights_hash,
     }
     inputs = content_hash(settings, texts.statistics.tolist(), texts.selection.tolist())
-    parts = out.with_name(f"{out.name}.parts")
+    stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
     with tqdm(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
-        work = _Work(
-            language_model, texts, _Stages(output_folder(parts), inputs), bar.update, min_sparsity, seed
-        )
+        work = _Work(language_model, texts, stages, bar.update, min_sparsity, seed)
         calibration = work.calibrate(bound, confidence)
     calibration.header.update(
         format=FORMAT,
@@ -116,37 +118,12 @@ def calibrate(
     calibration.save(out)
     if out.stat().st_size > MAX_BYTES and language_model.name == "smollm2":
         raise CalibrationError(f"'{out}' has {out.stat().st_size} bytes, at most {MAX_BYTES} expected")
-    for file in parts.iterdir():
-        file.unlink()
-    parts.rmdir()
+    stages.clear()
     return calibration
 
 
 def _parts(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
     return texts.statistics, texts.selection, texts.certification
-
-
-@dataclass(frozen=True)
-class _Stages:
-    """Results on disk, each valid for the same inputs only."""
-
-    folder: Path
-    inputs: str
-
-    def run(self, name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Tensor]]]) -> Calibration:
-        """Return a stage's header and tensors, from disk when they are there."""
-        path = self.folder / f"{name}.safetensors"
-        if path.is_file():
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("inputs") == self.inputs:
-                    tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-                    return Calibration(json.loads(metadata["header"]), tensors)
-        header, tensors = compute()
-        stored = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        metadata = {"inputs": self.inputs, "header": json.dumps(header)}
-        write_atomic(path, lambda part: save_file(stored, part, metadata=metadata))
-        return Calibration(header, tensors)
 
 
 class _Work:
@@ -156,7 +133,7 @@ class _Work:
         self,
         language_model: LanguageModel,
         texts: Texts,
-        stages: _Stages,
+        stages: Stages,
         tick: Callable[[int], object],
         min_sparsity: float,
         seed: int,
@@ -167,32 +144,32 @@ class _Work:
 
     def calibrate(self, bound: float, confidence: float) -> Calibration:
         """Run all stages."""
-        weights = self.stages.run("sensitivity", self._sensitivity)
-        fitted = self.stages.run("thresholds", lambda: self._thresholds(weights.tensors))
-        prior = self.stages.run("prior", self._prior)
-        baselines = self.stages.run("baselines", self._baselines)
-        tensors = {**fitted.tensors, **prior.tensors, **baselines.tensors}
-        offline = Calibration({**fitted.header, **baselines.header}, tensors).to(self.device)
-        selection = self.texts.selection[:_SELECTION_TEXTS]
-        chosen = self.stages.run(
-            "online",
-            lambda: choose_online(self.model, self.layers, offline, selection, self.min_sparsity, self.tick),
+        _, weights = self.stages.run("sensitivity", self._sensitivity)
+        shares, thresholds = self.stages.run("thresholds", lambda: self._thresholds(weights))
+        curve, bias = self._curve(thresholds)
+        _, prior = self.stages.run("prior", self._prior)
+        tokens = self.texts.statistics[:_BASELINE_TEXTS]
+        tables = fit_baselines(self.model, self.layers, tokens, self.stages, self.tick)
+        header = {**shares, **curve, "baselines": {"ffn_sparsity": list(GRID), "tt_reach": TT_REACH}}
+        calibration = Calibration(header, {**thresholds, **prior, **tables, "bias": bias}).to(self.device)
+        common = (self.model, self.layers, self.stages, self.tick)
+        chosen = choose_online(
+            *common, calibration, self.texts.selection[:_SELECTION_TEXTS], self.min_sparsity
         )
-        tensors = {**tensors, **chosen.tensors}
-        calibration = Calibration({**offline.header, **chosen.header}, tensors)
+        calibration = Calibration({**header, **chosen.header}, {**calibration.tensors, **chosen.tensors})
+        certified = self.texts.certification[:_CERTIFICATION_TEXTS]
         calibration.header["certificate"] = certify(
-            self.model, self.layers, calibration.to(self.device), self.texts.certification,
-            bound, confidence, self.min_sparsity, self.tick,
-        )  # fmt: skip
+            *common, calibration, certified, bound, confidence, self.min_sparsity
+        )
         return calibration
 
-    def _sensitivity(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _sensitivity(self) -> Piece:
         found = sensitivity(self.model, self.texts.statistics[:_SENSITIVITY_TEXTS], self.seed, self.tick)
         weights = {f"{site}_weights": _normalized(values) for site, values in found.weights.items()}
         return {}, {**weights, **{f"{site}_losses": values for site, values in found.losses.items()}}
 
-    def _thresholds(self, found: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Allocate, fit thresholds layer by layer, and measure compensation and sparsity along the scale."""
+    def _thresholds(self, found: Mapping[str, Tensor]) -> Piece:
+        """Allocate over layers and sites, then fit thresholds layer by layer."""
         weights = {site: found[f"{site}_weights"].to(self.device) for site in SITES}
         bytes_of = [reads(ffn, SITES) for ffn in self.layers]
         rows = {INPUT: self.layers[0].hidden_size, HIDDEN: self.layers[0].intermediate_size}
@@ -209,27 +186,35 @@ class _Work:
         tokens = self.texts.statistics[-_FIT_TEXTS:]
         measure(self.model, mean_loss(fit, self.layers), tokens)
         self.tick(tokens.numel())
-        thresholds = {site: _as_stored(fit.thresholds[site]) for site in SITES}
-        rule = Clada(thresholds, weights)
-        bias, reached, errors = [torch.zeros(len(self.layers), self.layers[0].hidden_size)], [], []
-        for scale in _SCALES:
-            recorder = mean_loss(rule, self.layers)
-            layerwise = measure(self.model, recorder, tokens[:_CURVE_TEXTS], scale)
-            bias.append(recorder.bias.cpu())
-            reached.append(float(layerwise.mean()))
-            errors.append(float(recorder.relative_error.mean()))
-            self.tick(tokens[:_CURVE_TEXTS].numel())
-        header = {
-            "curve": {"scale": list(_SCALES), "ffn_sparsity": reached, "relative_error": errors},
-            "shares_dropped": {site: [round(v, 4) for v in fractions[site].tolist()] for site in SITES},
-        }
+        header = {"shares_dropped": {site: [round(v, 4) for v in fractions[site].tolist()] for site in SITES}}
         return header, {
-            **{f"{site}_thresholds": thresholds[site] for site in SITES},
+            **{f"{site}_thresholds": _as_stored(fit.thresholds[site]) for site in SITES},
             **{f"{site}_weights": weights[site] for site in SITES},
-            "bias": torch.stack(bias),
         }
 
-    def _prior(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _curve(self, fitted: Mapping[str, Tensor]) -> tuple[dict[str, Any], Tensor]:
+        """Measure compensation ``(1 + points, layers, hidden)`` and sparsity along the threshold scale."""
+        rule = Clada(
+            {site: fitted[f"{site}_thresholds"].to(self.device) for site in SITES},
+            {site: fitted[f"{site}_weights"].to(self.device) for site in SITES},
+        )
+        tokens = self.texts.statistics[-_CURVE_TEXTS:]
+
+        def point(scale: float) -> Piece:
+            recorder = mean_loss(rule, self.layers)
+            sparsity = float(measure(self.model, recorder, tokens, scale).mean())
+            self.tick(tokens.numel())
+            error = float(recorder.relative_error.mean())
+            return {"scale": scale, "ffn_sparsity": sparsity, "relative_error": error}, {
+                "bias": recorder.bias
+            }
+
+        points = [self.stages.run(f"curve-{scale}", partial(point, scale)) for scale in _SCALES]
+        curve = {name: [header[name] for header, _ in points] for name in points[0][0]}
+        biases = [tensors["bias"] for _, tensors in points]
+        return {"curve": curve}, torch.stack([torch.zeros_like(biases[0]), *biases])
+
+    def _prior(self) -> Piece:
         """Rank neurons by GRIFFIN's score over many texts; keep one text's own ranks as the foreign prefix."""
         tokens = self.texts.statistics[-_CURVE_TEXTS:]
         with attach(self.model, Griffin()) as session, torch.no_grad():
@@ -241,15 +226,8 @@ class _Work:
             prefix = session.state.prefix
         self.tick(tokens.numel())
         prior = torch.stack([ranks(prefix.score(ffn.layer).mean(0)) for ffn in self.layers])
-        foreign = torch.stack(
-            [prefix.standardized_rank(ffn.layer, prior[ffn.layer])[0] for ffn in self.layers]
-        )
-        return {}, {"prior": prior, "foreign_rank": foreign}
-
-    def _baselines(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        tokens = self.texts.statistics[:_BASELINE_TEXTS]
-        tables = fit_baselines(self.model, self.layers, tokens, self.tick)
-        return {"baselines": {"ffn_sparsity": list(GRID), "tt_reach": TT_REACH}}, tables
+        foreign = [prefix.standardized_rank(ffn.layer, prior[ffn.layer])[0] for ffn in self.layers]
+        return {}, {"prior": prior, "foreign_rank": torch.stack(foreign)}
 
 
 def _normalized(weights: Tensor) -> Tensor:

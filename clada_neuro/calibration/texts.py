@@ -1,8 +1,10 @@
 """Calibration texts: documents cut to equal length and divided, document by document, by what they are used for."""
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -61,6 +63,33 @@ def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int,
     table = torch.tensor(texts, device=language_model.device)
     half, quarter = len(table) // 2, len(table) // 4
     return Texts(table[:half], table[half : half + quarter], table[half + quarter :])
+
+
+def read_documents(path: Path) -> list[str]:
+    """Read documents: lines of a ``.jsonl`` file with a field ``text``, else a text file in pieces.
+
+    Raises
+    ------
+    CalibrationError
+        Naming the file and line that cannot be read.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(
+            f"text '{path}' cannot be read: {error}; give a UTF-8 .txt or .jsonl file"
+        ) from error
+    if path.suffix != ".jsonl":
+        return split_documents(content)
+    documents = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            documents.append(str(json.loads(line)["text"]))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise CalibrationError(
+                f"'{path}', line {number}: an object with a field 'text' expected, {line[:40]!r} found"
+            ) from error
+    return documents
 
 
 def split_documents(text: str) -> list[str]:

@@ -15,6 +15,8 @@ _COMMANDS = {
     "fit": "clada_neuro.cli.fit",
     "report": "clada_neuro.cli.report",
     "bench": "clada_neuro.cli.bench",
+    "calibrate": "clada_neuro.cli.calibrate",
+    "generate": "clada_neuro.cli.generate",
     "data": "clada_neuro.cli.data",
 }
 

@@ -1,4 +1,4 @@
-"""The one prefill/decode loop: prompts of any lengths densely, then one token of every sequence at a time."""
+"""Generate text under a policy: draw, announce, process, one token of every prompt at a time."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,70 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.engines import Engine, engine_for
 from clada_neuro.runtime.policy import Policy
-from clada_neuro.runtime.session import Session
-
-
-class Decoder:
-    """Sequences that grow by one token a step.
-
-    Attributes
-    ----------
-    position, real : Tensor
-        Of the tokens of the coming or last pass, ``(batch, seq)``: place in the sequence, and whether it is a token.
-    """
-
-    def __init__(
-        self, model: PreTrainedModel, session: Session, prompts: Sequence[Tensor], seeds: Tensor | None = None
-    ) -> None:
-        self.model, self.session = model, session
-        self.length = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-        width = int(self.length.max())
-        column = torch.arange(width, device=model.device)
-        pad = (width - self.length)[:, None]
-        self.real = column >= pad
-        self.position = (column - pad).clamp(min=0)
-        self._tokens = torch.stack(
-            [torch.nn.functional.pad(prompt, (width - len(prompt), 0)) for prompt in prompts]
-        )
-        self._cache = DynamicCache(config=model.config)
-        self._mask = self.real.long()
-        session.begin(len(prompts), seeds)
-
-    def prefill(self) -> Tensor:
-        """Process the left-padded prompts densely; return logits ``(batch, width, vocabulary)``."""
-        return self._pass(self._tokens)
-
-    def step(self, token: Tensor) -> Tensor:
-        """Process one more token of every sequence by the policy; return logits ``(batch, vocabulary)``.
-
-        The token has been announced to the session (`Session.drawn`).
-        """
-        self.position = self.length[:, None]
-        self.real = torch.ones_like(self.position, dtype=torch.bool)
-        self._mask = torch.cat([self._mask, self.real.long()], dim=1)
-        self.length = self.length + 1
-        return self._pass(token[:, None])[:, -1]
-
-    def keep(self, index: Tensor) -> None:
-        """Go on with the sequences of ``index`` only."""
-        self._cache.batch_select_indices(index)
-        self._mask, self.length = self._mask[index], self.length[index]
-        self.session.reorder(index)
-
-    def _pass(self, tokens: Tensor) -> Tensor:
-        return self.model(
-            input_ids=tokens,
-            attention_mask=self._mask,
-            position_ids=self.position,
-            past_key_values=self._cache,
-            use_cache=True,
-        ).logits
 
 
 @dataclass
@@ -146,26 +87,25 @@ def generate(
     results = [Generation() for _ in texts]
     writers = [_Writer(language_model.tokenizer, row, stream) for row in range(len(texts))]
     draw = _Sampler(temperature, top_p, seed, len(texts))
-    with attach(language_model.model, policy) as session:
-        decoder = Decoder(language_model.model, session, [_encode(language_model, text) for text in texts])
+    ids = [_encode(language_model, text) for text in texts]
+    with engine_for(language_model.model, policy, ids, max_new_tokens) as engine:
         active = torch.arange(len(texts), device=language_model.device)
-        logits = decoder.prefill()[:, -1]
+        logits = engine.prefill()
         began = time.perf_counter()
         for count in range(1, max_new_tokens + 1):
             token = draw(logits, active)
             going = torch.tensor([int(t) not in ends for t in token], device=active.device)
             if not bool(going.all()):
                 kept = going.nonzero().squeeze(1)
-                decoder.keep(kept)
+                engine.keep(kept)
                 active, token = active[kept], token[kept]
             for row, new in zip(active.tolist(), token.tolist(), strict=True):
                 results[row].token_ids.append(new)
                 writers[row].write(results[row].token_ids)
             if not len(active) or count == max_new_tokens:
                 break
-            session.drawn(token)
-            logits = decoder.step(token)
-            _record(results, active, session)
+            logits = engine.step(token)
+            _record(results, active, engine)
         seconds = time.perf_counter() - began
     for result, writer in zip(results, writers, strict=True):
         result.text = writer.finish(result.token_ids)
@@ -173,9 +113,8 @@ def generate(
     return results
 
 
-def _record(results: list[Generation], active: Tensor, session: Session) -> None:
-    sparsity = session.ffn_sparsity().mean(-1)[:, -1].tolist()
-    state = session.state
+def _record(results: list[Generation], active: Tensor, engine: Engine) -> None:
+    sparsity, state = engine.ffn_sparsity().tolist(), engine.state
     for place, row in enumerate(active.tolist()):
         results[row].ffn_sparsity.append(sparsity[place])
         if state.event is not None and state.action is not None:

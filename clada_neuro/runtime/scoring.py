@@ -17,9 +17,9 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
-from clada_neuro.runtime.decode import Decoder
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.session import Session
+from clada_neuro.runtime.stepping import Decoder
 
 BATCH_TOKENS = 1024  # of a one-pass batch, padding included: bounds the memory of logits
 BATCH_SEQUENCES = 64  # in lock step

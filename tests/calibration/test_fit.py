@@ -46,7 +46,7 @@ def test_thresholds_fitted_layer_by_layer_drop_the_wanted_shares(family: str) ->
             for layer in range(2):
                 dropped = 1 - session.masks[layer, site][:, DENSE_PREFIX:].float().mean()
                 natural = 0.5 if family == "opt" and site == "hidden" else 0.0  # ReLU: half are exact zeros
-                assert float(dropped) == pytest.approx(max(natural, float(wanted[layer])), abs=0.03)
+                assert float(dropped) == pytest.approx(max(natural, float(wanted[layer])), abs=0.05)
 
 
 @pytest.mark.parametrize("family", ["llama", "phi3", "gpt2", "opt"])

@@ -1,0 +1,69 @@
+"""``clada-neuro generate``: continue a prompt under a policy."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
+)
+@click.option(
+    "--policy", default="clada", show_default=True, help="Policy name; an unknown one lists them all."
+)
+@click.option(
+    "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
+)
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Calibration file; default: the shipped one."
+)
+@click.option("--max-new-tokens", default=64, show_default=True)
+@click.option("--temperature", default=0.0, show_default=True, help="0 takes the likeliest token.")
+@click.option("--top-p", default=1.0, show_default=True, help="Share of probability to sample from.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--compare-dense", is_flag=True, help="Generate densely, too, and compare speed.")
+def command(
+    prompt: str,
+    model: str,
+    policy: str,
+    sparsity: float,
+    calibration: Path | None,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    compare_dense: bool,
+) -> None:
+    """Continue PROMPT, with the text as it comes and what was left uncomputed."""
+    from clada_neuro.calibration.artifact import load_calibration
+    from clada_neuro.calibration.policies import UNCALIBRATED, make_policy
+    from clada_neuro.models.loading import load_model
+    from clada_neuro.models.registry import ffn_layers
+    from clada_neuro.runtime.decode import Generation, generate
+
+    language_model = load_model(model)
+    layers = ffn_layers(language_model.model)
+    found = None if policy in UNCALIBRATED else load_calibration(language_model, calibration)
+    names = [policy, *(["dense"] if compare_dense and policy != "dense" else [])]
+    speeds = []
+
+    def show(row: int, piece: str) -> None:
+        click.echo(piece, nl=False)
+
+    def report(name: str, result: Generation) -> None:
+        steps = len(result.ffn_sparsity)
+        speeds.append(steps / result.seconds if steps else 0.0)
+        mean = sum(result.ffn_sparsity) / steps if steps else 0.0
+        parts = [f"FFN sparsity {mean:.3f}", f"{speeds[-1]:.1f} tokens/s"]
+        if result.actions:
+            parts.insert(1, f"{sum(result.actions) / steps:.1%} of tokens reanalysed")
+        click.echo(f"\n[{name}: {', '.join(parts)}]")
+
+    for name in names:
+        chosen = make_policy(name, layers, found, sparsity)
+        options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
+        report(name, generate(language_model, prompt, chosen, stream=show, **options)[0])  # type: ignore[arg-type]
+    if len(speeds) == 2 and all(speeds):
+        click.echo(f"[{policy} at {speeds[0] / speeds[1]:.2f} times the speed of dense, same engine]")

@@ -1,0 +1,66 @@
+"""The one prefill/decode loop over a transformers model: prompts densely, then one token of every sequence at a time."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from clada_neuro.runtime.session import Session
+
+
+class Decoder:
+    """Sequences that grow by one token a step.
+
+    Attributes
+    ----------
+    position, real : Tensor
+        Of the tokens of the coming or last pass, ``(batch, seq)``: place in the sequence, and whether it is a token.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, session: Session, prompts: Sequence[Tensor], seeds: Tensor | None = None
+    ) -> None:
+        self.model, self.session = model, session
+        self.length = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        width = int(self.length.max())
+        column = torch.arange(width, device=model.device)
+        pad = (width - self.length)[:, None]
+        self.real = column >= pad
+        self.position = (column - pad).clamp(min=0)
+        self._tokens = torch.stack(
+            [torch.nn.functional.pad(prompt, (width - len(prompt), 0)) for prompt in prompts]
+        )
+        self._cache = DynamicCache(config=model.config)
+        self._mask = self.real.long()
+        session.begin(len(prompts), seeds)
+
+    def prefill(self) -> Tensor:
+        """Process the left-padded prompts densely; return logits ``(batch, width, vocabulary)``."""
+        return self._pass(self._tokens)
+
+    def step(self, token: Tensor) -> Tensor:
+        """Process one more token of every sequence by the policy; return logits ``(batch, vocabulary)``.
+
+        The token has been announced to the session (`Session.drawn`).
+        """
+        self.position = self.length[:, None]
+        self.real = torch.ones_like(self.position, dtype=torch.bool)
+        self._mask = torch.cat([self._mask, self.real.long()], dim=1)
+        self.length = self.length + 1
+        return self._pass(token[:, None])[:, -1]
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the sequences of ``index`` only."""
+        self._cache.batch_select_indices(index)
+        self._mask, self.length = self._mask[index], self.length[index]
+        self.session.reorder(index)
+
+    def _pass(self, tokens: Tensor) -> Tensor:
+        return self.model(
+            input_ids=tokens,
+            attention_mask=self._mask,
+            position_ids=self.position,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits
