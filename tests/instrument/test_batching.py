@@ -29,9 +29,7 @@ def test_a_text_that_fits_is_one_window():
     assert (window.text, window.ids, window.scored, window.has_start) == (7, (9, 1, 2, 3), 0, True)
 
 
-@given(
-    texts=st.lists(st.tuples(IDS, st.integers(0, 3)), min_size=1, max_size=20), budget=st.integers(1, 200)
-)
+@given(texts=st.lists(st.tuples(IDS, st.integers(0, 3)), min_size=1, max_size=20), budget=st.integers(1, 200))
 def test_batches_hold_every_window_once_with_its_own_ids(texts, budget):
     windows = [split_windows(number, ids, 9, 1000)[0] for number, (ids, _) in enumerate(texts)]
     batches = plan(windows, [group for _, group in texts], budget)
