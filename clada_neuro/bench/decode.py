@@ -7,7 +7,6 @@ and the same loop in PyTorch.
 
 import multiprocessing
 import os
-import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ from clada_neuro.bench.engines import (
     Transformers,
     weight_bytes,
 )
+from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.subjects import LLAMA_1B, find_subject, random_llama
 from clada_neuro.models.loading import load_model
@@ -189,4 +189,4 @@ def _decode_alone(engine: str, model: str, dtype: str) -> float:
         kind = Transformers if engine == GENERATE else PyTorchLoop
         alone = kind(engine, "dense", dtype, loaded)
     alone.decode(prompt, 4)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory_mb()
