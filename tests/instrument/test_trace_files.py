@@ -2,6 +2,7 @@
 
 import copy
 import math
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -191,13 +192,13 @@ def test_an_interrupted_trace_goes_on_where_it_stopped(tmp_path, monkeypatch):
         quiet(stimuli(), model, out=tmp_path)
     monkeypatch.setattr(module, "_shard", goes_on)
     resumed = quiet(stimuli(), model, out=tmp_path)
-    assert sorted(sum(measured, [])) == ["s0", "s1", "s2", "s3"]
+    assert sorted(list(chain.from_iterable(measured))) == ["s0", "s1", "s2", "s3"]
     for name in ("tokens", "layers", "words"):
         pd.testing.assert_frame_equal(getattr(whole, name), getattr(resumed, name))
     quiet(stimuli(), model, out=tmp_path)
-    assert len(sum(measured, [])) == 4
+    assert len(list(chain.from_iterable(measured))) == 4
     quiet(stimuli(SENTENCES[:2]), model, out=tmp_path)
-    assert len(sum(measured, [])) == 6
+    assert len(list(chain.from_iterable(measured))) == 6
 
 
 def test_a_damaged_shard_is_computed_again(tmp_path, monkeypatch):
