@@ -218,7 +218,7 @@ def warnings(results: Results) -> Iterator[str]:
             found.append("singular fit: a random-effect variance is zero or a correlation is ±1")
         yield from (f"{fit['name']}: {warning}" for warning in found)
     for entry in results.synergy:
-        yield from (f"{entry.get('term')}: {warning}" for warning in entry.get("warnings") or [])
+        yield from (f"Synergy, {words(entry['term'])}: {warning}" for warning in entry.get("warnings") or [])
 
 
 def _list(parts: list[str]) -> str:

@@ -51,13 +51,22 @@ def tables(results: Results) -> list[Table]:
         found.append(Table("rerp_clusters", caption, clusters, shown))
     if len(results.erp.get("by_item", ())):
         found.append(_by_item(results.erp["by_item"]))
-    captions = {"rejections": "Epochs rejected, by subject and reason.", "lost": "Epochs that found no word."}
+    captions = {"rejections": "Epochs rejected, by reason.", "lost": "Epochs that found no word, by reason."}
     found += [
-        table(f"erp_{name}", caption, results.erp[name])
+        Table(f"erp_{name}", caption, results.erp[name], _by_reason(results.erp[name]))
         for name, caption in captions.items()
         if len(results.erp.get(name, ()))
     ]
     return found
+
+
+def _by_reason(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return subjects and epochs by reason; rows without a count ``n`` are one epoch each."""
+    counted = frame if "n" in frame else frame.assign(n=1)
+    totals = counted.groupby("reason", as_index=False).agg(
+        subjects=("subject", "nunique"), epochs=("n", "sum")
+    )
+    return table("", "", totals).shown
 
 
 def _by_item(frame: pd.DataFrame) -> Table:

@@ -30,3 +30,11 @@ def test_lists_significant_clusters_and_keeps_all_in_the_file(results):
     clusters = waveforms.tables(results)[0]
     assert len(clusters.shown) == 1
     assert len(clusters.frame) == 2
+
+
+def test_counts_epochs_by_reason():
+    rejected = pd.DataFrame(
+        {"subject": ["a", "b", "b"], "reason": ["blink", "blink", "drift"], "n": [2, 3, 1]}
+    )
+    assert waveforms._by_reason(rejected).to_numpy().tolist() == [["blink", "2", "5"], ["drift", "1", "1"]]
+    assert waveforms._by_reason(rejected.drop(columns="n"))["epochs"].tolist() == ["2", "1"]
