@@ -29,7 +29,7 @@ ALLOWED = {
     "bench": BASE | {"models", "runtime", "baselines", "calibration", "evaluation", "instrument", "stats", "stimuli"},
     "scale": BASE | {"models", "runtime", "baselines", "calibration", "instrument", "stimuli", "evaluation"},
     "report": BASE | {"stats", "erp", "stimuli"},
-    "targets": BASE | {"stimuli", "alignment", "stats"},
+    "targets": BASE | {"stimuli", "alignment", "stats", "erp"},
     "study": BASE | {"targets", "models", "runtime", "baselines", "calibration", "stimuli", "instrument", "erp", "alignment",
                      "stats", "evaluation", "scale", "report"},
     "notebook": BASE | {"models", "instrument", "report"},
