@@ -12,6 +12,7 @@ from clada_neuro.report.synergy import paragraph
 from clada_neuro.report.text import cell, number, p_value, plural, quantity, share, stat
 
 _ALPHA = 0.05
+_SATTERTHWAITE = ("mixedlm", "lme4")
 _MEASURES = {
     "surprisal_bits": "surprisal (−log2 of the word's probability given its context, summed over its tokens, in bits)",
     "entropy_bits": "entropy (of the next-token distribution before the word, in bits)",
@@ -124,12 +125,11 @@ def _regressions(results: Results) -> str:
     engine = str(first.get("engine"))
     version = (results.manifest.get("versions") or {}).get(engine)
     used = f"{engine} {version}" if version else engine
-    methods_used = sorted({str(fit["df_method"]) for fit in results.fits if fit.get("df_method")})
     text = f"Responses were analyzed with linear mixed-effects models ({used})."
     if any(fit.get("standardized") for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
-    if methods_used:
-        text += f" Degrees of freedom: {_list(methods_used)}."
+    if engine in _SATTERTHWAITE:
+        text += " Degrees of freedom follow Satterthwaite."
     text += " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional)."
     models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
     families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if fit.get("family")))
@@ -174,7 +174,9 @@ def effect(fit: Mapping[str, Any], term: str) -> str:
     else:
         text = f"Higher {name} went with {toward} {amplitude}"
     corrected = (
-        "" if adjusted is None else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
+        ""
+        if adjusted in (None, values["p"])
+        else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
     unit = unit_of(response(fit))
     return f"{text}, {statistics(values, unit)}{corrected}{_registered(fit, term, values['estimate'])}."

@@ -10,6 +10,7 @@ import pandas as pd
 from clada_neuro.artifacts import content_hash, read_json, write_json
 from clada_neuro.errors import DataError
 from clada_neuro.stats.compare import adjust
+from clada_neuro.stats.diagnostics import residual_summary, vif
 from clada_neuro.stats.mixed import FitWarning, fit
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
 from clada_neuro.stats.synergy import synergy
@@ -101,6 +102,8 @@ def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> dict[str, A
     directions = dict(specification.directions or {})
     return {
         **fitted.to_dict(),
+        "vif": vif(fitted).to_dict(),
+        "residual_summary": residual_summary(fitted),
         "response": specification.response,
         "directions": directions,
         "focal": list(directions),
