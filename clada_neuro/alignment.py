@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clada_neuro import artifacts
@@ -34,6 +35,13 @@ class Alignment:
 
     def __repr__(self) -> str:
         return f"Alignment({len(self.trials)} trials matched, {len(self.unmatched)} not)"
+
+    def _repr_html_(self) -> str:
+        joins = pd.DataFrame(self.joins).to_html(index=False, border=0)
+        known = ("subject", "item", "condition", "word", "surprisal_bits", *self.trials.filter(regex="_uv$"))
+        shown = [name for name in dict.fromkeys(known) if name in self.trials]
+        head = self.trials[shown].head(5).round(3).to_html(index=False, border=0, na_rep="NA")
+        return f"<p>{self!r}</p>{joins}{head}"
 
 
 def read_trials(path: str | Path) -> pd.DataFrame:
@@ -92,9 +100,8 @@ def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
         indicator="_match",
     )
     matched = joined["_match"].eq("both")
-    unmatched = trials.loc[~matched.to_numpy()].assign(
-        reason=_reasons(trials, words, key)[~matched.to_numpy()]
-    )
+    lost = ~matched.to_numpy()
+    unmatched = trials.loc[lost].assign(reason=_reasons(trials, words, key)[lost])
     if not matched.any():
         raise AlignmentError(_nothing_matched(trials, targets, key))
     result = joined.loc[matched].drop(columns="_match").reset_index(drop=True)
@@ -146,12 +153,13 @@ def _refuse_ambiguous(targets: pd.DataFrame, key: list[str]) -> None:
         )
 
 
-def _reasons(trials: pd.DataFrame, words: pd.DataFrame, key: list[str]) -> pd.Series:
+def _reasons(trials: pd.DataFrame, words: pd.DataFrame, key: list[str]) -> np.ndarray:
+    """Return why each trial, in its place, would stay without a word."""
     text_key = [name for name in key if name != "word_index"]
     known = set(zip(*(_as_key(words[name]) for name in text_key), strict=True))
     texts = list(zip(*(_as_key(trials[name]) for name in text_key), strict=True))
     missing_word = "no such word in the text" if "word_index" in key else "the text has no critical word"
-    return pd.Series([missing_word if text in known else "no such text among the stimuli" for text in texts])
+    return np.array([missing_word if text in known else "no such text among the stimuli" for text in texts])
 
 
 def _nothing_matched(trials: pd.DataFrame, targets: pd.DataFrame, key: list[str]) -> str:

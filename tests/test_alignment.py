@@ -60,6 +60,14 @@ def test_unmatched_trials_are_returned_with_a_reason_and_counted(words):
     assert sum(step["rows_removed"] for step in aligned.joins[:-1]) + len(aligned.trials) == len(trials)
 
 
+def test_reasons_stand_by_position_whatever_the_index_of_the_trials(words):
+    trials = pd.DataFrame(
+        {"subject": "a", "stimulus_id": ["9-high", "1-low", "1-low"], "word_index": [0, 0, 7]}
+    )
+    unmatched = align(words, trials.iloc[[2, 1, 0]]).unmatched
+    assert unmatched["reason"].tolist() == ["no such word in the text", "no such text among the stimuli"]
+
+
 def test_a_measure_the_trials_already_had_is_kept_under_another_name(words):
     trials = pd.DataFrame({"subject": "a", "stimulus_id": ["1-low"], "length": [99]})
     row = align(words, trials).trials.iloc[0]

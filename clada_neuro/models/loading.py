@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,13 @@ class LanguageModel:
             f"{key}={value}" for key, value in self.describe().items() if key in ("model", "dtype", "device")
         ]
         return f"LanguageModel({', '.join(parts)}, start_token={self.start_token!r})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(key.replace('_', ' '))}</th><td>{escape(str(value))}</td></tr>"
+            for key, value in self.describe().items()
+        )
+        return f"<table>{rows}</table>"
 
 
 def load_model(

@@ -1,5 +1,7 @@
 """A fit as text, HTML, JSON, an APA sentence, and an R script."""
 
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,17 +88,30 @@ def summary(fit: "MixedFit") -> str:
 
 def html(fit: "MixedFit") -> str:
     """Return the fit as two tables and its notes."""
-    from html import escape
-
     shares = fit.r2()
     head = f"<p><b>{escape(fit.formula)}</b>, {'REML' if fit.reml else 'ML'}, {fit.n_obs} rows</p>"
-    notes = "".join(f"<p>note: {escape(message)}</p>" for message in fit.warnings)
     tail = f"<p>R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}</p>"
     tables = [
         table.to_html(index=False, float_format="{:.4f}".format, border=0)
-        for table in (fit.coefficients, fit.random)
+        for table in (fit.coefficients.assign(p=fit.coefficients["p"].map(_p_cell)), fit.random)
     ]
-    return head + "".join(tables) + tail + notes
+    return head + "".join(tables) + tail + _notes(fit.warnings)
+
+
+def facts_html(title: str, rows: Mapping[str, str], notes: Sequence[str] = ()) -> str:
+    """Return a title, names with their values, and notes."""
+    cells = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items()
+    )
+    return f"<p><b>{escape(title)}</b></p><table>{cells}</table>{_notes(notes)}"
+
+
+def _notes(messages: Sequence[str]) -> str:
+    return "".join(f"<p>note: {escape(message)}</p>" for message in messages)
+
+
+def _p_cell(p: float) -> str:
+    return p_text(p).removeprefix("p ").removeprefix("= ")
 
 
 def to_r_script(fit: "MixedFit", data_file: str) -> str:

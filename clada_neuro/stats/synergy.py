@@ -21,7 +21,7 @@ from clada_neuro.stats.crossval import ItemFolds, cross_validate
 from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
-from clada_neuro.stats.output import apa
+from clada_neuro.stats.output import apa, facts_html
 from clada_neuro.stats.partition import common_denominator
 
 RANDOM = "(1 | subject) + (1 | item) + (1 | stimulus)"
@@ -79,6 +79,26 @@ class Synergy:
             f"{self.term} on {self.response}: {apa(self.coefficient)}; r2_synergy = {self.r2_synergy:.2e} "
             f"(without squares {self.r2_synergy_without_squares:.2e}); {self.test}"
         )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "interaction": self.term,
+            "coefficient (REML)": apa(self.coefficient),
+            "ΔR²m over main effects and squares": f"{self.r2_synergy:.5f}",
+            "the same, common denominator": f"{self.r2_synergy_common:.5f}",
+            "the same, without squares": f"{self.r2_synergy_without_squares:.5f}",
+            "likelihood ratio (ML)": str(self.test),
+        }
+        if self.cross_validation is not None:
+            gain = self.cross_validation
+            rows["held-out gain"] = (
+                f"{gain.delta_loglik_per_trial:.2e} nats per trial (SE {gain.se:.1e}), {gain.n_folds} folds of items"
+            )
+        for kind in ("parametric", "cluster"):
+            interval = getattr(self.intervals, kind, None)
+            if interval is not None:
+                rows[f"{kind} bootstrap"] = f"[{interval.low:.5f}, {interval.high:.5f}]"
+        return facts_html(self.response, rows, self.warnings)
 
 
 def synergy(
