@@ -1,6 +1,6 @@
 """From a data frame and a formula to the arrays an engine fits: y, X, and one block per random term."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,14 @@ from formulaic.parser.types import Term
 from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
-from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, names_in, with_contrasts
+from clada_neuro.stats.formula import (
+    CONTRASTS,
+    ModelFormula,
+    RandomTerm,
+    coded_names,
+    names_in,
+    with_contrasts,
+)
 
 INTERCEPT = "(Intercept)"
 _FUNCTIONS = {"sqrt": np.sqrt, "abs": np.abs}
@@ -77,7 +84,9 @@ def build(
     rows = complete_rows(data, columns)
     if not len(rows):
         raise FitError(f"no row of {len(data)} has values in all of {', '.join(columns)}")
-    frame = _plain_columns(data.iloc[rows], columns)
+    sides = [formula.fixed, *(term.columns for term in formula.random)]
+    coded = [*contrasts, *(name for side in sides for name in coded_names(side))]
+    frame = _plain_columns(data.iloc[rows], columns, coded)
     response, response_spec = _evaluate(f"0 + {formula.response}", frame, {}, formula.text)
     y = response.to_numpy(float).ravel()
     if len(y) != len(rows):
@@ -85,6 +94,7 @@ def build(
     matrix, spec = _evaluate(formula.fixed, frame, contrasts, formula.text)
     X = matrix.to_numpy(float)
     names = tuple(_plain_name(name, contrasts) for name in matrix.columns)
+    _check_levels(spec)
     _check_fixed(y, X, names, formula, rows)
     used = data.iloc[rows]
     blocks = tuple(
@@ -102,7 +112,8 @@ def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
     """Evaluate a fitted formula side on new rows, with the levels, centers and scales of the fit."""
     names = names_in(spec.formula)
     check_columns(data, names)
-    frame = _plain_columns(data, names)
+    coded = [name for factor in spec.factor_contrasts for name in names_in([Term([factor])])]
+    frame = _plain_columns(data, names, coded)
     for factor, state in spec.factor_contrasts.items():
         known = set(map(str, state.levels))
         new = next(
@@ -143,15 +154,15 @@ def check_columns(
             raise FitError(f"contrast '{kind}' of '{name}' is unknown; choose from {', '.join(CONTRASTS)}")
 
 
-def _plain_columns(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Turn nullable numbers into floats and text into strings, so that formulaic sees two kinds only."""
+def _plain_columns(data: pd.DataFrame, columns: Sequence[str], factors: Iterable[str] = ()) -> pd.DataFrame:
+    """Turn nullable numbers into floats, text and ``factors`` into strings: formulaic sees two kinds only."""
     frame = {}
     for name in dict.fromkeys(columns):
         values = data[name]
         if isinstance(values.dtype, pd.CategoricalDtype):
             frame[name] = values.cat.remove_unused_categories()
-        elif types.is_bool_dtype(values) or not types.is_numeric_dtype(values):
-            frame[name] = values.astype(str).astype(object)
+        elif name in factors or types.is_bool_dtype(values) or not types.is_numeric_dtype(values):
+            frame[name] = _labels(values).astype(object)
         else:
             frame[name] = values.astype(float)
     return pd.DataFrame(frame, index=data.index).reset_index(drop=True)
@@ -174,6 +185,14 @@ def _plain_name(name: str, contrasts: Mapping[str, str]) -> str:
     for factor, kind in contrasts.items():
         name = name.replace(f"C({factor}, {CONTRASTS[kind]})", factor)
     return INTERCEPT if name == "Intercept" else name
+
+
+def _check_levels(spec: ModelSpec) -> None:
+    for term, columns in spec.term_indices.items():
+        if not columns:
+            raise FitError(
+                f"the factor of '{term}' has one level in the rows used; leave it out of the formula"
+            )
 
 
 def _check_fixed(

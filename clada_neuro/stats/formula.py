@@ -64,7 +64,7 @@ def parse(text: str) -> ModelFormula:
         When a side is missing, a parenthesis is open, a bar stands outside parentheses, or formulaic refuses it.
     """
     text = " ".join(text.split())
-    response, tilde, right = text.replace("^", "**").partition("~")
+    response, tilde, right = _as_python(text).partition("~")
     if not tilde or not response.strip() or not right.strip():
         raise FitError(f"'{text}' is not a formula; write response ~ predictors + (1 | group)")
     fixed, bars = _split_bars(right, text)
@@ -73,6 +73,11 @@ def parse(text: str) -> ModelFormula:
     for side in (f"0 + {formula.response}", fixed):
         _terms(side, text)
     return formula
+
+
+def _as_python(text: str) -> str:
+    """Write R's power and factor() as formulaic does."""
+    return re.sub(r"\b(as\.)?factor\(", "C(", text.replace("^", "**"))
 
 
 def with_contrasts(side: str, contrasts: Mapping[str, str]) -> str:
@@ -92,13 +97,19 @@ def _terms(side: str, text: str) -> Iterator[Term]:
     try:
         return iter(Formula(side))
     except (FormulaicError, SyntaxError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': {reason}") from error
 
 
 def names_of(side: str) -> list[str]:
     """Return the data columns that one side of a formula needs, in order, with repeats."""
     return names_in(_terms(side, side))
+
+
+def coded_names(side: str) -> list[str]:
+    """Return the columns that one side of a formula turns into factors by ``C(…)``."""
+    factors = [factor for term in _terms(side, side) for factor in term.factors]
+    return [name for f in factors if f.expr.startswith("C(") for name in _python_names(f.expr)]
 
 
 def plain_names(side: str) -> list[str]:

@@ -95,6 +95,16 @@ def test_contrasts_agree_on_everything_but_coefficients(paired: pd.DataFrame) ->
     assert b["helmert"]["group[H.c]"] == pytest.approx((level[2] - level[:2].mean()) / 3)
 
 
+def test_numbers_can_be_factors(paired: pd.DataFrame) -> None:
+    data = paired.assign(group=paired["item"] % 3)
+    named = _fit(data, "n400 ~ group + (1 | subject)", contrasts={"group": "sum"})
+    assert named.design.names == ("(Intercept)", "group[S.0]", "group[S.1]")
+    wrapped = _fit(data, "n400 ~ factor(group) + (1 | subject)")
+    assert wrapped.refit(reml=False).loglik == pytest.approx(named.refit(reml=False).loglik)
+    assert wrapped.predict(data.head(4)) == pytest.approx(wrapped.fitted()[:4])
+    assert named.predict(data.head(4)) == pytest.approx(named.fitted()[:4])
+
+
 def _cell_means(found: MixedFit, data: pd.DataFrame) -> np.ndarray:
     cells = data.groupby("group", as_index=False).first()
     return found.predict(cells, random=False)
@@ -151,6 +161,8 @@ def test_nested_grouping_equals_explicit_interaction(paired: pd.DataFrame) -> No
         ("n400 ~ log(surprisal) + (1 | subject)", "not finite in row"),
         ("condition ~ surprisal + (1 | subject)", "response"),
         ("n400 ~ nothing + (1 | subject)", "no row"),
+        ("n400 ~ only * surprisal + (1 | subject)", "'only' has one level"),
+        ("n400 ~ surprisal + (twice + surprisal | subject)", "linearly dependent"),
     ],
 )
 def test_what_cannot_be_fitted_says_why(paired: pd.DataFrame, formula: str, reason: str) -> None:
