@@ -95,13 +95,24 @@ def conditions(results: Results) -> Table | None:
 
 def summary(fits: list[dict[str, Any]]) -> Table | None:
     """Return one row per regression: size, likelihood, R², convergence."""
-    keys = ("n_obs", "n_dropped", "loglik", "aic", "r2_marginal", "r2_conditional", "singular", "converged")
+    keys = ("n_obs", "n_dropped", "loglik", "aic", "r2_marginal", "r2_conditional")
     rows = [
-        {"model": fit["name"], "engine": fit.get("engine"), **{k: fit[k] for k in keys if k in fit}}
+        {
+            "model": fit["name"],
+            "engine": fit.get("engine"),
+            **{k: fit[k] for k in keys if k in fit},
+            "state": _state(fit),
+        }
         for fit in fits
     ]
     caption = "Regressions. R² marginal: variance explained by fixed effects; conditional: by fixed and random effects."
     return table("models", caption, rows) if rows else None
+
+
+def _state(fit: Mapping[str, Any]) -> str:
+    if fit.get("converged") is False:
+        return "not converged"
+    return "singular" if fit.get("singular") else "converged"
 
 
 def coefficients(fit: Mapping[str, Any]) -> Table:
@@ -115,7 +126,7 @@ def coefficients(fit: Mapping[str, Any]) -> Table:
     shown = coefficient_cells(frame)
     shown.insert(0, "term", frame["term"])
     if adjusted:
-        shown["p (BH)"] = frame["p_bh"].map(p_value)
+        shown["p (BH)"] = [p_value(p) if pd.notna(p) else "" for p in frame["p_bh"]]
     return Table(f"coefficients_{slug(fit['name'])}", f"Fixed effects of {fit['name']}.", frame, shown)
 
 

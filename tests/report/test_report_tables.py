@@ -34,6 +34,17 @@ def test_conditions_count_texts_items_and_trials(results):
     }  # fmt: skip
 
 
+def test_summary_names_the_state_of_each_fit(results):
+    fit = results.fits[0]
+    fits = [fit, {**fit, "singular": True}, {**fit, "converged": False, "singular": True}]
+    assert tables.summary(fits).frame["state"].tolist() == ["converged", "singular", "not converged"]
+
+
+def test_corrected_p_stands_beside_focal_terms_only(results):
+    shown = tables.coefficients({**results.fits[0], "p_bh": {"surprisal_bits": 0.002}}).shown
+    assert shown["p (BH)"].tolist() == ["", ".002", "", ""]
+
+
 def test_random_effects_show_standard_deviations_and_correlations(results):
     fit = {**results.fits[0]}
     slope = [
