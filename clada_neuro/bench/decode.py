@@ -74,7 +74,7 @@ def bench_decode(
     pandas.DataFrame
         model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
-        ceiling, read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
+        ceiling, policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
         rounds, threads, load_average (one minute, mean of start and end).
     """
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
@@ -162,6 +162,9 @@ def _rows(
                 "ratio_low": ratio.quantile(0.25),
                 "ratio_high": ratio.quantile(0.75),
                 "ceiling": (others + blocks) / read,
+                "policy_share": pd.Series(
+                    [sum(run.policy_seconds) / sum(run.seconds) for run in own]
+                ).median(),
                 "read_mb": read / 1e6,
                 "peak_memory_mb": own[-1].peak_memory_mb or memory[engine.engine],
                 "prefill_ms": 1e3 * pd.Series([run.prefill_seconds for run in own]).median(),

@@ -29,6 +29,8 @@ class Run:
         Of every token after the first, whose logits the prompt gives.
     prefill_seconds : float
         Prompt and whatever the policy prepares once a sequence.
+    policy_seconds : list of float
+        Of the same tokens, the part spent on load, threshold scale and bias.
     ffn_sparsity : float
         Mean over those tokens and the layers.
     peak_memory_mb : float or None
@@ -37,6 +39,7 @@ class Run:
 
     seconds: list[float] = field(default_factory=list)
     prefill_seconds: float = float("nan")
+    policy_seconds: list[float] = field(default_factory=list)
     ffn_sparsity: float = 0.0
     peak_memory_mb: float | None = None
 
@@ -127,8 +130,13 @@ class Compiled(Engine):
         run = Run(prefill_seconds=time.perf_counter() - began)
         for _ in range(tokens):
             began = time.perf_counter()
-            logits = session.drawn(int(logits.argmax()))
+            token = int(logits.argmax())
+            chosen = time.perf_counter()
+            session.observe(token)
+            observed = time.perf_counter()
+            logits = session.advance(token)
             run.seconds.append(time.perf_counter() - began)
+            run.policy_seconds.append(observed - chosen)
             run.ffn_sparsity += float(session.ffn_sparsity().mean()) / tokens
         return run
 

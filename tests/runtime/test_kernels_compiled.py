@@ -22,6 +22,7 @@ from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 PROMPT = torch.randint(0, VOCABULARY, (9,), generator=torch.Generator().manual_seed(4))
 TEXT = "The captain looked at the sea for a long time. Then he told his crew that the storm would reach"
 DRAWN = torch.randint(0, VOCABULARY, (15,), generator=torch.Generator().manual_seed(5)).tolist()
+TIE = 1e-3  # relative distance of a score from its threshold within which rounding may decide
 SIGNAL = LoadSignal(0.9, 7.5, 1.5, 6.0, 1.0)  # near what the random model shows
 
 
@@ -152,26 +153,46 @@ def smollm2():
     return load_model("smollm2")
 
 
-def test_on_the_embedded_model_masks_differ_at_ties_only_and_the_same_tokens_are_generated(smollm2):
+class Replayed:
+    """A policy on the PyTorch path whose masks come from a recording.
+
+    Inputs of every layer then agree to rounding, so its own choice may differ from the recorded one at ties only.
+    """
+
+    def __init__(self, policy: Clada, recorded: list[dict[str, torch.Tensor]]) -> None:
+        self.policy, self.recorded, self.flips = policy, recorded, 0
+
+    def __getattr__(self, name):
+        return getattr(self.policy, name)
+
+    def select(self, layer, site, values, state):
+        kept = self.recorded[int(state.step) - 1][site][layer][None, None]
+        distance = self.policy.score(layer, site, values) / self.policy.threshold(layer, site, state) - 1
+        flipped = self.policy.select(layer, site, values, state) != kept
+        assert bool((distance[flipped].abs() < TIE).all()), (layer, site, distance[flipped])
+        self.flips += int(flipped.sum())
+        return kept
+
+
+def test_on_the_embedded_model_masks_differ_at_ties_only_and_logits_and_tokens_agree(smollm2):
     model = smollm2.model
     prompt = smollm2.tokenizer(TEXT, return_tensors="pt").input_ids[0]
     step = LlamaStep(model, context=128)
     policy = clada(model, prompt, kappa=0.1, signal=LoadSignal(0.5, 3.0, 2.0, 3.0, 1.5))
     session = CompiledSession(model, step, policy)
-    logits, drawn, masks, flips = session.prefill(prompt), [], [], 0
+    logits, drawn, found, masks = session.prefill(prompt), [], [], []
     for _ in range(16):
         drawn.append(int(logits.argmax()))
         logits = session.drawn(drawn[-1]).clone()
+        found.append(logits)
         masks.append({INPUT: step.input_mask.clone(), HIDDEN: step.neuron_mask.clone()})
-    expected, expected_masks, _ = reference(model, policy, drawn, prompt)
-    for at, table in enumerate(expected_masks):
-        flips += sum(int((masks[at][site][layer] != mask).sum()) for (layer, site), mask in table.items())
-    rows = 30 * (576 + 1536) * len(drawn)
-    assert flips / rows < 1e-5
-    for at, following in enumerate(drawn[1:]):
-        top = expected[at].topk(2)
-        assert int(top.indices[0]) == following or float(top.values[0] - top.values[1]) < 1e-3
-    assert float((logits - expected[-1]).abs().max() / expected[-1].abs().max()) < 1e-3
+    replayed = Replayed(policy, masks)
+    expected, _, _ = reference(model, replayed, drawn, prompt)
+    for own, other in zip(found, expected, strict=True):
+        assert float((own - other).abs().max() / other.abs().max()) < 1e-4
+        top = other.topk(2)
+        assert own.argmax() == top.indices[0] or float(top.values[0] - top.values[1]) < 1e-3
+    assert replayed.flips <= 1e-4 * 16 * 30 * (576 + 1536)
 
 
 def test_on_the_embedded_model_a_full_budget_equals_the_plain_model(smollm2):

@@ -50,6 +50,12 @@ def test_full_budget_with_grouped_heads_of_any_size(tied, scaling):
     assert relative(logits_of(LlamaStep(model, context=32), ids[0]), model(ids).logits[0]) < 1e-5
 
 
+def test_mistral_without_a_sliding_window():
+    model = tiny_model("mistral")
+    model.config.sliding_window = None
+    assert relative(logits_of(LlamaStep(model, context=32), IDS[0]), model(IDS).logits[0]) < 1e-5
+
+
 def test_bfloat16_weights_give_the_logits_of_the_same_numbers_in_float32(model):
     rounded = tiny_model("llama").bfloat16()
     reference = deepcopy(rounded).float()
@@ -125,6 +131,11 @@ def test_a_sequence_beyond_the_context_is_refused(model):
 def test_another_architecture_is_refused(family):
     with pytest.raises(ModelError, match=f"'{family}' found"):
         LlamaStep(tiny_model(family))
+
+
+def test_a_sliding_window_is_refused():
+    with pytest.raises(ModelError, match="sliding_window"):
+        LlamaStep(tiny_model("mistral"))
 
 
 def test_another_precision_is_refused():

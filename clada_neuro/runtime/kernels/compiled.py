@@ -70,13 +70,21 @@ class CompiledSession:
 
         The result is overwritten by the next call.
         """
+        self.observe(token)
+        return self.advance(token)
+
+    def observe(self, token: int) -> None:
+        """Let the policy see the drawn token and set what it changes: first half of `drawn`."""
         self.policy.observe(self.state, self._logits[None], torch.tensor([token]))
         scale = float(self.state.scale)
         if scale != self._scale:
             self.step.use_bias(self._bias())
             self._scale = scale
-        self._logits = self.step(token, scale)
-        if scale == 0 and self.policy.uses_prefix:
+
+    def advance(self, token: int) -> Tensor:
+        """Process the observed token: second half of `drawn`."""
+        self._logits = self.step(token, self._scale)
+        if self._scale == 0 and self.policy.uses_prefix:
             self._refresh()
         return self._logits
 
