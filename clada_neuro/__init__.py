@@ -10,7 +10,7 @@ _HOME = {
     "align": "clada_neuro.alignment",
     "fit": "clada_neuro.stats.mixed",
     "synergy": "clada_neuro.stats.synergy",
-    "report": "clada_neuro.report.build",
+    "report": "clada_neuro.reporting.build",
     "calibrate": "clada_neuro.calibration.search",
     "attach": "clada_neuro.runtime.attach",
     "generate": "clada_neuro.runtime.decode",

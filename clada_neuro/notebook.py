@@ -20,7 +20,7 @@ from clada_neuro.instrument.activity import active_set
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.report.figures import COLORS, Figure, compose
+from clada_neuro.reporting.figures import COLORS, Figure, compose
 
 _INACTIVE, _STAYED, _NEW = "#ffffff", "#8a939e", COLORS[0]
 

@@ -192,7 +192,7 @@ def _manifest(
 
 
 def _report(folder: Path) -> Path:
-    from clada_neuro.report.build import report
+    from clada_neuro.reporting.build import report
 
     return report(folder)
 

@@ -28,11 +28,11 @@ ALLOWED = {
     "evaluation": BASE | {"models", "runtime", "baselines", "calibration", "stimuli"},
     "bench": BASE | {"models", "runtime", "baselines", "calibration", "evaluation", "instrument", "stats", "stimuli"},
     "scale": BASE | {"models", "runtime", "baselines", "calibration", "instrument", "stimuli", "evaluation"},
-    "report": BASE | {"stats", "erp", "stimuli"},
+    "reporting": BASE | {"stats", "erp", "stimuli"},
     "targets": BASE | {"stimuli", "alignment", "stats", "erp"},
     "study": BASE | {"targets", "models", "runtime", "baselines", "calibration", "stimuli", "instrument", "erp", "alignment",
-                     "stats", "evaluation", "scale", "report"},
-    "notebook": BASE | {"models", "instrument", "report"},
+                     "stats", "evaluation", "scale", "reporting"},
+    "notebook": BASE | {"models", "instrument", "reporting"},
     "cli": None,
     "__main__": None,
     "__init__": set(),
@@ -45,7 +45,7 @@ NEVER = {
     "erp": {"torch"},
     "alignment": {"torch"},
     "stats": {"torch"},
-    "report": {"torch"},
+    "reporting": {"torch"},
     "models": {"mne"},
     "runtime": {"mne"},
     "baselines": {"mne"},
@@ -99,3 +99,12 @@ def test_public_names_exist():
 
     for name in clada_neuro.__all__:
         assert callable(getattr(clada_neuro, name))
+
+
+def test_no_module_hides_a_public_function():
+    import clada_neuro
+
+    modules = {path.stem for path in ROOT.glob("*.py")} | {
+        path.name for path in ROOT.iterdir() if path.is_dir()
+    }
+    assert not modules & set(clada_neuro.__all__)

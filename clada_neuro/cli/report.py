@@ -11,7 +11,7 @@ def command(folder: Path) -> None:
     """Rebuild DIR/report.html, DIR/figures and DIR/tables from the tables in DIR."""
     from clada_neuro.artifacts import sole_writer
     from clada_neuro.errors import DataError
-    from clada_neuro.report.build import report
+    from clada_neuro.reporting.build import report
 
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")

@@ -1,0 +1,1 @@
+"""Figures, tables, prose and the report page."""

@@ -1,0 +1,130 @@
+"""`report`: from the tables of an output folder to one self-contained page."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import clada_neuro
+from clada_neuro.artifacts import output_folder, write_text
+from clada_neuro.reporting.prose import policy_name
+from clada_neuro.reporting.results import Results, read_results
+from clada_neuro.reporting.sections import Section, sections
+from clada_neuro.reporting.store import Aligned, Result, store
+from clada_neuro.reporting.tables import write_csv
+from clada_neuro.reporting.text import cell
+from clada_neuro.tables import TRIALS
+
+_HERE = Path(__file__).parent
+
+
+def report(
+    folder: str | Path,
+    *,
+    alignment: Aligned | None = None,
+    fits: Sequence[Result] = (),
+    synergy: Result | None = None,
+) -> Path:
+    """Write ``report.html``, ``figures/`` and ``tables/`` into an output folder, from its tables alone.
+
+    The page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
+    Nothing is estimated here; values come from ``fits.json``, ``synergy.json`` and the parquet tables. The same
+    tables give the same bytes.
+
+    Parameters
+    ----------
+    folder
+        Where ``clada-neuro run`` wrote its tables, or `clada_neuro.trace` with ``out``.
+    alignment, fits, synergy
+        What `clada_neuro.align`, `clada_neuro.fit` and `clada_neuro.synergy` returned; written to the folder first.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    DataError
+        When the folder is absent, holds no table, cannot be written, or a file in it is damaged.
+    """
+    store(folder, alignment, fits, synergy)
+    results = read_results(folder)
+    page = sections(results)
+    _save_parts(results, page)
+    return write_text(results.folder / "report.html", render(results, page))
+
+
+def render(results: Results, page: list[Section]) -> str:
+    """Return the page as HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("template.html").render(
+        title=title(results),
+        subtitle=_subtitle(results),
+        simulated=_simulated(results),
+        glance=_glance(results),
+        sections=page,
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        version=clada_neuro.__version__,
+    )
+
+
+def title(results: Results) -> str:
+    """Return the page's title; simulated data are named in it."""
+    manifest = results.manifest
+    name = str(manifest.get("title") or manifest.get("target") or results.folder.resolve().name)
+    return f"Simulated data: {name}" if results.simulated else name
+
+
+def _subtitle(results: Results) -> str:
+    target, created = results.manifest.get("target"), results.manifest.get("created")
+    parts = [f"clada-neuro report of {target or results.folder.resolve().name}"]
+    return ", ".join([*parts, *([str(created)[:16].replace("T", " ")] if created else [])])
+
+
+def _simulated(results: Results) -> str:
+    if not results.simulated:
+        return ""
+    described = (results.manifest.get("simulation") or {}).get("description")
+    return str(described or "The responses in this report were simulated and come from no person.")
+
+
+def _glance(results: Results) -> list[tuple[str, str]]:
+    model = results.manifest.get("model") or {}
+    facts = [("Model", cell(model.get("model"))), ("Start token", cell(model.get("start_token") or "none"))]
+    facts = [*facts, ("Policy", policy_name(results.manifest))] if model else []
+    trials = results.tables.get("trials")
+    if trials is not None:
+        counts = {"Trials" if "subject" in trials else "Means over subjects": len(trials)}
+        for column in ("subject", "item", "stimulus"):
+            if column in trials:
+                counts[{"stimulus": "Stimuli"}.get(column, f"{column.title()}s")] = trials[column].nunique()
+        facts += [(name, f"{count:,}") for name, count in counts.items()]
+    return facts
+
+
+def _save_parts(results: Results, page: list[Section]) -> None:
+    blocks = [block for section in page for block in section.blocks]
+    figures = output_folder(results.folder / "figures")
+    for figure in (figure for block in blocks for figure in block.figures):
+        figure.save(figures)
+    folder = output_folder(results.folder / "tables")
+    for table in (table for block in blocks for table in block.tables):
+        write_csv(table.frame, folder / f"{table.name}.csv")
+    if "words" in results.tables:
+        write_csv(results.tables["words"], folder / "words.csv")
+    if "trials" in results.tables:
+        # Without the byte-order mark, which R would read into the first column's name.
+        write_csv(_fitted_columns(results), folder / "trials.csv", encoding="utf-8")
+
+
+def _fitted_columns(results: Results) -> pd.DataFrame:
+    """Return the trials with their labels and the columns that a formula names; the rest stands in the parquet."""
+    named = {name for fit in results.fits for name in re.findall(r"\w+", fit["formula"])}
+    trials = results.tables["trials"]
+    return trials[[name for name in trials if name in named or name in TRIALS.names()]]

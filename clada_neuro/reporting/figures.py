@@ -1,0 +1,100 @@
+"""Drawing: figures as SVG and PNG without touching the caller's matplotlib state."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import matplotlib
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+
+from clada_neuro.artifacts import write_atomic
+
+# blue, orange, green, vermilion, purple, brown, pink, gray, yellow, sky
+COLORS = tuple(sns.color_palette("colorblind").as_hex())
+POINTS = "#8a939e"
+_STYLE = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10.5,
+    "axes.labelsize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#6b7280",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7eb",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "svg.hashsalt": "clada-neuro",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: its files, what it shows (`caption`), and the same for one who cannot see it (`alt`)."""
+
+    name: str
+    caption: str
+    alt: str
+    svg: bytes
+    png: bytes
+
+    @property
+    def uri(self) -> str:
+        """The SVG as a data URI: self-contained, and its ids cannot clash with another figure's."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+
+    def _repr_html_(self) -> str:
+        return f'<img src="{self.uri}" alt="{escape(self.alt)}" style="max-width:100%">'
+
+    def save(self, folder: Path) -> None:
+        """Write ``NAME.svg`` and ``NAME.png`` (200 dpi)."""
+        write_atomic(folder / f"{self.name}.svg", lambda part: part.write_bytes(self.svg))
+        write_atomic(folder / f"{self.name}.png", lambda part: part.write_bytes(self.png))
+
+
+def draw(
+    name: str,
+    caption: str,
+    alt: str,
+    paint: Callable[[Axes], object],
+    size: tuple[float, float] = (5.0, 3.5),
+) -> Figure:
+    """Let ``paint`` draw on fresh axes and return the figure (see `compose`)."""
+    return compose(name, caption, alt, lambda canvas: paint(canvas.add_subplot()), size)
+
+
+def compose(
+    name: str,
+    caption: str,
+    alt: str,
+    paint: Callable[[Canvas], object],
+    size: tuple[float, float],
+) -> Figure:
+    """Let ``paint`` fill an empty canvas and return the figure.
+
+    Neither pyplot nor the caller's rcParams take part, and the bytes depend on the data alone (no date, fixed
+    ids), so that a rebuilt report equals the first.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        canvas = Canvas(figsize=size, layout="constrained")
+        FigureCanvasAgg(canvas)
+        paint(canvas)
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")  # it has placed everything; the files need not do it again
+        return Figure(name, caption, alt, _bytes(canvas, "svg"), _bytes(canvas, "png"))
+
+
+def _bytes(canvas: Canvas, kind: str) -> bytes:
+    stream = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    canvas.savefig(stream, format=kind, dpi=200, facecolor="white", metadata=metadata)
+    return stream.getvalue()

@@ -1,0 +1,76 @@
+"""Readable names of columns and terms, with their units."""
+
+import re
+
+_MEASURES = {
+    "surprisal_bits": ("surprisal", "bits"),
+    "surprisal_corrected_bits": ("surprisal, whitespace-corrected", "bits"),
+    "entropy_bits": ("entropy", "bits"),
+    "sparsity_energy99": ("activation sparsity", "share"),
+    "neuron_sparsity": ("neuron sparsity", "share"),
+    "ffn_sparsity": ("FFN sparsity", "share of bytes not read"),
+    "adjustment_prev": ("activation adjustment", "1 − cosine"),
+    "adjustment_prefix": ("adjustment to the prefix", "1 − cosine"),
+}
+_NAMES = {
+    **_MEASURES,
+    "zipf_frequency": ("word frequency", "Zipf"),
+    "length": ("word length", "characters"),
+    "position": ("word position", "words"),
+    "cloze": ("cloze probability", ""),
+    "baseline": ("baseline amplitude", "µV"),
+    "baseline_uv": ("baseline amplitude", "µV"),
+    "n400_baseline_uv": ("baseline of the N400", "µV"),
+    "p600_baseline_uv": ("baseline of the P600", "µV"),
+    "n400_uv": ("N400 amplitude", "µV"),
+    "p600_uv": ("P600 amplitude", "µV"),
+}
+_LAG = re.compile(r"^(?P<name>.+?)_lag(?P<lag>\d+)(?P<unit>_bits)?$")
+_SQUARE = re.compile(r"^(?:I\()?\s*(?P<name>\w+?)\s*(?:\*\*|\^|_squared|_sq$)\s*(?P<power>\d*)\s*\)?$")
+
+
+def words(name: str) -> str:
+    """Return a column's or term's name in words: ``surprisal``, ``surprisal × activation sparsity``."""
+    if ":" in name:
+        return " × ".join(words(part) for part in name.split(":"))
+    if name == "(Intercept)":
+        return "intercept"
+    if lagged := _LAG.match(name):
+        column = lagged["name"] + (lagged["unit"] or "")
+        ago = "the previous word" if lagged["lag"] == "1" else f"the word {lagged['lag']} before"
+        return f"{words(column)} of {ago}"
+    if squared := square(name):
+        return f"{words(squared)}²"
+    stem = _NAMES.get(name) or _NAMES.get(f"{name}_bits")
+    return stem[0] if stem else name.replace("_", " ")
+
+
+def axis(name: str) -> str:
+    """Return an axis label with its unit: ``Surprisal (bits)``."""
+    text = words(name)
+    lagged = _LAG.match(name)
+    unit = unit_of(lagged["name"] + (lagged["unit"] or "") if lagged else name)
+    return f"{text[0].upper()}{text[1:]}" + (f" ({unit})" if unit else "")
+
+
+def is_measure(name: str) -> bool:
+    """Return whether a variable comes from the language model, directly or from an earlier word."""
+    lagged = _LAG.match(name)
+    column = lagged["name"] + (lagged["unit"] or "") if lagged else name
+    return column in _MEASURES or f"{column}_bits" in _MEASURES
+
+
+def unit_of(name: str) -> str:
+    """Return a column's unit, empty when it has none."""
+    if known := _NAMES.get(name) or _NAMES.get(f"{name}_bits"):
+        return known[1]
+    return next(
+        (unit for ending, unit in (("_uv", "µV"), ("_ms", "ms"), ("_bits", "bits")) if name.endswith(ending)),
+        "",
+    )
+
+
+def square(term: str) -> str | None:
+    """Return the variable of a squared term such as ``I(x ** 2)``, ``x^2`` or ``x_sq``; otherwise nothing."""
+    found = _SQUARE.match(term)
+    return found["name"] if found and found["power"] in ("", "2") else None

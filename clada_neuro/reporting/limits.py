@@ -1,0 +1,31 @@
+"""What the results do not show: the general limits, and those of this run."""
+
+from clada_neuro.reporting.prose import policy_name
+from clada_neuro.reporting.results import Results
+
+_ALWAYS = (
+    "Regressions on traces show that a model's measure goes along with amplitudes; they do not show that the brain "
+    "computes it.",
+    "Values come from one model. Another size, tokenizer or training text may give others.",
+    "Predictors of the language model vary over stimuli, not over trials: their evidence grows with the number of "
+    "stimuli.",
+)
+
+
+def limits(results: Results) -> list[str]:
+    """Return the limits as sentences, those of this run first."""
+    found = []
+    if results.simulated:
+        found.append(
+            "The responses are simulated: effects were put in and say nothing about people. They show that the "
+            "pipeline finds what was put in."
+        )
+    if results.manifest and policy_name(results.manifest) != "dense":
+        found.append(
+            "Under a policy that follows surprisal, sparsity and adjustment are functions of surprisal by "
+            "construction; their interaction is exploratory here. Confirm with dense traces."
+        )
+    if results.missing:
+        files = ", ".join(sorted(results.missing))
+        found.append(f"Not in this folder, and so not in this report: {files}.")
+    return [*found, *_ALWAYS]

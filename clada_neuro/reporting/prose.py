@@ -1,0 +1,231 @@
+"""The paragraphs a paper needs: Methods, and results in APA style, from what the stages wrote."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.reporting.effects import primary, reported_terms, response
+from clada_neuro.reporting.labels import unit_of, words
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.synergy import paragraph
+from clada_neuro.reporting.text import cell, number, p_value, plural, quantity, share, stat
+
+_ALPHA = 0.05
+_SATTERTHWAITE = ("mixedlm", "lme4")
+_MEASURES = {
+    "surprisal_bits": "surprisal (−log2 of the word's probability given its context, summed over its tokens, in bits)",
+    "entropy_bits": "entropy (of the next-token distribution before the word, in bits)",
+    "sparsity_energy99": (
+        "activation sparsity (one minus the share of feed-forward neurons in the smallest set that holds 99% of the "
+        "squared output contributions, averaged over tokens and layers)"
+    ),
+    "adjustment_prev": "adjustment (one minus the cosine between the contributions at a token and the token before)",
+}
+
+
+def methods(results: Results) -> list[str]:
+    """Return the Methods paragraphs: model, measures, responses, regressions."""
+    parts = (_model(results), _responses(results), _epochs(results), _regressions(results))
+    return [paragraph for paragraph in parts if paragraph]
+
+
+def _model(results: Results) -> str:
+    manifest = results.manifest
+    model = manifest.get("model") or {}
+    if not model:
+        return ""
+    texts = results.tables.get("stimuli", results.tables.get("words", pd.DataFrame()))
+    read = plural(texts["stimulus_id"].nunique(), "text") if "stimulus_id" in texts else "The stimuli"
+    measured = results.tables.get("words", pd.DataFrame())
+    measures = [text for name, text in _MEASURES.items() if name in measured]
+    policy = policy_name(manifest)
+    computed = (
+        "with every feed-forward neuron computed (dense)"
+        if policy == "dense"
+        else f"under the policy {policy}"
+    )
+    first = (
+        f"{read} were presented to the language model {model.get('model')} ({model.get('architecture')}, "
+        f"{model.get('dtype')}) {computed}. Each text was preceded by {start_token(model)}."
+    )
+    return f"{first} For each word we recorded {_list(measures)}." if measures else first
+
+
+def start_token(model: Mapping[str, Any]) -> str:
+    """Return the start token in words."""
+    token = model.get("start_token")
+    return (
+        "no start token" if token is None else f"the start token {token} (id {model.get('start_token_id')})"
+    )
+
+
+def policy_name(manifest: Mapping[str, Any]) -> str:
+    """Return the name of the activation policy."""
+    policy = manifest.get("policy") or "dense"
+    return str(policy.get("name", "unnamed")) if isinstance(policy, dict) else str(policy)
+
+
+def _responses(results: Results) -> str:
+    trials = results.tables.get("trials")
+    if trials is None:
+        return ""
+    people = (
+        f"from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else "over subjects"
+    )
+    groups = [
+        plural(trials[column].nunique(), noun)
+        for column, noun in (("item", "item"), ("stimulus", "unique stimulus"))
+        if column in trials
+    ]
+    people = f" from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else ""
+    rows = plural(len(trials), "trial") if people else f"{len(trials):,} means over trials"
+    counts = f"{rows}{people}" + (f" ({', '.join(groups)})" if groups else "")
+    if results.simulated:
+        return f"The responses are SIMULATED, not recorded: {counts}."
+    data = results.manifest.get("dataset") or {}
+    source = f" of {data['citation']}" if data.get("citation") else ""
+    detail = [
+        *(f"{words(f'{name}_uv')}: mean of {low}–{high} ms" for name, (low, high) in _windows(data)),
+        *(
+            f"{label} {cell(data[key])}"
+            for key, label in (("roi", "over"), ("reference", "reference:"))
+            if data.get(key)
+        ),
+    ]
+    removed = sum(step.get("rows_removed", 0) for step in results.manifest.get("exclusions") or [])
+    lost = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
+    return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
+
+
+def _epochs(results: Results) -> str:
+    facts = results.erp_facts
+    if not facts:
+        return ""
+    measured = [
+        f"{known['name'].upper()} at {', '.join(known['channels'])}, "
+        f"{1e3 * known['tmin']:.0f}–{1e3 * known['tmax']:.0f} ms"
+        for known in facts["components"]
+    ]
+    return (
+        f"Averages and regression ERPs rest on {plural(facts['n_epochs'], 'epoch')} of "
+        f"{plural(facts['n_subjects'], 'subject')} ({'; '.join(measured)}). Baseline: {facts['baseline']}. Clusters over "
+        f"time and electrodes were tested with {facts['n_permutations']:,} sign permutations over subjects."
+    )
+
+
+def _windows(dataset: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
+    yield from (dataset.get("window_ms") or {}).items()
+
+
+def _regressions(results: Results) -> str:
+    if not results.fits:
+        return ""
+    first = results.fits[0]
+    engine = str(first.get("engine"))
+    version = (results.manifest.get("versions") or {}).get(engine)
+    used = f"{engine} {version}" if version else engine
+    text = f"Responses were analyzed with linear mixed-effects models ({used})."
+    if any(fit.get("standardized") for fit in results.fits):
+        text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
+    if engine in _SATTERTHWAITE:
+        text += " Degrees of freedom follow Satterthwaite."
+    text += " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional)."
+    models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
+    families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if fit.get("family")))
+    over = _list([f"the {family}" for family in families]) if families else ""
+    corrected = f" p values were adjusted (Benjamini–Hochberg) over {over}." if over else ""
+    return f"{text} Models: {models}.{corrected}"
+
+
+def findings(results: Results) -> list[tuple[str, list[str]]]:
+    """Return a heading and sentences for every regression to be interpreted and every interaction tested."""
+    found = []
+    for fit in primary(results.fits):
+        sentences = [effect(fit, term) for term in reported_terms(fit)]
+        found.append((str(fit["name"]), [*sentences, *_explained(fit)]))
+    tested = [paragraph(entry) for entry in results.synergy]
+    return [*found, *([("Synergy", tested)] if tested else [])]
+
+
+def results_paragraphs(results: Results) -> list[str]:
+    """Return the findings as APA paragraphs; simulated data are named in each."""
+    prefix = "In simulated data: " if results.simulated else ""
+    return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in findings(results) if sentences]
+
+
+def effect(fit: Mapping[str, Any], term: str) -> str:
+    """Return one effect as a sentence, in raw µV: negative is "more negative"."""
+    values = fit["coefficients"][term]
+    amplitude, name = f"{words(response(fit))}s", words(term)
+    adjusted = (fit.get("p_bh") or {}).get(term)
+    p = values["p"] if adjusted is None else adjusted
+    toward = "more negative" if values["estimate"] < 0 else "more positive"
+    reliable = p is not None and p < _ALPHA
+    if ":" in term:
+        first, second = (words(part) for part in term.split(":", 1))
+        text = (
+            f"{_capital(first)} and {second} interacted: the effect of {first} was {toward} at higher {second}"
+            if reliable
+            else f"There was no reliable interaction of {first} and {second} in {amplitude}"
+        )
+    elif not reliable:
+        text = f"There was no reliable effect of {name} on {amplitude}"
+    else:
+        text = f"Higher {name} went with {toward} {amplitude}"
+    corrected = (
+        ""
+        if adjusted in (None, values["p"])
+        else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
+    )
+    unit = unit_of(response(fit))
+    return f"{text}, {statistics(values, unit)}{corrected}{_registered(fit, term, values['estimate'])}."
+
+
+def statistics(values: Mapping[str, Any], unit: str) -> str:
+    """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
+    df = values.get("df")
+    t = "z" if df is None else f"t({number(df, 1)})"
+    return (
+        f"{stat('b', quantity(values['estimate'], unit))}, {stat('SE', number(values['se']))}, "
+        f"95% CI [{number(values['ci_low'])}, {number(values['ci_high'])}], "
+        f"{stat(t, number(values['t']))}, {stat('p', p_value(values['p']))}"
+    )
+
+
+def _registered(fit: Mapping[str, Any], term: str, estimate: float) -> str:
+    direction = (fit.get("directions") or {}).get(term)
+    if direction is None or (direction == "negative") == (estimate < 0):
+        return ""
+    return f" (the registered direction was {direction})"
+
+
+def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
+    if fit.get("r2_marginal") is None:
+        return
+    marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
+    yield (
+        f"The fixed effects explained {stat('R²m', marginal)} of the variance, "
+        f"fixed and random effects together {stat('R²c', conditional)}."
+    )
+
+
+def warnings(results: Results) -> Iterator[str]:
+    """Yield what a reader must know about the regressions before trusting them."""
+    for fit in results.fits:
+        if fit.get("converged") is False:
+            yield f"{fit['name']}: the optimizer did not converge."
+        found = [str(warning) for warning in fit.get("warnings") or []]
+        if fit.get("singular") and not any("singular" in warning for warning in found):
+            found.append("singular fit: a random-effect variance is zero or a correlation is ±1")
+        yield from (f"{fit['name']}: {warning}" for warning in found)
+    for entry in results.synergy:
+        yield from (f"Synergy, {words(entry['term'])}: {warning}" for warning in entry.get("warnings") or [])
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

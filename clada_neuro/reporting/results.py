@@ -1,0 +1,119 @@
+"""What an output folder holds: every file the report is made from, read once, absences noted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.errors import DataError
+
+_TABLES = {
+    "stimuli": "the stimuli themselves",
+    "tokens": "what the model did at each token",
+    "layers": "what each layer did at each token",
+    "words": "token values summed or averaged into words",
+    "trials": "single-trial responses joined with words",
+}
+# Long tables are read only as far as the report shows them.
+_COLUMNS = {
+    "tokens": ["stimulus_id"],
+    "layers": ["layer", "sparsity_energy99", "adjustment_prev"],
+}
+_DOCUMENTS = {
+    "manifest": "what was run",
+    "fits": "the regressions",
+    "synergy": "the test of the interaction",
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The contents of an output folder.
+
+    Attributes
+    ----------
+    folder
+        Where the files lie.
+    manifest
+        What was run: model, start token, policy, exclusions, versions; empty when the file is absent.
+    fits
+        One entry per regression, in the order of ``fits.json``.
+    synergy
+        One entry per interaction tested.
+    tables
+        The parquet tables that are there, by name; ``tokens`` and ``layers`` with the shown columns only.
+    erp
+        Tables of the epochs' own analyses, by file name; empty without epochs.
+    erp_facts
+        What was done with the epochs: components, electrodes, notes.
+    missing
+        For every absent file its name without suffix, and a sentence that says so.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    fits: list[dict[str, Any]]
+    synergy: list[dict[str, Any]]
+    tables: Mapping[str, pd.DataFrame]
+    erp: Mapping[str, pd.DataFrame]
+    erp_facts: Mapping[str, Any]
+    missing: Mapping[str, str]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the responses are simulated, by the manifest or by any trial's own mark."""
+        trials = self.tables.get("trials", pd.DataFrame())
+        marked = "simulated" in trials and bool(trials["simulated"].any())
+        return bool(self.manifest.get("simulated")) or marked
+
+
+def read_results(folder: str | Path) -> Results:
+    """Read every file of an output folder that the report shows.
+
+    Raises
+    ------
+    DataError
+        When the folder is absent, holds none of the files, or one of them is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")
+    missing: dict[str, str] = {}
+    tables = {
+        name: read_table(path, _COLUMNS.get(name))
+        for name, meaning in _TABLES.items()
+        if (path := _present(folder, f"{name}.parquet", meaning, missing))
+    }
+    documents = {
+        name: read_json(path)
+        for name, meaning in _DOCUMENTS.items()
+        if (path := _present(folder, f"{name}.json", meaning, missing))
+    }
+    if not tables and not documents:
+        raise DataError(
+            f"'{folder}' holds none of manifest.json, fits.json or words.parquet; "
+            "pass the folder that `clada-neuro run` wrote to"
+        )
+    epochs = folder / "erp"
+    synergy = documents.get("synergy", [])
+    return Results(
+        folder=folder,
+        manifest=documents.get("manifest", {}),
+        fits=documents.get("fits", []),
+        synergy=[synergy] if isinstance(synergy, dict) else synergy,
+        tables=tables,
+        erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))},
+        erp_facts=read_json(epochs / "erp.json") if (epochs / "erp.json").is_file() else {},
+        missing=missing,
+    )
+
+
+def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> Path | None:
+    path = folder / file
+    if path.is_file():
+        return path
+    missing[path.stem] = f"{file} ({meaning}) is not in this folder."
+    return None

@@ -1,0 +1,263 @@
+"""The report's sections, in reading order; a section whose source is missing says why."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.artifacts import read_provenance
+from clada_neuro.reporting import distributions, effects, prose, synergy, tables, waveforms
+from clada_neuro.reporting.diagnostics import quantiles
+from clada_neuro.reporting.figures import Figure
+from clada_neuro.reporting.limits import limits
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.sentences import Shading, shadings
+from clada_neuro.reporting.tables import Table
+from clada_neuro.reporting.text import cell, plural
+
+_SHOWN_ELSEWHERE = (
+    "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",
+    "dataset", "versions", "units", "command", "created", "departures", "erp",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a section; what it holds is printed in this order, under its heading."""
+
+    heading: str = ""
+    paragraphs: list[str] = field(default_factory=list)
+    framed: bool = False
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    warning: str = ""
+    shading: Shading | None = None
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    code: str = ""
+    absent: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page."""
+
+    id: str
+    title: str
+    blocks: list[Block]
+
+
+def sections(results: Results) -> list[Section]:
+    """Return every section, filled from what the folder holds."""
+    makers: tuple[tuple[str, str, Callable[[Results], list[Block]]], ...] = (
+        ("findings", "Findings", _findings),
+        ("run", "What was run", _run),
+        ("stimuli", "Stimuli and rows lost", _stimuli),
+        ("sentences", "Sentences", _sentences),
+        ("distributions", "Distributions", _distributions),
+        ("effects", "Effects", _effects),
+        ("coefficients", "Regressions", _coefficients),
+        ("synergy", "R² and synergy", _synergy),
+        ("erp", "ERPs", _erp),
+        ("diagnostics", "Diagnostics", _diagnostics),
+        ("paper", "For the paper", _paper),
+        ("script", "lme4 script", _script),
+        ("provenance", "Provenance", _provenance),
+        ("limits", "Limits", _limits),
+    )
+    return [Section(name, title, make(results)) for name, title, make in makers]
+
+
+def _absent(results: Results, *sources: str) -> Block:
+    return Block(absent=[results.missing[name] for name in sources if name in results.missing])
+
+
+def _kept(*found: Table | Figure | None) -> list[Any]:
+    return [part for part in found if part is not None]
+
+
+def _findings(results: Results) -> list[Block]:
+    blocks = [Block(name, points=sentences) for name, sentences in prose.findings(results)]
+    count = len(list(prose.warnings(results)))
+    warning = f"{plural(count, 'warning')} came with the regressions: see Diagnostics." if count else ""
+    return [*blocks, Block(warning=warning), _absent(results, "fits")]
+
+
+def _run(results: Results) -> list[Block]:
+    manifest = results.manifest
+    model = manifest.get("model") or {}
+    facts = [
+        ("Target", cell(manifest.get("target"))),
+        ("Model", f"{model.get('model')} ({model.get('architecture')})" if model else ""),
+        ("Weights", cell(model.get("weights_hash"))),
+        ("Start token", prose.start_token(model) if model else ""),
+        ("Precision and device", f"{model.get('dtype')} on {model.get('device')}" if model else ""),
+        ("Policy", cell(manifest.get("policy") or "dense")),
+        ("Calibration", cell(manifest.get("calibration") or "none")),
+        *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
+    ]
+    shown = [(name, value) for name, value in facts if value not in ("", "NA")] if manifest else []
+    return [Block(facts=shown), _departures(manifest), _absent(results, "manifest")]
+
+
+def _departures(manifest: Mapping[str, Any]) -> Block:
+    """Return what differs from the analysis as specified, where the run has checked it."""
+    found = manifest.get("departures")
+    if found is None:
+        return Block()
+    none = [] if found else ["Nothing differs from the analysis as specified."]
+    return Block("Departures from the specified analysis", paragraphs=none, points=list(found))
+
+
+def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in (manifest.get("dataset") or {}).items() if value}
+
+
+def _stimuli(results: Results) -> list[Block]:
+    removed = tables.exclusions(results)
+    found = _kept(tables.conditions(results), removed, tables.joins(results), tables.truth(results))
+    no_removal = (
+        [] if removed else ["No step removed a row, or none was counted: the manifest lists no exclusions."]
+    )
+    return [Block(tables=found), Block(absent=no_removal), _absent(results, "stimuli", "trials")]
+
+
+def _sentences(results: Results) -> list[Block]:
+    lead = (
+        "The first sentences of each condition. Darker words have higher values, which stand below the words; the "
+        "color scale runs from the 2nd to the 98th percentile of all words. Critical words are underlined. NA: a "
+        "first word without context has no surprisal."
+    )
+    shaded = [Block(shading.label, shading=shading) for shading in shadings(results)]
+    return [Block(paragraphs=[lead] if shaded else []), *shaded, _absent(results, "words")]
+
+
+def _distributions(results: Results) -> list[Block]:
+    drawn = distributions.figures(results)
+    return [Block(figures=drawn), _absent(results, "words", "layers", "trials")]
+
+
+def _effects(results: Results) -> list[Block]:
+    trials = results.tables.get("trials", pd.DataFrame())
+    blocks = [
+        Block(fit["name"], figures=drawn)
+        for fit in effects.primary(results.fits)
+        if (drawn := effects.figures(fit, trials))
+    ]
+    lead = "Amplitudes are raw µV; lower is more negative. The other predictors are held at their means."
+    unscaled = [fit["name"] for fit in results.fits if "standardized" not in fit]
+    reason = (
+        f"No lines are drawn for {', '.join(unscaled)}: fits.json does not say how predictors were scaled."
+    )
+    return [
+        Block(paragraphs=[lead] if blocks else [], absent=[reason] if unscaled else []),
+        *blocks,
+        _absent(results, "fits", "trials"),
+    ]
+
+
+def _coefficients(results: Results) -> list[Block]:
+    blocks = [
+        Block(
+            fit["name"],
+            paragraphs=[fit["formula"] + _note(fit)],
+            figures=_kept(effects.coefficients(fit)),
+            tables=[tables.coefficients(fit), tables.random_effects(fit)],
+        )
+        for fit in results.fits
+    ]
+    return [Block(tables=_kept(tables.summary(results.fits))), *blocks, _absent(results, "fits")]
+
+
+def _note(fit: dict[str, Any]) -> str:
+    method = "" if fit.get("reml") is None else ", by REML" if fit["reml"] else ", by ML"
+    return f"{method}. {fit.get('note') or ''}".rstrip()
+
+
+def _synergy(results: Results) -> list[Block]:
+    explained = [fit for fit in results.fits if fit.get("r2_marginal") is not None]
+    drawn = _kept(synergy.r2_figure(explained) if explained else None, synergy.figure(results.synergy))
+    shown = [synergy.table(found) for found in results.synergy]
+    return [Block(figures=drawn, tables=shown), _absent(results, "fits", "synergy")]
+
+
+def _erp(results: Results) -> list[Block]:
+    if not results.erp:
+        return [Block(absent=["No epochs: amplitudes came as a table, so there are no waveforms to draw."])]
+    measured = (results.manifest.get("erp") or {}).get("notes") or []
+    notes = [str(note) for note in [*measured, *results.erp_facts.get("notes", [])]]
+    baseline = results.erp_facts.get("baseline")
+    lead = f"Baseline: {baseline}." if baseline else ""
+    return [
+        Block(paragraphs=[lead] if lead else [], points=notes),
+        Block(figures=waveforms.figures(results)),
+        Block(tables=waveforms.tables(results)),
+    ]
+
+
+def _diagnostics(results: Results) -> list[Block]:
+    warnings = list(prose.warnings(results))
+    clean = ["Every regression converged without a warning."] if results.fits and not warnings else []
+    return [
+        Block(points=warnings, paragraphs=clean),
+        Block(
+            figures=_kept(*(quantiles(fit) for fit in effects.primary(results.fits))),
+            tables=_kept(tables.scales(results.fits)),
+        ),
+        _absent(results, "fits"),
+    ]
+
+
+def _paper(results: Results) -> list[Block]:
+    texts = (("Methods", prose.methods(results)), ("Results", prose.results_paragraphs(results)))
+    blocks = [Block(heading, paragraphs, framed=True) for heading, paragraphs in texts if paragraphs]
+    return [*blocks, _absent(results, "manifest", "fits")]
+
+
+def _script(results: Results) -> list[Block]:
+    blocks = [Block(fit["name"], code=fit["lme4_script"]) for fit in results.fits if fit.get("lme4_script")]
+    lead = "R code that refits the models; run it in the folder tables/, where trials.csv stands."
+    absent = [] if blocks else ["fits.json carries no R script."]
+    return [Block(paragraphs=[lead] if blocks else [], absent=absent), *blocks]
+
+
+def _provenance(results: Results) -> list[Block]:
+    files = [
+        {
+            "table": f"{name}.parquet",
+            "rows": len(frame),
+            "inputs": read_provenance(results.folder / f"{name}.parquet").get("inputs", ""),
+        }
+        for name, frame in results.tables.items()
+    ]
+    versions = [
+        {"package": name, "version": value}
+        for name, value in (results.manifest.get("versions") or {}).items()
+    ]
+    made = [("Command", "command"), ("Written", "created")]
+    rest = {key: value for key, value in results.manifest.items() if key not in _SHOWN_ELSEWHERE}
+    return [
+        Block(facts=[(name, cell(results.manifest[key])) for name, key in made if results.manifest.get(key)]),
+        Block(
+            tables=[
+                *(
+                    [tables.table("files", "Tables; inputs: hash of what each came from.", files)]
+                    if files
+                    else []
+                ),
+                *([tables.table("versions", "Versions.", versions)] if versions else []),
+            ]
+        ),
+        *(
+            [Block("Rest of the manifest", code=json.dumps(rest, indent=1, ensure_ascii=False))]
+            if rest
+            else []
+        ),
+        Block(absent=list(results.missing.values())),
+    ]
+
+
+def _limits(results: Results) -> list[Block]:
+    return [Block(points=limits(results))]

@@ -1,0 +1,128 @@
+"""Sentences with words shaded by a measure: darker is more, and the value stands below the word."""
+
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import Colormap, to_hex
+
+from clada_neuro.reporting.labels import axis
+from clada_neuro.reporting.results import Results
+
+# Sequential maps whose lightness falls steadily, so that the order survives gray print and colour blindness.
+_MEASURES = {"surprisal_bits": ("Blues", 1), "sparsity_energy99": ("YlOrBr", 2)}
+_PER_CONDITION = 2
+_MOST_SENTENCES = 12
+_MOST_WORDS = 40
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word with its printed value and colours; `critical` words are underlined."""
+
+    text: str
+    value: str
+    background: str
+    ink: str
+    critical: bool
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One presented text shaded by one measure; `cut` counts words left out at the end."""
+
+    label: str
+    words: list[Word]
+    cut: int
+
+
+@dataclass(frozen=True)
+class Shading:
+    """All sentences shown under one measure, with the ends of its colour scale."""
+
+    name: str
+    label: str
+    sentences: list[Sentence]
+    low: str
+    high: str
+    gradient: str
+
+
+def shadings(results: Results) -> list[Shading]:
+    """Return the same few sentences shaded by each measure that the word table holds."""
+    words = results.tables.get("words", pd.DataFrame())
+    if words.empty:
+        return []
+    chosen = _choose(results, words)
+    return [
+        _shading(words, chosen, name, colors, digits)
+        for name, (colors, digits) in _MEASURES.items()
+        if name in words and words[name].notna().any()
+    ]
+
+
+def _choose(results: Results, words: pd.DataFrame) -> dict[str, str]:
+    """Return stimulus ids and labels: the first texts of each condition, or simply the first texts."""
+    known = list(dict.fromkeys(words["stimulus_id"]))
+    stimuli = results.tables.get("stimuli", pd.DataFrame())
+    if "condition" not in stimuli or not 1 < stimuli["condition"].nunique() <= _MOST_SENTENCES:
+        return {name: name for name in known[: _MOST_SENTENCES // 2]}
+    stimuli = stimuli[stimuli["stimulus_id"].isin(set(known))]
+    per_condition = max(1, min(_PER_CONDITION, _MOST_SENTENCES // stimuli["condition"].nunique()))
+    first = stimuli.groupby("condition", sort=False).head(per_condition)
+    first = first.sort_values("item", kind="stable", key=lambda items: items.map(_first_seen(first["item"])))
+    return {row.stimulus_id: f"{row.item} · {row.condition}" for row in first.itertuples()}
+
+
+def _first_seen(values: pd.Series) -> dict[str, int]:
+    return {value: place for place, value in enumerate(dict.fromkeys(values))}
+
+
+def _shading(words: pd.DataFrame, chosen: dict[str, str], name: str, colors: str, digits: int) -> Shading:
+    low, high = np.nanquantile(words[name].to_numpy(float), [0.02, 0.98])
+    span = (high - low) or 1.0
+    scale = matplotlib.colormaps[colors]
+    sentences = []
+    for stimulus, label in chosen.items():
+        rows = words[words["stimulus_id"] == stimulus].sort_values("word_index")
+        shown = [
+            _word(
+                str(row["word"]),
+                row[name],
+                (row[name] - low) / span,
+                scale,
+                digits,
+                bool(row.get("is_critical")),
+            )
+            for row in rows.head(_MOST_WORDS).to_dict("records")
+        ]
+        sentences.append(Sentence(label, shown, max(0, len(rows) - _MOST_WORDS)))
+    stops = ", ".join(to_hex(scale(_position(step))) for step in np.linspace(0, 1, 7))
+    return Shading(
+        name,
+        axis(name),
+        sentences,
+        f"{low:.{digits}f}",
+        f"{high:.{digits}f}",
+        f"linear-gradient(to right, {stops})",
+    )
+
+
+def _word(text: str, value: float, height: float, scale: Colormap, digits: int, critical: bool) -> Word:
+    if pd.isna(value):
+        return Word(text, "NA", "#ffffff", "#000000", critical)
+    color = scale(_position(height))
+    return Word(text, f"{value:.{digits}f}", to_hex(color), _ink(color), critical)
+
+
+def _position(height: float) -> float:
+    """Map 0–1 onto the part of the colour map that is neither blank nor black."""
+    return 0.04 + 0.86 * float(np.clip(height, 0, 1))
+
+
+def _ink(color: tuple[float, ...]) -> str:
+    """Return black or white, whichever contrasts more (WCAG relative luminance)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"

@@ -1,0 +1,174 @@
+"""R² of the regressions, and what the interaction of two predictors adds to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.labels import unit_of, words
+from clada_neuro.reporting.tables import Table, slug
+from clada_neuro.reporting.text import number, p_value, quantity, share, stat
+
+_INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over subjects and items"}
+
+
+def r2_figure(fits: list[dict[str, Any]]) -> Figure:
+    """Draw marginal and conditional R² of every regression."""
+
+    def paint(axes: Axes) -> None:
+        for place, fit in enumerate(fits):
+            shares = (fit["r2_marginal"], fit["r2_conditional"])
+            axes.plot(shares, [place, place], color="#c3c9d1", linewidth=2, zorder=1)
+            for value, color, marker, label in zip(
+                shares, (COLORS[0], COLORS[1]), "os", ("marginal", "conditional"), strict=True
+            ):
+                axes.plot(
+                    value, place, marker, color=color, markersize=7, label=label if place == 0 else None
+                )
+        axes.set_yticks(range(len(fits)), [fit["name"] for fit in fits])
+        axes.set_ylim(len(fits) - 0.4, -0.6)
+        axes.set_xlim(left=0)
+        axes.set(xlabel="R²")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.0), ncols=2, borderaxespad=-2)
+
+    caption = "R² of the regressions: marginal (fixed effects) and conditional (fixed and random effects)."
+    listed = "; ".join(
+        f"{fit['name']} {share(fit['r2_marginal'], 4)} and {share(fit['r2_conditional'], 4)}" for fit in fits
+    )
+    return draw("r2", caption, f"{caption} {listed}.", paint, (5.0, 1.5 + 0.4 * len(fits)))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A quantity, its value and 95 % limits, and how the page prints them."""
+
+    quantity: str
+    value: float | None
+    form: Callable[[float | None], str]
+    limits: tuple[float, float] | None = None
+
+
+def table(found: Mapping[str, Any]) -> Table:
+    """Return everything the stage wrote about one interaction, one quantity a row."""
+    rows = [row for row in _rows(found) if row.value is not None]
+    frame = pd.DataFrame(
+        [(row.quantity, row.value, *(row.limits or (None, None))) for row in rows],
+        columns=["quantity", "value", "low", "high"],
+    ).astype({"value": float, "low": float, "high": float})
+    shown = pd.DataFrame(
+        {
+            "quantity": frame["quantity"],
+            "value": [row.form(row.value) for row in rows],
+            "95 % interval": [
+                f"[{', '.join(map(row.form, row.limits))}]" if row.limits else "" for row in rows
+            ],
+        }
+    )
+    caption = (
+        f"{_names(found)} on {words(found['response'])}: the interaction beyond main effects and squares."
+    )
+    return Table(f"synergy_{slug(found['response'])}_{slug(found['term'])}", caption, frame, shown)
+
+
+def _rows(found: Mapping[str, Any]) -> list[_Row]:
+    test, b = found["test"], found["coefficient"]
+    held_out, intervals = found.get("cross_validation") or {}, found.get("intervals") or {}
+    parametric, cluster = intervals.get("parametric") or {}, intervals.get("cluster") or {}
+    return [
+        _Row("R² synergy (baseline with both squares)", found["r2_synergy"], _r2, _limits(parametric)),
+        _Row(f"its median, {_INTERVALS['cluster']}", cluster.get("median"), _r2, _limits(cluster)),
+        _Row("R² synergy, common denominator", found["r2_synergy_common"], _r2),
+        _Row("R² synergy without squares", found["r2_synergy_without_squares"], _r2),
+        _Row("R² marginal, baseline", found["r2_marginal_baseline"], _r2),
+        _Row("R² marginal, with interaction", found["r2_marginal_full"], _r2),
+        _Row("b of the interaction (REML)", b["estimate"], _fine, (b["ci_low"], b["ci_high"])),
+        _Row(f"χ²({test['df']}), likelihood ratio (ML)", test["chi2"], number),
+        _Row("p of the likelihood ratio", test["p"], p_value),
+        _Row("p calibrated under the null", intervals.get("null_p"), p_value),
+        _Row("Δ log-likelihood per trial, in sample (nats)", test["delta_loglik_per_trial"], _fine),
+        _Row(
+            "Δ log-likelihood per trial, held-out items (nats)", held_out.get("delta_loglik_per_trial"), _fine
+        ),
+        _Row("standard error over items", held_out.get("se"), _fine),
+    ]
+
+
+def _r2(value: float | None) -> str:
+    return share(value, 6)
+
+
+def _fine(value: float | None) -> str:
+    return number(value, 4)
+
+
+def figure(found: list[dict[str, Any]]) -> Figure | None:
+    """Draw each interaction's share of variance with its bootstrap intervals; nothing without intervals."""
+    rows = [
+        (f"{_names(entry)}\n{words(entry['response'])}, {label}", entry["r2_synergy"], interval)
+        for entry in found
+        for kind, label in _INTERVALS.items()
+        if (interval := (entry.get("intervals") or {}).get(kind))
+    ]
+    if not rows:
+        return None
+
+    def paint(axes: Axes) -> None:
+        for place, (_, value, interval) in enumerate(rows):
+            axes.plot([interval["low"], interval["high"]], [place, place], color=COLORS[0], linewidth=2)
+            axes.plot(value, place, "o", color=COLORS[0], markersize=7)
+        axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set(xlabel="R² synergy")
+
+    caption = (
+        "What the interaction adds to R² marginal, with 95 % bootstrap intervals. R² cannot fall when a term is added: "
+        "these intervals are no test."
+    )
+    listed = "; ".join(f"{label}: {share(value, 5)}".replace("\n", ", ") for label, value, _ in rows)
+    return draw("synergy", caption, f"{caption} {listed}.", paint, (5.0, 1.2 + 0.6 * len(rows)))
+
+
+def paragraph(found: Mapping[str, Any]) -> str:
+    """Return one interaction in APA style."""
+    test, coefficient = found["test"], found["coefficient"]
+    intervals, held_out = found.get("intervals") or {}, found.get("cross_validation") or {}
+    t = "z" if coefficient.get("df") is None else f"t({number(coefficient['df'], 1)})"
+    p = coefficient["p"] if intervals.get("null_p") is None else intervals["null_p"]
+    first, second = (words(name) for name in found["predictors"])
+    amplitude, unit = f"{words(found['response'])}s", unit_of(found["response"])
+    toward = "more negative" if coefficient["estimate"] < 0 else "more positive"
+    outcome = (
+        f"The effect of {first} on {amplitude} was {toward} at higher {second}"
+        if p < 0.05
+        else f"There was no reliable interaction of {first} and {second} in {amplitude}"
+    )
+    text = (
+        f"{outcome}, {stat('b', quantity(coefficient['estimate'], unit))}, "
+        f"95% CI [{number(coefficient['ci_low'])}, {number(coefficient['ci_high'])}], "
+        f"{stat(t, number(coefficient['t']))}, {stat('p', p_value(coefficient['p']))}. Beyond both main effects and "
+        f"both squares, the interaction added {stat('ΔR²m', share(found['r2_synergy'], 5))}"
+    )
+    if interval := intervals.get("parametric"):
+        text += f" (95% bootstrap interval [{share(interval['low'], 5)}, {share(interval['high'], 5)}])"
+    chi2 = f"χ²({test['df']})"
+    text += f", {stat(chi2, number(test['chi2']))}, {stat('p', p_value(test['p']))}"
+    if intervals.get("null_p") is not None:
+        text += f" (calibrated by simulation under the null: {stat('p', p_value(intervals['null_p']))})"
+    text += (
+        f"; log-likelihood per trial changed by {number(test['delta_loglik_per_trial'], 5)} nats in sample"
+    )
+    if held_out:
+        gain, error = number(held_out["delta_loglik_per_trial"], 5), number(held_out["se"], 5)
+        text += f" and by {gain} ({stat('SE', error)}) on held-out items"
+    return f"{text}."
+
+
+def _names(found: Mapping[str, Any]) -> str:
+    return words(found["term"])
+
+
+def _limits(interval: Mapping[str, float]) -> tuple[float, float] | None:
+    return (interval["low"], interval["high"]) if interval else None

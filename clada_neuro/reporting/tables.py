@@ -1,0 +1,252 @@
+"""The report's tables: what stands on the page and, with full precision, in ``tables/*.csv``."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro.artifacts import write_atomic
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.text import cell, column, number, p_value
+
+_HEADER = {
+    "n_obs": "rows",
+    "n_dropped": "missing",
+    "loglik": "log-likelihood",
+    "aic": "AIC",
+    "sigma": "residual SD",
+    "r2_marginal": "R² marginal",
+    "r2_conditional": "R² conditional",
+    "value_uv": "stated (µV)",
+    "ci_low": "95 % low",
+    "ci_high": "95 % high",
+    "sd": "SD",
+    "vif": "VIF",
+}
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table: ``frame`` holds full precision, ``shown`` what the page prints."""
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    shown: pd.DataFrame
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each shown column holds numbers (set flush right)."""
+        return [name not in self.frame or _is_number(self.frame[name]) for name in self.shown]
+
+    @property
+    def header(self) -> list[str]:
+        """The shown columns' names in words."""
+        return [_HEADER.get(name, name.replace("_", " ")) for name in map(str, self.shown)]
+
+
+def table(name: str, caption: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Table:
+    """Build a table whose cells are printed by their column's usual format."""
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    return Table(name, caption, frame, pd.DataFrame({name: column(frame[name]) for name in frame}))
+
+
+def exclusions(results: Results) -> Table | None:
+    """Return the rows removed at each step, as the manifest counted them."""
+    return _steps("exclusions", "Rows removed before analysis, step by step.", results)
+
+
+def joins(results: Results) -> Table | None:
+    """Return what each join left unmatched."""
+    return _steps("joins", "Rows that found no partner when trials and words were joined.", results)
+
+
+def _steps(name: str, caption: str, results: Results) -> Table | None:
+    rows = pd.DataFrame(results.manifest.get(name) or [])
+    known = [
+        column for column in ("step", "reason", "rows_before", "rows_removed", "rows_after") if column in rows
+    ]
+    return table(name, caption, rows[[*known, *rows.columns.difference(known)]]) if len(rows) else None
+
+
+def conditions(results: Results) -> Table | None:
+    """Return texts, items, critical words and trials by condition: counts only."""
+    frames = results.tables
+    texts = frames.get("stimuli", frames.get("trials"))
+    if texts is None or "condition" not in texts or texts["condition"].isna().all():
+        return None
+    counts = texts.groupby("condition", sort=False).agg(
+        texts=("stimulus_id", "nunique"), items=("item", "nunique")
+    )
+    trials = frames.get("trials")
+    if trials is not None and "condition" in trials:
+        per_condition = trials.groupby("condition")
+        counts["trials"] = per_condition.size()
+        for column, name in (("stimulus", "critical words"), ("subject", "subjects")):
+            if column in trials:
+                counts[name] = per_condition[column].nunique()
+    return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())
+
+
+def summary(fits: list[dict[str, Any]]) -> Table | None:
+    """Return one row per regression: size, likelihood, R², convergence."""
+    keys = ("n_obs", "n_dropped", "loglik", "aic", "r2_marginal", "r2_conditional")
+    rows = [
+        {
+            "model": fit["name"],
+            "engine": fit.get("engine"),
+            **{k: fit[k] for k in keys if k in fit},
+            "state": _state(fit),
+        }
+        for fit in fits
+    ]
+    caption = "Regressions. R² marginal: variance explained by fixed effects; conditional: by fixed and random effects."
+    return table("models", caption, rows) if rows else None
+
+
+def _state(fit: Mapping[str, Any]) -> str:
+    if fit.get("converged") is False:
+        return "not converged"
+    return "singular" if fit.get("singular") else "converged"
+
+
+def coefficients(fit: Mapping[str, Any]) -> Table:
+    """Return a regression's fixed effects, with the BH-adjusted p where the stage wrote one."""
+    adjusted = fit.get("p_bh") or {}
+    rows = [
+        {"term": term, **values, **({"p_bh": adjusted.get(term)} if adjusted else {})}
+        for term, values in fit["coefficients"].items()
+    ]
+    frame = pd.DataFrame(rows)
+    shown = coefficient_cells(frame)
+    shown.insert(0, "term", frame["term"])
+    if adjusted:
+        shown["p (BH)"] = [p_value(p) if pd.notna(p) else "" for p in frame["p_bh"]]
+    return Table(f"coefficients_{slug(fit['name'])}", f"Fixed effects of {fit['name']}.", frame, shown)
+
+
+def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return b, SE, 95 % CI, df, t and p as APA writes them."""
+    limits = zip(frame["ci_low"], frame["ci_high"], strict=True)
+    return pd.DataFrame(
+        {
+            "b": frame["estimate"].map(number),
+            "SE": frame["se"].map(number),
+            "95 % CI": [f"[{number(low)}, {number(high)}]" for low, high in limits],
+            "df": [number(df, 1) for df in frame["df"]],
+            "t": frame["t"].map(number),
+            "p": frame["p"].map(p_value),
+        }
+    )
+
+
+def random_effects(fit: Mapping[str, Any]) -> Table:
+    """Return a regression's random effects: standard deviations, and correlations where ``term2`` is named."""
+    groups = fit.get("n_groups") or {}
+    rows = [
+        {
+            "group": row["group"],
+            "term": f"{row['term2']}, {row['term']}" if row.get("term2") else row["term"],
+            "levels": groups.get(row["group"]),
+            "SD": None if row.get("term2") else row["sdcor"],
+            "correlation": row["sdcor"] if row.get("term2") else None,
+        }
+        for row in fit.get("random") or []
+    ]
+    rows.append(
+        {"group": "residual", "term": "", "levels": None, "SD": fit.get("sigma"), "correlation": None}
+    )
+    frame = pd.DataFrame(rows).astype({"levels": "Int64", "SD": float, "correlation": float})
+    if frame["correlation"].isna().all():
+        frame = frame.drop(columns="correlation")
+    caption = f"Random effects of {fit['name']}; standard deviations in the response's unit."
+    shown = table("", "", frame).shown.replace("NA", "")
+    return Table(f"random_{slug(fit['name'])}", caption, frame, shown)
+
+
+def scales(fits: list[dict[str, Any]]) -> Table | None:
+    """Return the mean and SD by which each predictor was z-scored, and its variance inflation."""
+    rows = [
+        {"model": fit["name"], "predictor": name, **values, "vif": (fit.get("vif") or {}).get(name)}
+        for fit in fits
+        for name, values in (fit.get("standardized") or {}).items()
+    ]
+    frame = pd.DataFrame(rows).dropna(axis="columns", how="all")
+    caption = "Means and standard deviations used for z-scoring"
+    caption += ", with variance inflation factors (VIF)." if "vif" in frame else "."
+    return table("scales", caption, frame) if rows else None
+
+
+def residuals(fits: list[dict[str, Any]]) -> Table | None:
+    """Return moments of the standardized residuals and their tie to the fitted values, where the stage wrote them."""
+    rows = [{"model": fit["name"], **fit["residual_summary"]} for fit in fits if fit.get("residual_summary")]
+    caption = (
+        "Standardized residuals. Spread by fit: Spearman's correlation of their size with the fitted values, 0 when "
+        "the spread is even."
+    )
+    return table("residuals", caption, rows) if rows else None
+
+
+def truth(results: Results) -> Table | None:
+    """Return the effects that simulated responses were made with, beside what the regressions found."""
+    rows = (results.manifest.get("simulation") or {}).get("truth") or []
+    if not rows:
+        return None
+    stated = pd.DataFrame(rows).drop(columns="simulated", errors="ignore")
+    found = [_recovered(results.fits, row) for row in stated.to_dict("records")]
+    frame = stated.join(pd.DataFrame(found, index=stated.index))
+    caption = (
+        "SIMULATED data: what the responses were made with (fixed: µV per SD; others: SD in µV) and what the "
+        "regressions found."
+    )
+    return table("simulation_truth", caption, frame)
+
+
+def _recovered(fits: list[dict[str, Any]], row: Mapping[str, Any]) -> dict[str, float | None]:
+    for fit in fits:
+        if fit["formula"].split("~")[0].strip() != row["component"]:
+            continue
+        if row["kind"] == "residual_sd":
+            return {"estimate": fit["sigma"], "ci_low": None, "ci_high": None}
+        term = "(Intercept)" if row["term"] == "intercept" else row["term"]
+        if row["kind"] == "fixed":
+            values = fit["coefficients"].get(term) or {}
+            return {key: values.get(key) for key in ("estimate", "ci_low", "ci_high")}
+        group = str(row["kind"]).split("_")[0]
+        for random in fit.get("random") or []:
+            if (random["group"], random["term"], random.get("term2") or "") == (group, term, ""):
+                return {"estimate": random["sdcor"], "ci_low": None, "ci_high": None}
+    return {"estimate": None, "ci_low": None, "ci_high": None}
+
+
+def slug(name: str) -> str:
+    """Return a name fit for a file: lower-case letters, digits and single underscores."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_") or "x"
+
+
+def write_csv(frame: pd.DataFrame, path: Path, encoding: str = "utf-8-sig") -> Path:
+    """Write a table for spreadsheets: UTF-8 with a byte-order mark, formulas made into text.
+
+    A text cell or header that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a
+    leading apostrophe, so that no spreadsheet executes text that came with the stimuli. Numbers stay numbers.
+    """
+    safe = frame.rename(columns=_neutral)
+    for name, dtype in safe.dtypes.items():
+        if not pd.api.types.is_numeric_dtype(dtype):
+            safe[name] = [_neutral(value) for value in safe[name]]
+    return write_atomic(path, lambda part: safe.to_csv(part, index=False, encoding=encoding))
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _neutral(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        value = cell(value.tolist() if isinstance(value, np.ndarray) else value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_START) else value

@@ -1,0 +1,88 @@
+"""How the report writes numbers: APA style on the page, with a true minus sign."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NBSP = "\u00a0"
+_P_COLUMNS = ("p", "p_bh")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a number with fixed decimals, more for small ones, and ``NA`` for a missing one.
+
+    ``-0.914`` becomes ``−0.91``, ``0.0042`` becomes ``0.0042``, ``-92070.784`` becomes ``−92,070.78``.
+    """
+    if value is None or pd.isna(value):
+        return "NA"
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    small = 0 < abs(value) < 10**-digits
+    text = f"{value:.{digits}g}" if small else f"{value:,.{digits}f}"
+    return text.replace("-", "−")
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """Return a number with its unit: ``−0.91 µV``; without one, the number."""
+    return f"{number(value)} {unit}".strip()
+
+
+def share(value: float | None, digits: int = 3) -> str:
+    """Return a quantity that cannot pass 1, such as R², without its leading zero (APA)."""
+    if value is None or pd.isna(value):
+        return "NA"
+    if 0 < abs(value) < 0.5 * 10**-digits:
+        digits = min(-math.floor(math.log10(abs(value))) + 1, 8)
+    return f"{value:.{digits}f}".replace("-", "−").replace("0.", ".", 1) if abs(value) < 1 else number(value)
+
+
+def p_value(p: float | None) -> str:
+    """Return ``< .001``, ``.042`` or ``NA``."""
+    if p is None or pd.isna(p):
+        return "NA"
+    return f"<{NBSP}.001" if p < 0.001 else share(p)
+
+
+def cell(value: Any) -> str:
+    """Return one value of any kind as text."""
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {cell(item)}" for key, item in value.items())
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if value is None or pd.isna(value):
+        return "NA"
+    if isinstance(value, str):
+        return value
+    whole = float(value).is_integer()
+    return f"{int(value):,}".replace("-", "−") if whole else number(float(value), 3)
+
+
+def column(values: pd.Series) -> list[str]:
+    """Return a table's column as text: p values and R² as APA writes them, other decimals alike in every row."""
+    name = str(values.name)
+    if name in _P_COLUMNS:
+        return [p_value(value) for value in values]
+    if name.startswith("r2"):
+        return [share(value, 4) for value in values]
+    decimal = pd.api.types.is_float_dtype(values) and not (values.dropna() % 1 == 0).all()
+    return [number(value, 3) if decimal else cell(value) for value in values]
+
+
+def stat(symbol: str, value: str) -> str:
+    """Return ``b = −0.91`` with spaces at which no line breaks; a value that begins with ``<`` takes no ``=``."""
+    return (
+        f"{symbol} {value}".replace(" ", NBSP) if value.startswith("<") else f"{symbol}{NBSP}={NBSP}{value}"
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 trial``, ``25,322 trials`` or ``3 stimuli``."""
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("us"):
+        return f"{count:,} {noun[:-2]}i"
+    return f"{count:,} {noun}s"

@@ -1,0 +1,213 @@
+"""Averages over time and over the scalp, where the run had epochs."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from scipy.spatial import Delaunay, QhullError
+
+from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
+from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.tables import Table, coefficient_cells, table
+from clada_neuro.reporting.text import plural
+
+_STYLES = {"low": (COLORS[0], "-"), "middle": (COLORS[7], "--"), "high": (COLORS[3], ":")}
+_ALPHA = 0.05
+
+
+def figures(results: Results) -> list[Figure]:
+    """Return waveforms with topographies by tercile of each predictor, then the regression ERPs."""
+    frames = results.erp
+    drawn = []
+    if "waveforms" in frames:
+        for (component, predictor), curves in frames["waveforms"].groupby(
+            ["component", "predictor"], sort=False
+        ):
+            maps = _of(frames.get("topographies"), component=component, predictor=predictor)
+            drawn.append(_terciles(results, str(component), str(predictor), curves, maps))
+    if "rerp_waveforms" in frames:
+        for component, curves in frames["rerp_waveforms"].groupby("component", sort=False):
+            drawn.append(_regression(results, str(component), curves[curves["group"] != "intercept"]))
+            maps = _of(frames.get("rerp_topographies"), component=component)
+            maps = maps[maps["group"] != "intercept"] if len(maps) else maps
+            if _mapped(maps):
+                drawn.append(_scalp(str(component), maps))
+    return drawn
+
+
+def tables(results: Results) -> list[Table]:
+    """Return clusters with p < .05, the by-item check, and epochs rejected or lost; all rows stand in the CSV."""
+    found = []
+    clusters = results.erp.get("rerp_clusters")
+    if clusters is not None and len(clusters):
+        caption = (
+            f"Clusters of the permutation test with p < .05, of {plural(len(clusters), 'cluster')}. Time limits "
+            "describe a cluster; they are not tested onsets."
+        )
+        shown = table("", "", clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])).shown
+        found.append(Table("rerp_clusters", caption, clusters, shown))
+    if len(results.erp.get("by_item", ())):
+        found.append(_by_item(results.erp["by_item"]))
+    captions = {"rejections": "Epochs rejected, by reason.", "lost": "Epochs that found no word, by reason."}
+    found += [
+        Table(f"erp_{name}", caption, results.erp[name], _by_reason(results.erp[name]))
+        for name, caption in captions.items()
+        if len(results.erp.get(name, ()))
+    ]
+    return found
+
+
+def _by_reason(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return subjects and epochs by reason; rows without a count ``n`` are one epoch each."""
+    counted = frame if "n" in frame else frame.assign(n=1)
+    totals = counted.groupby("reason", as_index=False).agg(
+        subjects=("subject", "nunique"), epochs=("n", "sum")
+    )
+    return table("", "", totals).shown
+
+
+def _by_item(frame: pd.DataFrame) -> Table:
+    shown = coefficient_cells(frame.rename(columns={"b_uv_per_sd": "estimate"}))
+    shown.insert(0, "where", frame["where"])
+    shown.insert(1, "predictor", frame["predictor"])
+    caption = "By-item check: stimulus means regressed on the predictors (µV per SD)."
+    notes = " ".join(f"{note[:1].upper()}{note[1:]}." for note in frame["note"].unique() if note)
+    return Table("erp_by_item", f"{caption} {notes}".strip(), frame, shown)
+
+
+def _of(frame: pd.DataFrame | None, **values: object) -> pd.DataFrame:
+    if frame is None:
+        return pd.DataFrame()
+    return frame[np.logical_and.reduce([frame[name] == value for name, value in values.items()])]
+
+
+def _mapped(maps: pd.DataFrame) -> bool:
+    """Return whether electrodes have places that span the scalp, so that values between them can be drawn."""
+    if not len(maps) or maps[["x", "y"]].isna().any(axis=None):
+        return False
+    try:
+        Delaunay(maps[["x", "y"]].drop_duplicates().to_numpy(float))
+    except QhullError:
+        return False
+    return True
+
+
+def _facts(results: Results, component: str) -> tuple[tuple[float, float] | None, str]:
+    for known in results.erp_facts.get("components", []):
+        if known["name"] == component:
+            return (known["tmin"], known["tmax"]), ", ".join(known["channels"])
+    return None, "the component's electrodes"
+
+
+def _terciles(
+    results: Results, component: str, predictor: str, curves: pd.DataFrame, maps: pd.DataFrame
+) -> Figure:
+    window, electrodes = _facts(results, component)
+    mapped = _mapped(maps)
+
+    def paint(canvas: Canvas) -> None:
+        grid = canvas.add_gridspec(2, 3, height_ratios=(2.1, 1)) if mapped else canvas.add_gridspec(1, 3)
+        axes = canvas.add_subplot(grid[0, :])
+        for group, curve in curves.groupby("group", sort=False):
+            color, style = _STYLES.get(str(group), (COLORS[1], "-"))
+            _curve(axes, curve, str(group), color, style)
+        _time(axes, window)
+        axes.legend(title=_capital(words(predictor)), title_fontsize=9.5, loc="upper left", ncols=3)
+        if mapped:
+            heads = [canvas.add_subplot(grid[1, place]) for place in range(3)]
+            _heads(heads, [(str(group), rows) for group, rows in maps.groupby("group", sort=False)])
+
+    subjects = plural(int(curves["n_subjects"].iloc[0]), "subject")
+    below = f" Below: the scalp between {_window(window)}, µV." if mapped else ""
+    caption = (
+        f"{component.upper()} by tercile of {words(predictor)}: mean of {electrodes} with 95 % intervals over "
+        f"{subjects}.{below}"
+    )
+    size = (5.0, 5.0 if mapped else 3.5)
+    name = f"erp_{component}_{predictor}"
+    return compose(name, caption, f"Averaged potentials over time in three lines. {caption}", paint, size)
+
+
+def _regression(results: Results, component: str, curves: pd.DataFrame) -> Figure:
+    window, electrodes = _facts(results, component)
+
+    def paint(axes: Axes) -> None:
+        styles = ("-", "--", ":", "-.")
+        for place, (group, curve) in enumerate(curves.groupby("group", sort=False)):
+            _curve(axes, curve, words(str(group)), COLORS[(0, 1, 3, 7)[place % 4]], styles[place % 4])
+        _time(axes, window)
+        axes.set(ylabel="µV per SD")
+        axes.legend(loc="upper left", fontsize=8.5)
+
+    subjects = plural(int(curves["n_subjects"].iloc[0]), "subject")
+    caption = (
+        f"Regression ERPs at the {component.upper()} electrodes ({electrodes}): µV per SD of each predictor, all in one "
+        f"regression per subject, with 95 % intervals over {subjects}, not corrected for the number of samples."
+    )
+    return draw(f"rerp_{component}", caption, f"Line plot over time. {caption}", paint)
+
+
+def _scalp(component: str, maps: pd.DataFrame) -> Figure:
+    groups = [(words(str(group)), rows) for group, rows in maps.groupby("group", sort=False)]
+
+    def paint(canvas: Canvas) -> None:
+        heads = canvas.subplots(1, len(groups), squeeze=False)[0]
+        _heads(heads, [(label.replace(" ", "\n", 1), rows) for label, rows in groups])
+
+    caption = f"Regression ERPs over the scalp in the {component.upper()} window, µV per SD."
+    listed = ", ".join(label for label, _ in groups)
+    return compose(
+        f"rerp_scalp_{component}", caption, f"Scalp maps of {listed}. {caption}", paint, (5.0, 1.9)
+    )
+
+
+def _curve(axes: Axes, curve: pd.DataFrame, label: str, color: str, style: str) -> None:
+    milliseconds = 1e3 * curve["time_s"]
+    axes.fill_between(milliseconds, curve["ci_low"], curve["ci_high"], color=color, alpha=0.15, linewidth=0)
+    axes.plot(milliseconds, curve["mean_uv"], style, color=color, linewidth=1.6, label=label)
+
+
+def _time(axes: Axes, window: tuple[float, float] | None) -> None:
+    if window:
+        axes.axvspan(1e3 * window[0], 1e3 * window[1], color="#e4e7eb", zorder=0)
+    axes.axvline(0, color="#374151", linewidth=1)
+    axes.axhline(0, color="#374151", linewidth=0.8)
+    axes.set(xlabel="Time from word onset (ms)", ylabel="µV")
+    axes.margins(x=0, y=0.15)
+
+
+def _heads(axes: Iterable[Axes], groups: list[tuple[str, pd.DataFrame]]) -> None:
+    """Draw scalp maps on one scale, symmetric around zero."""
+    from mne.viz import plot_topomap
+
+    limit = max(rows["amplitude_uv"].abs().max() for _, rows in groups)
+    heads = list(axes)
+    for head, (label, rows) in zip(heads, groups, strict=True):
+        image, _ = plot_topomap(
+            rows["amplitude_uv"].to_numpy(float),
+            rows[["x", "y"]].to_numpy(float),
+            axes=head,
+            sphere=(0, 0, 0, 1),
+            vlim=(-limit, limit),
+            cmap="RdBu_r",
+            contours=4,
+            res=40,
+            show=False,
+        )
+        for dots in head.lines:
+            dots.set_markersize(1.5)
+        head.set_title(label, fontsize=9)
+    bar = heads[-1].figure.colorbar(image, ax=heads, shrink=0.8, aspect=12, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label("µV", fontsize=8.5)
+
+
+def _window(window: tuple[float, float] | None) -> str:
+    return f"{1e3 * window[0]:.0f} and {1e3 * window[1]:.0f} ms" if window else "the window's limits"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

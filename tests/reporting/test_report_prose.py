@@ -1,0 +1,129 @@
+import copy
+import json
+
+import pytest
+
+from clada_neuro.reporting import prose, synergy
+from clada_neuro.reporting.results import read_results
+from clada_neuro.reporting.text import NBSP
+
+
+def plain(text: str) -> str:
+    return text.replace(NBSP, " ")
+
+
+@pytest.fixture(scope="module")
+def results(full_folder):
+    return read_results(full_folder)
+
+
+@pytest.fixture
+def fit(results) -> dict:
+    return copy.deepcopy(results.fits[0])
+
+
+def test_negative_effect_is_more_negative(fit):
+    assert plain(prose.effect(fit, "surprisal_bits")) == (
+        "Higher surprisal went with more negative N400 amplitudes, b = −0.91 µV, SE = 0.20, "
+        "95% CI [−1.31, −0.51], t(33.2) = −4.57, p < .001."
+    )
+
+
+def test_no_effect_is_not_turned_into_one(fit):
+    text = plain(prose.effect(fit, "sparsity_energy99"))
+    assert text.startswith(
+        "There was no reliable effect of activation sparsity on N400 amplitudes, b = −0.05"
+    )
+
+
+def test_interaction_is_read_from_its_sign(fit):
+    term = "surprisal_bits:sparsity_energy99"
+    text = "the effect of surprisal was more negative at higher activation sparsity"
+    assert text in prose.effect(fit, term)
+    fit["coefficients"][term]["p"] = 0.4
+    assert prose.effect(fit, term).startswith("There was no reliable interaction of surprisal and")
+
+
+def test_effect_against_its_registered_direction_is_named(fit):
+    fit["directions"] = {"surprisal_bits": "positive"}
+    assert prose.effect(fit, "surprisal_bits").endswith("(the registered direction was positive).")
+
+
+def test_corrected_p_decides(fit):
+    fit["p_bh"] = {"surprisal_bits": 0.2}
+    text = plain(prose.effect(fit, "surprisal_bits"))
+    assert text.startswith("There was no reliable effect of surprisal")
+    assert "p = .200 after Benjamini–Hochberg correction" in text
+
+
+def test_fit_without_degrees_of_freedom_reports_z(fit):
+    fit["coefficients"]["surprisal_bits"]["df"] = None
+    assert "z = −4.57" in plain(prose.effect(fit, "surprisal_bits"))
+
+
+def test_methods_name_model_start_token_trials_and_simulation(results):
+    text = " ".join(prose.methods(results))
+    for part in (
+        "smollm2",
+        "<|endoftext|>",
+        "360 trials from 10 subjects",
+        "SIMULATED",
+        "(1|stimulus)",
+        "mixedlm",
+    ):
+        assert part in text
+
+
+def test_means_over_trials_have_no_subjects(results):
+    means = results.tables["trials"].drop(columns=["subject", "stimulus", "simulated"])
+    manifest = {**results.manifest, "simulated": False}
+    changed = type(results)(**{**vars(results), "tables": {"trials": means}, "manifest": manifest})
+    assert "We analyzed 360 means over trials (12 items)." in " ".join(prose.methods(changed))
+
+
+def test_every_corrected_family_is_named(results):
+    fits = [
+        {**results.fits[0], "family": f"{n} focal terms of all models of {n}"} for n in ("n400_uv", "p600_uv")
+    ]
+    text = " ".join(prose.methods(type(results)(**{**vars(results), "fits": fits})))
+    assert "over the n400_uv focal terms of all models of n400_uv and the p600_uv focal" in text
+
+
+def test_units_follow_the_response(fit):
+    fit |= {"response": "rt_ms", "formula": "rt_ms ~ surprisal_bits"}
+    assert "b = −0.91 ms," in plain(prose.effect(fit, "surprisal_bits"))
+
+
+def test_results_name_simulated_data(results):
+    assert all(text.startswith("In simulated data: ") for text in prose.results_paragraphs(results))
+
+
+def test_warnings_name_the_model_once(fit, results):
+    fit |= {"singular": True, "warnings": ["singular fit: a variance is zero"], "converged": False}
+    changed = type(results)(**{**vars(results), "fits": [fit]})
+    assert list(prose.warnings(changed)) == [
+        "N400: surprisal, sparsity: the optimizer did not converge.",
+        "N400: surprisal, sparsity: singular fit: a variance is zero",
+    ]
+
+
+def test_synergy_paragraph(full_folder):
+    found = json.loads((full_folder / "synergy.json").read_text())
+    text = plain(synergy.paragraph(found))
+    assert "more negative at higher activation sparsity" in text
+    assert "ΔR²m = .00120 (95% bootstrap interval [.00020, .00410]), χ²(1) = 8.31, p = .004" in text
+    assert "calibrated by simulation under the null: p = .015" in text
+
+
+def test_calibrated_p_decides_about_the_interaction(full_folder):
+    found = json.loads((full_folder / "synergy.json").read_text())
+    found["intervals"]["null_p"] = 0.3
+    assert synergy.paragraph(found).startswith("There was no reliable interaction")
+
+
+def test_synergy_without_resampling_is_told_without(full_folder):
+    found = json.loads((full_folder / "synergy.json").read_text())
+    found |= {"intervals": None, "cross_validation": None}
+    assert "bootstrap" not in synergy.paragraph(found)
+    assert "held-out" not in " ".join(synergy.table(found).shown["quantity"])
+    assert synergy.figure([found]) is None

@@ -1,0 +1,78 @@
+import pandas as pd
+import pytest
+
+from clada_neuro.reporting import tables
+from clada_neuro.reporting.results import read_results
+
+
+@pytest.fixture(scope="module")
+def results(full_folder):
+    return read_results(full_folder)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_text_that_a_spreadsheet_would_execute_gets_an_apostrophe(tmp_path, text):
+    path = tables.write_csv(pd.DataFrame({"word": [text, "plain"]}), tmp_path / "t.csv")
+    assert f"'{text}" in path.read_bytes().decode("utf-8-sig")
+
+
+def test_headers_are_neutralized_and_numbers_are_not(tmp_path):
+    frame = pd.DataFrame({"=x": [-1.5], "list": [["=a", "b"]]})
+    lines = tables.write_csv(frame, tmp_path / "t.csv").read_text("utf-8-sig").splitlines()
+    assert lines == ["'=x,list", '-1.5,"\'=a, b"']
+
+
+def test_trials_begin_without_a_byte_order_mark(tmp_path):
+    path = tables.write_csv(pd.DataFrame({"subject": ["é"]}), tmp_path / "t.csv", encoding="utf-8")
+    assert path.read_bytes().startswith(b"subject")
+
+
+def test_conditions_count_texts_items_and_trials(results):
+    frame = tables.conditions(results).frame.set_index("condition")
+    assert frame.loc["expected"].to_dict() == {
+        "texts": 12, "items": 12, "trials": 120, "critical words": 12, "subjects": 10,
+    }  # fmt: skip
+
+
+def test_summary_names_the_state_of_each_fit(results):
+    fit = results.fits[0]
+    fits = [fit, {**fit, "singular": True}, {**fit, "converged": False, "singular": True}]
+    assert tables.summary(fits).frame["state"].tolist() == ["converged", "singular", "not converged"]
+
+
+def test_corrected_p_stands_beside_focal_terms_only(results):
+    shown = tables.coefficients({**results.fits[0], "p_bh": {"surprisal_bits": 0.002}}).shown
+    assert shown["p (BH)"].tolist() == ["", ".002", "", ""]
+
+
+def test_random_effects_show_standard_deviations_and_correlations(results):
+    fit = {**results.fits[0]}
+    slope = [
+        {"group": "subject", "term": "surprisal_bits", "term2": "", "vcov": 0.09, "sdcor": 0.3},
+        {"group": "subject", "term": "surprisal_bits", "term2": "(Intercept)", "vcov": 0.1, "sdcor": 0.22},
+    ]
+    fit["random"] = [fit["random"][0], *slope]
+    frame = tables.random_effects(fit).frame
+    assert frame["SD"].dropna().tolist() == [1.5, 0.3, 7.0]
+    assert frame["correlation"].dropna().tolist() == [0.22]
+    assert frame["levels"].tolist()[:3] == [10, 10, 10]
+
+
+def test_stated_effects_stand_beside_estimates(results):
+    frame = tables.truth(results).frame
+    assert frame.loc[0, ["value_uv", "estimate", "ci_low", "ci_high"]].tolist() == pytest.approx(
+        [-0.9, -0.914, -1.314, -0.514]
+    )
+
+
+def test_by_hand_stated_random_effects_are_found(results):
+    fits = results.fits
+    found = [
+        tables._recovered(fits, {"component": "n400_uv", "kind": kind, "term": "intercept"})["estimate"]
+        for kind in ("fixed", "subject_sd", "stimulus_sd", "residual_sd", "list_sd")
+    ]
+    assert found == [-1.02, 1.5, 0.5, 7.0, None]
+
+
+def test_file_names_are_plain():
+    assert tables.slug("N400: surprisal × sparsity/../x") == "n400_surprisal_sparsity_x"

@@ -1,0 +1,73 @@
+import pandas as pd
+import pytest
+
+from clada_neuro.reporting.labels import axis, is_measure, square, words
+from clada_neuro.reporting.text import NBSP, cell, column, number, p_value, plural, share, stat
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.9145, "−0.91"), (25322.0, "25,322.00"), (0.0042, "0.0042"), (0.0, "0.00"), (None, "NA")],
+)
+def test_number(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.17, ".170"), (-0.004, "−.004"), (0.00013, ".00013"), (1.0, "1.00"), (None, "NA")]
+)
+def test_share_has_no_leading_zero(value, text):
+    assert share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0004, f"<{NBSP}.001"), (0.0123, ".012"), (0.5, ".500"), (1.0, "1.00")]
+)
+def test_p_value(p, text):
+    assert p_value(p) == text
+
+
+def test_stat_does_not_break_over_lines():
+    assert stat("p", p_value(0.0001)) == f"p{NBSP}<{NBSP}.001"
+    assert stat("b", number(-1.2)) == f"b{NBSP}={NBSP}−1.20"
+
+
+def test_cell_of_any_value():
+    assert cell(True) == "yes"
+    assert cell(pd.NA) == "NA"
+    assert cell([300, 500]) == "300, 500"
+    assert cell({"n400": [300, 500]}) == "n400: 300, 500"
+
+
+def test_column_has_equal_decimals():
+    assert column(pd.Series([1.5, 2.0])) == ["1.500", "2.000"]
+    assert column(pd.Series([1.0, 1234.0])) == ["1", "1,234"]
+    assert column(pd.Series([0.02], name="p")) == [".020"]
+
+
+def test_plural():
+    assert [plural(1, "trial"), plural(2, "trial"), plural(3, "stimulus")] == [
+        "1 trial",
+        "2 trials",
+        "3 stimuli",
+    ]
+
+
+def test_names_of_terms():
+    assert words("surprisal_bits:sparsity_energy99") == "surprisal × activation sparsity"
+    assert words("surprisal_bits_lag1") == "surprisal of the previous word"
+    assert words("I(surprisal_bits ** 2)") == "surprisal²"
+    assert axis("surprisal_bits_lag2") == "Surprisal of the word 2 before (bits)"
+    assert axis("my_column") == "My column"
+
+
+def test_square_names_its_variable():
+    assert square("I(x ** 2)") == "x"
+    assert square("x^2") == "x"
+    assert square("x") is None
+    assert square("I(x ** 3)") is None
+
+
+def test_measures_are_the_models():
+    assert is_measure("surprisal_bits_lag1")
+    assert not is_measure("length")
