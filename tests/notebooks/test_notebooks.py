@@ -1,0 +1,49 @@
+"""Every notebook is stored without outputs and runs from top to bottom, with and without widgets."""
+
+import ast
+import json
+import re
+
+import pytest
+from notebook_runs import NOTEBOOKS, count_figures, run_notebook, text_of
+
+NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+both_ways = pytest.mark.parametrize("widgets", [True, False], ids=["widgets", "no widgets"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_small_stripped_and_valid_python(name):
+    nbformat = pytest.importorskip("nbformat")
+    path = NOTEBOOKS / name
+    assert path.stat().st_size < 50_000
+    nbformat.validate(json.loads(path.read_text(encoding="utf-8")))
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+            assert not cell.outputs
+            assert cell.execution_count is None
+
+
+@pytest.mark.slow
+@both_ways
+def test_quickstart_ends_with_a_report_that_names_simulated_data(tmp_path, widgets):
+    outputs = run_notebook("01_quickstart.ipynb", tmp_path, widgets=widgets)
+    assert count_figures(outputs) >= 2
+    page = (tmp_path / "out" / "quickstart" / "report.html").read_text(encoding="utf-8")
+    assert "<title>Simulated data" in page
+    assert "SIMULATED data" in text_of(outputs)
+
+
+@pytest.mark.slow
+@both_ways
+def test_mixed_models_recover_the_planted_effect_and_show_the_false_alarms(tmp_path, widgets):
+    outputs = run_notebook("04_mixed_models.ipynb", tmp_path, widgets=widgets)
+    assert count_figures(outputs) >= 2
+    text = text_of(outputs)
+    low, high = map(float, re.search(r"surprisal: b = .*CI \[(\S+), (\S+)\]", text).groups())
+    assert low < -0.9 < high
+    without, with_stimulus = map(
+        int, re.search(r"(\d+) without, (\d+) with \(1 \| stimulus\)", text).groups()
+    )
+    assert with_stimulus <= 7 < without
+    assert "lmer(n400_uv ~" in text
