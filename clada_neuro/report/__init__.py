@@ -1,1 +1,0 @@
-"""Figures, tables, prose and the report page."""
