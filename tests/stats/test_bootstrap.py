@@ -1,6 +1,8 @@
 """Bootstraps draw what they say: from the model, from its null, or whole subjects and items."""
 
+import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -122,3 +124,27 @@ def test_tasks_travel_without_native_objects(fits: tuple[MixedFit, MixedFit]) ->
     )  # fmt: skip
     first = task(4)
     assert pickle.loads(pickle.dumps(task))(4) == first
+
+
+@pytest.mark.slow
+def test_distributions_agree_with_theory_and_reference(small: pd.DataFrame) -> None:
+    """The gain grows with the squared coefficient, which is normal; the median is also known from lme4 refits."""
+    path = Path(__file__).parents[1] / "reference" / "r2_synergy_reference.json"
+    reference = json.loads(path.read_text())["small"]
+    random = "(1+surprisal|subject) + (1|item)"
+    main = "surprisal + sparsity + entropy"
+    fits = [
+        estimate(specify(small, f"n400 ~ {fixed} + {random}"), reml=False)
+        for fixed in (main, f"{main} + surprisal:sparsity")
+    ]
+    found = bootstrap(fits[0], fits[1], replicates=400, seed=1, jobs=2)
+    row, gain = fits[1].coefficient("surprisal:sparsity"), reference["delta_R2m"]
+    upper = gain * ((row["estimate"] + 1.96 * row["se"]) / row["estimate"]) ** 2
+    assert found.parametric is not None
+    assert found.parametric.n_failed == 0
+    assert found.parametric.low < gain / 4
+    assert found.parametric.median == pytest.approx(reference["parametric_boot"][1], abs=3e-4)
+    assert found.parametric.high == pytest.approx(upper, rel=0.15)
+    # Under the null the likelihood ratio is close to chi² with one df; the observed one has p = .0096 there.
+    assert found.null_p is not None
+    assert 0.001 < found.null_p < 0.03
