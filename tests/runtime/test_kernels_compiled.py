@@ -33,7 +33,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def step(model):
-    return LlamaStep(model, context=64)
+    return LlamaStep(model, context=64, threads=2)
 
 
 def clada(model, prompt=PROMPT, **options) -> Clada:

@@ -34,6 +34,8 @@ from clada_neuro.runtime.kernels.cpu import (
 )
 from clada_neuro.runtime.kernels.llama_weights import Weights, pack, pack_blocks
 
+_NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
+
 
 class Cutoffs(NamedTuple):
     """What a policy decides for a sequence."""
@@ -202,7 +204,7 @@ class LlamaStep:
     context : int
         Longest sequence in tokens.
     threads : int, optional
-        One a core; numba's number of threads by default.
+        Numba's number of threads (NUMBA_NUM_THREADS) by default, fewer for small layers.
 
     Attributes
     ----------
@@ -216,7 +218,8 @@ class LlamaStep:
     """
 
     def __init__(self, model: PreTrainedModel, *, context: int = 2048, threads: int | None = None) -> None:
-        self.threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        most = max(1, model.config.intermediate_size // _NEURONS_A_THREAD)
+        self.threads = threads or min(numba.config.NUMBA_NUM_THREADS, most)  # type: ignore[attr-defined]
         self.position = 0
         self.weights = self._all = pack(model, context, self.threads)
         self._neurons = model.config.intermediate_size
