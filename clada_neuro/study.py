@@ -6,6 +6,7 @@ A stage whose file was computed from the same inputs is not computed again, so a
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from clada_neuro import artifacts
 from clada_neuro.alignment import Alignment, align
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.stats.departures import departures, exclude
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
 
@@ -92,9 +94,10 @@ def run(
         traced = trace(plan.stimuli, language_model, out=folder)
         aligned, facts = _responses(plan, traced, seed)
         progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
+        aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
         inputs = _write_trials(aligned, folder)
         progress(f"[4/5] {len(plan.analysis.models)} models")
-        _statistics(plan, aligned.trials, folder, inputs, seed, progress)
+        departed = _statistics(plan, model, aligned.trials, folder, inputs, seed, progress)
         if plan.epochs:
             from clada_neuro.erp.stage import analyze_epochs
 
@@ -103,6 +106,7 @@ def run(
                 plan.epochs, traced.words, folder, components=_components(plan), seed=seed, inputs=inputs
             )
         manifest = _manifest(plan, traced, language_model, aligned, seed) | facts
+        manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
         manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": _peak_memory_mb()}
         artifacts.write_json(folder / "manifest.json", manifest)
         progress("[5/5] report")
@@ -140,6 +144,24 @@ def _measure_epochs(epochs: Path, components: list[str], traced: Trace) -> tuple
     return aligned, facts
 
 
+def _exclude(aligned: Alignment, conditions: tuple[str, ...]) -> tuple[Alignment, list[dict[str, Any]]]:
+    """Leave out the trials that the analysis excludes, one condition after the other, and count them."""
+    trials, steps = aligned.trials, []
+    for condition in conditions:
+        kept, _ = exclude(trials, [condition])
+        steps.append(
+            {
+                "step": "pre-specified exclusion",
+                "reason": condition,
+                "rows_before": len(trials),
+                "rows_removed": len(trials) - len(kept),
+                "rows_after": len(kept),
+            }
+        )
+        trials = kept
+    return replace(aligned, trials=trials.reset_index(drop=True)), steps
+
+
 def _write_trials(aligned: Alignment, folder: Path) -> str:
     inputs = artifacts.content_hash(aligned.trials)
     artifacts.write_table(
@@ -154,17 +176,36 @@ def _write_trials(aligned: Alignment, folder: Path) -> str:
 
 
 def _statistics(
-    plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, seed: int, progress: Progress
-) -> None:
-    fit_models(
+    plan: Target,
+    model: str,
+    trials: pd.DataFrame,
+    folder: Path,
+    inputs: str,
+    seed: int,
+    progress: Progress,
+) -> list[str]:
+    """Fit what is specified and return in what the run departs from it."""
+    entries = fit_models(
         trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: progress(f"      {line}")
     )
-    path = folder / "synergy.json"
+    path, found = folder / "synergy.json", None
     if plan.analysis.synergy is None:
         path.unlink(missing_ok=True)
-        return
-    found = estimate_synergy(trials, plan.analysis.synergy, path, inputs, seed)
-    progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, p = {found['test']['p']:.3f}")
+    else:
+        found = estimate_synergy(trials, plan.analysis.synergy, path, inputs, seed)
+        progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, p = {found['test']['p']:.3f}")
+    window = (plan.dataset or {}).get("window_ms", {}).get(_components(plan)[0])
+    lines = departures(
+        plan.specified,
+        entries,
+        synergy=found,
+        window_ms=tuple(window) if window else None,
+        exclusions=plan.analysis.exclusions,
+        language_models=[model],
+    )
+    for line in lines:
+        progress(f"      departs from the analysis: {line}")
+    return lines
 
 
 def _manifest(
@@ -184,7 +225,6 @@ def _manifest(
         "simulated": plan.simulated,
         "component": _components(plan),
         "dataset": plan.dataset,
-        "exclusions": plan.exclusions,
         "joins": aligned.joins,
         "seed": seed,
         "versions": artifacts.versions(),

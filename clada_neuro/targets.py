@@ -24,6 +24,7 @@ class Target:
     """Stimuli, responses and the analysis decided for them.
 
     Responses are `trials`, or are read from `epochs`, or are simulated from the trace when both are missing.
+    `analysis` is what is run; `decided`, where it differs, is what was specified in advance.
     """
 
     name: str
@@ -33,6 +34,12 @@ class Target:
     exclusions: list[dict[str, Any]] = field(default_factory=list)
     dataset: Mapping[str, Any] | None = None
     epochs: Path | None = None
+    decided: Analysis | None = None
+
+    @property
+    def specified(self) -> Analysis:
+        """The analysis as it was decided in advance, before anything narrowed it."""
+        return self.decided or self.analysis
 
     @property
     def simulated(self) -> bool:
@@ -66,10 +73,9 @@ def resolve_target(
         found = _demo(stimuli) if target == DEMO else _data_set(str(target), stimuli)
     else:
         found = _files(Path(target), stimuli, trials, epochs)
-    chosen = read_analysis(analysis) if analysis else found.analysis
-    if component:
-        chosen = chosen.for_response(f"{component}_uv")
-    found = replace(found, analysis=chosen)
+    decided = read_analysis(analysis) if analysis else found.analysis
+    chosen = decided.for_response(f"{component}_uv") if component else decided
+    found = replace(found, analysis=chosen, decided=decided)
     _check_responses(found)
     return _first_items(found, limit) if limit else found
 

@@ -73,6 +73,25 @@ def test_one_component_can_be_asked_for(demo):
     assert not (folder / "synergy.json").exists()
 
 
+def test_a_pre_specified_analysis_is_followed_and_departures_are_named(tmp_path):
+    path = tmp_path / "analysis.toml"
+    random = "(1|subject) + (1|item) + (1|stimulus)"
+    path.write_text(
+        "title = 'Mine'\nexclusions = ['n400_uv > 15']\nlanguage_models = ['another']\n"
+        f"[[model]]\nname = 'N400'\nformula = 'n400_uv ~ surprisal_bits + {random}'\n"
+        f"[[model]]\nname = 'P600'\nformula = 'p600_uv ~ surprisal_bits + {random}'\n"
+    )
+    run("demo", out=tmp_path / "out", limit=6, analysis=path, component="n400")
+    manifest = artifacts.read_json(tmp_path / "out" / "manifest.json")
+    trials = artifacts.read_table(tmp_path / "out" / "trials.parquet")
+    (step,) = manifest["exclusions"]
+    assert step["rows_removed"] > 0
+    assert step["rows_after"] == len(trials)
+    assert trials["n400_uv"].max() <= 15
+    assert any("'P600' was specified but not fitted" in line for line in manifest["departures"])
+    assert any("'another' was specified but not used" in line for line in manifest["departures"])
+
+
 def test_an_interrupt_keeps_what_was_finished_and_the_same_command_goes_on(tmp_path, capsys):
     folder = tmp_path / "out"
     process = start("run", "demo", "--limit", 40, "--out", folder)
