@@ -1,7 +1,7 @@
 """``clada-neuro trace``: surprisal, entropy and activity of every token and word of a stimulus file."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,11 +9,17 @@ from clada_neuro.cli.options import stimulus_file_options
 
 
 @click.command()
-@click.argument("stimuli")
-@stimulus_file_options
+@click.argument("stimuli", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
 @click.option(
     "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
+)
+@click.option("--policy", default="dense", show_default=True, help="Policy name; an unknown one lists all.")
+@click.option(
+    "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
+)
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Calibration file [default: the shipped one]."
 )
 @click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
 @click.option(
@@ -25,22 +31,37 @@ from clada_neuro.cli.options import stimulus_file_options
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
+@stimulus_file_options
 def command(
-    stimuli: str,
+    stimuli: Path,
     out: Path,
-    columns: Mapping[str, str],
-    index_base: int | None,
-    encoding: str | None,
-    **options: str,
+    model: str,
+    policy: str,
+    sparsity: float,
+    calibration: Path | None,
+    start_token: str,
+    dtype: str,
+    device: str,
+    language: str,
+    **reading: Any,
 ) -> None:
-    """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
+    """Measure every token and word of STIMULI (CSV, TSV, xlsx or marked text).
 
     Writes tokens, layers and words (parquet) and manifest.json. Interrupt it at any time; the same command continues
     from the last finished part.
     """
     from clada_neuro.instrument.trace import trace
-    from clada_neuro.targets import resolve_stimuli
+    from clada_neuro.models.loading import load_model
+    from clada_neuro.stimuli.formats import read_stimuli
 
-    texts = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding)
-    result = trace(texts, out=out, **options)  # type: ignore[arg-type]
-    click.echo(f"{result} in {out}")
+    table = read_stimuli(stimuli, **reading)
+    language_model = load_model(model, dtype=dtype, device=device, start_token=start_token)
+    chosen = None
+    if policy != "dense":
+        from clada_neuro.calibration.artifact import load_calibration
+        from clada_neuro.calibration.policies import UNCALIBRATED, make_policy
+        from clada_neuro.models.registry import ffn_layers
+
+        found = None if policy in UNCALIBRATED else load_calibration(language_model, calibration)
+        chosen = make_policy(policy, ffn_layers(language_model.model), found, sparsity)
+    click.echo(f"{trace(table, language_model, policy=chosen, out=out, language=language)} in {out}")

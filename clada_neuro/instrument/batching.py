@@ -41,6 +41,11 @@ class Window:
         """Return where a token of the text stands in `ids`."""
         return token - self.first + self.has_start
 
+    @property
+    def asked(self) -> int:
+        """First input position whose prediction is needed: the one before the first scored token."""
+        return max(0, self.input_position(self.scored) - 1)
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -5,7 +5,7 @@ first, then what differs, long texts in pieces. Rows are padded on the right, wh
 Predictions are computed only where they are asked for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from clada_neuro.instrument import activity, information
-from clada_neuro.instrument.batching import Batch, Window
+from clada_neuro.instrument.batching import Batch, Window, plan
+from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.loading import LanguageModel
@@ -28,22 +29,6 @@ CPU_TOKENS, GPU_TOKENS = 1024, 8192
 # token by 3e-4 bits; such a pass repeats its rows.
 FEWEST_TOKENS = 16
 MOST_LOGITS = 1 << 28  # of one pass: 1 GiB in float32
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Measures of one window, by input position.
-
-    Attributes
-    ----------
-    predictions : dict of numpy.ndarray, each of shape (positions,)
-        `information.MEASURES` of the prediction made *at* each position, for the token after it; NaN where not asked.
-    activity : dict of numpy.ndarray, each of shape (positions, layers)
-        `activity.MEASURES` of processing each position.
-    """
-
-    predictions: dict[str, np.ndarray]
-    activity: dict[str, np.ndarray]
 
 
 class Forward:
@@ -59,15 +44,18 @@ class Forward:
         n_logits = int(model.model.get_output_embeddings().weight.shape[0])
         self.model = model
         self.device = model.device
-        self.budget = min(GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS, MOST_LOGITS // n_logits)
+        most = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
+        self.budget = max(1, min(most, MOST_LOGITS // n_logits))
         self.layers = ffn_layers(model.model)
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
 
     @torch.inference_mode()
-    def measure(self, batches: Sequence[Batch]) -> Iterator[tuple[Window, Measures]]:
-        """Yield every window of the batches with its measures."""
+    def measure(
+        self, windows: Sequence[Window], groups: Sequence[Hashable]
+    ) -> Iterator[tuple[Window, Measures]]:
+        """Yield every window with its measures; windows of one group may share a prefix."""
         with ActivityRecorder(self.layers) as recorder:
-            for batch in batches:
+            for batch in plan(windows, groups, self.budget):
                 yield from zip(batch.windows, self._batch(batch, recorder), strict=True)
 
     def _batch(self, batch: Batch, recorder: ActivityRecorder) -> list[Measures]:
@@ -75,11 +63,7 @@ class Forward:
         shared: list[Measures] = []
         if batch.prefixes:
             scored = [
-                min(
-                    _first_scored(w)
-                    for w, parent in zip(batch.windows, batch.parents, strict=True)
-                    if parent == row
-                )
+                min(w.asked for w, parent in zip(batch.windows, batch.parents, strict=True) if parent == row)
                 for row in range(len(batch.prefixes))
             ]
             follow = [w.ids[batch.shared] for w in _firstborn(batch)]
@@ -87,7 +71,7 @@ class Forward:
             shared, state = self._rows(rows, scored, state, recorder, open_end=False)
             state = state.select(torch.tensor(batch.parents, device=self.device))
         rows = [window.ids[batch.shared :] for window in batch.windows]
-        scored = [_first_scored(window) - batch.shared for window in batch.windows]
+        scored = [window.asked - batch.shared for window in batch.windows]
         own, _ = self._rows(rows, scored, state, recorder, open_end=True)
         if not shared:
             return own
@@ -189,11 +173,6 @@ class _State:
     def select(self, rows: Tensor) -> "_State":
         self.cache.batch_select_indices(rows)
         return _State(self.cache, [carry.select(rows) for carry in self.carry], self.seen)
-
-
-def _first_scored(window: Window) -> int:
-    """Return the first input position whose prediction is needed: the one before the first scored token."""
-    return max(0, window.input_position(window.scored) - 1)
 
 
 def _firstborn(batch: Batch) -> list[Window]:

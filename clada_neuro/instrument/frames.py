@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro import tables
-from clada_neuro.instrument import activity
 from clada_neuro.instrument.batching import Window
 from clada_neuro.instrument.covariates import add_lags, zipf_frequency
-from clada_neuro.instrument.forward import Measures
+from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.texts import Text
 from clada_neuro.instrument.words import CONTEXT
 
@@ -21,8 +20,9 @@ _BEFORE = {
     "entropy_boundary_bits": "entropy_boundary",
     "renyi_half_bits": "renyi_half",
     "rank": "rank",
+    "kl_dense_bits": "kl_dense",
 }
-_WITHOUT_LAGS = {"context_tokens"}
+_WITHOUT_LAGS = {"context_tokens", "reanalysis_event", "reanalysis_action"}
 _LISTS = ["words", "regions"]
 
 
@@ -35,12 +35,12 @@ class MeasuredText:
     text : Text
     columns : dict of numpy.ndarray, each of shape (tokens,)
         Columns of the tokens table that come from predictions and alignment.
-    activity : numpy.ndarray, shape (measures, tokens, layers)
+    activity : dict of numpy.ndarray, each of shape (tokens, layers)
     """
 
     text: Text
     columns: dict[str, np.ndarray]
-    activity: np.ndarray
+    activity: dict[str, np.ndarray]
 
     @classmethod
     def of(cls, text: Text, windows: Sequence[tuple[Window, Measures]], spaced: np.ndarray) -> "MeasuredText":
@@ -48,14 +48,14 @@ class MeasuredText:
 
         `spaced` says for each token of the vocabulary whether it begins with white space.
         """
-        if not windows:
-            names = ["context_tokens", *_BEFORE, "entropy_next_bits", "surprisal_corrected_bits"]
-            return cls(text, dict.fromkeys(names, np.empty(0)), np.empty((len(activity.MEASURES), 0, 1)))
         ends = [window.scored for window, _ in windows[1:]] + [len(text.ids)]
         parts = [_window(*pair, end) for pair, end in zip(windows, ends, strict=True)]
-        columns = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
+        columns, measured = (
+            {name: np.concatenate([part[kind][name] for part in parts]) for name in parts[0][kind]}
+            for kind in (0, 1)
+        )
         columns["surprisal_corrected_bits"] = _corrected(text, columns, spaced)
-        return cls(text, columns, np.concatenate([part[1] for part in parts], axis=1))
+        return cls(text, columns, measured)
 
 
 def tokens_table(measured: Sequence[MeasuredText], tokenizer_tokens: Sequence[Sequence[str]]) -> pd.DataFrame:
@@ -80,38 +80,44 @@ def tokens_table(measured: Sequence[MeasuredText], tokenizer_tokens: Sequence[Se
                 "char_end": text.offsets[kept, 1],
                 "word_index": index if text.words else np.full(len(index), CONTEXT),
                 **{name: values for name, values in one.columns.items() if not name.startswith("_")},
-                **dict(zip(activity.MEASURES, one.activity.mean(axis=2, dtype=float), strict=True)),
+                **{name: _over_layers(values) for name, values in one.activity.items()},
             }
         )
     frame = _concatenated(blocks, tables.TOKENS)
     return frame.assign(word_index=frame["word_index"].where(frame["word_index"] != CONTEXT))
 
 
+def _over_layers(values: np.ndarray) -> np.ndarray:
+    """Average over the layers in which a measure is defined: a layer that a policy left out whole has none."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=1, dtype=float) / defined.sum(axis=1)
+
+
 def layers_table(measured: Sequence[MeasuredText]) -> pd.DataFrame:
     """Return one row per token and layer."""
     blocks = []
     for one in measured:
-        _, n_tokens, n_layers = one.activity.shape
+        n_tokens, n_layers = next(iter(one.activity.values())).shape
         index = np.arange(one.text.scored, len(one.text.ids))
         blocks.append(
             {
                 "stimulus_id": np.repeat(np.array(one.text.stimulus_id, dtype=object), n_tokens * n_layers),
                 "token_index": np.repeat(index, n_layers),
                 "layer": np.tile(np.arange(n_layers), n_tokens),
-                **dict(zip(activity.MEASURES, one.activity.reshape(len(activity.MEASURES), -1), strict=True)),
+                **{name: values.reshape(-1) for name, values in one.activity.items()},
             }
         )
     return _concatenated(blocks, tables.LAYERS)
 
 
 def words_table(
-    tokens: pd.DataFrame, measured: Sequence[MeasuredText], stimuli: pd.DataFrame, language: str
+    tokens: pd.DataFrame, texts: Sequence[Text], stimuli: pd.DataFrame, language: str
 ) -> pd.DataFrame:
     """Return one row per word of the sentences, with the caller's columns and the lags of every predictor."""
-    words = _own_columns(measured, stimuli, language)
-    own = np.concatenate([one.text.tokens.own[one.text.scored :] for one in measured])
-    trailing = np.concatenate([one.text.trailing[one.text.scored :] for one in measured])
-    values = _aggregate(tokens.assign(_own=own, _trailing=trailing))
+    words = _own_columns(texts, stimuli, language)
+    roles = np.concatenate([np.empty((2, 0)), *map(_roles, texts)], axis=1).astype(bool)
+    values = _aggregate(tokens.assign(_own=roles[0], _trailing=roles[1]))
     words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
     words["n_tokens"] = words["n_tokens"].fillna(0).astype("int64")
     given = stimuli.drop(columns=[name for name in _LISTS if name in stimuli])
@@ -124,7 +130,9 @@ def words_table(
     return add_lags(words, _predictors(words))
 
 
-def _window(window: Window, measures: Measures, end: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _window(
+    window: Window, measures: Measures, end: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the columns and the activity of the tokens that one window scores."""
     at = np.array([window.input_position(token) for token in range(window.scored, end)], dtype=int)
     before = np.where(at > 0, at - 1, 0)
@@ -132,11 +140,13 @@ def _window(window: Window, measures: Measures, end: int) -> tuple[dict[str, np.
     def ahead(name: str) -> np.ndarray:
         return np.where(at > 0, measures.predictions[name][before], np.nan)
 
-    columns = {"context_tokens": at, **{column: ahead(name) for column, name in _BEFORE.items()}}
+    columns = {column: ahead(name) for column, name in _BEFORE.items() if name in measures.predictions}
+    columns |= {name: values[at] for name, values in measures.signals.items()}
+    columns["context_tokens"] = at
     columns["entropy_next_bits"] = measures.predictions["entropy"][at]
     columns["_boundary_before"] = ahead("boundary")
     columns["_boundary_after"] = measures.predictions["boundary"][at]
-    return columns, np.stack([values[at] for values in measures.activity.values()])
+    return columns, {name: values[at] for name, values in measures.activity.items()}
 
 
 def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -> np.ndarray:
@@ -157,17 +167,17 @@ def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -
     return np.where((begins | ~first) & (ends | ~last), corrected, np.nan)
 
 
-def _own_columns(measured: Sequence[MeasuredText], stimuli: pd.DataFrame, language: str) -> pd.DataFrame:
+def _own_columns(texts: Sequence[Text], stimuli: pd.DataFrame, language: str) -> pd.DataFrame:
     """Return the columns that belong to the words themselves."""
     critical = stimuli.get("critical_index", pd.Series(pd.NA, index=stimuli.index, dtype="Int64"))
     regions = stimuli.get("regions", pd.Series(None, index=stimuli.index, dtype=object))
     blocks = []
-    for one, target, region in zip(measured, critical, regions, strict=True):
-        words = one.text.words
+    for text, target, region in zip(texts, critical, regions, strict=True):
+        words = text.words
         number = np.arange(len(words))
         blocks.append(
             {
-                "stimulus_id": np.repeat(np.array(one.text.stimulus_id, dtype=object), len(words)),
+                "stimulus_id": np.repeat(np.array(text.stimulus_id, dtype=object), len(words)),
                 "word_index": number,
                 "word": np.array([word.text for word in words], dtype=object),
                 "length": np.array([len(word.core) for word in words], dtype=int),
@@ -175,13 +185,18 @@ def _own_columns(measured: Sequence[MeasuredText], stimuli: pd.DataFrame, langua
                     [zipf_frequency(word.core, language) for word in words], dtype=float
                 ),
                 "position": number + 1,
-                "shares_token": one.text.tokens.shared(len(words)),
+                "shares_token": text.tokens.shared(len(words)),
                 "is_critical": number == (-1 if pd.isna(target) else target),
                 "region": np.array([None] * len(words) if _missing(region) else list(region), dtype=object),
             }
         )
     frame = _concatenated(blocks, tables.WORDS)
     return frame if "regions" in stimuli else frame.drop(columns="region")
+
+
+def _roles(text: Text) -> np.ndarray:
+    """Return for each reported token whether it is its word's own and whether it trails the last word."""
+    return np.stack([text.tokens.own, text.trailing])[:, text.scored :]
 
 
 def _missing(value: object) -> bool:
@@ -206,7 +221,8 @@ def _aggregate(tokens: pd.DataFrame) -> pd.DataFrame:
         own[by_rule["sum"]].sum(skipna=False),
         own[by_rule["mean"]].mean(skipna=False),
         own.head(1).set_index(key)[by_rule["first"]],
-        own.tail(1).set_index(key)[by_rule["last"]],
+        own.tail(1).set_index(key)[by_rule.get("last", [])],
+        own[by_rule.get("any", [])].max(),
     ]
     return pd.concat(parts, axis=1).reset_index()
 
@@ -223,6 +239,7 @@ def _concatenated(blocks: list[dict[str, np.ndarray]], table: tables.Table) -> p
     frame = pd.DataFrame({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
     kinds = {column.name: column.dtype for column in table.columns}
     nullable = {"word_index": "Int64", "rank": "Int64", "context_tokens": "Int64"}
+    nullable |= {"reanalysis_event": "boolean", "reanalysis_action": "boolean"}
     types = {"str": "str", "int": "int64", "bool": "bool"}
     return frame.astype(
         {name: nullable.get(name, types[kinds[name]]) for name in frame if kinds[name] in types}

@@ -58,13 +58,27 @@ def information(
     return dict(zip(MEASURES, columns, strict=True))
 
 
+def divergence(expected: torch.Tensor, logits: torch.Tensor) -> np.ndarray:
+    """Return D(expected || found) in bits row by row, from two sets of logits of shape (n, vocabulary)."""
+    blocks = []
+    for dense, found in zip(expected.split(ROWS_AT_ONCE), logits.split(ROWS_AT_ONCE), strict=True):
+        p, q = (_log_probabilities(values) for values in (dense, found))
+        blocks.append((p.exp() * (p - q)).sum(dim=1) / math.log(2))
+    return torch.cat(blocks).double().cpu().numpy() if blocks else np.empty(0)
+
+
+def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """Return natural log probabilities, at least in float32."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    # Not log_softmax: its running sum over a large vocabulary loses 4e-5 bits in float32.
+    return (logits - logits.logsumexp(dim=-1, keepdim=True)).clamp(min=_IMPOSSIBLE)
+
+
 def _measure(
     logits: torch.Tensor, targets: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary
 ) -> torch.Tensor:
     """Return the measures of some rows, shape (6, rows)."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    # Not log_softmax: its running sum over a large vocabulary loses 4e-5 bits in float32.
-    nats = (logits - logits.logsumexp(dim=-1, keepdim=True)).clamp(min=_IMPOSSIBLE)
+    nats = _log_probabilities(logits)
     came = targets.clamp(min=0)[:, None]
     rank = torch.count_nonzero(logits > logits.gather(1, came), dim=1).to(nats.dtype) + 1
     p = nats.exp()

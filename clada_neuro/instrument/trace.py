@@ -1,11 +1,15 @@
 """Run stimuli through a model and record surprisal, entropy and activity for every token, layer and word."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from clada_neuro import tables
@@ -18,13 +22,16 @@ from clada_neuro.artifacts import (
     versions,
     write_json,
 )
-from clada_neuro.instrument.batching import plan, split_windows
+from clada_neuro.instrument.batching import Window, split_windows
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, words_table
+from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.shards import Disk, Frames, Memory, Store, cut
-from clada_neuro.instrument.texts import Text, read_texts
+from clada_neuro.instrument.texts import read_texts
+from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.runtime.policy import Policy
 from clada_neuro.stimuli.formats import read_stimuli
 
 
@@ -95,6 +102,7 @@ def trace(
     stimuli: pd.DataFrame | str | Path,
     model: str | Path | LanguageModel = EMBEDDED,
     *,
+    policy: Policy | None = None,
     out: str | Path | None = None,
     dtype: str = "float32",
     device: str = "auto",
@@ -110,6 +118,8 @@ def trace(
         A stimulus table (see `clada_neuro.tables.STIMULI`) or a file for `clada_neuro.read_stimuli`.
     model : str, Path or LanguageModel
         A name for `clada_neuro.load_model`, or a loaded model, which brings its own dtype, device and start token.
+    policy : Policy, optional
+        Decides what is left uncomputed (`clada_neuro.calibration.policies.make_policy`); None runs the dense model.
     out : str or Path, optional
         Folder for ``tokens``, ``layers``, ``words`` (parquet) and ``manifest.json``. An interrupted trace goes on
         from its last finished shard; a finished one is read back. Without it everything stays in memory.
@@ -133,14 +143,14 @@ def trace(
     check_language(language)
     if not isinstance(model, LanguageModel):
         model = load_model(model, dtype=dtype, device=device, start_token=start_token)
-    described = {"model": model.describe(), "language": language}
+    described = {"model": model.describe(), "language": language, "policy": _describe(policy)}
     inputs = content_hash(stimuli, described, *sorted(Path(__file__).parent.glob("*.py")))
+    work = _Work(stimuli, model, policy, language, progress)
     if out is None:
-        return _finished(_measured(stimuli, model, language, Memory(), progress), described, inputs)
+        return _finished(work.done(Memory()), described, inputs)
     folder = output_folder(out)
     with sole_writer(folder):
-        source = _measured(stimuli, model, language, Disk(folder, inputs), progress)
-        result = _finished(source, described, inputs)
+        result = _finished(work.done(Disk(folder, inputs)), described, inputs)
         write_json(folder / "manifest.json", result.manifest)
     return result
 
@@ -151,49 +161,82 @@ def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
     return tables.validate(stimuli, tables.STIMULI)
 
 
-def _measured(
-    stimuli: pd.DataFrame, model: LanguageModel, language: str, store: Store, progress: bool
-) -> Path | Frames:
-    """Measure every shard that the store does not have yet."""
-    shards = cut(stimuli)
-    missing = [number for number in range(len(shards)) if not store.has(number)]
-    if missing:
-        forward = Forward(model)
-        total = sum(len(shards[number]) for number in missing)
-        with tqdm(total=total, desc="trace", unit="text", disable=not progress) as bar:
-            for number in missing:
-                store.put(number, _shard(shards[number], forward, language, bar))
-    return store.finish(len(shards))
+def _describe(policy: Policy | None) -> dict[str, Any]:
+    """Return what a manifest records about a policy: its name and a hash of everything that decides its masks."""
+    if policy is None:
+        return {"name": "dense"}
+    return {"name": policy.name, "hash": content_hash(_plain(policy)), "dense_prefix": LEAST_PREFIX}
 
 
-def _shard(stimuli: pd.DataFrame, forward: Forward, language: str, bar: "tqdm[Any]") -> Frames:
-    tokenizer = forward.model.tokenizer
+def _plain(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Stimuli to be measured under one setting."""
+
+    stimuli: pd.DataFrame
+    model: LanguageModel
+    policy: Policy | None
+    language: str
+    progress: bool
+
+    def done(self, store: Store) -> Path | Frames:
+        """Measure every shard that the store does not have yet."""
+        shards = cut(self.stimuli)
+        missing = [number for number in range(len(shards)) if not store.has(number)]
+        if missing:
+            forward = Forward(self.model)
+            total = sum(len(shards[number]) for number in missing)
+            with tqdm(total=total, desc="trace", unit="text", disable=not self.progress) as bar:
+                for number in missing:
+                    store.put(number, _shard(self, shards[number], forward, bar))
+        return store.finish(len(shards))
+
+
+def _shard(work: _Work, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]") -> Frames:
+    tokenizer = work.model.tokenizer
     texts = read_texts(stimuli, tokenizer)
-    measured = _texts(texts, _groups(stimuli), forward, bar)
-    names = [tokenizer.convert_ids_to_tokens(list(text.ids)) for text in texts]
+    windows = [
+        split_windows(number, text.ids, work.model.start_token_id, work.model.max_context, text.scored)
+        for number, text in enumerate(texts)
+    ]
+    found: dict[int, list[tuple[Window, Measures]]] = defaultdict(list)
+    for window, measures in _measures(work, stimuli, windows, forward):
+        found[window.text].append((window, measures))
+        bar.update(len(found[window.text]) == len(windows[window.text]))
+    bar.update(sum(not pieces for pieces in windows))
+    spaced = forward.vocabulary.spaced.cpu().numpy()
+    measured = [
+        MeasuredText.of(text, sorted(found[number], key=lambda pair: pair[0].first), spaced)
+        for number, text in enumerate(texts)
+        if windows[number]
+    ]
+    names = [tokenizer.convert_ids_to_tokens(list(one.text.ids)) for one in measured]
     tokens = tokens_table(measured, names)
-    words = words_table(tokens, measured, stimuli, language)
+    words = words_table(tokens, texts, stimuli, work.language)
     return {"tokens": tokens, "layers": layers_table(measured), "words": words}
 
 
-def _texts(texts: list[Text], groups: list[Any], forward: Forward, bar: "tqdm[Any]") -> list[MeasuredText]:
-    windows, keys = [], []
-    for number, text in enumerate(texts):
-        pieces = split_windows(
-            number, text.ids, forward.model.start_token_id, forward.model.max_context, text.scored
-        )
-        windows += pieces
-        keys += [groups[number] if len(pieces) == 1 else (number, piece.first) for piece in pieces]
-    found = defaultdict(list)
-    waiting = {number: sum(window.text == number for window in windows) for number in range(len(texts))}
-    for window, measures in forward.measure(plan(windows, keys, forward.budget)):
-        found[window.text].append((window, measures))
-        bar.update(len(found[window.text]) == waiting[window.text])
-    spaced = forward.vocabulary.spaced.cpu().numpy()
-    return [
-        MeasuredText.of(text, sorted(found[number], key=lambda pair: pair[0].first), spaced)
-        for number, text in enumerate(texts)
+def _measures(
+    work: _Work, stimuli: pd.DataFrame, windows: list[list[Window]], forward: Forward
+) -> Iterator[tuple[Window, Measures]]:
+    """Yield the windows of every text with their measures, in any order."""
+    every = [window for pieces in windows for window in pieces]
+    if work.policy is not None:
+        names = [f"{stimuli['stimulus_id'].iloc[window.text]}/{window.first}" for window in every]
+        return PolicyForward(forward, work.policy).measure(every, [crc32(name.encode()) for name in names])
+    groups = _groups(stimuli)
+    keys = [
+        groups[window.text] if len(windows[window.text]) == 1 else (window.text, window.first)
+        for window in every
     ]
+    return forward.measure(every, keys)
 
 
 def _groups(stimuli: pd.DataFrame) -> list[Any]:

@@ -6,7 +6,7 @@ import pytest
 from tiny_models import tiny_model
 
 from clada_neuro.instrument import forward as forward_module
-from clada_neuro.instrument.batching import plan, split_windows
+from clada_neuro.instrument.batching import split_windows
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel, load_model
@@ -41,8 +41,9 @@ def texts(lengths: list[int], seed: int = 0) -> list[list[int]]:
 
 def run(forward, ids: list[list[int]], groups: list[int], budget: int, longest: int = 128) -> list:
     windows = [w for number, one in enumerate(ids) for w in split_windows(number, one, 1, longest)]
+    forward.budget = budget
     found = dict.fromkeys(range(len(ids)))
-    for window, measures in forward.measure(plan(windows, [groups[w.text] for w in windows], budget)):
+    for window, measures in forward.measure(windows, [groups[w.text] for w in windows]):
         found[window.text] = measures
     return [found[number] for number in range(len(ids))]
 
@@ -78,7 +79,6 @@ def test_batches_of_very_unequal_lengths_equal_single_texts(tiny):
 def test_a_long_text_in_pieces_equals_one_pass(tiny):
     ids = texts([100])
     whole = run(tiny, ids, [0], budget=1024)
-    tiny.budget = 17
     assert_same(run(tiny, ids, [0], budget=17), whole)
 
 

@@ -177,15 +177,15 @@ def test_an_interrupted_trace_goes_on_where_it_stopped(tmp_path, monkeypatch):
     whole = quiet(stimuli(), model)
     shard = module._shard
 
-    def stops(frame, *rest):
+    def stops(work, frame, *rest):
         if len(measured) == 1:
             raise KeyboardInterrupt
         measured.append(frame["stimulus_id"].tolist())
-        return shard(frame, *rest)
+        return shard(work, frame, *rest)
 
-    def goes_on(frame, *rest):
+    def goes_on(work, frame, *rest):
         measured.append(frame["stimulus_id"].tolist())
-        return shard(frame, *rest)
+        return shard(work, frame, *rest)
 
     monkeypatch.setattr(module, "_shard", stops)
     with pytest.raises(KeyboardInterrupt):

@@ -10,8 +10,8 @@ from local_tokenizers import KINDS, tokenizer_of
 from clada_neuro.errors import StimulusError
 from clada_neuro.instrument import activity, information
 from clada_neuro.instrument.batching import split_windows
-from clada_neuro.instrument.forward import Measures
 from clada_neuro.instrument.frames import MeasuredText, tokens_table, words_table
+from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.words import CONTEXT, assign_tokens, find_words
 
@@ -43,9 +43,11 @@ def trace_with(values_of, frame: pd.DataFrame, kind: str, longest: int = 10_000)
         predictions["rank"] = np.arange(1.0, n + 1)
         active = {name: values_of(n)[:, None] for name in activity.MEASURES}
         windows.append((window, Measures(predictions, active)))
-    measured = [MeasuredText.of(text, windows, np.ones(len(tokenizer_of(kind)), bool))]
-    tokens = tokens_table(measured, [tokenizer_of(kind).convert_ids_to_tokens(list(text.ids))])
-    return text, tokens, words_table(tokens, measured, frame, "en")
+    spaced = np.ones(len(tokenizer_of(kind)), bool)
+    measured = [MeasuredText.of(text, windows, spaced)] if windows else []
+    names = [tokenizer_of(kind).convert_ids_to_tokens(list(text.ids))] if windows else []
+    tokens = tokens_table(measured, names)
+    return text, tokens, words_table(tokens, [text], frame, "en")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,6 +93,8 @@ def test_a_context_is_left_out_of_the_tables(kind, sentence, context):
 def test_windows_score_every_token_once(kind, sentence, longest):
     text, tokens, _ = trace_with(np.arange, stimulus(sentence), kind, longest)
     assert tokens["token_index"].tolist() == list(range(len(text.ids)))
+    if not text.ids:
+        return
     assert (tokens["context_tokens"] < longest).all()
     assert (tokens["context_tokens"] <= tokens["token_index"] + 1).all()
 

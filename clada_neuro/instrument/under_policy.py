@@ -1,0 +1,130 @@
+"""Measure windows while a policy leaves part of the feed-forward blocks uncomputed.
+
+The runtime decides how a text is processed (in one pass or token by token) and shows each step to an observer. The
+dense model reads the same windows first, so that every prediction can be compared with its own.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from clada_neuro.instrument import activity, information
+from clada_neuro.instrument.batching import Window
+from clada_neuro.instrument.forward import Forward
+from clada_neuro.instrument.measures import Measures
+from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.scoring import BATCH_SEQUENCES, Score, score
+
+LEAST_PREFIX = 4  # tokens computed densely before the policy sets in, start token included
+_PREFIX_MEASURES = ("overlap_prefix", "adjustment_prefix")
+
+
+class PolicyForward:
+    """A model under a policy, made ready to measure windows.
+
+    The dense prefix of a window is its context or the part that overlaps with the window before, and at least
+    `LEAST_PREFIX` tokens.
+    """
+
+    def __init__(self, forward: Forward, policy: Policy) -> None:
+        self.dense = forward
+        self.policy = policy
+
+    @torch.inference_mode()
+    def measure(self, windows: Sequence[Window], seeds: Sequence[int]) -> Iterator[tuple[Window, Measures]]:
+        """Yield every window with its measures; `seeds` (one per window) feed random controls."""
+        order = sorted(range(len(windows)), key=lambda place: len(windows[place].ids))
+        while order:
+            rows = min(BATCH_SEQUENCES, len(order))
+            while rows > 1 and rows * len(windows[order[rows - 1]].ids) > self.dense.budget:
+                rows -= 1
+            some = [windows[place] for place in order[:rows]]
+            yield from zip(some, self._batch(some, [seeds[place] for place in order[:rows]]), strict=True)
+            order = order[rows:]
+
+    def _batch(self, windows: list[Window], seeds: list[int]) -> list[Measures]:
+        model = self.dense.model.model
+        observer = _Collector(self.dense, windows)
+        scores = score(
+            model,
+            self.policy,
+            [window.ids for window in windows],
+            prefix=[max(LEAST_PREFIX, window.input_position(window.scored)) for window in windows],
+            seeds=seeds,
+            observer=observer,
+        )
+        return [observer.measures(row, found) for row, found in enumerate(scores)]
+
+
+class _Collector:
+    """Turns what the runtime shows into measures; rows are windows, positions are model inputs."""
+
+    def __init__(self, forward: Forward, windows: list[Window]) -> None:
+        self.forward = forward
+        self.windows = windows
+        self.ids = pad_sequence([torch.tensor(window.ids) for window in windows], batch_first=True).to(
+            forward.device
+        )
+        self.lengths = torch.tensor([len(window.ids) for window in windows], device=forward.device)
+        self.asked = torch.tensor([window.asked for window in windows], device=forward.device)
+        self.expected = forward.model.model(self.ids, attention_mask=torch.ones_like(self.ids)).logits
+        shape = tuple(self.ids.shape)
+        self.predictions = np.full((len(information.MEASURES) + 1, *shape), np.nan)
+        self.activity = np.full((len(activity.MEASURES) + 1, len(forward.layers), *shape), np.nan, np.float32)
+        sizes = [(len(windows), ffn.intermediate_size) for ffn in forward.layers]
+        self.last = [torch.zeros(size, device=forward.device) for size in sizes]
+        self.total = [torch.zeros(size, device=forward.device) for size in sizes]
+
+    def hidden(self, layer: int, rows: Tensor, positions: Tensor, a: Tensor) -> None:
+        """Measure the activity of consecutive tokens of some windows."""
+        e = a.float().abs() * self.forward.layers[layer].neuron_norms.to(a.device)
+        skipped = (e == 0).float().mean(dim=-1)
+        e[positions == 0] = 0
+        which, counts = rows.unique_consecutive(return_counts=True)
+        padded = pad_sequence(e.split(counts.tolist()), batch_first=True)
+        totals = torch.cat([self.total[layer][which][:, None], padded], dim=1).cumsum(dim=1)
+        values = activity.activity(padded, self.last[layer][which], totals[:, :-1])
+        real = torch.arange(padded.shape[1], device=e.device) < counts[:, None]
+        kept = torch.cat([values[:, real], skipped.masked_fill(positions == 0, math.nan)[None]])
+        self.activity[:, layer, rows.cpu().numpy(), positions.cpu().numpy()] = kept.cpu().numpy()
+        self.last[layer][which] = padded[torch.arange(len(which)), counts - 1]
+        self.total[layer][which] = totals[:, -1]
+
+    def logits(self, rows: Tensor, positions: Tensor, logits: Tensor) -> None:
+        """Measure predictions that are asked for."""
+        wanted = positions >= self.asked[rows]
+        rows, positions, logits = rows[wanted], positions[wanted], logits[wanted]
+        follows = positions + 1 < self.lengths[rows]
+        targets = torch.where(follows, self.ids[rows, (positions + 1).clamp(max=self.ids.shape[1] - 1)], -1)
+        initial = (positions == 0) & follows & ~self.forward.vocabulary.spaced[targets]
+        if self.forward.model.start_token_id is None:
+            initial[:] = False
+        found = information.information(logits, targets, initial, self.forward.vocabulary)
+        divergence = information.divergence(self.expected[rows, positions], logits)
+        values = np.stack([*found.values(), divergence])
+        self.predictions[:, rows.cpu().numpy(), positions.cpu().numpy()] = values
+
+    def measures(self, row: int, found: Score) -> Measures:
+        """Return the measures of one window."""
+        length = len(self.windows[row].ids)
+        active = dict(
+            zip((*activity.MEASURES, "neuron_sparsity"), self.activity[:, :, row, :length], strict=True)
+        )
+        active = {name: values.T for name, values in active.items()}
+        for name in _PREFIX_MEASURES:
+            active[name][: found.prefix] = np.nan
+        active["ffn_sparsity"] = found.ffn_sparsity.numpy()
+        signals = {
+            "load": found.load,
+            "reanalysis_event": found.event,
+            "reanalysis_action": found.action,
+        }
+        return Measures(
+            dict(zip((*information.MEASURES, "kl_dense"), self.predictions[:, row, :length], strict=True)),
+            active,
+            {name: values.double().numpy() for name, values in signals.items()},
+        )
