@@ -32,7 +32,7 @@ from clada_neuro.runtime.kernels.cpu import (
     share,
     widen,
 )
-from clada_neuro.runtime.kernels.llama_weights import Weights, pack, pack_blocks
+from clada_neuro.runtime.kernels.llama_weights import Weights, check, pack, pack_blocks
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
 
@@ -218,6 +218,7 @@ class LlamaStep:
     """
 
     def __init__(self, model: PreTrainedModel, *, context: int = 2048, threads: int | None = None) -> None:
+        check(model)
         most = max(1, model.config.intermediate_size // _NEURONS_A_THREAD)
         self.threads = threads or min(numba.config.NUMBA_NUM_THREADS, most)  # type: ignore[attr-defined]
         self.position = 0

@@ -51,14 +51,7 @@ def check(model: PreTrainedModel) -> None:
 
 
 def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
-    """Copy a model's weights; embedding and head stay where they are.
-
-    Raises
-    ------
-    ModelError
-        If the architecture or precision is not one the step knows.
-    """
-    check(model)
+    """Copy the weights of a model that passed `check`; embedding and head stay where they are."""
     base = model.model
     attention = [layer.self_attn for layer in base.layers]
     gate_up, down = pack_blocks(ffn_layers(model), threads)
