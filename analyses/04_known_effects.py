@@ -21,7 +21,7 @@ from matplotlib.figure import Figure as Canvas
 
 from clada_neuro import load_model, read_stimuli, trace
 from clada_neuro.artifacts import output_folder, package_data, write_atomic, write_text
-from clada_neuro.report.figures import COLORS, compose
+from clada_neuro.reporting.figures import COLORS, compose
 from clada_neuro.stats.resample import percentile_interval
 from clada_neuro.stimuli import datasets
 
