@@ -51,7 +51,7 @@ class Intervals:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Two nested ML fits and how their data are redrawn; calling it with a number gives that replicate."""
 

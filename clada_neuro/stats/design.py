@@ -27,7 +27,7 @@ _FUNCTIONS = {"sqrt": np.sqrt, "abs": np.abs}
 _RANK_TOLERANCE = 1e-10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """Random effects of one grouping factor with one covariance matrix.
 
@@ -43,7 +43,7 @@ class Block:
     factors: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """Arrays of one model: ``y`` (n,), ``X`` (n, p), blocks, optional prior weights, and the rows used."""
 

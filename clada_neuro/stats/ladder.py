@@ -29,7 +29,7 @@ class Rung:
     removed: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ladder:
     """The rungs tried and the fit that was reached."""
 
@@ -41,7 +41,7 @@ class Ladder:
         """Return the random part that was reached, to be used in every compared model."""
         return " + ".join(map(str, self.fit.model.formula.random))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [
             f"{number}. {rung.formula}: log-likelihood {rung.loglik:.3f}, "
             f"{'singular' if rung.singular else 'not singular'}{'' if rung.converged else ', not converged'}"

@@ -29,7 +29,7 @@ class FitWarning(UserWarning):
     """A fit ended, but something about it should be known before it is believed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class MixedFit:
     """A fitted linear mixed model. Estimates are in the data's own units.
 
@@ -216,7 +216,7 @@ class MixedFit:
         """Return the fit as text."""
         return output.summary(self)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:

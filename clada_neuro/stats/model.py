@@ -11,7 +11,7 @@ from clada_neuro.stats.design import Design, build, check_columns, complete_rows
 from clada_neuro.stats.formula import ModelFormula, names_of, parse, plain_names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """What is to be fitted, and to which rows.
 

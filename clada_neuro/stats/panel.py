@@ -27,7 +27,7 @@ from clada_neuro.stats.resample import percentile_interval, replicate
 R2 = "r2_marginal"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panel:
     """A panel regression with bootstrap intervals of its coefficients and of marginal R².
 
@@ -114,7 +114,7 @@ def panel_fit(
     return Panel(fit, sequence, len(labels), intervals, autocorrelation(residuals))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SequenceDraw:
     """Least squares on sequences drawn with replacement; calling it with a number gives that replicate.
 

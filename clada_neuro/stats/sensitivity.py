@@ -18,7 +18,7 @@ from clada_neuro.stats.resample import replicate
 CUTOFF_SD = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity:
     """A fit without extreme trials beside the fit with all of them.
 
@@ -31,7 +31,7 @@ class Sensitivity:
     fit: MixedFit
     table: pd.DataFrame
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         share = 100 * self.n_left_out / self.n_obs
         return (
             f"without the {self.n_left_out} trials ({share:.2f} %) further than {self.cutoff:.3g} from the mean:\n"
@@ -62,7 +62,7 @@ def refit_rows(fit: MixedFit, kept: np.ndarray) -> MixedFit:
     return estimate(replace(again, standardized=model.standardized), reml=fit.reml, engine=fit.engine)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LeaveOut:
     """Fit a design without the rows of one level; calling it with a level's number gives the coefficients."""
 

@@ -27,7 +27,7 @@ from clada_neuro.stats.partition import common_denominator
 RANDOM = "(1 | subject) + (1 | item) + (1 | stimulus)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Synergy:
     """The outcome of `synergy`.
 
@@ -74,7 +74,7 @@ class Synergy:
             "warnings": list(self.warnings),
         }
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return (
             f"{self.term} on {self.response}: {apa(self.coefficient)}; r2_synergy = {self.r2_synergy:.2e} "
             f"(without squares {self.r2_synergy_without_squares:.2e}); {self.test}"

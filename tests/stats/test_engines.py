@@ -77,6 +77,29 @@ def test_lme4_live(paired: pd.DataFrame, reml: bool) -> None:
     assert other.coefficients["df"].to_numpy() == pytest.approx(one.coefficients["df"].to_numpy(), rel=1e-2)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+@pytest.mark.parametrize("seed", range(8))
+def test_never_below_lme4_where_variances_vanish(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    subjects, items = int(rng.integers(8, 25)), int(rng.integers(10, 40))
+    grid = pd.MultiIndex.from_product([range(subjects), range(items)], names=["subject", "item"])
+    data = pd.DataFrame(index=grid).reset_index()
+    x = rng.normal(size=(items, 2))[data["item"]]
+    effects = (rng.normal(size=(subjects, 3)) * rng.choice([0, 0, 0.3, 1.0], 3))[data["subject"]]
+    y = (
+        effects[:, 0]
+        + (0.5 + effects[:, 1]) * x[:, 0]
+        + effects[:, 2] * x[:, 1]
+        + rng.normal(0, 2, len(data))
+    )
+    data = data.assign(a=1000 * x[:, 0] + 100, b=x[:, 1], y=y).sample(frac=0.8, random_state=seed)
+    model = specify(data, "y ~ a * b + (1 + a + b | subject) + (1 | item)")
+    reml = bool(seed % 2)
+    ours, theirs = (estimate(model, reml=reml, engine=engine) for engine in ("mixedlm", "lme4"))
+    assert ours.loglik >= theirs.loglik - 1e-4
+
+
 def test_lme4_without_r_says_so(paired: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(FitError, match="no Rscript"):

@@ -18,7 +18,7 @@ _ENGINES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """What an engine returns, in the data's own units.
 
@@ -63,7 +63,7 @@ def find(name: str) -> Engine:
     return import_module(_ENGINES[name]).estimate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaled:
     """A model in units where every column has mean square 1 and columns of one matrix are orthogonal.
 

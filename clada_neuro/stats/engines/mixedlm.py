@@ -26,7 +26,7 @@ GRADIENT_TOLERANCE = 1e-8
 SINGULAR_BELOW = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A design that mixedlm has taken in once, to be fitted to any number of responses."""
 
@@ -41,7 +41,7 @@ class Prepared:
         return self.optimizer.REML
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quick:
     """The part of an `Estimate` that resampling needs: no standard errors, no random effects."""
 
