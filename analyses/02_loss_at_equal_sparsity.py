@@ -17,15 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 from tqdm import tqdm
 
 from clada_neuro import load_model
 from clada_neuro.artifacts import cache_folder, content_hash, read_table, write_table, write_text
+from clada_neuro.baselines.wina import Wina
 from clada_neuro.calibration.artifact import Calibration, load_calibration
 from clada_neuro.calibration.policies import POLICIES, make_policy
+from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy
 from clada_neuro.runtime.scoring import score
 
 LENGTH, PREFIX, BATCH = 256, 32, 8
@@ -76,7 +80,7 @@ def measure(
         for name, sparsity in [("dense", 0.0), *cells]:
             path = folder / f"{content_hash([key for key, _ in batch])}-{name}-{sparsity}.parquet"
             if not path.is_file():
-                policy = make_policy(name, layers, calibration, sparsity)
+                policy = _policy(name, layers, calibration, sparsity)
                 seeds = [int(key, 16) % 2**31 for key, _ in batch]
                 scores = score(model.model, policy, [ids for _, ids in batch], prefix=PREFIX, seeds=seeds)
                 rows = [
@@ -97,6 +101,18 @@ def measure(
     dense = found.loc[found["policy"] == "dense"].set_index("document")["loss"]
     found["rise"] = found["loss"] - found["document"].map(dense)
     return found.loc[found["policy"] != "dense"]
+
+
+def _policy(name: str, layers: list[FFN], calibration: Calibration, sparsity: float) -> Policy:
+    """Return a policy by name; ``wina-uniform`` drops one share of inputs and one of neurons in every layer."""
+    if name != "wina-uniform":
+        return make_policy(name, layers, calibration, sparsity)
+    everywhere = torch.ones(len(layers))
+    weights = {
+        INPUT: torch.stack([f.input_norms for f in layers]),
+        HIDDEN: torch.stack([f.neuron_norms for f in layers]),
+    }
+    return Wina({INPUT: everywhere * sparsity * 0.75, HIDDEN: everywhere * sparsity * 1.5}, weights)
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,12 @@ another model select at random and look almost plausible.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -46,6 +48,21 @@ class Calibration:
         stored = {name: tensor.detach().cpu().half().contiguous() for name, tensor in self.tensors.items()}
         metadata = {_KEY: json.dumps(self.header)}
         return write_atomic(path, lambda part: save_file(stored, part, metadata=metadata))
+
+    def __repr__(self) -> str:
+        certified = self.header["certificate"]["ffn_sparsity"]
+        held = f"bound held at ffn_sparsity {certified:g}" if certified else "bound not held"
+        return f"Calibration({self.header['model']}, load gain {self.header['load']['kappa']:g}, {held})"
+
+    def _repr_html_(self) -> str:
+        certificate = self.header["certificate"]
+        frontier = pd.DataFrame(certificate["frontier"]).to_html(index=False, border=0)
+        reason = f"<p>{escape(certificate['reason'])}</p>" if certificate["reason"] else ""
+        return (
+            f"<p>{escape(repr(self))}</p><p>Rise of loss over dense, in nats per token, on "
+            f"{certificate['documents']} documents that no choice has seen; the upper bound has confidence "
+            f"{certificate['confidence']:g}, its limit is {certificate['bound_nats']:g}:</p>{frontier}{reason}"
+        )
 
     def scale_for(self, sparsity: float) -> float:
         """Return the threshold scale at which mean `ffn_sparsity` meets its target, without load.

@@ -11,6 +11,8 @@ from transformers import PreTrainedModel
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.stages import Piece, Stages
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.fixed_point import scheduled
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.scoring import score
 
@@ -31,7 +33,7 @@ class Cost:
     ffn_sparsity : Tensor
         Mean share of feed-forward weight bytes not read.
     surprisal_bits, entropy_bits : Tensor
-        Of the tokens processed by the policy, all texts together.
+        Of every token, ``(texts, length)``.
     """
 
     loss: Tensor
@@ -77,9 +79,17 @@ class Yardstick:
         self.stages, self.name = stages, name
         _, self.dense = stages.run(f"{name}-dense", self._predict)
 
-    def measure(self, label: str, policy: Policy) -> Cost:
-        """Score every text under a policy; ``label`` names it among the kept pieces."""
-        _, found = self.stages.run(f"{self.name}-{label}", lambda: self._compare(policy))
+    def measure(self, label: str, policy: Policy, load_from: Cost | None = None) -> Cost:
+        """Score every text under a policy; ``label`` names it among the kept pieces.
+
+        With ``load_from``, a policy with load takes one pass, its load from that cost's surprisal and entropy.
+        """
+        scales = None
+        if load_from is not None:
+            assert isinstance(policy, Clada)
+            signals = zip(load_from.surprisal_bits, load_from.entropy_bits, strict=True)
+            scales = [scheduled(policy, *pair, self.prefix, seed) for seed, pair in enumerate(signals)]
+        _, found = self.stages.run(f"{self.name}-{label}", lambda: self._compare(policy, scales))
         return Cost(**found)
 
     def _predict(self) -> Piece:
@@ -89,9 +99,11 @@ class Yardstick:
         surprisal = torch.stack([result.surprisal_bits for result in scores])
         return {}, {"surprisal": surprisal, "index": kept.index, "log_p": kept.log_p}
 
-    def _compare(self, policy: Policy) -> Piece:
+    def _compare(self, policy: Policy, scales: list[Tensor] | None) -> Piece:
         kept = _Likeliest(self.tokens.shape, self.dense["index"])
-        scores = score(self.model, policy, self.tokens.tolist(), prefix=self.prefix, observer=kept)
+        scores = score(
+            self.model, policy, self.tokens.tolist(), prefix=self.prefix, observer=kept, scales=scales
+        )
         self.tick(self.tokens.numel())
         touched = slice(self.prefix + 1, None)
         surprisal = torch.stack([result.surprisal_bits for result in scores])
@@ -101,8 +113,8 @@ class Yardstick:
             "loss": loss,
             "divergence": (dense.exp() * (dense - other)).sum(-1).mean(1),
             "ffn_sparsity": torch.stack([result.ffn_sparsity[self.prefix :].mean() for result in scores]),
-            "surprisal_bits": surprisal[:, touched].flatten(),
-            "entropy_bits": torch.stack([result.entropy_bits for result in scores])[:, touched].flatten(),
+            "surprisal_bits": surprisal,
+            "entropy_bits": torch.stack([result.entropy_bits for result in scores]),
         }
 
 

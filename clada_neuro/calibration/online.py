@@ -1,14 +1,14 @@
 """Choose what acts online, the prefix term, load and reanalysis, at equal cost; solve every control's offset.
 
 A candidate is measured at the sparsity it happens to have and carried to the base's sparsity along the base's own slope
-of divergence over sparsity; so nothing wins by reading more. The one with the least divergence is taken. Where none
+of divergence over sparsity; so nothing wins by reading more. Load comes from the base's own predictions, which is the
+first of the passes of `clada_neuro.runtime.fixed_point`. The one with the least divergence is taken. Where none
 beats zero, the best that costs less than `NO_LOSS` is taken, following the paper; else zero.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,18 +19,16 @@ from clada_neuro.calibration.artifact import Calibration
 from clada_neuro.calibration.fit import DENSE_PREFIX
 from clada_neuro.calibration.loss import Cost, Yardstick
 from clada_neuro.calibration.policies import CONTROLS, base_policy, make_policy
-from clada_neuro.calibration.stages import Piece, Stages
+from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
-from clada_neuro.runtime.scoring import score
 
 NO_LOSS = 0.001  # nats per token
-_GAMMAS = (0.1, 0.2)
-_KAPPAS = (0.05, 0.1)
-_ALPHAS = (1.0, 0.5, 0.0)
+_GAMMAS = (0.1,)
+_KAPPAS = (0.05,)
+_ALPHAS = (1.0, 0.5)
 _RATES = (0.02,)
-_OFFSET_TEXTS = 3
 _LOAD_QUANTILES = 101
 
 
@@ -62,7 +60,7 @@ class _Contest:
 
     def enter(self, label: str, policy: Clada) -> _Tried:
         """Measure a candidate."""
-        cost = self.yardstick.measure(label, policy)
+        cost = self.yardstick.measure(label, policy, self.cost if policy.sequential else None)
         cheaper = float(cost.ffn_sparsity.mean() - self.cost.ffn_sparsity.mean())
         return _Tried(policy, cost, cost.divergence - self.cost.divergence - self.slope * cheaper)
 
@@ -88,13 +86,15 @@ def choose_online(
     yardstick = Yardstick(model, tokens, DENSE_PREFIX, stages, "selection", tick)
     contest = _base_contest(yardstick, offline, target)
     header: dict[str, Any] = {"prefix": _prefix(contest, offline)}
-    surprisal, entropy = contest.cost.surprisal_bits, contest.cost.entropy_bits
+    processed = slice(DENSE_PREFIX, None)
+    surprisal = contest.cost.surprisal_bits[:, processed].flatten()
+    entropy = contest.cost.entropy_bits[:, processed].flatten()
     header["load"] = _load(contest, surprisal, entropy)
     load = contest.base.signal(surprisal, entropy)
     header["reanalysis"] = _reanalysis(contest, load)
     quantiles = torch.quantile(load, torch.linspace(0, 1, _LOAD_QUANTILES)).to(tokens.device)
     chosen = Calibration({**offline.header, **header}, {**offline.tensors, "load_quantiles": quantiles})
-    chosen.header["offsets"] = _offsets(model, layers, stages, tick, chosen, tokens[:_OFFSET_TEXTS], target)
+    chosen.header["offsets"] = _offsets(yardstick, layers, chosen, contest.cost, target)
     return Calibration({**header, "offsets": chosen.header["offsets"]}, {"load_quantiles": quantiles})
 
 
@@ -156,26 +156,22 @@ def _reanalysis(contest: _Contest, load: Tensor) -> dict[str, Any]:
 
 
 def _offsets(
-    model: PreTrainedModel,
-    layers: list[FFN],
-    stages: Stages,
-    tick: Callable[[int], object],
-    calibration: Calibration,
-    tokens: Tensor,
-    target: float,
+    yardstick: Yardstick, layers: list[FFN], calibration: Calibration, load_from: Cost, target: float
 ) -> dict[str, float]:
-    """Return for CLADA and each control the log scale that brings mean sparsity to the target, in closed loop."""
+    """Return for CLADA and each control the log scale that brings mean sparsity to the target."""
     step = 0.02
     rise = math.log(calibration.scale_for(target + step) / calibration.scale_for(target - step)) / (2 * step)
     names = ("clada", *CONTROLS, "clada-uncompensated")
     calibration.header["offsets"] = dict.fromkeys(names, 0.0)
-
-    def reached(name: str) -> Piece:
-        scores = score(
-            model, make_policy(name, layers, calibration, target), tokens.tolist(), prefix=DENSE_PREFIX
-        )
-        tick(tokens.numel())
-        return {"ffn_sparsity": float(torch.cat([s.ffn_sparsity[s.prefix :] for s in scores]).mean())}, {}
-
-    found = {name: stages.run(f"offset-{name}", partial(reached, name))[0]["ffn_sparsity"] for name in names}
-    return {name: round((target - sparsity) * rise, 5) for name, sparsity in found.items()}
+    reached: dict[tuple, float] = {}
+    offsets = {}
+    for name in names:
+        policy = make_policy(name, layers, calibration, target)
+        assert isinstance(policy, Clada)
+        plain = policy.mean_of_dropped is None
+        same = (type(policy), policy.gamma, policy.kappa, policy.signal, policy.reanalysis_load, plain)
+        if same not in reached:  # a control that takes out what was not chosen is CLADA itself
+            cost = yardstick.measure(f"control-{name}", policy, load_from if policy.sequential else None)
+            reached[same] = float(cost.ffn_sparsity.mean())
+        offsets[name] = round((target - reached[same]) * rise, 5)
+    return offsets

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.baselines.teal import Teal
 from clada_neuro.baselines.threshold import ThresholdTruncation
 from clada_neuro.baselines.wina import Wina
-from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.artifact import Calibration, load_calibration
 from clada_neuro.errors import CalibrationError, did_you_mean
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime import controls
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
@@ -43,6 +46,21 @@ CONTROLS: dict[str, Callable[[Clada, Calibration], Clada]] = {
 BASELINES = ("griffin", "tt", "cats", "teal", "wina", "teal-compensated", "wina-compensated")
 UNCALIBRATED = ("dense", "griffin")
 POLICIES = ("dense", "clada", *CONTROLS, "clada-uncompensated", *BASELINES)
+
+
+def policy_for(
+    model: LanguageModel, name: str, sparsity: float = 0.4, calibration: str | Path | None = None
+) -> Policy:
+    """Return a policy for a loaded model, with the given calibration or the one shipped for its weights.
+
+    Raises
+    ------
+    CalibrationError
+        As `make_policy`, or for a calibration that is missing or belongs to another model.
+    """
+    needs_none = name in UNCALIBRATED or name not in POLICIES
+    found = None if needs_none else load_calibration(model, calibration)
+    return make_policy(name, ffn_layers(model.model), found, sparsity)
 
 
 def make_policy(

@@ -88,6 +88,10 @@ class Clada(ThresholdPolicy):
         """Return which tokens are computed densely."""
         return load > self.reanalysis_load
 
+    def scale(self, load: Tensor, state: State) -> Tensor:
+        """Return the threshold scale ``(batch,)`` at some load, 0 for tokens that are computed densely."""
+        return torch.where(self.acts(load, state), 0.0, self.base_scale * torch.exp(-self.kappa * load))
+
     def observe(self, state: State, logits: Tensor, token: Tensor) -> None:
         """Turn the drawn token's surprisal and entropy into load, event, action and threshold scale."""
         state.step = state.step + 1
@@ -95,5 +99,4 @@ class Clada(ThresholdPolicy):
         state.load = load
         state.event = state.history.push(load)
         state.action = self.acts(load, state)
-        scale = self.base_scale * torch.exp(-self.kappa * load)
-        state.scale = torch.where(state.action, 0.0, scale)[:, None]
+        state.scale = self.scale(load, state)[:, None]

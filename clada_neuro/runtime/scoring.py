@@ -70,6 +70,7 @@ def score(
     seeds: Sequence[int] | None = None,
     observer: Observer | None = None,
     stepwise: bool | None = None,
+    scales: Sequence[Tensor] | None = None,
 ) -> list[Score]:
     """Score token sequences under a policy.
 
@@ -86,6 +87,8 @@ def score(
     observer : Observer, optional
     stepwise : bool, optional
         Force (or forbid) going token by token; default: as the policy needs.
+    scales : sequence of Tensor, optional
+        Threshold scales ``(tokens,)`` decided beforehand, such as a recorded load replayed: one pass for any policy.
 
     Returns
     -------
@@ -99,8 +102,8 @@ def score(
     """
     prefixes = _checked_prefixes(sequences, prefix)
     if stepwise is None:
-        stepwise = policy.sequential
-    if policy.sequential and not stepwise:
+        stepwise = policy.sequential and scales is None
+    if policy.sequential and not stepwise and scales is None:
         raise ModelError(
             f"policy '{policy.name}' depends on its own predictions and cannot score in one pass"
         )
@@ -118,7 +121,10 @@ def score(
                 observer,
             )
             with batch.observed():
-                batch.step_through() if stepwise else batch.one_pass()
+                if stepwise:
+                    batch.step_through()
+                else:
+                    batch.one_pass(None if scales is None else [scales[row] for row in rows])
             scores.update(zip(rows, batch.scores(), strict=True))
     return [scores[row] for row in range(len(sequences))]
 
@@ -168,14 +174,17 @@ class _Batch:
         self.sparsity = torch.zeros(*shape, len(session.layers), device=self.device)
         self.seeds = torch.tensor(seeds, device=self.device)
 
-    def one_pass(self) -> None:
-        """Process right-padded texts at once."""
+    def one_pass(self, scales: list[Tensor] | None) -> None:
+        """Process right-padded texts at once, with the policy's own scale or given ones."""
         row, position = torch.meshgrid(
             *(torch.arange(n, device=self.device) for n in self.tokens.shape), indexing="ij"
         )
         real = position < self.lengths[:, None]
         dense = position < self.prefix[:, None]
-        scale = torch.where(dense | ~real, 0.0, self.session.policy.base_scale)
+        wanted: Tensor | float = self.session.policy.base_scale
+        if scales is not None:
+            wanted = torch.nn.utils.rnn.pad_sequence(scales, batch_first=True).to(self.device)
+        scale = torch.where(dense | ~real, 0.0, wanted)
         self.session.begin(len(scale), self.seeds)
         self.session.plan(scale, counted=dense & real & (position > 0))
         self._place = (row, position, real)

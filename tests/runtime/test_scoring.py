@@ -7,6 +7,7 @@ from tiny_models import FAMILIES, tiny_model, tiny_policy
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
+from clada_neuro.runtime.fixed_point import score_by_passes
 from clada_neuro.runtime.scoring import score
 
 GENERATOR = torch.Generator().manual_seed(4)
@@ -99,3 +100,24 @@ def test_wrong_requests_are_refused() -> None:
         score(model, Dense(), [[3]], prefix=0)
     with pytest.raises(ModelError, match="cannot score in one pass"):
         score(model, tiny_policy(model, kappa=0.1), [[3, 4]], stepwise=False)
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_passes_converge_to_stepping(family: str) -> None:
+    model = tiny_model(family)
+    policy = tiny_policy(model, gamma=0.3, kappa=0.1)
+    stepped = score(model, policy, TEXTS, prefix=1)
+    exact = score_by_passes(model, policy, TEXTS, prefix=1, passes=30)  # as many as the longest text has tokens
+    assert_same(exact, stepped)
+    near = score_by_passes(model, policy, TEXTS, prefix=1)
+    for a, b in zip(near, stepped, strict=True):
+        torch.testing.assert_close(a.ffn_sparsity.mean(), b.ffn_sparsity.mean(), rtol=0, atol=0.01)
+        torch.testing.assert_close(a.surprisal_bits[1:3], b.surprisal_bits[1:3], rtol=1e-4, atol=1e-4)
+
+
+def test_a_recorded_load_is_replayed_in_one_pass() -> None:
+    model = tiny_model()
+    policy = tiny_policy(model, kappa=0.2)
+    stepped = score(model, policy, TEXTS[2:], prefix=3)
+    scales = [policy.base_scale * torch.exp(-policy.kappa * s.load).nan_to_num(0.0) for s in stepped]
+    assert_same(score(model, policy, TEXTS[2:], prefix=3, scales=scales), stepped)
