@@ -4,7 +4,7 @@ A picture is always shown once for the controls' starting values, so that a note
 machine without widgets, or run by a script.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -21,6 +21,7 @@ from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.reporting.figures import COLORS, Figure, compose
+from clada_neuro.runtime.scoring import Score
 
 _INACTIVE, _STAYED, _NEW = "#ffffff", "#8a939e", COLORS[0]
 
@@ -212,3 +213,53 @@ def _counts(used: np.ndarray) -> list[str]:
         f"{now} active, {old} of them before" for now, old in zip(used[1:].sum(axis=1), stayed, strict=True)
     ]
     return [f"{used[0].sum()} active", *later]
+
+
+def budget(tokens: Sequence[str], dense: Score, sparse: Score) -> Figure:
+    """Draw what a policy read at each token of a text, the load that decided it, and what it did to surprisal.
+
+    Parameters
+    ----------
+    tokens
+        Of the text, start token included.
+    dense, sparse
+        `clada_neuro.runtime.scoring.score` of the same tokens without and with the policy.
+    """
+    read = 100 * (1 - sparse.ffn_sparsity.mean(dim=-1).numpy())
+    load = sparse.load.numpy()
+    after = np.arange(len(tokens)) >= sparse.prefix
+    places = np.arange(len(tokens))
+
+    def paint(canvas: Canvas) -> None:
+        axes = canvas.subplots(3, 1, sharex=True, height_ratios=(2, 1.3, 2))
+        axes[0].bar(places - 0.2, dense.surprisal_bits, 0.4, color=_STAYED, label="dense")
+        axes[0].bar(places + 0.2, sparse.surprisal_bits, 0.4, color=COLORS[0], label="under the policy")
+        axes[0].set_ylabel("surprisal\n(bits)")
+        axes[0].legend(ncols=2)
+        axes[1].axhline(0, color="#6b7280", linewidth=1)
+        axes[1].plot(places, load, "o-", color=COLORS[3])
+        axes[1].set_ylabel("load\n(z)")
+        axes[2].bar(places, read, color=[COLORS[0] if policy else _STAYED for policy in after])
+        axes[2].set(ylim=(0, 104), ylabel="FFN weights\nread (%)")
+        axes[2].set_xticks(places, tokens, rotation=45, ha="right")
+
+    rise = float((sparse.surprisal_bits - dense.surprisal_bits)[sparse.prefix + 1 :].mean())
+    caption = (
+        f"After {sparse.prefix} dense tokens {100 - read[after].mean():.1f} % of the feed-forward weights were not read; "
+        f"surprisal changed by {rise:+.2f} bits a token. Gray budgets are dense."
+    )
+    return compose("budget", caption, caption, paint, (max(6.0, 1.6 + 0.42 * len(tokens)), 5.6))
+
+
+def side_by_side(prompt: str, continuations: Mapping[str, str]) -> HTML:
+    """Show continuations of a prompt below each other, marked from where they leave the first one."""
+    first = next(iter(continuations.values()))
+    rows = []
+    for name, text in continuations.items():
+        shared = next((at for at, (a, b) in enumerate(zip(first, text, strict=False)) if a != b), len(text))
+        rest = f'<b style="color:{_NEW}">{escape(text[shared:])}</b>'
+        line = f"{escape(prompt)}<u>{escape(text[:shared])}</u>{rest}"
+        rows.append(
+            f'<tr><th>{escape(name)}</th><td style="text-align:left; white-space:pre-wrap">{line}</td></tr>'
+        )
+    return HTML(f"<table>{''.join(rows)}</table>")
