@@ -14,6 +14,7 @@ _COMMANDS = {
     "align": "clada_neuro.cli.align",
     "fit": "clada_neuro.cli.fit",
     "report": "clada_neuro.cli.report",
+    "synergy": "clada_neuro.cli.synergy",
     "bench": "clada_neuro.cli.bench",
     "calibrate": "clada_neuro.cli.calibrate",
     "generate": "clada_neuro.cli.generate",
