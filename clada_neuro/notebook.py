@@ -116,7 +116,7 @@ def _html(part: Any) -> str:
         return str(part.data)
     if hasattr(part, "_repr_html_"):
         return str(part._repr_html_())
-    return f"<pre>{escape(str(part))}</pre>"
+    return f"<p>{escape(part)}</p>" if isinstance(part, str) else f"<pre>{escape(str(part))}</pre>"
 
 
 def word_by_word(traced: Trace) -> Figure:
@@ -256,10 +256,18 @@ def side_by_side(prompt: str, continuations: Mapping[str, str]) -> HTML:
     first = next(iter(continuations.values()))
     rows = []
     for name, text in continuations.items():
-        shared = next((at for at, (a, b) in enumerate(zip(first, text, strict=False)) if a != b), len(text))
+        shared = _shared(first, text)
         rest = f'<b style="color:{_NEW}">{escape(text[shared:])}</b>'
         line = f"{escape(prompt)}<u>{escape(text[:shared])}</u>{rest}"
         rows.append(
             f'<tr><th>{escape(name)}</th><td style="text-align:left; white-space:pre-wrap">{line}</td></tr>'
         )
     return HTML(f"<table>{''.join(rows)}</table>")
+
+
+def _shared(first: str, second: str) -> int:
+    """Return the length of the common beginning, to the last whole word."""
+    if first == second:
+        return len(first)
+    same = next((at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
+    return first[:same].rfind(" ") + 1

@@ -6,10 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from IPython.display import HTML
+from tiny_models import tiny_model, tiny_policy
 
 from clada_neuro import load_model, notebook, trace
+from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import FitError
-from clada_neuro.notebook import Choice, Slider, Text, active_neurons, explore, neurons_of_layer, word_by_word
+from clada_neuro.notebook import (
+    Choice,
+    Slider,
+    Text,
+    active_neurons,
+    budget,
+    explore,
+    neurons_of_layer,
+    word_by_word,
+)
+from clada_neuro.runtime.scoring import score
 
 SENTENCE = "The gardener watered the piano."
 
@@ -101,3 +113,24 @@ def test_pictures_say_what_they_show(model, traced):
     texts = notebook._counts(active[:, 3])
     assert texts[:2] == [f"{first.sum()} active", counts]
     assert neurons_of_layer(tokens, active, 3).caption.startswith("Layer 3")
+
+
+def test_a_budget_states_what_was_read_and_what_it_cost():
+    network = tiny_model()
+    ids = [0, *range(3, 20)]
+    (dense,), (sparse,) = (
+        score(network, policy, [ids]) for policy in (Dense(), tiny_policy(network, kappa=0.1))
+    )
+    skipped = 100 * float(sparse.ffn_sparsity[4:].mean())
+    rise = float((sparse.surprisal_bits - dense.surprisal_bits)[5:].mean())
+    assert f"4 dense tokens {skipped:.1f} %" in budget(list("abcdefghijklmnopqr"), dense, sparse).caption
+    assert f"{rise:+.2f} bits" in budget(list("abcdefghijklmnopqr"), dense, sparse).caption
+
+
+def test_continuations_are_marked_from_the_word_where_they_part():
+    shown = notebook.side_by_side(
+        "A <b>", {"dense": " cat sat", "sparse": " cat saw", "same": " cat sat"}
+    ).data
+    assert shown.count("A &lt;b&gt;") == 3
+    assert '<u> cat </u><b style="color:#0173b2">saw</b>' in shown
+    assert shown.count("<u> cat sat</u>") == 2

@@ -7,6 +7,8 @@ import re
 import pytest
 from notebook_runs import NOTEBOOKS, count_figures, run_notebook, text_of
 
+from clada_neuro.artifacts import package_data
+
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 both_ways = pytest.mark.parametrize("widgets", [True, False], ids=["widgets", "no widgets"])
 
@@ -32,6 +34,23 @@ def test_quickstart_ends_with_a_report_that_names_simulated_data(tmp_path, widge
     page = (tmp_path / "out" / "quickstart" / "report.html").read_text(encoding="utf-8")
     assert "<title>Simulated data" in page
     assert "SIMULATED data" in text_of(outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not list(package_data("calibration").glob("*.safetensors")), reason="no calibration ships with this tree"
+)
+@both_ways
+def test_the_runtime_notebook_skips_what_was_asked_for_and_shows_where_texts_part(tmp_path, widgets):
+    outputs = run_notebook("02_runtime.ipynb", tmp_path, widgets=widgets)
+    text = text_of(outputs)
+    read, written = (
+        float(found) for found in re.findall(r"(\d+\.\d) % of the feed-forward weights were", text)
+    )
+    assert read == pytest.approx(40, abs=8)
+    assert written == pytest.approx(40, abs=8)
+    assert "<th>full model</th>" in text
+    assert count_figures(outputs) >= 1
 
 
 @pytest.mark.slow
