@@ -15,6 +15,7 @@ import pandas as pd
 
 from clada_neuro import artifacts
 from clada_neuro.alignment import Alignment, align
+from clada_neuro.calibration.policies import policy_for
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.stats.departures import departures, exclude
@@ -28,6 +29,9 @@ def run(
     target: str | Path,
     *,
     model: str = "smollm2",
+    policy: str = "dense",
+    sparsity: float = 0.4,
+    calibration: str | Path | None = None,
     out: str | Path | None = None,
     trials: str | Path | None = None,
     epochs: str | Path | None = None,
@@ -49,6 +53,8 @@ def run(
         ``"demo"``, the name of a data set, or a stimulus file.
     model : str
         See `clada_neuro.load_model`.
+    policy, sparsity, calibration
+        What is left uncomputed, and how much: see `clada_neuro.calibration.policies.policy_for`.
     out : path, optional
         Output folder; ``out/<target>`` by default.
     trials, epochs : path, optional
@@ -90,8 +96,9 @@ def run(
         progress(f"[1/5] {plan.name}: {len(plan.stimuli)} stimuli")
         artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
         language_model = load_model(model, start_token=start_token)
-        progress(f"[2/5] trace with {model}")
-        traced = trace(plan.stimuli, language_model, out=folder)
+        progress(f"[2/5] trace with {model}, {policy}")
+        chosen = None if policy == "dense" else policy_for(language_model, policy, sparsity, calibration)
+        traced = trace(plan.stimuli, language_model, policy=chosen, out=folder)
         aligned, facts = _responses(plan, traced, seed)
         progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
         aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
@@ -106,6 +113,7 @@ def run(
                 plan.epochs, traced.words, folder, components=_components(plan), seed=seed, inputs=inputs
             )
         manifest = _manifest(plan, traced, language_model, aligned, seed) | facts
+        manifest |= {"sparsity": None if chosen is None else sparsity}
         manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
         manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": _peak_memory_mb()}
         artifacts.write_json(folder / "manifest.json", manifest)

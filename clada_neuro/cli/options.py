@@ -1,6 +1,7 @@
-"""Options that several commands share: how to read a stimulus file."""
+"""Options that several commands share: how to read a stimulus file, and which policy the model runs under."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +34,25 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME=COLUMN",
             callback=_pairs,
             help="What the stimulus file calls one of our columns, e.g. item=Frame; may be repeated.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
+def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--policy``, ``--sparsity`` and ``--calibration``, passed on under the same names."""
+    for add in (
+        click.option(
+            "--calibration",
+            type=click.Path(path_type=Path),
+            help="Calibration file [default: the shipped one].",
+        ),
+        click.option(
+            "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
+        ),
+        click.option(
+            "--policy", default="dense", show_default=True, help="Policy name; an unknown one lists all."
         ),
     ):
         command = add(command)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import stimulus_file_options
+from clada_neuro.cli.options import policy_options, stimulus_file_options
 
 
 @click.command()
@@ -12,6 +12,7 @@ from clada_neuro.cli.options import stimulus_file_options
 @click.option(
     "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
 )
+@policy_options
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder [default: out/TARGET].")
 @click.option(
     "--trials", type=click.Path(path_type=Path), help="Trials of a stimulus file (CSV, TSV, xlsx, parquet)."

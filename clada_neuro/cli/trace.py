@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from clada_neuro.cli.options import stimulus_file_options
+from clada_neuro.cli.options import policy_options, stimulus_file_options
 
 
 @click.command()
@@ -14,13 +14,7 @@ from clada_neuro.cli.options import stimulus_file_options
 @click.option(
     "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
 )
-@click.option("--policy", default="dense", show_default=True, help="Policy name; an unknown one lists all.")
-@click.option(
-    "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
-)
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), help="Calibration file [default: the shipped one]."
-)
+@policy_options
 @click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
 @click.option(
     "--dtype",
@@ -50,18 +44,12 @@ def command(
     Writes tokens, layers and words (parquet) and manifest.json. Interrupt it at any time; the same command continues
     from the last finished part.
     """
+    from clada_neuro.calibration.policies import policy_for
     from clada_neuro.instrument.trace import trace
     from clada_neuro.models.loading import load_model
     from clada_neuro.stimuli.formats import read_stimuli
 
     table = read_stimuli(stimuli, **reading)
     language_model = load_model(model, dtype=dtype, device=device, start_token=start_token)
-    chosen = None
-    if policy != "dense":
-        from clada_neuro.calibration.artifact import load_calibration
-        from clada_neuro.calibration.policies import UNCALIBRATED, make_policy
-        from clada_neuro.models.registry import ffn_layers
-
-        found = None if policy in UNCALIBRATED else load_calibration(language_model, calibration)
-        chosen = make_policy(policy, ffn_layers(language_model.model), found, sparsity)
+    chosen = None if policy == "dense" else policy_for(language_model, policy, sparsity, calibration)
     click.echo(f"{trace(table, language_model, policy=chosen, out=out, language=language)} in {out}")
