@@ -5,7 +5,7 @@
 C4 documents that calibration has not seen and WikiText-2 articles, alternating, 256 tokens each with the start token;
 the first 32 are the dense prefix and every later token is processed by the policy. Loss is the rise of nats per token
 over dense. Work is kept batch by batch, so an interrupted run goes on where it stopped, and the tables are made from
-what is there. Losses are carried to the asked sparsity along the policy's own curve when two sparsities were run.
+what is there. Load comes from the pass without load (`clada_neuro.runtime.fixed_point`). Losses are carried to the asked sparsity along the policy's own curve when two sparsities were run.
 """
 
 import argparse
@@ -29,8 +29,9 @@ from clada_neuro.calibration.policies import POLICIES, make_policy
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.fixed_point import scheduled
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy
-from clada_neuro.runtime.scoring import score
+from clada_neuro.runtime.scoring import Score, score
 
 LENGTH, PREFIX, BATCH = 256, 32, 8
 C4_CALIBRATION = 600  # documents that 01_calibrate_smollm2.py may use
@@ -77,12 +78,12 @@ def measure(
     frames = []
     batches = [texts[begin : begin + BATCH] for begin in range(0, len(texts), BATCH)]
     for batch in tqdm(batches, desc="documents", unit=f"x{BATCH}"):
+        runner = _Runner(model, batch)
         for name, sparsity in [("dense", 0.0), *cells]:
             path = folder / f"{content_hash([key for key, _ in batch])}-{name}-{sparsity}.parquet"
             if not path.is_file():
-                policy = _policy(name, layers, calibration, sparsity)
-                seeds = [int(key, 16) % 2**31 for key, _ in batch]
-                scores = score(model.model, policy, [ids for _, ids in batch], prefix=PREFIX, seeds=seeds)
+                unloaded = _policy("no-load", layers, calibration, sparsity)
+                scores = runner.run(_policy(name, layers, calibration, sparsity), unloaded)
                 rows = [
                     {
                         "document": key,
@@ -90,8 +91,6 @@ def measure(
                         "asked": sparsity,
                         "loss": float(s.surprisal_bits[PREFIX + 1 :].mean()) * math.log(2),
                         "ffn_sparsity": float(s.ffn_sparsity[PREFIX:].mean()),
-                        "events": float(s.event[PREFIX:].nan_to_num().mean()),
-                        "actions": float(s.action[PREFIX:].nan_to_num().mean()),
                     }
                     for (key, _), s in zip(batch, scores, strict=True)
                 ]
@@ -101,6 +100,28 @@ def measure(
     dense = found.loc[found["policy"] == "dense"].set_index("document")["loss"]
     found["rise"] = found["loss"] - found["document"].map(dense)
     return found.loc[found["policy"] != "dense"]
+
+
+class _Runner:
+    """One batch of documents under any policy; load is taken from the pass without load, shared by all that need it."""
+
+    def __init__(self, model: LanguageModel, batch: list[tuple[str, list[int]]]) -> None:
+        self.model = model.model
+        self.texts = [ids for _, ids in batch]
+        self.seeds = [int(key, 16) % 2**31 for key, _ in batch]
+        self.unloaded: dict[float, list[Score]] = {}
+
+    def run(self, policy: Policy, unloaded: Policy) -> list[Score]:
+        scales = None
+        if policy.sequential:
+            scale = unloaded.base_scale
+            if scale not in self.unloaded:
+                self.unloaded[scale] = score(self.model, unloaded, self.texts, prefix=PREFIX)
+            signals = [(s.surprisal_bits, s.entropy_bits) for s in self.unloaded[scale]]
+            scales = [
+                scheduled(policy, *pair, PREFIX, seed) for pair, seed in zip(signals, self.seeds, strict=True)
+            ]
+        return score(self.model, policy, self.texts, prefix=PREFIX, seeds=self.seeds, scales=scales)
 
 
 def _policy(name: str, layers: list[FFN], calibration: Calibration, sparsity: float) -> Policy:
@@ -129,7 +150,6 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             "loss_nats": rise.mean(),
             "ci_low": low,
             "ci_high": high,
-            "actions": cell["actions"].mean(),
             "documents": len(rise),
             "tokens": len(rise) * (LENGTH - PREFIX - 1),
         }

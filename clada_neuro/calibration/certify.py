@@ -38,7 +38,9 @@ def certify(
     rows: list[dict[str, float]] = []
 
     def holds(sparsity: float) -> bool:
-        cost = yardstick.measure(f"{sparsity:.2f}", make_policy("clada", layers, calibration, sparsity))
+        policy, unloaded = (make_policy(name, layers, calibration, sparsity) for name in ("clada", "no-load"))
+        load_from = yardstick.measure(f"{sparsity:.2f}-no-load", unloaded) if policy.sequential else None
+        cost = yardstick.measure(f"{sparsity:.2f}", policy, load_from)
         row = {
             "asked": sparsity,
             "ffn_sparsity": float(cost.ffn_sparsity.mean()),
