@@ -196,6 +196,24 @@ class MixedFit:
 
         return compare(self, other)
 
+    def vif(self) -> pd.Series:
+        """Return the variance inflation factor of each fixed term but the intercept."""
+        from clada_neuro.stats.diagnostics import vif
+
+        return vif(self)
+
+    def residual_summary(self) -> dict[str, float]:
+        """Return moments of the standardized residuals (see `diagnostics.residual_summary`)."""
+        from clada_neuro.stats.diagnostics import residual_summary
+
+        return residual_summary(self)
+
+    def partial_effect(self, predictor: str) -> pd.DataFrame:
+        """Return the fitted mean over a predictor's range with its interval (see `diagnostics.partial_effect`)."""
+        from clada_neuro.stats.diagnostics import partial_effect
+
+        return partial_effect(self, predictor)
+
     def refit(self, *, reml: bool) -> "MixedFit":
         """Return the same model fitted by REML or ML."""
         return self if reml == self.reml else estimate(self.model, reml=reml, engine=self.engine)

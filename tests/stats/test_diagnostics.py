@@ -62,6 +62,12 @@ def test_partial_effect_is_the_line_of_the_coefficients(paired: pd.DataFrame) ->
     assert line["ci_high"].iloc[0] - line["estimate"].iloc[0] == pytest.approx(stats.norm.ppf(0.975) * se)
 
 
+def test_a_fit_offers_them_itself(curved: MixedFit) -> None:
+    pd.testing.assert_series_equal(curved.vif(), diagnostics.vif(curved))
+    assert curved.residual_summary() == diagnostics.residual_summary(curved)
+    assert len(curved.partial_effect("length")) == 50
+
+
 def test_only_numeric_predictors(curved: MixedFit) -> None:
     with pytest.raises(FitError, match="'condition' is no numeric predictor"):
         diagnostics.linearity(curved, "condition")
