@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -37,6 +39,25 @@ class Generation:
     events: list[bool] = field(default_factory=list)
     actions: list[bool] = field(default_factory=list)
     seconds: float = 0.0
+
+    def tokens(self) -> pd.DataFrame:
+        """Return one row a token: token_id, ffn_sparsity, and event and action where load decides."""
+        columns = {
+            "token_id": pd.Series(self.token_ids, dtype="Int64"),
+            "ffn_sparsity": pd.Series(self.ffn_sparsity),
+        }
+        if self.events:
+            columns["event"] = pd.Series(self.events, dtype="boolean")
+            columns["action"] = pd.Series(self.actions, dtype="boolean")
+        return pd.DataFrame(columns)
+
+    def __str__(self) -> str:
+        steps = len(self.ffn_sparsity)
+        mean = f", mean ffn_sparsity {sum(self.ffn_sparsity) / steps:.3f}" if steps else ""
+        return f"{self.text}\n[{len(self.token_ids)} tokens{mean}]"
+
+    def _repr_html_(self) -> str:
+        return f'<p style="white-space:pre-wrap">{escape(str(self))}</p>'
 
 
 @torch.no_grad()

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro import align, fit, load_model, read_stimuli, synergy, trace
+from clada_neuro import align, fit, generate, load_model, read_stimuli, synergy, trace
+from clada_neuro.baselines.dense import Dense
 from clada_neuro.erp.simulate import simulate_trials
 
 
@@ -54,6 +55,14 @@ def test_an_alignment_says_what_was_lost(aligned):
     assert "2 not" in shown
     assert "no such text among the stimuli" in shown
     assert "n400_uv" in shown
+
+
+def test_a_continuation_shows_its_text_and_counts_its_tokens(model):
+    (found,) = generate(model, "The king <i>", Dense(), max_new_tokens=3)
+    table = found.tokens()
+    assert table["token_id"].tolist() == found.token_ids
+    assert table["ffn_sparsity"].fillna(-1).tolist() == [0, 0, -1]
+    assert "[3 tokens, mean ffn_sparsity 0.000]" in found._repr_html_()
 
 
 def test_a_fit_and_a_synergy_show_their_coefficients(aligned):
