@@ -12,12 +12,15 @@ import argparse
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from clada_neuro import load_model, read_stimuli, trace
 from clada_neuro.artifacts import output_folder, package_data, write_atomic, write_text
@@ -142,6 +145,7 @@ def page(found: pd.DataFrame, contrasts: list[Contrast], model: dict[str, object
     rows["verdict"] = rows.apply(verdict, axis=1)
     by_measure = dict(list(rows.groupby("measure")))
     surprisal, adjustment = by_measure["surprisal_bits"], by_measure["adjustment_prev"]
+    same = by_measure["entropy_bits"][["ci_low", "ci_high"]].abs().max(axis=1) < 1e-3
     return f"""# Effects the field knows, at the critical word
 
 Model {model["model"]}, {model["dtype"]}, start token `{model["start_token"]}`, every neuron computed. Written by
@@ -150,17 +154,23 @@ Model {model["model"]}, {model["dtype"]}, start token `{model["start_token"]}`, 
 Each row is a difference within items, first condition minus second, with a 95 % interval from {RESAMPLES:,} resamples
 of the items. People's response is larger in the first condition, so larger surprisal is the published direction.
 *Larger* and *smaller*: the whole interval lies above or below 0; *not shown*: it holds 0, which is no evidence of
-absence. Intervals are not adjusted for their number. Only directions are compared: the sets bring no responses.
+absence. Intervals are not adjusted for their number. Only directions are compared with people, not sizes.
 
 **Surprisal**
 
 {_counts(surprisal)}
 
-Not larger: {_missed(surprisal)}
+Not larger: {_names(surprisal.index[surprisal["verdict"] != "larger"])}
 
 **Adjustment** (1 − cosine of the activity with that of the token before)
 
-{_counts(adjustment)}
+Where the words before are the same in both conditions (entropy before the word does not differ in any item):
+
+{_counts(adjustment.loc[same])}
+
+Where they differ, and with them the token that the word is compared with:
+
+{_counts(adjustment.loc[~same])}
 
 Larger: {_names(adjustment.index[adjustment["verdict"] == "larger"])}
 
@@ -174,7 +184,8 @@ Items with some but not all conditions of a contrast are left out: {_incomplete(
 
 Entropy is that of the prediction before the word, equal by construction where the words before it are. Adjustment
 compares the word with the token before, so it also moves when that token differs, and words of several tokens compare
-their pieces; differences of Zipf frequency and of the number of tokens therefore stand beside.
+their pieces; differences of Zipf frequency and of the number of tokens therefore stand beside. The intervals of the
+means by condition below hold the spread over items, which a difference within items does not.
 
 ![Conditions](known_effects_conditions.png)
 """
@@ -187,10 +198,6 @@ def _counts(rows: pd.DataFrame) -> str:
         found = ", ".join(f"{row[name]} {name}" for name in VERDICTS if row.get(name))
         lines.append(f"- {human}: {found}")
     return "\n".join(lines)
-
-
-def _missed(rows: pd.DataFrame) -> str:
-    return _names(rows.index[rows["verdict"] != "larger"])
 
 
 def _names(index: Iterable[tuple[str, str]]) -> str:
@@ -286,12 +293,14 @@ def _points(axis: Axes, part: pd.DataFrame, color: str, label: str | None = None
     reach = [part["mean"] - part["ci_low"], part["ci_high"] - part["mean"]]
     axis.errorbar(part["mean"], part.index, xerr=reach, fmt="o", ms=3, lw=1, color=color, label=label)
     axis.tick_params(labelsize=6.5)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.label.set_size(7)
 
 
 def _save(name: str, paint: Callable[[Canvas], None], size: tuple[float, float], path: Path) -> None:
-    figure = compose(name, "", "", paint, size)
-    write_atomic(path, lambda part: part.write_bytes(figure.png))
+    drawn = Image.open(BytesIO(compose(name, "", "", paint, size).png)).convert("RGB")
+    # A palette makes the file a third of its size.
+    write_atomic(path, lambda part: drawn.quantize(64).save(part, "PNG", optimize=True))
 
 
 def main() -> None:

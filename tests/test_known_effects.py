@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 SCRIPT = Path(__file__).parent.parent / "analyses" / "04_known_effects.py"
 
@@ -93,7 +94,11 @@ def test_the_page_and_figures_tell_what_the_table_holds(known_effects, tmp_path)
     assert "s, odd − plain: A note." in page
     known_effects.draw_contrasts(found, tmp_path / "contrasts.png")
     known_effects.draw_conditions(found, tmp_path / "conditions.png")
-    assert all(path.stat().st_size > 5_000 for path in tmp_path.iterdir())
+    for path in tmp_path.iterdir():
+        picture = Image.open(path).convert("L")
+        assert picture.width == 1900
+        darkest, brightest = picture.getextrema()
+        assert brightest - darkest > 200
 
 
 def test_registered_contrasts_are_unique_and_name_their_sets(known_effects):
