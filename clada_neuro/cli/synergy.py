@@ -34,6 +34,43 @@ def _common(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return add
 
 
+_CORPUS = click.option(
+    "--corpus",
+    type=click.Choice(["xsum", "c4_sample"]),
+    default="xsum",
+    show_default=True,
+    help="Natural text.",
+)
+
+
+@command.command()
+@_common("adaptation")
+@_CORPUS
+@click.option(
+    "--sequences", type=click.IntRange(min=4), default=300, show_default=True, help="Sequences of each kind."
+)
+@click.option(
+    "--scored",
+    type=click.IntRange(min=16),
+    default=128,
+    show_default=True,
+    help="Scored tokens of a sequence.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Replicates over sequences.",
+)
+def adaptation(out: Path, model: str, **options: Any) -> None:
+    """Adjustment of activity by surprisal and entropy: natural text, random tokens, shuffled signals."""
+    from clada_neuro.synergies.adaptation import Settings
+    from clada_neuro.synergies.adaptation import adaptation as analyze
+
+    click.echo(f"page: {analyze(out, model=model, settings=Settings(**options), progress=_say)}")
+
+
 @command.command()
 @_common("human")
 @click.option("--question", "questions", multiple=True, help="One response; may be repeated [default: all].")

@@ -1,0 +1,217 @@
+"""Do surprisal and entropy predict how far activity moves from the token before?
+
+One row a token, activity averaged over layers; natural text beside two kinds of random tokens and shuffled signals.
+What the two signals explain is their part R²: R²m with surprisal, entropy and their product, less R²m without.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro import artifacts, instrument
+from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
+from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.model import specify
+from clada_neuro.stats.panel import R2, Panel, SequenceDraw, layer_curve, panel_fit, r2_by_level, shuffled
+from clada_neuro.stats.resample import percentile_interval
+from clada_neuro.synergies.adaptation_page import Found, adaptation_results
+from clada_neuro.synergies.corpus import read_corpus
+
+Progress = Callable[[str], None]
+SIGNALS = ("surprisal_bits", "entropy_bits", "surprisal_bits:entropy_bits")
+CONTROLS = ("log_prefix", "log_frequency", "position", "surprisal_lag1", "adjustment_lag1")
+SPARSITY = "sparsity_energy99"
+_SEQUENCE = "(1 | sequence)"
+_UNSEEN = 2  # tokens of a sequence without a lagged adjustment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`sequences` of each kind with `scored` tokens each; the model of all layers uses the first `pooled` sequences."""
+
+    sequences: int = 300
+    scored: int = 128
+    corpus: str = "xsum"
+    bootstrap: int = 1000
+    pooled: int = 50
+    seed: int = 0
+
+
+def adaptation(
+    out: str | Path,
+    *,
+    model: str | LanguageModel = EMBEDDED,
+    settings: Settings | None = None,
+    work: str | Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Path:
+    """Run the adaptation analysis and return the path of its page.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the page, the figure and the small tables.
+    work : path, optional
+        Where measured sequences are kept, so that the same call resumes; ``out/work`` by default.
+
+    Raises
+    ------
+    CladaNeuroError
+        When the corpus is not there or too small, or a model cannot be fitted.
+    """
+    if not isinstance(model, LanguageModel):
+        model = load_model(model)
+    settings = settings or Settings()
+    folder = artifacts.output_folder(work or Path(out) / "work")
+    length = settings.scored + _UNSEEN
+    corpus = Corpus.of(read_corpus(settings.corpus), model, length)
+    measured = {}
+    for kind in KINDS:
+        ids = corpus.sequences(kind, settings.sequences, length, settings.seed)
+        measured[kind] = _measured(ids, model, folder / kind)
+        progress(f"{kind}: {len(measured[kind].tokens):,} tokens measured")
+    found = analyze(measured, corpus.log_frequency, settings, progress)
+    return adaptation_results(found, model.describe(), asdict(settings)).write(out)
+
+
+def _measured(ids: np.ndarray, model: LanguageModel, folder: Path) -> Measured:
+    code = sorted(Path(instrument.__file__).parent.glob("*.py"))
+    inputs = artifacts.content_hash(ids.tolist(), model.describe(), *code)
+    paths = [artifacts.output_folder(folder) / f"{name}.parquet" for name in ("tokens", "layers")]
+    if all(artifacts.is_current(path, inputs) for path in paths):
+        return Measured(*(artifacts.read_table(path) for path in paths))
+    found = measure(ids, model, progress=True)
+    for path, table in zip(paths, (found.tokens, found.layers), strict=True):
+        artifacts.write_table(table, path, {"inputs": inputs})
+    return found
+
+
+def analyze(
+    measured: Mapping[str, Measured],
+    log_frequency: np.ndarray,
+    settings: Settings,
+    progress: Progress = lambda line: None,
+) -> Found:
+    """Fit every model to measured sequences.
+
+    Parameters
+    ----------
+    measured : mapping
+        From each of `KINDS`.
+    log_frequency : numpy.ndarray, shape (vocabulary,)
+    """
+    rows = {kind: token_rows(found.tokens, log_frequency) for kind, found in measured.items()}
+    rows["shuffled signals"] = shuffled(rows["natural"], SIGNALS[:2], "sequence", settings.seed)
+    models, panels = [], {}
+    for kind, data in rows.items():
+        for name, terms in {
+            "primary": CONTROLS,
+            "with sparsity": (*CONTROLS, SPARSITY),
+            "signals alone": (),
+        }.items():
+            panels[kind, name], row = _explained(data, terms, settings)
+            models.append({"sequences": kind, "model": name, **row})
+            progress(f"{kind}, {name}: R²m = {row['r2_marginal']:.3f}, signals {row['part_signals']:.4f}")
+    by_layer = layer_rows(measured["natural"].layers, rows["natural"])
+    curve = layer_curve(by_layer, formula(CONTROLS), SIGNALS)
+    progress(f"{by_layer['layer'].nunique()} layers fitted")
+    natural = {name: panels["natural", name] for name in ("primary", "with sparsity")}
+    return Found(
+        pd.DataFrame(models),
+        pd.concat([panel.table().assign(model=name) for name, panel in natural.items()], ignore_index=True),
+        curve,
+        levels(rows["natural"], by_layer, panels["natural", "primary"].fit, settings.pooled),
+        {kind: len(data) for kind, data in rows.items()},
+    )
+
+
+def formula(terms: tuple[str, ...], random: str = _SEQUENCE, signals: tuple[str, ...] = SIGNALS) -> str:
+    """Return the model of adjustment with some further terms."""
+    return "adjustment_prev ~ " + " + ".join([*signals, *terms, random])
+
+
+def token_rows(tokens: pd.DataFrame, log_frequency: np.ndarray) -> pd.DataFrame:
+    """Return tokens with controls; the first two of a sequence, without lagged adjustment, are left out."""
+    by_sequence = tokens.groupby("sequence", sort=False)
+    frame = tokens.assign(
+        log_prefix=np.log2(tokens["position"]),  # the start token is part of the prefix
+        log_frequency=log_frequency[tokens["token_id"]],
+        surprisal_lag1=by_sequence["surprisal_bits"].shift(),
+        adjustment_lag1=by_sequence["adjustment_prev"].shift(),
+    )
+    return frame.loc[frame["position"] > _UNSEEN].reset_index(drop=True)
+
+
+def layer_rows(layers: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a token and layer: the layer's own adjustment and its lag, the token's signals and controls."""
+    lag = layers.groupby(["sequence", "layer"], sort=False)["adjustment_prev"].shift()
+    shared = rows.drop(columns=["adjustment_prev", "adjustment_lag1", SPARSITY])
+    return layers.assign(adjustment_lag1=lag).merge(shared, on=["sequence", "position"])
+
+
+def _explained(
+    data: pd.DataFrame, terms: tuple[str, ...], settings: Settings
+) -> tuple[Panel, dict[str, Any]]:
+    """Fit with the signals and return R², the signals' part of it, and intervals over sequences."""
+    panel = panel_fit(data, formula(terms), bootstrap=settings.bootstrap, seed=settings.seed)
+    row: dict[str, Any] = {"n_obs": panel.fit.n_obs, "n_sequences": panel.n_sequences, **_r2(panel)}
+    if terms:
+        reduced = _fitted(data, formula(terms, signals=()))
+        part = panel.fit.r2().marginal - reduced.r2().marginal
+        drawn = _part_interval(panel.fit, reduced, settings)
+    else:
+        part, drawn = row["r2_marginal"], (row["r2_low"], row["r2_high"])
+    return panel, row | {"part_signals": part, "part_low": drawn[0], "part_high": drawn[1],
+                         "autocorrelation": panel.autocorrelation}  # fmt: skip
+
+
+def _r2(panel: Panel) -> dict[str, float]:
+    shares, interval = panel.fit.r2(), panel.intervals.get(R2)
+    low, high = (interval.low, interval.high) if interval else (np.nan, np.nan)
+    return {
+        "r2_marginal": shares.marginal,
+        "r2_low": low,
+        "r2_high": high,
+        "r2_conditional": shares.conditional,
+    }
+
+
+def _part_interval(larger: MixedFit, smaller: MixedFit, settings: Settings) -> tuple[float, float]:
+    """Return the interval of the difference in R² over sequences: both models see the same draws."""
+    if not settings.bootstrap:
+        return np.nan, np.nan
+    codes, _ = pd.factorize(larger.model.data["sequence"])
+    draws = [SequenceDraw(fit.design, codes, settings.seed) for fit in (larger, smaller)]
+    differences = [draws[0](number)[R2] - draws[1](number)[R2] for number in range(settings.bootstrap)]
+    low, _, high = percentile_interval(differences)
+    return low, high
+
+
+def levels(rows: pd.DataFrame, by_layer: pd.DataFrame, tokens: MixedFit, pooled: int) -> pd.DataFrame:
+    """Return R² of the primary model and the signals' part of it at each level: token and layer, token, sequence."""
+    some = by_layer.loc[by_layer["sequence"] < pooled].copy()
+    some["token"] = some["sequence"].astype(str) + ":" + some["position"].astype(str)
+    some["layer"] = "layer " + some["layer"].astype(str)
+    means = rows.groupby("sequence").mean(numeric_only=True)
+
+    def fits(signals: tuple[str, ...]) -> dict[str, MixedFit]:
+        every = formula((*CONTROLS, "layer"), "(1 | token)", signals)
+        # Position and prefix length have the same mean in every sequence.
+        flat = " + ".join(["adjustment_prev ~ log_frequency", *signals])
+        return {
+            f"token and layer ({pooled} sequences, layer as a factor)": _fitted(some, every),
+            "token (mean over layers)": tokens if signals else _fitted(rows, formula(CONTROLS, signals=())),
+            "sequence (mean over tokens)": _fitted(means, flat, engine="statsmodels"),
+        }
+
+    full, reduced = r2_by_level(fits(SIGNALS)), r2_by_level(fits(()))
+    return full.assign(part_signals=full["r2_marginal"] - reduced["r2_marginal"])
+
+
+def _fitted(data: pd.DataFrame, text: str, engine: str = "mixedlm") -> MixedFit:
+    return estimate(specify(data, text, standardize=True), engine=engine)
