@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ class Comparison:
             f"{self.larger} against {self.smaller}: χ²({self.df}) = {self.chi2:.2f}, {p_text(self.p)}, "
             f"Δ log-likelihood per trial {self.delta_loglik_per_trial:.2e}, ΔR²m {self.delta_r2_marginal:.2e}"
         )
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{escape(line)}</p>" for line in (str(self), *self.warnings))
 
 
 def compare(one: MixedFit, other: MixedFit) -> Comparison:

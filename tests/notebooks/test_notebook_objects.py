@@ -73,4 +73,5 @@ def test_a_fit_and_a_synergy_show_their_coefficients(aligned):
     assert f"{fitted.coefficient('surprisal_bits')['estimate']:.4f}" in fitted._repr_html_()
     shown = found._repr_html_()
     assert f"{found.r2_synergy:.5f}" in shown
+    assert "χ²(1)" in found.test._repr_html_()
     assert "3 folds of items" in shown
