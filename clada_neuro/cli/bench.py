@@ -49,3 +49,26 @@ def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
     write_json(out, table.to_dict("records"))
     shown = ["engine", "policy", "dtype", "ffn_sparsity", "tokens_per_s", "ratio_vs_dense", "ceiling"]
     click.echo(table[shown].to_string(index=False, float_format="{:.2f}".format))
+
+
+@command.command()
+@click.option(
+    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
+)
+@click.option("--sentences", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Interleaved rounds."
+)
+@click.option(
+    "--peer-python", type=click.Path(path_type=Path), help="Interpreter that has minicons and surprisal."
+)
+@click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
+def trace(out: Path, **options: object) -> None:
+    """Time a whole trace beside packages that give surprisal alone."""
+    from clada_neuro.artifacts import output_folder, write_json
+    from clada_neuro.bench.trace import bench_trace
+
+    output_folder(out.parent)
+    table = bench_trace(progress=lambda line: click.echo(line, err=True), **options)  # type: ignore[arg-type]
+    write_json(out, table.to_dict("records"))
+    click.echo(table.to_string(index=False))

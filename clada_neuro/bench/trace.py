@@ -1,0 +1,118 @@
+"""Seconds that a trace of short sentences takes, beside packages that give surprisal alone.
+
+Ours is the whole trace: surprisal, entropies and the activity of every layer, with word tables and lags. The others
+compute surprisal only, in batches of 32, which suits them best. Models are loaded before the clock starts; rounds of
+all tools are interleaved, and the median round counts.
+"""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.artifacts import package_data
+from clada_neuro.bench.scoring_peers import TOOLS, ScoringPeers, save_for_peers
+from clada_neuro.errors import ModelError
+from clada_neuro.instrument.trace import trace
+from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.stimuli.formats import read_stimuli
+
+OURS = "clada-neuro"
+PEER_BATCH = 32
+
+
+def bench_trace(
+    model: str = "smollm2",
+    *,
+    sentences: int = 200,
+    rounds: int = 3,
+    peer_python: str | Path | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Time traces of our own stimuli on the CPU.
+
+    Parameters
+    ----------
+    model : str
+        As in `clada_neuro.load_model`.
+    sentences : int
+        How many of the N400 stimuli.
+    peer_python : str or Path, optional
+        Interpreter that has minicons and surprisal; without it only our rows are measured.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per tool: ``tool``, ``version``, ``measures``, ``sentences``, ``words``, ``seconds``, ``words_per_s`` and
+        ``ratio`` (its seconds over ours; above 1 is slower than ours).
+    """
+    stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(sentences)
+    language_model = load_model(model, device="cpu")
+    if peer_python is None:
+        times = _rounds({OURS: partial(_ours, stimuli, language_model)}, rounds, progress)
+        return _rows(times, stimuli, {})
+    with tempfile.TemporaryDirectory() as folder:
+        peers = ScoringPeers(peer_python, save_for_peers(language_model, Path(folder)))
+        texts = stimuli["sentence"].tolist()
+        versions = {tool: _version(peers, tool) for tool in TOOLS}
+        runs = {OURS: partial(_ours, stimuli, language_model)}
+        runs |= {tool: partial(_peer, peers, tool, texts) for tool in TOOLS}
+        times = _rounds(runs, rounds, progress)
+        peers.close()
+    return _rows(times, stimuli, versions)
+
+
+def _ours(stimuli: pd.DataFrame, model: LanguageModel) -> float:
+    started = perf_counter()
+    trace(stimuli, model, progress=False)
+    return perf_counter() - started
+
+
+def _version(peers: ScoringPeers, tool: str) -> str:
+    """Load a tool's model by a first question."""
+    return str(_asked(peers, tool, ["The first question loads the model."])["version"])
+
+
+def _peer(peers: ScoringPeers, tool: str, texts: list[str]) -> float:
+    batches = [texts[place : place + PEER_BATCH] for place in range(0, len(texts), PEER_BATCH)]
+    return sum(_asked(peers, tool, batch)["seconds"] for batch in batches)
+
+
+def _asked(peers: ScoringPeers, tool: str, texts: list[str]) -> dict[str, Any]:
+    reply = peers.words(tool, texts)
+    if "error" in reply:
+        raise ModelError(f"{tool} stopped: {reply['error']}; install it for that interpreter or leave it out")
+    return reply
+
+
+def _rounds(
+    runs: dict[str, Callable[[], float]], rounds: int, progress: Callable[[str], None]
+) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {tool: [] for tool in runs}
+    for number in range(rounds):
+        for tool, run in runs.items():
+            seconds[tool].append(run())
+            progress(f"round {number + 1} of {rounds}: {tool} {seconds[tool][-1]:.1f} s")
+    return {tool: median(values) for tool, values in seconds.items()}
+
+
+def _rows(times: dict[str, float], stimuli: pd.DataFrame, versions: dict[str, str]) -> pd.DataFrame:
+    words = int(stimuli["sentence"].str.split().str.len().sum())
+    return pd.DataFrame(
+        {
+            "tool": tool,
+            "version": versions.get(tool, ""),
+            "measures": "all" if tool == OURS else "surprisal",
+            "sentences": len(stimuli),
+            "words": words,
+            "seconds": round(seconds, 2),
+            "words_per_s": round(words / seconds, 1),
+            "ratio": round(seconds / times[OURS], 2),
+        }
+        for tool, seconds in times.items()
+    )
