@@ -80,7 +80,7 @@ def bench_decode(
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     memory = {engine: _memory_of(engine, model, dtype) for engine in (GENERATE, PYTORCH, COMPILED)}
-    subject = find_subject(model, dtype, sparsities, calibration)
+    subject = find_subject(model, dtype, sparsities, calibration, tokens)
     loaded, prompt = subject.model, subject.prompt
     step = LlamaStep(loaded, context=CONTEXT)
     engines: list[Engine] = [

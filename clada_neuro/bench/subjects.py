@@ -24,7 +24,7 @@ from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.cognitive_load import LoadSignal, surprisal_and_entropy
+from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
@@ -70,9 +70,12 @@ class Subject:
 
 
 def find_subject(
-    name: str, dtype: str, sparsities: tuple[float, ...], calibration: str | Path | None
+    name: str, dtype: str, sparsities: tuple[float, ...], calibration: str | Path | None, tokens: int
 ) -> Subject:
-    """Return a model with policies at every sparsity, from a calibration where there is one."""
+    """Return a model with policies at every sparsity, from a calibration where there is one.
+
+    ``tokens`` is the length of a continuation, over which a replayed load averages 0.
+    """
     fitted = None
     if name == LLAMA_1B:
         model = random_llama(getattr(torch, dtype))
@@ -83,7 +86,7 @@ def find_subject(
         prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
         fitted = _calibration(language_model, calibration)
     if fitted is None:
-        recorded = recorded_load()
+        recorded = recorded_load(tokens)
         tables = [quantile_policies(model, sparsity, prompt, recorded) for sparsity in sparsities]
     else:
         tables = [calibrated_policies(model, fitted, sparsity, prompt) for sparsity in sparsities]
@@ -158,17 +161,18 @@ def quantile_policies(
     }
 
 
-def recorded_load(tokens: int = 128) -> Tensor:
+def recorded_load(tokens: int) -> Tensor:
     """Return λ of greedy SmolLM2 tokens, mean 0 and standard deviation 1."""
     language_model = load_model(EMBEDDED)
     ids = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids
     with torch.no_grad():
         text = language_model.model.generate(  # type: ignore[operator]
-            ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False
+            ids, max_new_tokens=tokens + 1, min_new_tokens=tokens + 1, do_sample=False
         )
         logits = language_model.model(text).logits[0]
-    signal = LoadSignal()(*surprisal_and_entropy(logits[:-1], text[0, 1:]))
-    return (signal - signal.mean()) / signal.std()
+    surprisal, entropy = surprisal_and_entropy(logits[:-1], text[0, 1:])
+    load = (surprisal + entropy)[-tokens:]
+    return (load - load.mean()) / load.std()
 
 
 def thresholds(

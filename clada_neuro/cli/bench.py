@@ -24,7 +24,7 @@ def command() -> None:
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option(
-    "--tokens", type=click.IntRange(min=1), default=16, show_default=True, help="Tokens in a round."
+    "--tokens", type=click.IntRange(min=2), default=16, show_default=True, help="Tokens in a round."
 )
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Interleaved rounds."

@@ -82,7 +82,7 @@ def test_thresholds_drop_the_wanted_share_of_rows(model):
 
 @pytest.fixture
 def tiny_subject(model, monkeypatch):
-    def subject(name, dtype, sparsities, calibration):
+    def subject(name, dtype, sparsities, calibration, tokens):
         policies = [quantile_policies(model, s, IDS, torch.linspace(-1, 1, 9)) for s in sparsities]
         return Subject(
             model, IDS[:12], [policy for table in policies for policy in table.values()], "quantiles"
