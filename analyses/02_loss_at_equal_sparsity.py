@@ -73,7 +73,12 @@ def measure(
 ) -> pd.DataFrame:
     """One row a document and policy; batches that are on disk are read instead of run."""
     layers = ffn_layers(model.model)
-    inputs = content_hash(model.weights_hash, calibration.header, LENGTH, PREFIX)
+    decisive = {
+        name: value
+        for name, value in calibration.header.items()
+        if name in ("curve", "prefix", "load", "offsets")
+    }
+    inputs = content_hash(model.weights_hash, decisive, LENGTH, PREFIX)
     folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
     frames = []
     batches = [texts[begin : begin + BATCH] for begin in range(0, len(texts), BATCH)]
