@@ -44,6 +44,29 @@ _CORPUS = click.option(
 
 
 @command.command()
+@_common("prefix")
+@_CORPUS
+@click.option(
+    "--pairs", type=click.IntRange(min=16), default=400, show_default=True, help="Pairs of each kind."
+)
+@click.option(
+    "--position", type=click.IntRange(min=2), default=64, show_default=True, help="Compared token, from 0."
+)
+@click.option(
+    "--distance", type=click.IntRange(min=1), default=4, show_default=True, help="Differing tokens before it."
+)
+@click.option(
+    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Replicates over pairs."
+)
+def prefix(out: Path, model: str, **options: Any) -> None:
+    """Similarity of activity by length of a shared stretch: natural text and random tokens."""
+    from clada_neuro.synergies.prefix import Settings
+    from clada_neuro.synergies.prefix import prefix as analyze
+
+    click.echo(f"page: {analyze(out, model=model, settings=Settings(**options), progress=_say)}")
+
+
+@command.command()
 @_common("adaptation")
 @_CORPUS
 @click.option(

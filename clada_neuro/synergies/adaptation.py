@@ -17,10 +17,10 @@ from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
-from clada_neuro.stats.panel import R2, Panel, SequenceDraw, layer_curve, panel_fit, r2_by_level, shuffled
-from clada_neuro.stats.resample import percentile_interval
+from clada_neuro.stats.panel import R2, Panel, layer_curve, panel_fit, r2_by_level, shuffled
 from clada_neuro.synergies.adaptation_page import Found, adaptation_results
 from clada_neuro.synergies.corpus import read_corpus
+from clada_neuro.synergies.parts import part_r2
 
 Progress = Callable[[str], None]
 SIGNALS = ("surprisal_bits", "entropy_bits", "surprisal_bits:entropy_bits")
@@ -159,15 +159,17 @@ def _explained(
 ) -> tuple[Panel, dict[str, Any]]:
     """Fit with the signals and return R², the signals' part of it, and intervals over sequences."""
     panel = panel_fit(data, formula(terms), bootstrap=settings.bootstrap, seed=settings.seed)
-    row: dict[str, Any] = {"n_obs": panel.fit.n_obs, "n_sequences": panel.n_sequences, **_r2(panel)}
-    if terms:
-        reduced = _fitted(data, formula(terms, signals=()))
-        part = panel.fit.r2().marginal - reduced.r2().marginal
-        drawn = _part_interval(panel.fit, reduced, settings)
-    else:
-        part, drawn = row["r2_marginal"], (row["r2_low"], row["r2_high"])
-    return panel, row | {"part_signals": part, "part_low": drawn[0], "part_high": drawn[1],
-                         "autocorrelation": panel.autocorrelation}  # fmt: skip
+    reduced = _fitted(data, formula(terms, signals=() if terms else ("1",)))
+    part = part_r2(panel.fit, reduced, "sequence", replicates=settings.bootstrap, seed=settings.seed)
+    return panel, {
+        "n_obs": panel.fit.n_obs,
+        "n_sequences": panel.n_sequences,
+        **_r2(panel),
+        "part_signals": part.value,
+        "part_low": part.low,
+        "part_high": part.high,
+        "autocorrelation": panel.autocorrelation,
+    }
 
 
 def _r2(panel: Panel) -> dict[str, float]:
@@ -179,17 +181,6 @@ def _r2(panel: Panel) -> dict[str, float]:
         "r2_high": high,
         "r2_conditional": shares.conditional,
     }
-
-
-def _part_interval(larger: MixedFit, smaller: MixedFit, settings: Settings) -> tuple[float, float]:
-    """Return the interval of the difference in R² over sequences: both models see the same draws."""
-    if not settings.bootstrap:
-        return np.nan, np.nan
-    codes, _ = pd.factorize(larger.model.data["sequence"])
-    draws = [SequenceDraw(fit.design, codes, settings.seed) for fit in (larger, smaller)]
-    differences = [draws[0](number)[R2] - draws[1](number)[R2] for number in range(settings.bootstrap)]
-    low, _, high = percentile_interval(differences)
-    return low, high
 
 
 def levels(rows: pd.DataFrame, by_layer: pd.DataFrame, tokens: MixedFit, pooled: int) -> pd.DataFrame:

@@ -1,0 +1,186 @@
+"""Does the similarity of activity grow with the length of the stretch that two sequences share before they part?
+
+Length of the stretch x kind of sequence (natural, tokens with natural frequencies, tokens drawn uniformly) x target
+(the same or another token). Every sequence is in one pair and every pair in one cell; intervals come from resampled
+pairs.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro import artifacts, instrument
+from clada_neuro.errors import DataError
+from clada_neuro.instrument.pairs import Layout, dealt, similarity
+from clada_neuro.instrument.sequences import KINDS, Corpus
+from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.stats.compare import adjust
+from clada_neuro.stats.mixed import estimate
+from clada_neuro.stats.model import specify
+from clada_neuro.stats.panel import Panel, panel_fit
+from clada_neuro.synergies.corpus import read_corpus
+from clada_neuro.synergies.parts import part_r2
+from clada_neuro.synergies.prefix_page import Found, prefix_results
+
+Progress = Callable[[str], None]
+MEASURES = ("cosine", "jaccard")
+_CELLS = ["kind", "target", "shared"]
+# terms, and the same without the shared length
+_EACH = ("target + shared_same + shared_other", "target")
+_TOGETHER = ("log_shared * kind + target", "kind + target")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`pairs` of each kind; sequences part at `position` - `distance` and are compared at `position` (from 0)."""
+
+    pairs: int = 400
+    position: int = 64
+    distance: int = 4
+    corpus: str = "xsum"
+    bootstrap: int = 1000
+    seed: int = 0
+
+    @property
+    def layout(self) -> Layout:
+        """Where sequences part and are compared."""
+        return Layout(self.position, self.distance)
+
+    @property
+    def stretches(self) -> tuple[int, ...]:
+        """Lengths compared: none, powers of two, and all tokens before the parting."""
+        longest = self.layout.parting
+        return (0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest)
+
+
+def prefix(
+    out: str | Path,
+    *,
+    model: str | LanguageModel = EMBEDDED,
+    settings: Settings | None = None,
+    work: str | Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Path:
+    """Run the prefix analysis and return the path of its page.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the page, the figure and the small tables.
+    work : path, optional
+        Where measured pairs are kept, so that the same call resumes; ``out/work`` by default.
+
+    Raises
+    ------
+    CladaNeuroError
+        When settings make no sense, or the corpus is not there or too small.
+    """
+    settings = settings or Settings()
+    if not 0 < settings.distance < settings.position:
+        raise DataError(
+            f"distance {settings.distance} and position {settings.position} given; distance must lie between"
+        )
+    if not isinstance(model, LanguageModel):
+        model = load_model(model)
+    folder = artifacts.output_folder(work or Path(out) / "work")
+    corpus = Corpus.of(read_corpus(settings.corpus), model, settings.layout.length)
+    parts = []
+    for kind in KINDS:
+        parts.append(_measured(kind, corpus, model, settings, folder / f"{kind}.parquet"))
+        progress(f"{kind}: {parts[-1]['pair'].nunique()} pairs measured")
+    return prefix_results(analyze(pd.concat(parts), settings), model.describe(), asdict(settings)).write(out)
+
+
+def _measured(
+    kind: str, corpus: Corpus, model: LanguageModel, settings: Settings, path: Path
+) -> pd.DataFrame:
+    """Return a row a pair and layer, from `path` where the same pairs stand there."""
+    design, first, second = draw_pairs(kind, corpus, settings)
+    code = sorted(Path(instrument.__file__).parent.glob("*.py"))
+    inputs = artifacts.content_hash(first.tolist(), second.tolist(), model.describe(), *code)
+    if artifacts.is_current(path, inputs):
+        return artifacts.read_table(path)
+    found = similarity(first, second, model, progress=True)
+    pairs, layers = found["cosine"].shape
+    rows = design.loc[np.repeat(np.arange(pairs), layers)].reset_index(drop=True)
+    rows["layer"] = np.tile(np.arange(layers), pairs)
+    rows = rows.assign(**{name: values.ravel() for name, values in found.items()})
+    artifacts.write_table(rows, path, {"inputs": inputs})
+    return rows
+
+
+def draw_pairs(kind: str, corpus: Corpus, settings: Settings) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Draw the pairs of one kind of sequence.
+
+    Returns
+    -------
+    A row a pair (pair, kind, shared, target, n_chance), and both sequences, shape (pairs, length). Pairs that agree by
+    chance where they should differ are left out; `n_chance` counts them.
+    """
+    layout, number = settings.layout, settings.pairs
+    ids = corpus.sequences(kind, 2 * number, layout.length, settings.seed)
+    rng = np.random.default_rng([settings.seed, number, KINDS.index(kind)])
+    rows, first, second = [], [], []
+    for pair, (stretch, same) in enumerate(dealt(number, settings.stretches, rng)):
+        one, other = ids[2 * pair], ids[2 * pair + 1]
+        changed = layout.share(one, other, stretch, same_target=same)
+        if layout.is_valid(one, changed, stretch, same_target=same):
+            rows.append((f"{kind} {pair}", kind, stretch, "same" if same else "other"))
+            first.append(one)
+            second.append(changed)
+    design = pd.DataFrame(rows, columns=["pair", "kind", "shared", "target"])
+    return design.assign(n_chance=number - len(rows)), np.stack(first), np.stack(second)
+
+
+def analyze(layers: pd.DataFrame, settings: Settings) -> Found:
+    """Fit similarity on the logarithm of the shared length; `layers` has a row a pair and layer."""
+    keys = ["pair", *_CELLS, "n_chance"]
+    pairs = layers.groupby(keys, sort=False)[list(MEASURES)].mean().reset_index()
+    pairs["log_shared"] = np.log2(1 + pairs["shared"])
+    for target in ("same", "other"):
+        pairs[f"shared_{target}"] = pairs["log_shared"] * (pairs["target"] == target)
+    models, coefficients = [], []
+    for measure in MEASURES:
+        for kind in (*KINDS, "all"):
+            some = pairs if kind == "all" else pairs.loc[pairs["kind"] == kind]
+            panel, row = _fit(some, measure, *(_TOGETHER if kind == "all" else _EACH), settings)
+            models.append({"measure": measure, "kind": kind, **row})
+            coefficients.append(panel.table().assign(measure=measure, kind=kind))
+    table = pd.concat(coefficients, ignore_index=True)
+    return Found(
+        pairs,
+        _cells(pairs, _CELLS),
+        _cells(layers, [*_CELLS, "layer"]),
+        pd.DataFrame(models),
+        adjust(table.loc[table["term"] != "(Intercept)"].reset_index(drop=True), family="measure"),
+    )
+
+
+def _fit(
+    pairs: pd.DataFrame, measure: str, terms: str, reduced: str, settings: Settings
+) -> tuple[Panel, dict[str, Any]]:
+    """Fit by least squares, with R² and the part of it that the shared length adds to the `reduced` terms."""
+    panel = panel_fit(
+        pairs, f"{measure} ~ {terms}", sequence="pair", order="shared", standardize=False, engine="statsmodels",
+        bootstrap=settings.bootstrap, seed=settings.seed,
+    )  # fmt: skip
+    smaller = estimate(specify(pairs, f"{measure} ~ {reduced}"), engine="statsmodels")
+    part = part_r2(panel.fit, smaller, "pair", replicates=settings.bootstrap, seed=settings.seed)
+    return panel, {
+        "n_pairs": panel.fit.n_obs,
+        "r2_marginal": panel.fit.r2().marginal,
+        "part_shared": part.value,
+        "part_low": part.low,
+        "part_high": part.high,
+    }
+
+
+def _cells(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return each cell's number of pairs, means and standard errors."""
+    found = rows.groupby(keys)[list(MEASURES)].agg(["mean", "sem"])
+    found.columns = ["_".join(names) for names in found.columns]
+    return found.assign(n_pairs=rows.groupby(keys).size()).reset_index()
