@@ -236,7 +236,9 @@ def _table(by_measure: dict[str, pd.DataFrame]) -> str:
 
 def _cell(row: pd.Series) -> str:
     digits = 4 if row["measure"] in ("adjustment_prev", "sparsity_energy99") else 2
-    mean, low, high = (f"{row[name]:.{digits}f}".replace("-", "−") for name in ("mean", "ci_low", "ci_high"))
+    # Adding 0 turns a rounded −0 into 0.
+    rounded = (round(row[name], digits) + 0.0 for name in ("mean", "ci_low", "ci_high"))
+    mean, low, high = (f"{value:.{digits}f}".replace("-", "−") for value in rounded)
     return f"{mean} [{low}, {high}]"
 
 
@@ -256,8 +258,9 @@ def draw_contrasts(found: pd.DataFrame, path: Path) -> None:
             axis.set_xlabel(f"difference of {MEASURES[measure]}")
         axes[0].set_yticks(range(len(part)), (part["set"] + ": " + part["name"]).tolist())
         axes[0].set_ylim(len(part) - 0.4, -0.6)
-        axes[1].legend(
-            title="larger in people", loc="lower right", fontsize=6.5, title_fontsize=6.5, frameon=True
+        marks = axes[0].get_legend_handles_labels()
+        canvas.legend(
+            *marks, title="larger in people", loc="outside lower center", ncols=len(kinds), fontsize=7
         )
 
     _save("known_effects", paint, size, path)
@@ -299,8 +302,9 @@ def _points(axis: Axes, part: pd.DataFrame, color: str, label: str | None = None
 
 def _save(name: str, paint: Callable[[Canvas], None], size: tuple[float, float], path: Path) -> None:
     drawn = Image.open(BytesIO(compose(name, "", "", paint, size).png)).convert("RGB")
-    # A palette makes the file a third of its size.
-    write_atomic(path, lambda part: drawn.quantize(64).save(part, "PNG", optimize=True))
+    # A palette makes the file a third of its size; this method keeps rare colors apart.
+    palette = drawn.quantize(128, method=Image.Quantize.MAXCOVERAGE)
+    write_atomic(path, lambda part: palette.save(part, "PNG", optimize=True))
 
 
 def main() -> None:

@@ -95,10 +95,10 @@ def test_the_page_and_figures_tell_what_the_table_holds(known_effects, tmp_path)
     known_effects.draw_contrasts(found, tmp_path / "contrasts.png")
     known_effects.draw_conditions(found, tmp_path / "conditions.png")
     for path in tmp_path.iterdir():
-        picture = Image.open(path).convert("L")
-        assert picture.width == 1900
-        darkest, brightest = picture.getextrema()
-        assert brightest - darkest > 200
+        picture = np.asarray(Image.open(path).convert("RGB"), dtype=int)
+        assert picture.shape[1] == 1900
+        blue = np.abs(picture - [0x01, 0x73, 0xB2]).sum(axis=2) < 20
+        assert blue.sum() > 100
 
 
 def test_registered_contrasts_are_unique_and_name_their_sets(known_effects):
