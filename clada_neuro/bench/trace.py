@@ -6,7 +6,7 @@ all tools are interleaved, and the median round counts.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -91,7 +91,7 @@ def _asked(peers: ScoringPeers, tool: str, texts: list[str]) -> dict[str, Any]:
 
 
 def _rounds(
-    runs: dict[str, Callable[[], float]], rounds: int, progress: Callable[[str], None]
+    runs: Mapping[str, Callable[[], float]], rounds: int, progress: Callable[[str], None]
 ) -> dict[str, float]:
     seconds: dict[str, list[float]] = {tool: [] for tool in runs}
     for number in range(rounds):
