@@ -107,7 +107,9 @@ def test_passes_converge_to_stepping(family: str) -> None:
     model = tiny_model(family)
     policy = tiny_policy(model, gamma=0.3, kappa=0.1)
     stepped = score(model, policy, TEXTS, prefix=1)
-    exact = score_by_passes(model, policy, TEXTS, prefix=1, passes=30)  # as many as the longest text has tokens
+    exact = score_by_passes(
+        model, policy, TEXTS, prefix=1, passes=30
+    )  # as many as the longest text has tokens
     assert_same(exact, stepped)
     near = score_by_passes(model, policy, TEXTS, prefix=1)
     for a, b in zip(near, stepped, strict=True):
