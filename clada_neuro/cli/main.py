@@ -1,6 +1,7 @@
 """The ``clada-neuro`` command: its groups, and how errors become one line and an exit code."""
 
 import importlib
+import os
 import sys
 
 import click
@@ -50,6 +51,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input (one line on stderr), 1 a defect."""
+    # Read when torch is loaded: threads that spin while they wait slow everything on a shared machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = cli.main(prog_name="clada-neuro", standalone_mode=False)
     except CladaNeuroError as error:
