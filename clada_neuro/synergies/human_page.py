@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.reporting.figures import COLORS, compose
 from clada_neuro.synergies.page import Results
+from clada_neuro.synergies.questions import DIRECTIONS
 
 _ALPHA = 0.05
 
@@ -39,7 +40,8 @@ def human_results(found: Ladder, model: Mapping[str, Any], settings: Mapping[str
         "delta_r2",
     ]
     columns += [name for name in ("delta_r2_low", "delta_r2_high", "p_null") if tests[name].notna().any()]
-    products = found.coefficients.loc[found.coefficients["term"].str.contains(":")]
+    coefficients = with_directions(found.coefficients, tests)
+    linear = coefficients.loc[~coefficients["term"].str.contains("**", regex=False)]
     return Results(
         name="human",
         title="Surprisal, activity and human responses",
@@ -51,16 +53,16 @@ def human_results(found: Ladder, model: Mapping[str, Any], settings: Mapping[str
             "Steps: gains in nats a trial on held-out folds, with 95 % intervals over the units held out": tests[
                 columns
             ],
-            "The products (z-scored predictors, REML, Satterthwaite)": products,
+            "Added terms, µV for one SD (REML, Satterthwaite; squares are in coefficients.csv)": linear,
             "Rows and ceilings": facts,
         },
-        tables={"steps": tests, "coefficients": found.coefficients, "facts": facts},
+        tables={"steps": tests, "coefficients": coefficients, "facts": facts},
         figure=_figure(tests),
         r2=_r2(tests),
         control="Each step stands against the model before it, with the same rows and random part; the products against "
         "both main effects and both squares, because a curve in either of two correlated predictors passes for a product. "
         f"p is adjusted (Benjamini and Hochberg) over all {len(tests)} steps of a component together.",
-        shows=_shows(tests),
+        shows=f"{_shows(tests)} {_signs(coefficients)}",
         limits="Predictors vary over stimuli, not trials, so the random part holds a term for stimuli (for words, where "
         "every word is measured); slopes by subject are not in it. Held-out folds use fixed effects alone. The by-word "
         "means of de Varda et al. (2023) come from the readers of Frank et al. (2015): no replication, no subjects, and "
@@ -100,6 +102,30 @@ def _shows(tests: pd.DataFrame) -> str:
         f"Below p = .05, but no gain shown on held-out rows: {_names(tests.loc[small & ~better])} "
         f"Not shown: {_names(tests.loc[~small])}"
     )
+
+
+def with_directions(coefficients: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
+    """Add each term's registered direction, empty where none was registered."""
+    component = coefficients["question"].map(tests.groupby("question")["component"].first())
+    pairs = zip(component, coefficients["term"], strict=True)
+    return coefficients.assign(registered=[DIRECTIONS.get(pair, "") for pair in pairs])
+
+
+def _signs(coefficients: pd.DataFrame) -> str:
+    """Say for each registered term in the step that adds it which way amplitudes went."""
+    first = coefficients.drop_duplicates(["question", "term"])
+    each = [
+        f"{row.question}, {row.term}: b = {row.estimate:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}] µV, "
+        f"registered {row.registered}, {_agrees(row)}"
+        for row in first.loc[first["registered"] != ""].itertuples()
+    ]
+    return f"Directions: {'; '.join(each)}." if each else ""
+
+
+def _agrees(row: Any) -> str:
+    if row.ci_low <= 0 <= row.ci_high:
+        return "not shown"
+    return "as registered" if (row.estimate > 0) == (row.registered == "positive") else "the opposite"
 
 
 def _names(rows: pd.DataFrame) -> str:

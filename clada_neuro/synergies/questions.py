@@ -6,6 +6,12 @@ from dataclasses import dataclass
 Terms = tuple[str, ...]
 SURPRISAL = ("surprisal_bits", "surprisal_bits_lag1")
 ACTIVITY = ("sparsity_energy99", "adjustment_prev")
+# Which way raw amplitudes should move with a term; decided before any model was fitted.
+DIRECTIONS = {
+    ("n400", "surprisal_bits"): "negative",
+    ("n400", "cloze"): "positive",
+    ("p600", "surprisal_bits"): "positive",
+}
 
 
 @dataclass(frozen=True)

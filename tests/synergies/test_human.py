@@ -93,3 +93,17 @@ def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
         "coefficients.csv",
         "manifest.json",
     }
+
+
+def test_directions_are_compared_with_the_registered_ones(found):
+    everything = Ladder(
+        found.tests.assign(p_bh=found.tests["p"]), found.coefficients, {"planted": found.facts}
+    )
+    assert "registered negative, as registered" in human_results(everything, MODEL, {}).shows
+    turned = found.coefficients.assign(
+        estimate=-found.coefficients["estimate"],
+        ci_low=-found.coefficients["ci_high"],
+        ci_high=-found.coefficients["ci_low"],
+    )
+    opposite = Ladder(everything.tests, turned, everything.facts)
+    assert "registered negative, the opposite" in human_results(opposite, MODEL, {}).shows
