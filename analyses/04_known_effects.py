@@ -44,7 +44,10 @@ VERDICTS = ("larger", "not shown", "smaller", "no items")
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference within items; `human` names the published response that is larger in `high` than in `low`."""
+    """A difference within items.
+
+    `human` names the published response that is larger in `high` than in `low`, `without` one that is not.
+    """
 
     set: str
     high: str
@@ -52,6 +55,7 @@ class Contrast:
     human: str
     minus: tuple[str, ...] = ()
     where: str = ""
+    without: str = ""
     note: str = ""
 
     @property
@@ -145,6 +149,8 @@ def page(found: pd.DataFrame, contrasts: list[Contrast], model: dict[str, object
     rows["verdict"] = rows.apply(verdict, axis=1)
     by_measure = dict(list(rows.groupby("measure")))
     surprisal, adjustment = by_measure["surprisal_bits"], by_measure["adjustment_prev"]
+    larger = surprisal.index[surprisal["verdict"] == "larger"]
+    n400_absent = [(one.set, one.name) for one in contrasts if one.without == "N400"]
     same = by_measure["entropy_bits"][["ci_low", "ci_high"]].abs().max(axis=1) < 1e-3
     return f"""# Effects the field knows, at the critical word
 
@@ -161,6 +167,8 @@ absence. Intervals are not adjusted for their number. Only directions are compar
 {_counts(surprisal)}
 
 Not larger: {_names(surprisal.index[surprisal["verdict"] != "larger"])}
+
+Larger although people's N400 is not: {_names(larger.intersection(n400_absent))}
 
 **Adjustment** (1 − cosine of the activity with that of the token before)
 
@@ -259,9 +267,8 @@ def draw_contrasts(found: pd.DataFrame, path: Path) -> None:
         axes[0].set_yticks(range(len(part)), (part["set"] + ": " + part["name"]).tolist())
         axes[0].set_ylim(len(part) - 0.4, -0.6)
         marks = axes[0].get_legend_handles_labels()
-        canvas.legend(
-            *marks, title="larger in people", loc="outside lower center", ncols=len(kinds), fontsize=7
-        )
+        label = {"title": "larger in people", "fontsize": 7, "title_fontsize": 7}
+        canvas.legend(*marks, loc="outside lower center", ncols=len(kinds), **label)
 
     _save("known_effects", paint, size, path)
 
