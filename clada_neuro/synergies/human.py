@@ -33,6 +33,7 @@ from clada_neuro.targets import resolve_target
 
 Progress = Callable[[str], None]
 _Z = 1.96
+_BOOTSTRAPPED = ("delta_r2_low", "delta_r2_high", "p_null")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def human(
     CladaNeuroError
         When a question is unknown, its data set is not there, or a model cannot be fitted.
     """
+    for name in questions:
+        _question(name)  # refuse a wrong name before the model is loaded
     if not isinstance(model, LanguageModel):
         model = load_model(model)
     settings = settings or Settings()
@@ -144,9 +147,8 @@ def _compared(
         "delta_loglik": test.delta_loglik_per_trial,
         "held_out": gain, "held_out_low": gain - margin, "held_out_high": gain + margin,
         "r2_marginal": larger.r2().marginal, "r2_conditional": larger.r2().conditional,
-        "delta_r2": test.delta_r2_marginal, "delta_r2_low": np.nan, "delta_r2_high": np.nan, "p_null": np.nan,
-        "singular": larger.singular,
-    }  # fmt: skip
+        "delta_r2": test.delta_r2_marginal, "singular": larger.singular,
+    } | dict.fromkeys(_BOOTSTRAPPED, np.nan)  # fmt: skip
     if settings.replicates and step.is_product:
         found = bootstrap(
             smaller,
@@ -245,7 +247,8 @@ def _remembered(
     key = artifacts.content_hash(trials, asdict(question), decisive, Path(__file__))
     path = artifacts.output_folder(out / "ladders") / f"{question.name}.json"
     if path.is_file() and (stored := artifacts.read_json(path)).get("inputs") == key:
-        return Ladder(pd.DataFrame(stored["tests"]), pd.DataFrame(stored["coefficients"]), stored["facts"])
+        tests = pd.DataFrame(stored["tests"]).astype(dict.fromkeys(_BOOTSTRAPPED, float))  # null is missing
+        return Ladder(tests, pd.DataFrame(stored["coefficients"]), stored["facts"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         found = ladder(trials, question, settings, folder=out / "replicates", progress=progress)

@@ -63,8 +63,8 @@ def human_results(found: Ladder, model: Mapping[str, Any], settings: Mapping[str
         "both main effects and both squares, because a curve in either of two correlated predictors passes for a product. "
         f"p is adjusted (Benjamini and Hochberg) over all {len(tests)} steps of a component together.",
         shows=f"{_shows(tests)} {_signs(coefficients)}",
-        limits="Predictors vary over stimuli, not trials, so the random part holds a term for stimuli (for words, where "
-        "every word is measured); slopes by subject are not in it. Held-out folds use fixed effects alone. The by-word "
+        limits="Predictors vary over stimuli, not trials, so the random part holds a term for stimuli wherever "
+        "one has several trials; slopes by subject are not in it. Held-out folds use fixed effects alone. The by-word "
         "means of de Varda et al. (2023) come from the readers of Frank et al. (2015): no replication, no subjects, and "
         "so no noise ceiling. Squares are no finding of their own. A step that is not shown is no evidence of absence.",
         settings=settings,

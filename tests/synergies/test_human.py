@@ -107,3 +107,13 @@ def test_directions_are_compared_with_the_registered_ones(found):
     )
     opposite = Ladder(everything.tests, turned, everything.facts)
     assert "registered negative, the opposite" in human_results(opposite, MODEL, {}).shows
+
+
+def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("clada_neuro.synergies.human.trials_of", lambda *_: planted(0.0, n_items=12))
+    climbed = [climb([QUESTIONS["nieuwland2018_n400"].name], None, tmp_path, Settings(folds=2))]
+    monkeypatch.setattr("clada_neuro.synergies.human.ladder", None)
+    climbed.append(climb([QUESTIONS["nieuwland2018_n400"].name], None, tmp_path, Settings(folds=2)))
+    pages = [human_results(one, MODEL, {}).page() for one in climbed]
+    assert pages[0] == pages[1]
+    pd.testing.assert_frame_equal(climbed[0].tests, climbed[1].tests)
