@@ -92,3 +92,11 @@ def test_tables_are_as_described(traced):
         tables.validate(getattr(traced, name), name)
     assert traced.layers["layer"].nunique() == 30
     assert "surprisal_bits" in traced._repr_html_()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_gives_the_same_values(traced):
+    stimuli = pd.DataFrame({"stimulus_id": list(SENTENCES), "sentence": list(SENTENCES.values())})
+    found = trace(stimuli.assign(item=stimuli["stimulus_id"], condition="x"), device="cuda", progress=False)
+    for column in ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev"):
+        np.testing.assert_allclose(found.tokens[column], traced.tokens[column], rtol=0, atol=1e-3)

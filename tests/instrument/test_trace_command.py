@@ -1,0 +1,55 @@
+"""``clada-neuro trace`` on a tiny checkpoint: its files, its errors."""
+
+import pytest
+from command_line import clada
+from tiny_language import tiny_language
+
+from clada_neuro.instrument.trace import Trace
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = tiny_language()
+    model.model.save_pretrained(tmp_path / "model")
+    model.tokenizer.save_pretrained(tmp_path / "model")
+    stimuli = "item;condition;sentence;critical_word\n1;a;Der alte Bäcker schlief.;Bäcker\n1;b;Nobody knows.;knows\n"
+    (tmp_path / "stimuli.csv").write_text("\ufeff" + stimuli.replace("\n", "\r\n"), encoding="utf-8")
+    return tmp_path
+
+
+def test_writes_what_it_says(capsys, folder):
+    arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
+    done = clada(capsys, *arguments)
+    assert done.code == 0, done.err
+    assert "2 stimuli, 6 words" in done.out
+    found = Trace.read(folder / "out")
+    assert found.words.loc[found.words["is_critical"], "word"].tolist() == ["Bäcker", "knows."]
+    assert found.manifest["model"]["start_token"] == "<|endoftext|>"
+    assert clada(capsys, *arguments).code == 0
+
+
+def test_a_policy_adds_its_columns(capsys, folder):
+    arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
+    done = clada(capsys, *arguments, "--policy", "griffin", "--sparsity", "0.5", "--start-token", "none")
+    assert done.code == 0, done.err
+    found = Trace.read(folder / "out")
+    assert found.manifest["policy"]["name"] == "griffin"
+    assert found.manifest["model"]["start_token"] is None
+    assert found.tokens["ffn_sparsity"].max() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--start-token", "<bos>", "not in the vocabulary"),
+        ("--language", "english", "no word frequencies for language 'english'"),
+        ("--policy", "gryffin", "did you mean 'griffin'"),
+        ("--device", "gpu", "device 'gpu' cannot be used"),
+    ],
+)
+def test_wrong_options_are_one_line_and_code_2(capsys, folder, option, value, complaint):
+    done = clada(
+        capsys, "trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out", option, value
+    )  # fmt: skip
+    assert done.code == 2
+    assert complaint in done.complaint
