@@ -9,7 +9,7 @@ from clada_neuro.cli.options import policy_options, stimulus_file_options
 
 
 @click.command()
-@click.argument("stimuli", type=click.Path(path_type=Path))
+@click.argument("stimuli")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
 @click.option(
     "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
@@ -27,7 +27,7 @@ from clada_neuro.cli.options import policy_options, stimulus_file_options
 @click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
 @stimulus_file_options
 def command(
-    stimuli: Path,
+    stimuli: str,
     out: Path,
     model: str,
     policy: str,
@@ -39,7 +39,7 @@ def command(
     language: str,
     **reading: Any,
 ) -> None:
-    """Measure every token and word of STIMULI (CSV, TSV, xlsx or marked text).
+    """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
 
     Writes tokens, layers and words (parquet) and manifest.json. Interrupt it at any time; the same command continues
     from the last finished part.
@@ -47,9 +47,9 @@ def command(
     from clada_neuro.calibration.policies import policy_for
     from clada_neuro.instrument.trace import trace
     from clada_neuro.models.loading import load_model
-    from clada_neuro.stimuli.formats import read_stimuli
+    from clada_neuro.targets import resolve_stimuli
 
-    table = read_stimuli(stimuli, **reading)
+    table = resolve_stimuli(stimuli, **reading)
     language_model = load_model(model, dtype=dtype, device=device, start_token=start_token)
     chosen = None if policy == "dense" else policy_for(language_model, policy, sparsity, calibration)
     click.echo(f"{trace(table, language_model, policy=chosen, out=out, language=language)} in {out}")
