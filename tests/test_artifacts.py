@@ -26,7 +26,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
 
 
 def test_a_table_comes_back_with_its_provenance(tmp_path):
-    frame = pd.DataFrame({"word": ["None", "ä"], "value": [1.5, np.nan], "index": pd.array([1, None], "Int64")})
+    frame = pd.DataFrame(
+        {"word": ["None", "ä"], "value": [1.5, np.nan], "index": pd.array([1, None], "Int64")}
+    )
     path = artifacts.write_table(frame, tmp_path / "t.parquet", {"inputs": "abc"})
     pd.testing.assert_frame_equal(artifacts.read_table(path), frame, check_dtype=False)
     assert artifacts.read_provenance(path)["inputs"] == "abc"

@@ -9,6 +9,7 @@ import math
 import re
 import sys
 import time
+from typing import Any
 from importlib import metadata
 
 
@@ -72,7 +73,7 @@ def answer(question, loaded):
 
 def main():
     """Answer until the questions end."""
-    loaded = {}
+    loaded: dict[str, Any] = {}
     for line in sys.stdin:
         try:
             reply = answer(json.loads(line), loaded)
