@@ -9,8 +9,8 @@ import math
 import re
 import sys
 import time
-from typing import Any
 from importlib import metadata
+from typing import Any
 
 
 class Minicons:
