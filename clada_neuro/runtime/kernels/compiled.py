@@ -4,8 +4,8 @@ The policy object is the same and so is its state; what it decides from prefix a
 cut-offs (once a sequence) and a threshold scale (once a token).
 """
 
+from bisect import bisect_left
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,8 +78,8 @@ class CompiledSession:
         self.policy.observe(self.state, self._logits[None], torch.tensor([token]))
         scale = float(self.state.scale)
         if scale != self._scale:
-            self.step.use_bias(self._bias())
             self._scale = scale
+            self.step.use_bias(self._bias())
 
     def advance(self, token: int) -> Tensor:
         """Process the observed token: second half of `drawn`."""
@@ -134,8 +134,12 @@ class CompiledSession:
         mean = self.policy.mean_of_dropped if isinstance(self.policy, ThresholdPolicy) else None
         if mean is None:
             return None
-        everywhere: Any = slice(None)  # all layers at once: a call a layer would cost more than the lerp
-        return mean(everywhere, self.state.scale)[0, 0]
+        # `Compensation` for all layers in one operation on plain numbers: small tensors cost more than the lerp.
+        points = mean.scales.tolist()
+        scale = min(self._scale, points[-1])
+        upper = min(max(bisect_left(points, scale), 1), len(points) - 1)
+        low, high = points[upper - 1], points[upper]
+        return torch.lerp(mean.bias[upper - 1], mean.bias[upper], (scale - low) / (high - low))
 
 
 def check_policy(policy: Policy) -> None:
