@@ -1,6 +1,6 @@
 """Is activity more similar after a longer shared prefix, in text and in random tokens?
 
-    python analyses/05_synergy_prefix.py [--pairs 400] [--distance 4] [--corpus xsum] [--bootstrap 1000]
+    python analyses/05_synergy_prefix.py [--pairs 400] [--distances 1 4 16] [--corpus xsum] [--bootstrap 1000]
 
 Writes results/synergy_prefix/; with fewer than 400 pairs a kind, out/synergy_prefix instead. Measured pairs are kept,
 so the same command goes on where it stopped.
@@ -23,7 +23,11 @@ def main() -> None:
     )
     parser.add_argument("--pairs", type=int, default=full.pairs, help="of each kind of sequence")
     parser.add_argument(
-        "--distance", type=int, default=full.distance, help="differing tokens before the compared one"
+        "--distances",
+        type=int,
+        nargs="+",
+        default=full.distances,
+        help="differing tokens before the compared one",
     )
     parser.add_argument("--corpus", default=full.corpus, choices=["xsum", "c4_sample"])
     parser.add_argument("--bootstrap", type=int, default=full.bootstrap, help="replicates over pairs")

@@ -53,7 +53,13 @@ _CORPUS = click.option(
     "--position", type=click.IntRange(min=2), default=64, show_default=True, help="Compared token, from 0."
 )
 @click.option(
-    "--distance", type=click.IntRange(min=1), default=4, show_default=True, help="Differing tokens before it."
+    "--distance",
+    "distances",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 4, 16),
+    show_default=True,
+    help="Differing tokens before it; may be repeated.",
 )
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Replicates over pairs."

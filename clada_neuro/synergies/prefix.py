@@ -1,12 +1,13 @@
 """Does the similarity of activity grow with the length of the stretch that two sequences share before they part?
 
 Length of the stretch x kind of sequence (natural, tokens with natural frequencies, tokens drawn uniformly) x target
-(the same or another token). Every sequence is in one pair and every pair in one cell; intervals come from resampled
-pairs.
+(the same or another token), at several distances from the parting, each with pairs of its own. At one distance every
+sequence is in one pair and every pair in one cell; intervals come from resampled pairs.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from clada_neuro.synergies.prefix_page import Found, prefix_results
 
 Progress = Callable[[str], None]
 MEASURES = ("cosine", "jaccard")
-_CELLS = ["kind", "target", "shared"]
+_CELLS = ["distance", "kind", "target", "shared"]
 # terms, and the same without the shared length
 _EACH = ("target + shared_same + shared_other", "target")
 _TOGETHER = ("log_shared * kind + target", "kind + target")
@@ -36,25 +37,25 @@ _TOGETHER = ("log_shared * kind + target", "kind + target")
 
 @dataclass(frozen=True)
 class Settings:
-    """`pairs` of each kind; sequences part at `position` - `distance` and are compared at `position` (from 0)."""
+    """`pairs` of each kind at each distance; sequences part at `position` - distance, compared at `position` (from 0)."""
 
     pairs: int = 400
     position: int = 64
-    distance: int = 4
+    distances: tuple[int, ...] = (1, 4, 16)
     corpus: str = "xsum"
     bootstrap: int = 1000
     seed: int = 0
 
     @property
-    def layout(self) -> Layout:
-        """Where sequences part and are compared."""
-        return Layout(self.position, self.distance)
+    def layouts(self) -> tuple[Layout, ...]:
+        """Where sequences part and are compared, nearest first."""
+        return tuple(Layout(self.position, distance) for distance in sorted(set(self.distances)))
 
-    @property
-    def stretches(self) -> tuple[int, ...]:
-        """Lengths compared: none, powers of two, and all tokens before the parting."""
-        longest = self.layout.parting
-        return (0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest)
+
+def stretches(layout: Layout) -> tuple[int, ...]:
+    """Return the lengths compared: none, powers of two, and all tokens before the parting."""
+    longest = layout.parting
+    return (0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest)
 
 
 def prefix(
@@ -80,26 +81,29 @@ def prefix(
         When settings make no sense, or the corpus is not there or too small.
     """
     settings = settings or Settings()
-    if not 0 < settings.distance < settings.position:
-        raise DataError(
-            f"distance {settings.distance} and position {settings.position} given; distance must lie between"
-        )
+    for distance in settings.distances:
+        if not 0 < distance < settings.position:
+            raise DataError(
+                f"distance {distance} and position {settings.position} given; it must lie between"
+            )
     if not isinstance(model, LanguageModel):
         model = load_model(model)
     folder = artifacts.output_folder(work or Path(out) / "work")
-    corpus = Corpus.of(read_corpus(settings.corpus), model, settings.layout.length)
+    corpus = Corpus.of(read_corpus(settings.corpus), model, settings.position + 1)
     parts = []
-    for kind in KINDS:
-        parts.append(_measured(kind, corpus, model, settings, folder / f"{kind}.parquet"))
-        progress(f"{kind}: {parts[-1]['pair'].nunique()} pairs measured")
+    for layout in settings.layouts:
+        for kind in KINDS:
+            path = folder / f"{kind}_{layout.distance}.parquet"
+            parts.append(_measured(kind, layout, corpus, model, settings, path))
+            progress(f"{kind}, {layout.distance} after parting: {parts[-1]['pair'].nunique()} pairs measured")
     return prefix_results(analyze(pd.concat(parts), settings), model.describe(), asdict(settings)).write(out)
 
 
 def _measured(
-    kind: str, corpus: Corpus, model: LanguageModel, settings: Settings, path: Path
+    kind: str, layout: Layout, corpus: Corpus, model: LanguageModel, settings: Settings, path: Path
 ) -> pd.DataFrame:
     """Return a row a pair and layer, from `path` where the same pairs stand there."""
-    design, first, second = draw_pairs(kind, corpus, settings)
+    design, first, second = draw_pairs(kind, layout, corpus, settings)
     code = sorted(Path(instrument.__file__).parent.glob("*.py"))
     inputs = artifacts.content_hash(first.tolist(), second.tolist(), model.describe(), *code)
     if artifacts.is_current(path, inputs):
@@ -113,26 +117,28 @@ def _measured(
     return rows
 
 
-def draw_pairs(kind: str, corpus: Corpus, settings: Settings) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Draw the pairs of one kind of sequence.
+def draw_pairs(
+    kind: str, layout: Layout, corpus: Corpus, settings: Settings
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Draw the pairs of one kind of sequence at one distance.
 
     Returns
     -------
-    A row a pair (pair, kind, shared, target, n_chance), and both sequences, shape (pairs, length). Pairs that agree by
+    A row a pair (pair, distance, kind, shared, target, n_chance), and both sequences, shape (pairs, length). Pairs that agree by
     chance where they should differ are left out; `n_chance` counts them.
     """
-    layout, number = settings.layout, settings.pairs
-    ids = corpus.sequences(kind, 2 * number, layout.length, settings.seed)
-    rng = np.random.default_rng([settings.seed, number, KINDS.index(kind)])
+    number, distance = settings.pairs, layout.distance
+    rng = np.random.default_rng([settings.seed, distance, KINDS.index(kind)])
+    ids = corpus.sequences(kind, 2 * number, layout.length, int(rng.integers(2**31)))
     rows, first, second = [], [], []
-    for pair, (stretch, same) in enumerate(dealt(number, settings.stretches, rng)):
+    for pair, (stretch, same) in enumerate(dealt(number, stretches(layout), rng)):
         one, other = ids[2 * pair], ids[2 * pair + 1]
         changed = layout.share(one, other, stretch, same_target=same)
         if layout.is_valid(one, changed, stretch, same_target=same):
-            rows.append((f"{kind} {pair}", kind, stretch, "same" if same else "other"))
+            rows.append((f"{kind} {distance} {pair}", distance, kind, stretch, "same" if same else "other"))
             first.append(one)
             second.append(changed)
-    design = pd.DataFrame(rows, columns=["pair", "kind", "shared", "target"])
+    design = pd.DataFrame(rows, columns=["pair", "distance", "kind", "shared", "target"])
     return design.assign(n_chance=number - len(rows)), np.stack(first), np.stack(second)
 
 
@@ -144,12 +150,12 @@ def analyze(layers: pd.DataFrame, settings: Settings) -> Found:
     for target in ("same", "other"):
         pairs[f"shared_{target}"] = pairs["log_shared"] * (pairs["target"] == target)
     models, coefficients = [], []
-    for measure in MEASURES:
-        for kind in (*KINDS, "all"):
-            some = pairs if kind == "all" else pairs.loc[pairs["kind"] == kind]
-            panel, row = _fit(some, measure, *(_TOGETHER if kind == "all" else _EACH), settings)
-            models.append({"measure": measure, "kind": kind, **row})
-            coefficients.append(panel.table().assign(measure=measure, kind=kind))
+    for distance, measure, kind in product(sorted(pairs["distance"].unique()), MEASURES, (*KINDS, "all")):
+        some = pairs.loc[(pairs["distance"] == distance) & ((pairs["kind"] == kind) | (kind == "all"))]
+        panel, row = _fit(some, measure, *(_TOGETHER if kind == "all" else _EACH), settings)
+        cell = {"distance": int(distance), "measure": measure, "kind": kind}
+        models.append({**cell, **row})
+        coefficients.append(panel.table().assign(**cell))
     table = pd.concat(coefficients, ignore_index=True)
     return Found(
         pairs,

@@ -39,24 +39,27 @@ class Found:
 
 def prefix_results(found: Found, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Results:
     """Gather tables, figure and text."""
-    by_kind = found.pairs.groupby("kind", sort=False)
-    counts = [f"{kind} {len(part)} ({part['n_chance'].iloc[0]} agreed by chance)" for kind, part in by_kind]
-    shown = ["measure", "kind", "term", "estimate", "se", "boot_low", "boot_high", "p", "p_bh"]
-    distance, position = settings["distance"], settings["position"]
+    by_cell = found.pairs.groupby(["distance", "kind"], sort=False)
+    counts = "; ".join(
+        f"distance {distance}, {kind}: {len(part)} pairs ({part['n_chance'].iloc[0]} left out for agreeing by chance)"
+        for (distance, kind), part in by_cell
+    )
+    position = settings["position"]
+    cosine = found.models.loc[(found.models["measure"] == "cosine") & (found.models["kind"] != "all")]
     return Results(
         name="prefix",
         title="Shared prefixes and the similarity of activity",
         question="After two sequences have parted, is a token's feed-forward activity more similar the longer the stretch "
         "they shared before?",
         model=model,
-        rows=f"Pairs, each sequence in one of them: {', '.join(counts)}. Natural sequences begin different documents of "
-        f"{settings['corpus']}. Compared at token {position + 1}, {distance} differing tokens after the parting. Means "
-        "over layers.",
+        rows=f"A row a pair, activity averaged over layers. {counts}. Natural sequences begin different documents of "
+        f"{settings['corpus']}; at one distance each sequence is in one pair, and every distance pairs them anew. All are "
+        f"compared at token {position + 1}; the distance is the number of differing "
+        "tokens between the parting and the compared one.",
         shown={
+            "Slopes: change for each doubling of 1 + the shared length, by distance [95 % limits from resampled "
+            "pairs]": _slopes(found.coefficients),
             "R², and the part of the shared length (95 % intervals from resampled pairs)": found.models,
-            "Coefficients: change for each doubling of 1 + the shared length; boot: resampled pairs": found.coefficients[
-                shown
-            ],
         },
         tables={
             "cells": found.cells,
@@ -65,37 +68,60 @@ def prefix_results(found: Found, model: Mapping[str, Any], settings: Mapping[str
             "coefficients": found.coefficients,
         },
         figure=_figure(found.cells),
-        r2="; ".join(
-            f"{row.measure}, {row.kind}: {row.r2_marginal:.3f}, of which shared length {row.part_shared:.3f} "
+        r2="Cosine: "
+        + "; ".join(
+            f"distance {row.distance}, {row.kind} {row.r2_marginal:.3f}, of which shared length {row.part_shared:.3f} "
             f"[{row.part_low:.3f}, {row.part_high:.3f}]"
-            for row in found.models.itertuples()
+            for row in cosine.itertuples()
         )
         + ".",
         control="Pairs that share nothing before the parting (length 0), random tokens with and without natural "
-        "frequencies, and targets that are the same token or not. Position and distance are the same throughout.",
+        "frequencies, and targets that are the same token or not. The compared position is the same throughout.",
         shows=" ".join(_shows(found.coefficients, measure) for measure in found.models["measure"].unique()),
         limits="A shared stretch is preceded by other tokens, except the longest, so natural sequences are spliced at its "
-        "edges; in random tokens a splice changes nothing. The target's own identity decides most of the similarity. One "
-        f"position and one distance ({distance} tokens) are measured; how fast the effect fades is not. Intervals are of "
-        "pairs drawn from one corpus and one model.",
+        "edges; in random tokens a splice changes nothing. The target's own identity decides most of the similarity. "
+        "Distances share their documents, so differences between distances carry no interval. Intervals are of pairs "
+        "drawn from one corpus and one model.",
         settings=settings,
     )
 
 
+def _each(coefficients: pd.DataFrame) -> pd.DataFrame:
+    """Return the slopes of each kind and target, the target's name in a column of its own."""
+    rows = coefficients.loc[coefficients["term"].isin(["shared_same", "shared_other"])]
+    return rows.assign(target=rows["term"].str.removeprefix("shared_"))
+
+
+def _slopes(coefficients: pd.DataFrame) -> pd.DataFrame:
+    rows = _each(coefficients)
+    rows = rows.assign(slope=[_estimate(row) for row in rows.itertuples()])
+    wide = rows.pivot(index=["measure", "kind", "target"], columns="distance", values="slope")
+    return wide.rename(columns="distance {}".format).reset_index()
+
+
 def _shows(coefficients: pd.DataFrame, measure: str) -> str:
+    """Say at which distances similarity grows, and how random tokens differ from natural text."""
     rows = coefficients.loc[coefficients["measure"] == measure]
-    slopes = "; ".join(
-        f"{row.kind}, {row.term.removeprefix('shared_')} target {_estimate(row)}, {_verdict(row)}"
-        for row in rows.loc[rows["term"].isin(["shared_same", "shared_other"])].itertuples()
-    )
-    differences = "; ".join(
-        f"{_kind_of(row.term)} {_estimate(row)}"
-        for row in rows.loc[rows["term"].str.startswith("log_shared:")].itertuples()
-    )
+    each = [
+        f"{kind}, {target} target: {_verdicts(part)}"
+        for (kind, target), part in _each(rows).groupby(["kind", "target"], sort=False)
+    ]
+    less = rows.loc[rows["term"].str.startswith("log_shared:")]
+    differences = [
+        f"{_kind_of(row.term)} at distance {row.distance} {_estimate(row)}" for row in less.itertuples()
+    ]
     return (
-        f"{measure.capitalize()}, change for each doubling: {slopes}. "
-        f"Slopes of random tokens less that of natural text, both targets: {differences}."
+        f"{measure.capitalize()}, with each doubling of the shared length: {'; '.join(each)}. "
+        f"Slopes of random tokens less that of natural text, both targets: {'; '.join(differences)}."
     )
+
+
+def _verdicts(rows: pd.DataFrame) -> str:
+    """Return where similarity grows, falls, or neither is shown."""
+    found: dict[str, list[str]] = {}
+    for row in rows.itertuples():
+        found.setdefault(_verdict(row), []).append(str(row.distance))
+    return ", ".join(f"{verdict} at distance {' and '.join(places)}" for verdict, places in found.items())
 
 
 def _estimate(row: Any) -> str:
@@ -113,26 +139,30 @@ def _kind_of(term: str) -> str:
 
 
 def _figure(cells: pd.DataFrame) -> Figure:
-    lengths = sorted(cells["shared"].unique())
+    distances, targets = sorted(cells["distance"].unique()), sorted(cells["target"].unique())
 
     def paint(canvas: Canvas) -> None:
-        axes = canvas.subplots(1, 2, sharey=True)
-        for axis, (target, part) in zip(axes, cells.groupby("target"), strict=True):
+        axes = canvas.subplots(len(distances), 2, sharey=True, squeeze=False)
+        for (distance, target), part in cells.groupby(["distance", "target"]):
+            axis = axes[distances.index(distance), targets.index(target)]
             for color, (kind, cell) in zip(COLORS, part.groupby("kind", sort=False), strict=False):
                 axis.errorbar(
                     np.log2(1 + cell["shared"]), cell["cosine_mean"], yerr=_Z * cell["cosine_sem"].fillna(0),
                     fmt="o-", ms=4, lw=1.2, color=color, label=kind,
                 )  # fmt: skip
+            lengths = sorted(part["shared"].unique())
             axis.set_xticks(np.log2(1 + np.array(lengths)), [str(length) for length in lengths])
+            axis.set_title(f"{target} target token, distance {distance}", fontsize=10)
+        for axis in axes[-1]:
             axis.set_xlabel("shared tokens before the parting")
-            axis.set_title(f"{target} target token", fontsize=10)
-        axes[0].set_ylabel("cosine of activity")
-        axes[0].legend()
+        for axis in axes[:, 0]:
+            axis.set_ylabel("cosine of activity")
+        axes[0, 0].legend()
 
     return compose(
         "prefix",
         "Similarity of activity after the parting by length of the shared stretch; means over pairs with 95 % intervals.",
-        "Cosine by shared length, one line a kind of sequence, one panel a target",
+        "Cosine by shared length, one line a kind of sequence, one panel a target and distance",
         paint,
-        (8.0, 3.4),
+        (8.0, 1.0 + 2.5 * len(distances)),
     )

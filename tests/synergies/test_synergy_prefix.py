@@ -1,15 +1,17 @@
 """The prefix models on made-up similarities, and the pairs they come from."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.sequences import KINDS, Corpus
-from clada_neuro.synergies.prefix import Settings, analyze, draw_pairs, prefix
+from clada_neuro.synergies.prefix import Settings, analyze, draw_pairs, prefix, stretches
 from clada_neuro.synergies.prefix_page import prefix_results
 
-SETTINGS = Settings(pairs=160, position=36, distance=4, bootstrap=100)
+SETTINGS = Settings(pairs=160, position=36, distances=(4, 2), bootstrap=100)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
 VOCABULARY = 400
 
@@ -17,36 +19,40 @@ VOCABULARY = 400
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     rng = np.random.default_rng(0)
-    documents = list(rng.integers(VOCABULARY, size=(400, SETTINGS.layout.length)))
+    documents = list(rng.integers(VOCABULARY, size=(400, SETTINGS.position + 1)))
     return Corpus(
         documents, np.bincount(np.concatenate(documents), minlength=VOCABULARY), np.arange(VOCABULARY)
     )
 
 
 def test_lengths_are_powers_of_two_up_to_the_whole_prefix():
-    assert SETTINGS.stretches == (0, 1, 2, 4, 8, 16, 32)
-    assert Settings().stretches == (0, 1, 2, 4, 8, 16, 32, 60)
+    assert [stretches(layout) for layout in SETTINGS.layouts] == [
+        (0, 1, 2, 4, 8, 16, 32, 34),
+        (0, 1, 2, 4, 8, 16, 32),
+    ]
 
 
+@pytest.mark.parametrize("layout", SETTINGS.layouts, ids=lambda layout: f"distance {layout.distance}")
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_sequence_is_in_one_pair_and_chance_agreement_is_counted(corpus, kind):
-    design, first, second = draw_pairs(kind, corpus, SETTINGS)
+def test_each_sequence_is_in_one_pair_and_chance_agreement_is_counted(corpus, kind, layout):
+    design, first, second = draw_pairs(kind, layout, corpus, SETTINGS)
     assert len(design) == len(first) == len(second) == SETTINGS.pairs - design["n_chance"].iloc[0]
     assert design["pair"].is_unique
     assert len(np.unique(first, axis=0)) == len(first)
+    assert set(design["distance"]) == {layout.distance}
+    parting = layout.parting
     for row, one, other in zip(design.itertuples(), first, second, strict=True):
-        parting = SETTINGS.layout.parting
         assert (one[parting - row.shared : parting] == other[parting - row.shared : parting]).all()
         assert (one[parting:-1] != other[parting:-1]).all()
         assert (one[-1] == other[-1]) == (row.target == "same")
 
 
 def made_up(corpus: Corpus, slope: float) -> pd.DataFrame:
-    """Similarity that grows with the shared length in natural text alone."""
+    """Similarity that grows with the shared length in natural text alone, and only near the parting."""
     rng, parts = np.random.default_rng(1), []
-    for kind in KINDS:
-        design, _, _ = draw_pairs(kind, corpus, SETTINGS)
-        grows = slope * (kind == "natural") * np.log2(1 + design["shared"])
+    for layout, kind in product(SETTINGS.layouts, KINDS):
+        design, _, _ = draw_pairs(kind, layout, corpus, SETTINGS)
+        grows = slope * (kind == "natural" and layout.distance == 2) * np.log2(1 + design["shared"])
         value = 0.3 + 0.2 * (design["target"] == "same") + grows + rng.normal(0, 0.05, len(design))
         for layer in (0, 1):
             change = 0.1 if layer else -0.1
@@ -59,14 +65,15 @@ def found(corpus):
     return analyze(made_up(corpus, 0.02), SETTINGS)
 
 
-def test_a_planted_slope_is_found_in_its_kind_only(found):
-    rows = found.coefficients.set_index(["measure", "kind", "term"])
+def test_a_planted_slope_is_found_in_its_kind_and_distance_only(found):
+    rows = found.coefficients.set_index(["distance", "measure", "kind", "term"]).sort_index()
     for target in ("same", "other"):
-        natural = rows.loc[("cosine", "natural", f"shared_{target}")]
+        natural = rows.loc[(2, "cosine", "natural", f"shared_{target}")]
         assert natural["estimate"] == pytest.approx(0.02, abs=0.01)
         assert natural["boot_low"] > 0
-        assert abs(rows.loc[("cosine", "uniform", f"shared_{target}"), "estimate"]) < 0.01
-    assert rows.loc[("cosine", "all", "log_shared:kind[T.uniform]"), "estimate"] == pytest.approx(
+        for place in ((2, "cosine", "uniform"), (4, "cosine", "natural")):
+            assert abs(rows.loc[(*place, f"shared_{target}"), "estimate"]) < 0.01
+    assert rows.loc[(2, "cosine", "all", "log_shared:kind[T.uniform]"), "estimate"] == pytest.approx(
         -0.02, abs=0.01
     )
 
@@ -74,25 +81,28 @@ def test_a_planted_slope_is_found_in_its_kind_only(found):
 def test_layers_are_averaged_before_and_kept_beside(found):
     assert found.pairs["pair"].is_unique
     by_layer = found.layers.pivot_table(
-        index=["kind", "target", "shared"], columns="layer", values="cosine_mean"
+        index=["distance", "kind", "target", "shared"], columns="layer", values="cosine_mean"
     )
     np.testing.assert_allclose(by_layer[1] - by_layer[0], 0.2)
 
 
 def test_the_shared_length_has_its_own_part_of_r2(found):
-    part = found.models.set_index(["measure", "kind"])
-    assert part.loc[("cosine", "natural"), "part_low"] > 0.02
-    assert part.loc[("cosine", "uniform"), "part_shared"] < 0.03
+    part = found.models.set_index(["distance", "measure", "kind"])
+    assert part.loc[(2, "cosine", "natural"), "part_low"] > 0.02
+    assert part.loc[(2, "cosine", "uniform"), "part_shared"] < 0.03
 
 
 def test_the_page_says_where_similarity_grows(found, tmp_path):
-    settings = {"corpus": "xsum", "distance": SETTINGS.distance, "position": SETTINGS.position}
+    settings = {"corpus": "xsum", "position": SETTINGS.position}
     page = prefix_results(found, MODEL, settings).write(tmp_path).read_text(encoding="utf-8")
-    shown = page.split("Cosine, change for each doubling: ")[1].split(". Slopes")[0].split("; ")
-    assert all(part.endswith("grows") for part in shown if part.startswith("natural"))
+    shown = (
+        page.split("Cosine, with each doubling of the shared length: ")[1].split(". Slopes")[0].split("; ")
+    )
+    natural = [part for part in shown if part.startswith("natural")]
+    assert all(part.endswith("grows at distance 2, not shown at distance 4") for part in natural)
     assert {path.name for path in tmp_path.iterdir()} >= {"prefix.png", "cells.csv", "models.csv"}
 
 
 def test_a_distance_past_the_position_is_refused(tmp_path):
     with pytest.raises(DataError, match="distance 64 and position 64"):
-        prefix(tmp_path, settings=Settings(distance=64))
+        prefix(tmp_path, settings=Settings(distances=(4, 64)))
