@@ -1,11 +1,12 @@
 """Reduce a random part that the data cannot carry, by a fixed rule, and say what was taken out.
 
-First all correlations, then slopes whose variance is zero, one rung at a time, until no variance is zero.
-Random intercepts stay. The rung reached is to be used for every model that is compared.
+First all correlations, then slopes whose variance is zero, one rung at a time, until no slope is the reason for a
+singular fit. Random intercepts stay, a zero one too. The rung reached is to be used for every model that is compared.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,10 @@ class Ladder:
         """Return the random part that was reached, to be used in every compared model."""
         return " + ".join(map(str, self.fit.model.formula.random))
 
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return the rungs as they stand in fits.json."""
+        return [asdict(rung) for rung in self.rungs]
+
     def __repr__(self) -> str:
         lines = [
             f"{number}. {rung.formula}: log-likelihood {rung.loglik:.3f}, "
@@ -58,8 +63,10 @@ def climb_down(
     reml: bool = True,
     standardize: bool | Sequence[str] = False,
     contrasts: Mapping[str, str] | None = None,
+    weights: str | None = None,
+    name: str | None = None,
 ) -> Ladder:
-    """Fit a formula and reduce its random part until no variance is zero.
+    """Fit a formula and reduce its random part until no slope makes the fit singular; arguments as in `mixed.fit`.
 
     Raises
     ------
@@ -68,7 +75,9 @@ def climb_down(
     """
     rungs: list[Rung] = []
     while True:
-        model = specify(data, formula, name=formula, standardize=standardize, contrasts=contrasts)
+        model = specify(
+            data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights
+        )
         found = estimate(model, reml=reml)
         smaller, removed = (None, "")
         if found.singular or not found.converged:
@@ -81,7 +90,8 @@ def climb_down(
 
 def _next(found: MixedFit) -> tuple[str | None, str]:
     formula, blocks = found.model.formula, found.design.blocks
-    if any(len(block.names) > 1 for block in blocks):
+    correlated = [c for c in found.estimate.covariances if len(c) > 1]
+    if any(map(_is_singular, correlated)) or (correlated and not found.converged):
         split = [part for term in formula.random for part in _uncorrelated(term, formula)]
         if len(split) > len(formula.random):
             return formula.with_random(split), "correlations"
@@ -99,6 +109,12 @@ def _next(found: MixedFit) -> tuple[str | None, str]:
 def _uncorrelated(term: RandomTerm, formula: ModelFormula) -> tuple[RandomTerm, ...]:
     split = parse(f"{formula.response} ~ 1 + ({term.columns} || {term.group})").random
     return split if len(split) > 1 else (term,)
+
+
+def _is_singular(covariance: np.ndarray) -> bool:
+    """Return whether a variance is zero or the correlations leave a direction without variance."""
+    sd = np.sqrt(np.diag(covariance))
+    return bool((sd == 0).any() or np.linalg.eigvalsh(covariance / np.outer(sd, sd))[0] < _ZERO**2)
 
 
 def _is_slope(term: RandomTerm) -> bool:
