@@ -94,8 +94,12 @@ class Clada(ThresholdPolicy):
 
     def observe(self, state: State, logits: Tensor, token: Tensor) -> None:
         """Turn the drawn token's surprisal and entropy into load, event, action and threshold scale."""
+        self.take_in(state, *surprisal_and_entropy(logits, token))
+
+    def take_in(self, state: State, surprisal: Tensor, entropy: Tensor) -> None:
+        """Do so from surprisal and entropy ``(batch,)`` in bits: for engines that compute them on the way."""
         state.step = state.step + 1
-        load = self.load(*surprisal_and_entropy(logits, token), state)
+        load = self.load(surprisal, entropy, state)
         state.load = load
         state.event = state.history.push(load)
         state.action = self.acts(load, state)

@@ -1,5 +1,6 @@
 """The compiled token step against transformers, and under policies against the PyTorch path."""
 
+import math
 from copy import deepcopy
 
 import pytest
@@ -34,6 +35,16 @@ def reference(model):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_full_budget_equals_the_plain_model(model, reference, threads):
     assert relative(logits_of(LlamaStep(model, context=32, threads=threads), IDS[0]), reference) < 1e-5
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_surprisal_and_entropy_are_those_of_the_logits_in_float64(model, threads):
+    step = LlamaStep(model, context=32, threads=threads)
+    for token in IDS[0, :8].tolist():
+        log_p = step(token).double().log_softmax(-1)
+        entropy = -(log_p.exp() * log_p).sum() / math.log(2)
+        expected = (float(-log_p[17] / math.log(2)), float(entropy))
+        assert step.surprisal_and_entropy(17) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("tied", [True, False])

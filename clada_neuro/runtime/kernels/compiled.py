@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import HIDDEN, INPUT, NEURON, Policy, State, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy
@@ -53,6 +54,7 @@ class CompiledSession:
         self._layers = ffn_layers(model)
         self._reads = [reads(ffn, policy.sites) for ffn in self._layers]
         self._scale = -1.0
+        self._stepped = False  # whether the last logits are the step's
 
     def prefill(self, ids: Tensor) -> Tensor:
         """Process a prompt ``(tokens,)`` densely; return the next token's logits ``(vocabulary,)``."""
@@ -62,7 +64,7 @@ class CompiledSession:
         self.step.load_cache(output.past_key_values)
         self.step.use_neurons(self._layers, self._neurons())
         self.step.use_cutoffs(self._cutoffs(INPUT), self._cutoffs(HIDDEN))
-        self._scale, self._logits = -1.0, output.logits[0, -1].float()
+        self._scale, self._stepped, self._logits = -1.0, False, output.logits[0, -1].float()
         return self._logits
 
     def drawn(self, token: int) -> Tensor:
@@ -75,7 +77,11 @@ class CompiledSession:
 
     def observe(self, token: int) -> None:
         """Let the policy see the drawn token and set what it changes: first half of `drawn`."""
-        self.policy.observe(self.state, self._logits[None], torch.tensor([token]))
+        if isinstance(self.policy, Clada) and self._stepped:
+            surprisal, entropy = self.step.surprisal_and_entropy(token)
+            self.policy.take_in(self.state, torch.tensor([surprisal]), torch.tensor([entropy]))
+        else:
+            self.policy.observe(self.state, self._logits[None], torch.tensor([token]))
         scale = float(self.state.scale)
         if scale != self._scale:
             self._scale = scale
@@ -83,7 +89,7 @@ class CompiledSession:
 
     def advance(self, token: int) -> Tensor:
         """Process the observed token: second half of `drawn`."""
-        self._logits = self.step(token, self._scale)
+        self._logits, self._stepped = self.step(token, self._scale), True
         if self._scale == 0 and self.policy.uses_prefix:
             self._refresh()
         return self._logits

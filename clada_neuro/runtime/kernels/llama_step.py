@@ -35,6 +35,8 @@ from clada_neuro.runtime.kernels.cpu import (
 from clada_neuro.runtime.kernels.llama_weights import Weights, check, pack, pack_blocks
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
+_LOG_2 = float(np.log(2))
+_FAR = np.float32(-1e4)  # below the highest logit: no probability, and 0·log 0 is 0
 
 
 class Cutoffs(NamedTuple):
@@ -63,6 +65,7 @@ class Work(NamedTuple):
     neuron_mask: Array  # (L, I)
     activity: Array  # (L, I): a
     logits: Array  # (V,)
+    moments: Array  # (N, 16): highest logit m, Σe^d and Σe^d·d with d = logit − m, of a thread's own words
     counter: Array  # (8,): one cache line
 
 
@@ -194,6 +197,23 @@ def _token(
     project(work.logits, weights.head, x, first_word, last_word)
 
 
+@njit(**COMPILED)
+def _moments(thread: int, threads: int, work: Work) -> None:
+    """Sum up a thread's own logits, for the normaliser and the entropy of their softmax."""
+    first, last = share(work.logits.shape[0], thread, threads)
+    own, moments = work.logits[first:last], work.moments[thread]
+    highest = own[0]
+    for logit in own:
+        highest = max(highest, logit)
+    mass, weighted = np.float32(0), np.float32(0)
+    for logit in own:
+        d = max(logit - highest, _FAR)
+        e = np.exp(d)
+        mass += e
+        weighted += e * d
+    moments[0], moments[1], moments[2] = highest, mass, weighted
+
+
 class LlamaStep:
     """A Llama-like model's decode step on the CPU, batch 1; its weights are a copy in the order they are read.
 
@@ -275,13 +295,31 @@ class LlamaStep:
                 "build LlamaStep with a larger context"
             )
         self._work.counter[:] = 0
-        rest: tuple[Any, ...] = (token, self.position, scale, self.weights, self._cutoffs, self._work)
-        others = [self._pool.submit(_token, thread, self.threads, *rest) for thread in range(1, self.threads)]
-        _token(0, self.threads, *rest)
-        for other in others:
-            other.result()
+        self._run(_token, token, self.position, scale, self.weights, self._cutoffs, self._work)
         self.position += 1
         return torch.from_numpy(self._work.logits)
+
+    def surprisal_and_entropy(self, token: int) -> tuple[float, float]:
+        """Return a drawn token's surprisal and the entropy of the distribution it came from, the last one, in bits.
+
+        The same as `clada_neuro.runtime.cognitive_load.surprisal_and_entropy`, in a third of its time.
+        """
+        self._run(_moments, self._work)
+        highest, mass, weighted = self._work.moments[:, :3].T.astype(np.float64)
+        top = highest.max()
+        share_of = np.exp(highest - top)
+        total = (mass * share_of).sum()
+        mean = ((weighted + (highest - top) * mass) * share_of).sum() / total  # of logit − top
+        normaliser = np.log(total)
+        surprisal = normaliser - (float(self._work.logits[token]) - top)
+        return float(surprisal) / _LOG_2, float(normaliser - mean) / _LOG_2
+
+    def _run(self, work: Any, *rest: Any) -> None:
+        """Call a compiled function once a thread, side by side."""
+        others = [self._pool.submit(work, thread, self.threads, *rest) for thread in range(1, self.threads)]
+        work(0, self.threads, *rest)
+        for other in others:
+            other.result()
 
     @property
     def input_mask(self) -> Tensor:
@@ -320,6 +358,7 @@ def _work(model: PreTrainedModel, weights: Weights, context: int, threads: int) 
         bias=_zeros(layers, hidden),
         input_mask=_zeros(layers, hidden, dtype=np.bool_),
         logits=_zeros(weights.head.shape[0]),
+        moments=_zeros(threads, 16),
         counter=_zeros(8, dtype=np.int64),
         **_block_work(weights),
     )
