@@ -1,11 +1,14 @@
 """What does each policy lose at equal feed-forward sparsity?
 
     python analyses/02_loss_at_equal_sparsity.py [--tokens 20000] [--sparsity 0.4 …] [--policy clada …]
+    python analyses/02_loss_at_equal_sparsity.py --tables
 
 C4 documents that calibration has not seen and WikiText-2 articles, alternating, 256 tokens each with the start token;
 the first 32 are the dense prefix and every later token is processed by the policy. Loss is the rise of nats per token
-over dense. Work is kept batch by batch, so an interrupted run goes on where it stopped, and the tables are made from
-what is there. Load comes from the pass without load (`clada_neuro.runtime.fixed_point`). Losses are carried to the asked sparsity along the policy's own curve when two sparsities were run.
+over dense; divergence is KL(dense ‖ policy), the expected rise, which has less noise. Work is kept batch by batch, so
+an interrupted run goes on where it stopped; ``--tables`` makes the tables from all that is there. Load comes from the
+pass without load (`clada_neuro.runtime.fixed_point`). Every policy is carried to exactly the asked sparsity along its
+own curve where it was run at two, else along that of CLADA without load.
 """
 
 import argparse
@@ -13,181 +16,199 @@ import json
 import math
 import os
 import re
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
+from loss_variants import LOAD_VARIANTS, WINA_VARIANTS, UniformRules, load_variant
 from scipy import stats
 from tqdm import tqdm
 
 from clada_neuro import load_model
-from clada_neuro.artifacts import cache_folder, content_hash, read_table, write_table, write_text
-from clada_neuro.baselines.wina import Wina
-from clada_neuro.calibration.artifact import Calibration, load_calibration
+from clada_neuro.artifacts import (
+    cache_folder,
+    content_hash,
+    package_data,
+    read_table,
+    write_table,
+    write_text,
+)
+from clada_neuro.calibration.artifact import load_calibration
+from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.calibration.policies import POLICIES, make_policy
-from clada_neuro.models.ffn import FFN
+from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.runtime.fixed_point import scheduled
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy
-from clada_neuro.runtime.scoring import Score, score
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.policy import Policy
 
 LENGTH, PREFIX, BATCH = 256, 32, 8
 C4_CALIBRATION = 600  # documents that 01_calibrate_smollm2.py may use
+FIT_DOCUMENTS = 16  # of those, for thresholds that the calibration does not hold
+STEP = 0.04  # of sparsity, for the slope of loss
+POWER = 2.8  # standard errors that an effect has to have to be found four times in five
 RESULTS = Path(__file__).parent / "results"
 
 
-def documents(model: LanguageModel, count: int) -> list[tuple[str, list[int]]]:
+def sources() -> dict[str, list[str]]:
     folders = [Path(part) for part in os.environ["CLADA_NEURO_DATA"].split(os.pathsep)]
     root = next(folder for folder in folders if (folder / "c4_sample").is_dir())
     lines = (root / "c4_sample" / "c4_sample.jsonl").read_text(encoding="utf-8").splitlines()
     wiki = (root / "wikitext2" / "wiki.test.raw.rebuilt").read_text(encoding="utf-8")
-    sources = {
-        "c4": [json.loads(line)["text"] for line in lines[C4_CALIBRATION:]],
+    c4 = [json.loads(line)["text"] for line in lines]
+    return {
+        "calibration": c4[:C4_CALIBRATION],
+        "c4": c4[C4_CALIBRATION:],
         "wikitext2": re.split(r"\n(?= = [^=])", wiki),
     }
-    found = {name: _cut(model, texts, count) for name, texts in sources.items()}
-    alternating = [pair for both in zip(found["c4"], found["wikitext2"], strict=False) for pair in both]
-    return (alternating + found["c4"][len(found["wikitext2"]) :])[:count]
 
 
-def _cut(model: LanguageModel, texts: list[str], count: int) -> list[tuple[str, list[int]]]:
+def cut(model: LanguageModel, texts: list[str], count: int) -> list[list[int]]:
+    """Return the first ``LENGTH`` tokens of the first texts that are long enough."""
     assert model.start_token_id is not None
-    kept: list[tuple[str, list[int]]] = []
+    kept: list[list[int]] = []
     for text in texts:
-        ids = [
-            model.start_token_id,
-            *model.tokenizer(text[: 12 * LENGTH], add_special_tokens=False).input_ids,
-        ]
-        if len(ids) >= LENGTH and len(kept) < count:
-            kept.append((content_hash(text), ids[:LENGTH]))
+        ids = model.tokenizer(text[: 12 * LENGTH], add_special_tokens=False).input_ids
+        if len(ids) >= LENGTH - 1 and len(kept) < count:
+            kept.append([model.start_token_id, *ids][:LENGTH])
     return kept
 
 
-def measure(
-    model: LanguageModel,
-    calibration: Calibration,
-    texts: list[tuple[str, list[int]]],
-    cells: list[tuple[str, float]],
-) -> pd.DataFrame:
-    """One row a document and policy; batches that are on disk are read instead of run."""
-    layers = ffn_layers(model.model)
-    decisive = {
-        name: value
-        for name, value in calibration.header.items()
-        if name in ("curve", "prefix", "load", "offsets")
-    }
-    inputs = content_hash(model.weights_hash, decisive, LENGTH, PREFIX)
-    folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
-    frames = []
-    batches = [texts[begin : begin + BATCH] for begin in range(0, len(texts), BATCH)]
-    for batch in tqdm(batches, desc="documents", unit=f"x{BATCH}"):
-        runner = _Runner(model, batch)
-        for name, sparsity in [("dense", 0.0), *cells]:
-            path = folder / f"{content_hash([key for key, _ in batch])}-{name}-{sparsity}.parquet"
-            if not path.is_file():
-                unloaded = _policy("no-load", layers, calibration, sparsity)
-                scores = runner.run(_policy(name, layers, calibration, sparsity), unloaded)
-                rows = [
-                    {
-                        "document": key,
-                        "policy": name,
-                        "asked": sparsity,
-                        "loss": float(s.surprisal_bits[PREFIX + 1 :].mean()) * math.log(2),
-                        "ffn_sparsity": float(s.ffn_sparsity[PREFIX:].mean()),
-                    }
-                    for (key, _), s in zip(batch, scores, strict=True)
-                ]
-                write_table(pd.DataFrame(rows), path)
-            frames.append(read_table(path))
-    found = pd.concat(frames, ignore_index=True)
-    dense = found.loc[found["policy"] == "dense"].set_index("document")["loss"]
-    found["rise"] = found["loss"] - found["document"].map(dense)
-    return found.loc[found["policy"] != "dense"]
+def documents(model: LanguageModel, count: int) -> torch.Tensor:
+    """Return ``(count, LENGTH)`` tokens: C4 and WikiText-2 in turn, then what C4 has left."""
+    texts = sources()
+    c4, wiki = (cut(model, texts[name], count) for name in ("c4", "wikitext2"))
+    alternating = [ids for both in zip(c4, wiki, strict=False) for ids in both]
+    return torch.tensor((alternating + c4[len(wiki) :])[:count])
 
 
-class _Runner:
-    """One batch of documents under any policy; load is taken from the pass without load, shared by all that need it."""
+class Experiment:
+    """Every policy on every batch of documents; what is on disk is read instead of run."""
 
-    def __init__(self, model: LanguageModel, batch: list[tuple[str, list[int]]]) -> None:
-        self.model = model.model
-        self.texts = [ids for _, ids in batch]
-        self.seeds = [int(key, 16) % 2**31 for key, _ in batch]
-        self.unloaded: dict[float, list[Score]] = {}
+    def __init__(self, model: LanguageModel) -> None:
+        self.model, self.layers = model, ffn_layers(model.model)
+        self.calibration = load_calibration(model)
+        shipped = package_data("calibration", f"{model.weights_hash}.safetensors")
+        inputs = content_hash(shipped, LENGTH, PREFIX, BATCH)
+        self.folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
+        self.stages = Stages(self.folder / "passes", inputs)
+        self.fit_tokens = torch.tensor(cut(model, sources()["calibration"], FIT_DOCUMENTS))
+        self.uniform = UniformRules(model.model, self.layers, self.calibration, self.fit_tokens)
 
-    def run(self, policy: Policy, unloaded: Policy) -> list[Score]:
-        scales = None
-        if policy.sequential:
-            scale = unloaded.base_scale
-            if scale not in self.unloaded:
-                self.unloaded[scale] = score(self.model, unloaded, self.texts, prefix=PREFIX)
-            signals = [(s.surprisal_bits, s.entropy_bits) for s in self.unloaded[scale]]
-            scales = [
-                scheduled(policy, *pair, PREFIX, seed) for pair, seed in zip(signals, self.seeds, strict=True)
-            ]
-        return score(self.model, policy, self.texts, prefix=PREFIX, seeds=self.seeds, scales=scales)
+    def policy(self, name: str, sparsity: float) -> Policy:
+        if name in LOAD_VARIANTS:
+            return load_variant(name, self.calibration, sparsity)
+        if name in WINA_VARIANTS:
+            return self.uniform.policy(name, sparsity)
+        return make_policy(name, self.layers, self.calibration, sparsity)
+
+    def run(self, tokens: torch.Tensor, cells: list[tuple[str, float]]) -> None:
+        """Measure the missing cells, all of a batch before the next."""
+        for number, batch in enumerate(tqdm(tokens.split(BATCH), desc="documents", unit=f"x{BATCH}")):
+            missing = [cell for cell in cells if not self._path(number, *cell).is_file()]
+            if not missing:
+                continue
+            yardstick = Yardstick(
+                self.model.model, batch, PREFIX, self.stages, f"{number:04d}", lambda count: None
+            )
+            for name, sparsity in missing:
+                write_table(
+                    self._measure(yardstick, name, sparsity, number), self._path(number, name, sparsity)
+                )
+
+    def _measure(self, yardstick: Yardstick, name: str, sparsity: float, number: int) -> pd.DataFrame:
+        measure = partial(self._pass, yardstick)
+        policy = self.policy(name, sparsity)
+        load_from = measure("no-load", sparsity) if policy.sequential else None
+        cost = yardstick.measure(_label(name, sparsity, policy), policy, load_from)
+        columns = {"loss": cost.loss, "divergence": cost.divergence, "ffn_sparsity": cost.ffn_sparsity}
+        frame = pd.DataFrame({column: values.numpy() for column, values in columns.items()})
+        first = number * BATCH
+        return frame.assign(document=range(first, first + len(frame)), policy=name, asked=sparsity)
+
+    def _pass(self, yardstick: Yardstick, name: str, sparsity: float):
+        policy = self.policy(name, sparsity)
+        return yardstick.measure(_label(name, sparsity, policy), policy)
+
+    def found(self) -> pd.DataFrame:
+        """One row a document, policy and asked sparsity."""
+        return pd.concat(
+            map(read_table, sorted((self.folder / "cells").glob("*.parquet"))), ignore_index=True
+        )
+
+    def _path(self, number: int, name: str, sparsity: float) -> Path:
+        return self.folder / "cells" / f"{number:04d}-{name}-{sparsity:g}.parquet"
 
 
-def _policy(name: str, layers: list[FFN], calibration: Calibration, sparsity: float) -> Policy:
-    """Return a policy by name; ``wina-uniform`` drops one share of inputs and one of neurons in every layer."""
-    if name != "wina-uniform":
-        return make_policy(name, layers, calibration, sparsity)
-    everywhere = torch.ones(len(layers))
-    weights = {
-        INPUT: torch.stack([f.input_norms for f in layers]),
-        HIDDEN: torch.stack([f.neuron_norms for f in layers]),
-    }
-    return Wina({INPUT: everywhere * sparsity * 0.75, HIDDEN: everywhere * sparsity * 1.5}, weights)
+def _label(name: str, sparsity: float, policy: Policy) -> str:
+    """Name a pass; a control that takes out what was not chosen is CLADA itself and shares its pass."""
+    if type(policy) is not Clada or name in WINA_VARIANTS:
+        return f"{name}-{sparsity:g}"
+    plain = policy.mean_of_dropped is None
+    parts = (policy.gamma, policy.kappa, str(policy.signal), policy.reanalysis_load, policy.base_scale, plain)
+    return f"clada-{content_hash(*parts)}"
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
-    """Per policy and asked sparsity: loss with its interval, and the paired difference from CLADA."""
+    """Per policy and asked sparsity: loss and divergence with intervals over documents, and CLADA's differences."""
     rows = []
     for (asked, name), cell in found.groupby(["asked", "policy"], sort=True):
-        rise = _at(found, str(name), float(asked))
-        clada = _at(found, "clada", float(asked)).reindex(rise.index)
-        low, high = _interval(rise)
+        loss, divergence = (carried(found, measure, str(name), float(asked)) for measure in MEASURES)
         row = {
             "policy": name,
             "asked": asked,
             "ffn_sparsity": cell["ffn_sparsity"].mean(),
-            "loss_nats": rise.mean(),
-            "ci_low": low,
-            "ci_high": high,
-            "documents": len(rise),
-            "tokens": len(rise) * (LENGTH - PREFIX - 1),
+            "documents": len(cell),
+            "tokens": len(cell) * (LENGTH - PREFIX - 1),
+            **estimate("loss", loss),
+            **estimate("divergence", divergence),
         }
-        if name != "clada" and clada.notna().all():
-            low, high = _interval(clada - rise)
-            row |= {
-                "clada_minus": (clada - rise).mean(),
-                "clada_minus_low": low,
-                "clada_minus_high": high,
-                "smallest_effect": 2.8 * (clada - rise).std() / math.sqrt(len(rise)),
-                "clada_ratio": clada.mean() / rise.mean(),
-            }
+        for measure, own in zip(MEASURES, (loss, divergence), strict=True):
+            clada = carried(found, measure, "clada", float(asked)).reindex(own.index).dropna()
+            if name != "clada" and len(clada):
+                difference = clada - own[clada.index]
+                row |= estimate(f"clada_minus_{measure}", difference)
+                row[f"smallest_{measure}"] = POWER * difference.std() / math.sqrt(len(difference))
+                row[f"clada_ratio_{measure}"] = clada.mean() / own[clada.index].mean()
         rows.append(row)
-    return pd.DataFrame(rows).sort_values(["asked", "loss_nats"]).reset_index(drop=True)
+    return pd.DataFrame(rows).sort_values(["asked", "loss"]).reset_index(drop=True)
 
 
-def _at(found: pd.DataFrame, name: str, asked: float) -> pd.Series:
-    """Each document's loss at exactly the asked mean sparsity, along the policy's own mean curve."""
+MEASURES = ("loss", "divergence")
+
+
+def carried(found: pd.DataFrame, measure: str, name: str, asked: float) -> pd.Series:
+    """Each document's value at exactly the asked mean sparsity."""
     own = found.loc[found["policy"] == name]
-    cells = own.groupby("asked")[["ffn_sparsity", "rise"]].mean()
-    here = own.loc[own["asked"] == asked].set_index("document")["rise"]
-    if len(cells) < 2 or asked not in cells.index:
-        return here
-    nearest = cells.drop(index=asked).iloc[np.abs(cells.drop(index=asked).index - asked).argmin()]
-    slope = (cells.loc[asked, "rise"] - nearest["rise"]) / (
-        cells.loc[asked, "ffn_sparsity"] - nearest["ffn_sparsity"]
+    here = own.loc[own["asked"] == asked].set_index("document")
+    gap = asked - here["ffn_sparsity"].mean()
+    slope = _slope(own, measure, asked)
+    if slope is None:
+        slope = _slope(found.loc[found["policy"] == "no-load"], measure, asked)
+    return here[measure] + (slope or 0.0) * gap
+
+
+def _slope(own: pd.DataFrame, measure: str, asked: float) -> float | None:
+    """Rise of the mean per unit of sparsity between the nearest sparsities, on the documents that have both."""
+    wide = own.pivot_table(index="document", columns="asked", values=[measure, "ffn_sparsity"])
+    others = [
+        value for value in sorted(own["asked"].unique(), key=lambda x: abs(x - asked)) if value != asked
+    ]
+    if asked not in own["asked"].values or not others:
+        return None
+    both = (
+        wide.xs(asked, axis=1, level=1).join(wide.xs(others[0], axis=1, level=1), rsuffix="_other").dropna()
     )
-    return here + slope * (asked - cells.loc[asked, "ffn_sparsity"])
+    mean = both.mean()
+    return (mean[measure] - mean[f"{measure}_other"]) / (mean["ffn_sparsity"] - mean["ffn_sparsity_other"])
 
 
-def _interval(values: pd.Series) -> tuple[float, float]:
+def estimate(name: str, values: pd.Series) -> dict[str, float]:
+    """Mean and 95 % interval over documents (Student t)."""
     error = values.std() / math.sqrt(len(values)) * stats.t.ppf(0.975, len(values) - 1)
-    return values.mean() - error, values.mean() + error
+    mean = values.mean()
+    return {name: mean, f"{name}_low": mean - error, f"{name}_high": mean + error}
 
 
 def main() -> None:
@@ -196,15 +217,19 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=20_000, help="scored tokens of each policy")
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.4])
-    parser.add_argument(
-        "--policy", nargs="+", default=[name for name in POLICIES if name not in ("dense", "tt")]
-    )
+    parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *WINA_VARIANTS])
+    parser.add_argument("--load-variants", action="store_true", help="measure those instead of --policy")
+    parser.add_argument("--tables", action="store_true", help="only make the tables")
     options = parser.parse_args()
-    model = load_model("smollm2")
-    calibration = load_calibration(model)
-    texts = documents(model, math.ceil(options.tokens / (LENGTH - PREFIX - 1)))
-    cells = [(name, sparsity) for sparsity in options.sparsity for name in options.policy]
-    table = summary(measure(model, calibration, texts, cells)).round(5)
+    experiment = Experiment(load_model("smollm2"))
+    if not options.tables:
+        names = LOAD_VARIANTS if options.load_variants else options.policy
+        cells = [("no-load", round(0.4 + step, 2)) for step in (-STEP, STEP)]
+        reach = experiment.calibration.header["baselines"]["tt_reach"]
+        cells += [(name, s) for s in options.sparsity for name in names if not (name == "tt" and s > reach)]
+        count = math.ceil(options.tokens / (LENGTH - PREFIX - 1))
+        experiment.run(documents(experiment.model, count), cells)
+    table = summary(experiment.found()).round(5)
     RESULTS.mkdir(exist_ok=True)
     write_text(RESULTS / "loss_at_equal_sparsity.csv", table.to_csv(index=False))
     print(table.to_string())

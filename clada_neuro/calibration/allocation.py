@@ -1,4 +1,4 @@
-"""Share a budget of weight bytes over layers and sites: equal marginal loss per byte.
+"""Share a budget of weight bytes over layers and sites: by equal marginal loss per byte, or by equal error.
 
 With loss curves L_k(p) of each layer and site k, and W_k bytes there, the least Σ L_k(p_k) at Σ W_k·p_k = S·Σ W is where
 every L_k′(p_k)/W_k equals one multiplier (Lagrange).
@@ -48,6 +48,31 @@ def allocate(
     chosen *= min(1.0, target * total / (weight @ chosen))
     parts = torch.tensor(chosen, dtype=torch.float32).split([len(losses[site]) for site in sites])
     return dict(zip(sites, parts, strict=True))
+
+
+def equal_error(
+    errors: dict[str, Tensor],
+    shares: tuple[float, ...],
+    bytes_of: dict[str, Tensor],
+    total: float,
+    target: float,
+) -> dict[str, Tensor]:
+    """Return the shares of rows ``(layers,)`` that give every layer and site the same relative error.
+
+    The reading of the method's "error-controlled" thresholds in which one error holds for all; parameters as in
+    `allocate`, with ``errors (layers, len(shares))`` in place of losses.
+    """
+    points = np.array([0.0, *shares, MOST])
+    rows = np.concatenate([errors[site].double().cpu().numpy() for site in errors])
+    curves = np.maximum.accumulate(np.column_stack([np.zeros(len(rows)), rows, rows[:, -1]]), axis=1)
+    weight = np.concatenate([bytes_of[site].double().cpu().numpy() for site in errors])
+    low, high = 0.0, float(curves.max())
+    for _ in range(60):
+        error = (low + high) / 2
+        chosen = np.array([np.interp(error, curve, points) for curve in curves])
+        low, high = (error, high) if (weight @ chosen) / total < target else (low, error)
+    parts = torch.tensor(chosen, dtype=torch.float32).split([len(errors[site]) for site in errors])
+    return dict(zip(errors, parts, strict=True))
 
 
 def _power_curve(fine: np.ndarray, shares: tuple[float, ...], loss: np.ndarray) -> np.ndarray:

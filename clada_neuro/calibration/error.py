@@ -5,12 +5,14 @@ Relative error of a layer: E‖FFN(x) − FFN_masked(x)‖ / ‖FFN(x)‖, for a
 threshold; single tokens' do not, so searches use the mean.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from clada_neuro.calibration.fit import quantile
+from clada_neuro.calibration.fit import DENSE_PREFIX, quantile
+from clada_neuro.calibration.sensitivity import SHARES
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
@@ -34,6 +36,37 @@ def block_error(
     return relative_error(
         ffn.output(ffn.hidden(x)), ffn.output(a * (scores >= quantile(scores, hidden_share)))
     )
+
+
+@torch.no_grad()
+def site_errors(
+    model: PreTrainedModel, layers: list[FFN], tokens: Tensor, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return each site's relative error ``(layers, len(SHARES))`` when shares of its rows are dropped, alone.
+
+    Rows are scored by |value| · weight, ``weights`` being ``(layers, rows)`` a site; blocks see what they see in the
+    dense model on texts ``(texts, length)``.
+    """
+    errors = {site: torch.zeros(len(layers), len(SHARES)) for site in (INPUT, HIDDEN)}
+
+    def measure(ffn: FFN) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            x = args[0].reshape(*tokens.shape, -1)[:, DENSE_PREFIX:].flatten(0, 1)
+            for place, share in enumerate(SHARES):
+                for site, both in ((INPUT, (share, 0.0)), (HIDDEN, (0.0, share))):
+                    errors[site][ffn.layer, place] = block_error(
+                        ffn, x, *both, lambda site, values: values.abs() * weights[site][ffn.layer]
+                    )
+
+        return before
+
+    handles = [ffn.inputs[0].register_forward_pre_hook(measure(ffn)) for ffn in layers]
+    try:
+        model(tokens, logits_to_keep=1, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return errors
 
 
 def equal_error_threshold(ffn: FFN, a: Tensor, error: float) -> Tensor:

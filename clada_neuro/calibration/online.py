@@ -26,8 +26,8 @@ from clada_neuro.runtime.cognitive_load import LoadSignal
 
 NO_LOSS = 0.001  # nats per token
 _GAMMAS = (0.1,)
-_KAPPAS = (0.05,)
-_ALPHAS = (1.0, 0.5)
+_KAPPAS = (0.05, 0.02)
+_ALPHAS = (1.0, 0.5, 0.0)
 _RATES = (0.02,)
 _LOAD_QUANTILES = 101
 

@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from clada_neuro.artifacts import content_hash, output_folder, versions
 from clada_neuro.baselines.griffin import Griffin
-from clada_neuro.calibration.allocation import allocate
+from clada_neuro.calibration.allocation import allocate, equal_error
 from clada_neuro.calibration.artifact import FORMAT, MAX_BYTES, Calibration
 from clada_neuro.calibration.baselines import GRID, TT_REACH, fit_baselines
 from clada_neuro.calibration.certify import certify
+from clada_neuro.calibration.error import site_errors
 from clada_neuro.calibration.fit import FitThresholds, empty_thresholds, mean_loss, measure
 from clada_neuro.calibration.online import choose_online
 from clada_neuro.calibration.sensitivity import SHARES, sensitivity
@@ -32,14 +33,15 @@ from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
 from clada_neuro.runtime.prefix import ranks
 
 SITES = (INPUT, HIDDEN)
+ALLOCATIONS = ("loss", "equal-error")
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)  # of the thresholds, where compensation and sparsity are measured
 # Texts that each stage uses, at most.
 _SENSITIVITY_TEXTS = 16
-_FIT_TEXTS = 8
-_CURVE_TEXTS = 4
-_BASELINE_TEXTS = 4
-_SELECTION_TEXTS = 6
-_CERTIFICATION_TEXTS = 16
+_FIT_TEXTS = 32
+_CURVE_TEXTS = 32
+_BASELINE_TEXTS = 8
+_SELECTION_TEXTS = 16
+_CERTIFICATION_TEXTS = 48
 
 
 def calibrate(
@@ -51,6 +53,7 @@ def calibrate(
     confidence: float = 0.95,
     min_sparsity: float = 0.40,
     tokens: int = 65_536,
+    allocation: str = "loss",
     seed: int = 0,
     progress: bool = True,
 ) -> Calibration:
@@ -71,6 +74,9 @@ def calibrate(
         Least `ffn_sparsity`; thresholds are allocated for it.
     tokens : int
         Read at most so many.
+    allocation : {"loss", "equal-error"}
+        How the budget is shared over layers and sites: equal marginal loss per byte, our choice, or the same relative
+        error everywhere, the paper's reading.
     seed : int
     progress : bool
         Show a progress bar.
@@ -92,6 +98,8 @@ def calibrate(
             f"min_sparsity {min_sparsity:g}, bound {bound:g}, confidence {confidence:g} given; "
             "between 0 and 0.9, above 0, and between 0.5 and 1 expected"
         )
+    if allocation not in ALLOCATIONS:
+        raise CalibrationError(f"allocation '{allocation}' given, one of {', '.join(ALLOCATIONS)} expected")
     out = Path(out)
     output_folder(out.parent)
     texts = divide(language_model, documents, tokens, seed)
@@ -99,12 +107,13 @@ def calibrate(
         "min_sparsity": min_sparsity,
         "tokens": tokens,
         "seed": seed,
+        "allocation": allocation,
         "weights": language_model.weights_hash,
     }
-    inputs = content_hash(settings, texts.statistics.tolist(), texts.selection.tolist())
+    inputs = content_hash(settings, *(part.tolist() for part in _parts(texts)), *_code())
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
     with tqdm(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
-        work = _Work(language_model, texts, stages, bar.update, min_sparsity, seed)
+        work = _Work(language_model, texts, stages, bar.update, min_sparsity, allocation, seed)
         calibration = work.calibrate(bound, confidence)
     calibration.header.update(
         format=FORMAT,
@@ -122,6 +131,16 @@ def calibrate(
     return calibration
 
 
+def _code() -> list[Path]:
+    """Return the files that decide the result: pieces made by other code are made anew."""
+    package = Path(__file__).parents[1]
+    return [
+        path
+        for part in ("baselines", "calibration", "runtime")
+        for path in sorted((package / part).glob("*.py"))
+    ]
+
+
 def _parts(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
     return texts.statistics, texts.selection, texts.certification
 
@@ -136,11 +155,13 @@ class _Work:
         stages: Stages,
         tick: Callable[[int], object],
         min_sparsity: float,
+        allocation: str,
         seed: int,
     ) -> None:
         self.model, self.layers = language_model.model, ffn_layers(language_model.model)
         self.texts, self.stages, self.tick = texts, stages, tick
-        self.min_sparsity, self.seed, self.device = min_sparsity, seed, language_model.device
+        self.min_sparsity, self.allocation = min_sparsity, allocation
+        self.seed, self.device = seed, language_model.device
 
     def calibrate(self, bound: float, confidence: float) -> Calibration:
         """Run all stages."""
@@ -173,8 +194,13 @@ class _Work:
         weights = {site: found[f"{site}_weights"].to(self.device) for site in SITES}
         bytes_of = [reads(ffn, SITES) for ffn in self.layers]
         rows = {INPUT: self.layers[0].hidden_size, HIDDEN: self.layers[0].intermediate_size}
-        fractions = allocate(
-            {site: found[f"{site}_losses"] for site in SITES},
+        if self.allocation == "loss":
+            share_out, costs = allocate, {site: found[f"{site}_losses"] for site in SITES}
+        else:
+            share_out = equal_error
+            costs = site_errors(self.model, self.layers, self.texts.statistics[:_CURVE_TEXTS], weights)
+        fractions = share_out(
+            costs,
             SHARES,
             {site: torch.tensor([rows[site] * b.row[site] for b in bytes_of]) for site in SITES},
             sum(b.total for b in bytes_of),
@@ -186,7 +212,10 @@ class _Work:
         tokens = self.texts.statistics[-_FIT_TEXTS:]
         measure(self.model, mean_loss(fit, self.layers), tokens)
         self.tick(tokens.numel())
-        header = {"shares_dropped": {site: [round(v, 4) for v in fractions[site].tolist()] for site in SITES}}
+        header = {
+            "allocation": self.allocation,
+            "shares_dropped": {site: [round(v, 4) for v in fractions[site].tolist()] for site in SITES},
+        }
         return header, {
             **{f"{site}_thresholds": _as_stored(fit.thresholds[site]) for site in SITES},
             **{f"{site}_weights": weights[site] for site in SITES},

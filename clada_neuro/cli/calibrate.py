@@ -21,6 +21,13 @@ import click
 @click.option("--confidence", default=0.95, show_default=True, help="Of the one-sided bound over documents.")
 @click.option("--min-sparsity", default=0.40, show_default=True, help="Least share of weight bytes not read.")
 @click.option("--tokens", default=65_536, show_default=True, help="Read at most so many.")
+@click.option(
+    "--allocation",
+    type=click.Choice(["loss", "equal-error"]),
+    default="loss",
+    show_default=True,
+    help="Share the budget over layers and sites by equal marginal loss per byte, or by equal relative error.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write (.safetensors).")
 def command(
@@ -30,6 +37,7 @@ def command(
     confidence: float,
     min_sparsity: float,
     tokens: int,
+    allocation: str,
     seed: int,
     out: Path,
 ) -> None:
@@ -50,6 +58,7 @@ def command(
         confidence=confidence,
         min_sparsity=min_sparsity,
         tokens=tokens,
+        allocation=allocation,
         seed=seed,
     )
     certificate = calibration.header["certificate"]

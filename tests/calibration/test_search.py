@@ -143,3 +143,14 @@ def test_every_family_can_be_calibrated(family: str, tmp_path) -> None:
         model, documents(), tmp_path / "c.safetensors", tokens=64 * 48, progress=False
     )
     assert calibration.header["certificate"]["frontier"][0]["ffn_sparsity"] == pytest.approx(0.4, abs=0.05)
+
+
+def test_equal_error_is_another_allocation(tmp_path) -> None:
+    path = tmp_path / "equal.safetensors"
+    found = search.calibrate(
+        language_model(), documents(), path, tokens=64 * 48, allocation="equal-error", progress=False
+    )
+    assert found.header["allocation"] == "equal-error"
+    assert found.header["certificate"]["frontier"][0]["ffn_sparsity"] == pytest.approx(0.4, abs=0.02)
+    with pytest.raises(CalibrationError, match=r"'even' given, one of loss, equal-error"):
+        search.calibrate(language_model(), documents(), path, allocation="even")

@@ -1,0 +1,146 @@
+"""Policies that exist for comparison only: other places for load to act, and WINA's rule with fewer of its parts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from clada_neuro.baselines.wina import Wina
+from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.fit import FitThresholds, empty_thresholds, measure
+from clada_neuro.calibration.policies import base_policy, full_policy
+from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.controls import RandomLoad, ReversedLoad
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.thresholds import ThresholdPolicy
+
+KAPPA = 0.05  # of budgets that follow load, the same for all of them
+DENSE_SHARE = 0.05  # of tokens that are computed densely where load is their trigger
+INPUT_PART, HIDDEN_PART = 0.75, 1.5  # shares dropped in every layer, as multiples of ffn_sparsity
+
+
+@dataclass(frozen=True, eq=False)
+class RankBudget(Clada):
+    """The K highest scores of each token are kept; the share that is dropped is `dropped` times the token's scale."""
+
+    name: ClassVar[str] = "budget"
+    dropped: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
+        """Return which rows are among the K highest."""
+        score = self.score(layer, site, values)
+        rows = score.shape[-1]
+        share = (self.dropped[site][layer] * state.scale).expand(score.shape[:2])
+        count = (share * rows).round().long().clamp(0, rows - 1)
+        cut = score.sort(dim=-1).values.gather(-1, count[..., None])
+        return score >= cut
+
+
+@dataclass(frozen=True, eq=False)
+class RankBudgetRandom(RankBudget, RandomLoad):
+    """Random load as a rank budget."""
+
+
+@dataclass(frozen=True, eq=False)
+class RankBudgetReversed(RankBudget, ReversedLoad):
+    """Reversed load as a rank budget."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopFifth(Clada):
+    """Only load above its 80th percentile lowers thresholds: loss rises most, and most steeply, there."""
+
+    name: ClassVar[str] = "top-fifth"
+    knee: float = 0.0
+
+    def scale(self, load: Tensor, state: State) -> Tensor:
+        """Return exp(−2κ·max(λ − knee, 0)) times the base scale."""
+        return self.base_scale * torch.exp(-2 * self.kappa * (load - self.knee).clamp_min(0))
+
+
+@dataclass(frozen=True, eq=False)
+class TopFifthRandom(TopFifth, RandomLoad):
+    """Random load in its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopFifthReversed(TopFifth, ReversedLoad):
+    """Reversed load in its place."""
+
+
+def _recast(policy: Clada, kind: type[Clada], **extra: object) -> Clada:
+    same = {entry.name: getattr(policy, entry.name) for entry in fields(Clada)}
+    return kind(**(same | extra))  # type: ignore[arg-type]
+
+
+def load_variant(name: str, calibration: Calibration, sparsity: float) -> Clada:
+    """Return ``PLACE-SOURCE``: load from SOURCE (load, random, reversed, fixed) acting at PLACE."""
+    place, source = name.split("-")
+    policy = replace(full_policy(calibration, sparsity), kappa=KAPPA, reanalysis_load=math.inf)
+    quantiles = calibration.tensors["load_quantiles"]
+    random = {"quantiles": quantiles} if source == "random" else {}
+    if place == "dense":
+        kind = {"load": Clada, "random": RandomLoad, "reversed": ReversedLoad}[source]
+        tail = -quantiles if source == "reversed" else quantiles
+        limit = float(torch.quantile(tail, 1 - DENSE_SHARE))
+        return _recast(policy, kind, kappa=0.0, reanalysis_load=limit, **random)
+    if place == "fifth":
+        kind = {"load": TopFifth, "random": TopFifthRandom, "reversed": TopFifthReversed}[source]
+        tail = -quantiles if source == "reversed" else quantiles
+        return _recast(policy, kind, knee=float(torch.quantile(tail, 0.8)), **random)
+    kind = {
+        "fixed": RankBudget,
+        "load": RankBudget,
+        "random": RankBudgetRandom,
+        "reversed": RankBudgetReversed,
+    }[source]
+    shares = calibration.header["shares_dropped"]
+    dropped = {site: torch.tensor(shares[site]) for site in (INPUT, HIDDEN)}
+    kappa = 0.0 if source == "fixed" else KAPPA
+    return _recast(policy, kind, kappa=kappa, dropped=dropped, **random)
+
+
+LOAD_VARIANTS = tuple(
+    f"{place}-{source}"
+    for place, sources in {
+        "budget": ("fixed", "load", "random", "reversed"),
+        "fifth": ("load", "random", "reversed"),
+        "dense": ("load", "random", "reversed"),
+    }.items()
+    for source in sources
+)
+WINA_VARIANTS = ("wina-uniform", "wina-thresholds", "gradient-weights")
+
+
+class UniformRules:
+    """One share of inputs and one of neurons in every layer: the top K by norms (WINA with the simplest allocation),
+    thresholds by norms, and thresholds by CLADA's gradient weights (without its allocation and compensation)."""
+
+    def __init__(self, model, layers: list[FFN], calibration: Calibration, tokens: Tensor) -> None:
+        self.model, self.layers, self.calibration, self.tokens = model, layers, calibration, tokens
+        self.norms = {
+            INPUT: torch.stack([ffn.input_norms for ffn in layers]),
+            HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
+        }
+        self.thresholds = cache(self._thresholds)
+
+    def policy(self, name: str, sparsity: float) -> Policy:
+        """Return a rule at about an `ffn_sparsity`."""
+        everywhere = torch.ones(len(self.layers))
+        shares = {INPUT: everywhere * sparsity * INPUT_PART, HIDDEN: everywhere * sparsity * HIDDEN_PART}
+        return Wina(shares, self.norms) if name == "wina-uniform" else self.thresholds(name, sparsity)
+
+    def _thresholds(self, name: str, sparsity: float) -> ThresholdPolicy:
+        weights = self.norms if name == "wina-thresholds" else base_policy(self.calibration, sparsity).weights
+        everywhere = torch.ones(len(self.layers))
+        shares = {INPUT: everywhere * sparsity * INPUT_PART, HIDDEN: everywhere * sparsity * HIDDEN_PART}
+        fit = FitThresholds(
+            empty_thresholds((INPUT, HIDDEN), len(self.layers), self.tokens.device), weights, fractions=shares
+        )
+        measure(self.model, fit, self.tokens)
+        return Clada(thresholds=fit.thresholds, weights=weights)
