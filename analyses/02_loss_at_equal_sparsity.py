@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from loss_variants import LOAD_VARIANTS, WINA_VARIANTS, UniformRules, load_variant
+from loss_variants import LOAD_VARIANTS, SIMPLER_RULES, SimplerRules, load_variant
 from scipy import stats
 from tqdm import tqdm
 
@@ -94,13 +94,13 @@ class Experiment:
         self.folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
         self.stages = Stages(self.folder / "passes", inputs)
         self.fit_tokens = torch.tensor(cut(model, sources()["calibration"], FIT_DOCUMENTS))
-        self.uniform = UniformRules(model.model, self.layers, self.calibration, self.fit_tokens)
+        self.simpler = SimplerRules(model.model, self.layers, self.calibration, self.fit_tokens)
 
     def policy(self, name: str, sparsity: float) -> Policy:
         if name in LOAD_VARIANTS:
             return load_variant(name, self.calibration, sparsity)
-        if name in WINA_VARIANTS:
-            return self.uniform.policy(name, sparsity)
+        if name in SIMPLER_RULES:
+            return self.simpler.policy(name, sparsity)
         return make_policy(name, self.layers, self.calibration, sparsity)
 
     def run(self, tokens: torch.Tensor, cells: list[tuple[str, float]]) -> None:
@@ -143,7 +143,7 @@ class Experiment:
 
 def _label(name: str, sparsity: float, policy: Policy) -> str:
     """Name a pass; a control that takes out what was not chosen is CLADA itself and shares its pass."""
-    if type(policy) is not Clada or name in WINA_VARIANTS:
+    if type(policy) is not Clada or name in SIMPLER_RULES:
         return f"{name}-{sparsity:g}"
     plain = policy.mean_of_dropped is None
     parts = (policy.gamma, policy.kappa, str(policy.signal), policy.reanalysis_load, policy.base_scale, plain)
@@ -217,7 +217,7 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=20_000, help="scored tokens of each policy")
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.4])
-    parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *WINA_VARIANTS])
+    parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *SIMPLER_RULES])
     parser.add_argument("--load-variants", action="store_true", help="measure those instead of --policy")
     parser.add_argument("--tables", action="store_true", help="only make the tables")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Policies that exist for comparison only: other places for load to act, and WINA's rule with fewer of its parts."""
+"""Policies that exist for comparison only: other places for load to act, and rules with fewer of its parts."""
 
 import math
 from collections.abc import Mapping
@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from clada_neuro.baselines.wina import Wina
+from clada_neuro.calibration.allocation import equal_error
 from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.error import site_errors
 from clada_neuro.calibration.fit import FitThresholds, empty_thresholds, measure
 from clada_neuro.calibration.policies import base_policy, full_policy
+from clada_neuro.calibration.sensitivity import SHARES
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.controls import RandomLoad, ReversedLoad
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 KAPPA = 0.05  # of budgets that follow load, the same for all of them
@@ -114,12 +117,16 @@ LOAD_VARIANTS = tuple(
     }.items()
     for source in sources
 )
-WINA_VARIANTS = ("wina-uniform", "wina-thresholds", "gradient-weights")
+SIMPLER_RULES = ("wina-uniform", "wina-thresholds", "gradient-weights", "equal-error")
 
 
-class UniformRules:
-    """One share of inputs and one of neurons in every layer: the top K by norms (WINA with the simplest allocation),
-    thresholds by norms, and thresholds by CLADA's gradient weights (without its allocation and compensation)."""
+class SimplerRules:
+    """Rules that lack one or more of CLADA's offline parts; none of them is compensated.
+
+    ``wina-uniform`` keeps the top K by norms and ``wina-thresholds`` what passes thresholds by norms, one share of
+    inputs and one of neurons in every layer; ``gradient-weights`` are those thresholds by CLADA's weights;
+    ``equal-error`` has CLADA's weights and the same relative error in every layer and site.
+    """
 
     def __init__(self, model, layers: list[FFN], calibration: Calibration, tokens: Tensor) -> None:
         self.model, self.layers, self.calibration, self.tokens = model, layers, calibration, tokens
@@ -128,19 +135,36 @@ class UniformRules:
             HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
         }
         self.thresholds = cache(self._thresholds)
+        self.errors = cache(lambda: site_errors(model, layers, tokens, self._gradients()))
 
     def policy(self, name: str, sparsity: float) -> Policy:
         """Return a rule at about an `ffn_sparsity`."""
-        everywhere = torch.ones(len(self.layers))
-        shares = {INPUT: everywhere * sparsity * INPUT_PART, HIDDEN: everywhere * sparsity * HIDDEN_PART}
-        return Wina(shares, self.norms) if name == "wina-uniform" else self.thresholds(name, sparsity)
+        if name == "wina-uniform":
+            return Wina(self._uniform(sparsity), self.norms)
+        return self.thresholds(name, sparsity)
 
     def _thresholds(self, name: str, sparsity: float) -> ThresholdPolicy:
-        weights = self.norms if name == "wina-thresholds" else base_policy(self.calibration, sparsity).weights
-        everywhere = torch.ones(len(self.layers))
-        shares = {INPUT: everywhere * sparsity * INPUT_PART, HIDDEN: everywhere * sparsity * HIDDEN_PART}
-        fit = FitThresholds(
-            empty_thresholds((INPUT, HIDDEN), len(self.layers), self.tokens.device), weights, fractions=shares
-        )
+        weights = self.norms if name == "wina-thresholds" else self._gradients()
+        shares = self._equal_error(sparsity) if name == "equal-error" else self._uniform(sparsity)
+        empty = empty_thresholds((INPUT, HIDDEN), len(self.layers), self.tokens.device)
+        fit = FitThresholds(empty, weights, fractions=shares)
         measure(self.model, fit, self.tokens)
         return Clada(thresholds=fit.thresholds, weights=weights)
+
+    def _gradients(self) -> Mapping[str, Tensor]:
+        return base_policy(self.calibration, 0.4).weights
+
+    def _uniform(self, sparsity: float) -> dict[str, Tensor]:
+        everywhere = torch.ones(len(self.layers))
+        return {INPUT: everywhere * sparsity * INPUT_PART, HIDDEN: everywhere * sparsity * HIDDEN_PART}
+
+    def _equal_error(self, sparsity: float) -> dict[str, Tensor]:
+        bytes_of = [reads(ffn, (INPUT, HIDDEN)) for ffn in self.layers]
+        rows = {INPUT: self.layers[0].hidden_size, HIDDEN: self.layers[0].intermediate_size}
+        return equal_error(
+            self.errors(),
+            SHARES,
+            {site: torch.tensor([rows[site] * b.row[site] for b in bytes_of]) for site in rows},
+            sum(b.total for b in bytes_of),
+            sparsity,
+        )

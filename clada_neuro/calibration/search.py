@@ -194,9 +194,9 @@ class _Work:
         weights = {site: found[f"{site}_weights"].to(self.device) for site in SITES}
         bytes_of = [reads(ffn, SITES) for ffn in self.layers]
         rows = {INPUT: self.layers[0].hidden_size, HIDDEN: self.layers[0].intermediate_size}
-        if self.allocation == "loss":
-            share_out, costs = allocate, {site: found[f"{site}_losses"] for site in SITES}
-        else:
+        share_out: Callable[..., dict[str, Tensor]] = allocate
+        costs = {site: found[f"{site}_losses"] for site in SITES}
+        if self.allocation == "equal-error":
             share_out = equal_error
             costs = site_errors(self.model, self.layers, self.texts.statistics[:_CURVE_TEXTS], weights)
         fractions = share_out(
