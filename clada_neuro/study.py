@@ -5,7 +5,7 @@ A stage whose file was computed from the same inputs is not computed again, so a
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from clada_neuro.calibration.policies import policy_for
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.stats.departures import departures, exclude
+from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
 
@@ -35,6 +36,10 @@ def run(
     out: str | Path | None = None,
     trials: str | Path | None = None,
     epochs: str | Path | None = None,
+    window_ms: Mapping[str, tuple[float, float]] | None = None,
+    roi: Mapping[str, Sequence[str]] | None = None,
+    baseline: str | None = None,
+    soa_ms: float | None = None,
     analysis: str | Path | None = None,
     component: str | None = None,
     limit: int | None = None,
@@ -59,6 +64,9 @@ def run(
         Output folder; ``out/<target>`` by default.
     trials, epochs : path, optional
         Responses to a stimulus file: a table of trials, or MNE epochs (a FIF file or a folder of them).
+    window_ms, roi, baseline, soa_ms
+        How amplitudes are taken from epochs where it differs from the analysis and the presets: component to start
+        and end, component to electrodes, ``"covariate"``, ``"subtract"`` or ``"none"``, and ms from word to word.
     analysis : path, optional
         A pre-specified analysis in place of the target's own.
     component : {"n400", "p600"}, optional
@@ -84,6 +92,7 @@ def run(
         target,
         trials=trials,
         epochs=epochs,
+        measured=_measured(window_ms, roi, baseline, soa_ms),
         analysis=analysis,
         component=component,
         limit=limit,
@@ -99,7 +108,7 @@ def run(
         progress(f"[2/5] trace with {model}, {policy}")
         chosen = None if policy == "dense" else policy_for(language_model, policy, sparsity, calibration)
         traced = trace(plan.stimuli, language_model, policy=chosen, out=folder)
-        aligned, facts = _responses(plan, traced, seed)
+        aligned, facts = _responses(plan, traced, seed, progress)
         progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
         aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
         inputs = _write_trials(aligned, folder)
@@ -110,7 +119,7 @@ def run(
 
             progress("      averages and regression ERPs")
             analyze_epochs(
-                plan.epochs, traced.words, folder, components=_components(plan), seed=seed, inputs=inputs
+                plan.epochs, traced.words, folder, measurement=plan.measurement, seed=seed, inputs=inputs
             )
         manifest = _manifest(plan, traced, language_model, aligned, seed) | facts
         manifest |= {"sparsity": None if chosen is None else sparsity}
@@ -121,12 +130,26 @@ def run(
         return _report(folder)
 
 
-def _responses(plan: Target, traced: Trace, seed: int) -> tuple[Alignment, dict[str, Any]]:
+def _measured(
+    window_ms: Mapping[str, tuple[float, float]] | None,
+    roi: Mapping[str, Sequence[str]] | None,
+    baseline: str | None,
+    soa_ms: float | None,
+) -> EpochsSpecification | None:
+    if not (window_ms or roi or baseline or soa_ms):
+        return None
+    electrodes = {name: tuple(channels) for name, channels in (roi or {}).items()}
+    return EpochsSpecification(window_ms or {}, electrodes, baseline, None, soa_ms)
+
+
+def _responses(
+    plan: Target, traced: Trace, seed: int, progress: Progress
+) -> tuple[Alignment, dict[str, Any]]:
     """Align the target's trials, measured, given or simulated; with what the manifest should say of them."""
     if plan.trials is not None:
         return align(traced.words, plan.trials), {}
     if plan.epochs is not None:
-        return _measure_epochs(plan.epochs, _components(plan), traced)
+        return _measure_epochs(plan, traced, progress)
     from clada_neuro.erp.simulate import simulate_trials
 
     critical = traced.words.loc[traced.words["is_critical"]]
@@ -139,17 +162,33 @@ def _components(plan: Target) -> list[str]:
     return sorted({model.response.removesuffix("_uv") for model in plan.analysis.models})
 
 
-def _measure_epochs(epochs: Path, components: list[str], traced: Trace) -> tuple[Alignment, dict[str, Any]]:
+def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Alignment, dict[str, Any]]:
     from clada_neuro.erp.epochs import epochs_to_trials
+    from clada_neuro.erp.metadata import add_next
+    from clada_neuro.erp.stage import PREDICTORS
 
-    measured = epochs_to_trials(epochs, traced.words, components=components)
-    aligned = align(traced.words, measured.trials)
+    assert plan.epochs is not None
+    words = traced.words
+    measured = epochs_to_trials(plan.epochs, words, **vars(plan.measurement))
+    aligned = align(add_next(words, PREDICTORS) if plan.measurement.soa else words, measured.trials)
+    notes = [*measured.notes, *_unused_baselines(plan, aligned.trials)]
+    for note in notes:
+        progress(f"      {note}")
     facts = {
         "joins": [*measured.joins, *aligned.joins],
-        "erp": {"notes": measured.notes},
+        "erp": {"notes": notes},
         "simulated": measured.simulated,
     }
     return aligned, facts
+
+
+def _unused_baselines(plan: Target, trials: pd.DataFrame) -> list[str]:
+    formulas = " ".join(model.formula for model in plan.analysis.models)
+    return [
+        f"{column} stands in no formula, so these amplitudes are not corrected for the baseline"
+        for column in trials.filter(regex="_baseline_uv$")
+        if column not in formulas
+    ]
 
 
 def _exclude(aligned: Alignment, conditions: tuple[str, ...]) -> tuple[Alignment, list[dict[str, Any]]]:
@@ -210,6 +249,7 @@ def _statistics(
         window_ms=tuple(window) if window else None,
         exclusions=plan.analysis.exclusions,
         language_models=[model],
+        epochs=plan.measured,
     )
     for line in lines:
         progress(f"      departs from the analysis: {line}")

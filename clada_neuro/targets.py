@@ -10,12 +10,16 @@ import pandas as pd
 
 from clada_neuro.alignment import read_trials
 from clada_neuro.artifacts import package_data
+from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
-from clada_neuro.stats.specification import Analysis, read_analysis
+from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
 
 DEMO = "demo"
+# n400_uv and n400_baseline_uv both name the n400.
+_AMPLITUDE = re.compile(r"\b(\w+?)(?:_baseline)?_uv\b")
+_BASELINE = re.compile(r"\b\w+_baseline_uv\b")
 _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
 
 
@@ -24,7 +28,8 @@ class Target:
     """Stimuli, responses and the analysis decided for them.
 
     Responses are `trials`, or are read from `epochs`, or are simulated from the trace when both are missing.
-    `analysis` is what is run; `decided`, where it differs, is what was specified in advance.
+    `analysis` is what is run; `decided`, where it differs, is what was specified in advance. `measured` says how
+    amplitudes are taken from epochs.
     """
 
     name: str
@@ -34,12 +39,20 @@ class Target:
     exclusions: list[dict[str, Any]] = field(default_factory=list)
     dataset: Mapping[str, Any] | None = None
     epochs: Path | None = None
+    measured: EpochsSpecification | None = None
     decided: Analysis | None = None
 
     @property
     def specified(self) -> Analysis:
         """The analysis as it was decided in advance, before anything narrowed it."""
         return self.decided or self.analysis
+
+    @property
+    def measurement(self) -> Measurement:
+        """How amplitudes are taken from `epochs`: every component that a formula names."""
+        named = [_AMPLITUDE.findall(model.formula) for model in self.analysis.models]
+        names = dict.fromkeys(name for found in named for name in found)
+        return Measurement.specified(names, **vars(self.measured or EpochsSpecification()))
 
     @property
     def simulated(self) -> bool:
@@ -53,6 +66,7 @@ def resolve_target(
     trials: str | Path | None = None,
     epochs: str | Path | None = None,
     analysis: str | Path | None = None,
+    measured: EpochsSpecification | None = None,
     component: str | None = None,
     limit: int | None = None,
     columns: Mapping[str, str] | None = None,
@@ -60,6 +74,8 @@ def resolve_target(
     encoding: str | None = None,
 ) -> Target:
     """Find out what `target` names and read it; arguments as in `clada_neuro.run`.
+
+    `measured` is how amplitudes are to be taken from epochs, where it differs from the analysis.
 
     Raises
     ------
@@ -72,10 +88,17 @@ def resolve_target(
         _refuse_file_options(target, trials=trials, epochs=epochs)
         found = _demo(stimuli) if target == DEMO else _data_set(str(target), stimuli)
     else:
-        found = _files(Path(target), stimuli, trials, epochs)
+        found = _files(Path(target), stimuli, trials, epochs, measured)
     decided = read_analysis(analysis) if analysis else found.analysis
     chosen = decided.for_response(f"{component}_uv") if component else decided
     found = replace(found, analysis=chosen, decided=decided)
+    if found.epochs is not None:
+        found = replace(found, measured=_measured(chosen, measured))
+        _check_epochs(found, found.epochs)
+    elif measured is not None:
+        raise DataError(
+            f"amplitudes of '{target}' are there already; windows, electrodes, baseline and SOA are for --epochs only"
+        )
     _check_responses(found)
     return _first_items(found, limit) if limit else found
 
@@ -143,7 +166,11 @@ def _data_set(name: str, stimuli: pd.DataFrame) -> Target:
 
 
 def _files(
-    stimuli: Path, table: pd.DataFrame, trials: str | Path | None, epochs: str | Path | None
+    stimuli: Path,
+    table: pd.DataFrame,
+    trials: str | Path | None,
+    epochs: str | Path | None,
+    measured: EpochsSpecification | None,
 ) -> Target:
     if (trials is None) == (epochs is None):
         raise DataError(
@@ -152,7 +179,9 @@ def _files(
         )
     analysis = _shipped_analysis("default")
     if epochs is not None:
-        return Target(stimuli.stem, table, None, _epochs_analysis(Path(epochs)), epochs=Path(epochs))
+        covariate = measured is None or measured.baseline in (None, "covariate")
+        chosen = _epochs_analysis(Path(epochs)) if covariate else analysis
+        return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs))
     responses = read_trials(str(trials))
     models = tuple(model for model in analysis.models if model.response in responses)
     if not models:
@@ -167,6 +196,55 @@ def _epochs_analysis(epochs: Path) -> Analysis:
     from clada_neuro.erp.sources import baseline_subtracted
 
     return _shipped_analysis("default" if baseline_subtracted(epochs) else "epochs")
+
+
+def _measured(analysis: Analysis, given: EpochsSpecification | None) -> EpochsSpecification:
+    """Return how the analysis measures, changed where something else was asked for."""
+    chosen, names = analysis.epochs, sorted({model.response.removesuffix("_uv") for model in analysis.models})
+    if analysis.window_ms and not chosen.window_ms:
+        if len(names) > 1:
+            raise DataError(
+                f"window_ms = {list(analysis.window_ms)} is one window, but {', '.join(names)} are analyzed; write "
+                "[epochs] with window_ms = { n400 = [300, 500], … }"
+            )
+        chosen = replace(chosen, window_ms={names[0]: analysis.window_ms})
+    if given is None:
+        return chosen
+    window_ms, roi = _named(given.window_ms, names, "window"), _named(given.roi, names, "roi")
+    return chosen.updated(replace(given, window_ms=window_ms, roi=roi))
+
+
+def _named(given: Mapping[str, Any], names: list[str], option: str) -> dict[str, Any]:
+    """Give a value without a component's name, under the key "", to the only component there is."""
+    if "" in given and len(names) > 1:
+        raise DataError(
+            f"--{option} does not say which of {', '.join(names)} it is for; write --{option} {names[0]}=… or choose "
+            "one with --component"
+        )
+    return {name or names[0]: value for name, value in given.items()}
+
+
+def _check_epochs(target: Target, epochs: Path) -> None:
+    """Refuse, before any long work, electrodes that are missing and a baseline column that will not be made."""
+    from clada_neuro.erp.channels import find_roi
+    from clada_neuro.erp.sources import baseline_subtracted, read_epochs
+
+    recordings = read_epochs(epochs).epochs
+    for recording in recordings.values():
+        for component in target.measurement.components:
+            find_roi(recording.info, component)
+    named = {column for model in target.analysis.models for column in _BASELINE.findall(model.formula)}
+    if not named:
+        return
+    if target.measurement.baseline != "covariate":
+        why = f"the baseline is asked for as '{target.measurement.baseline}'"
+    elif baseline_subtracted(recordings):
+        why = "the baseline was subtracted before the epochs were saved"
+    else:
+        return
+    raise DataError(
+        f"a formula names {min(named)}, but {why}, so there is no such column; take it out of the formula"
+    )
 
 
 def _check_responses(target: Target) -> None:
@@ -189,18 +267,22 @@ def _shipped_analysis(name: str) -> Analysis:
 
 
 def _first_items(target: Target, limit: int) -> Target:
-    """Keep the first `limit` items and their trials, and say so among the exclusions."""
+    """Keep the first `limit` items and their trials; exclusions count trials, or stimuli where those come later."""
     kept = target.stimuli["item"].drop_duplicates().head(limit)
     stimuli = target.stimuli.loc[target.stimuli["item"].isin(kept)]
     if target.trials is None:
-        return replace(target, stimuli=stimuli)
+        step = _limited("limit, stimuli", limit, len(target.stimuli), len(stimuli))
+        return replace(target, stimuli=stimuli, exclusions=[*target.exclusions, step])
     trials = target.trials.loc[target.trials["stimulus_id"].isin(stimuli["stimulus_id"])]
-    removed = len(target.trials) - len(trials)
-    step = {
-        "step": "limit",
-        "reason": f"only the first {limit} items were asked for",
-        "rows_before": len(target.trials),
-        "rows_removed": removed,
-        "rows_after": len(trials),
-    }
+    step = _limited("limit", limit, len(target.trials), len(trials))
     return replace(target, stimuli=stimuli, trials=trials, exclusions=[*target.exclusions, step])
+
+
+def _limited(step: str, limit: int, before: int, after: int) -> dict[str, Any]:
+    return {
+        "step": step,
+        "reason": f"only the first {limit} items were asked for",
+        "rows_before": before,
+        "rows_removed": before - after,
+        "rows_after": after,
+    }

@@ -57,3 +57,62 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = add(command)
     return command
+
+
+def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    found = {}
+    for text in given:
+        name, _, span = text.rpartition("=")
+        start, _, end = span.partition("-")
+        try:
+            found[name] = (float(start), float(end))
+        except ValueError:
+            raise click.BadParameter(
+                f"'{text}' given, [NAME=]START-END in ms expected, as n400=300-500"
+            ) from None
+    return found
+
+
+def _electrodes(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for text in given:
+        name, _, listed = text.rpartition("=")
+        found[name] = tuple(part.strip() for part in listed.split(",") if part.strip())
+        if not found[name]:
+            raise click.BadParameter(f"'{text}' given, [NAME=]CHANNEL,CHANNEL,… expected, as n400=Cz,CPz,Pz")
+    return found
+
+
+def epochs_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --window, --roi, --baseline and --soa: how amplitudes are taken from epochs."""
+    for add in (
+        click.option(
+            "--soa",
+            "soa_ms",
+            type=click.FloatRange(min=1),
+            metavar="MS",
+            help="From word to word, for word-by-word presentation: late windows are noted, next words' measures added.",
+        ),
+        click.option(
+            "--baseline",
+            type=click.Choice(["covariate", "subtract", "none"]),
+            help="What becomes of the pre-stimulus mean of the epochs [default: covariate].",
+        ),
+        click.option(
+            "--roi",
+            multiple=True,
+            metavar="[NAME=]CHANNEL,…",
+            callback=_electrodes,
+            help="A component's electrodes in the epochs, e.g. n400=Cz,CPz,Pz; may be repeated.",
+        ),
+        click.option(
+            "--window",
+            "window_ms",
+            multiple=True,
+            metavar="[NAME=]START-END",
+            callback=_windows,
+            help="A component's window in the epochs, ms, e.g. n400=300-500; may be repeated.",
+        ),
+    ):
+        command = add(command)
+    return command

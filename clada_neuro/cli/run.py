@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import policy_options, stimulus_file_options
+from clada_neuro.cli.options import epochs_options, policy_options, stimulus_file_options
 
 
 @click.command()
@@ -20,6 +20,7 @@ from clada_neuro.cli.options import policy_options, stimulus_file_options
 @click.option(
     "--epochs", type=click.Path(path_type=Path), help="MNE epochs of a stimulus file (FIF file or folder)."
 )
+@epochs_options
 @stimulus_file_options
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", type=click.Choice(["n400", "p600"]), help="Which component is analysed.")

@@ -12,6 +12,7 @@ import statsmodels.formula.api as smf
 
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.epochs import MICROVOLTS, epochs_to_trials
+from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.predictors import PredictedEpochs
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.rerp import Rerp, bins
@@ -25,6 +26,8 @@ def by_item(
     data: PredictedEpochs,
     components: Iterable[str | Component] = ("n400", "p600"),
     result: Rerp | None = None,
+    baseline: Baseline = "covariate",
+    baseline_window: tuple[float | None, float] = (None, 0.0),
 ) -> pd.DataFrame:
     """Regress stimulus means on the predictors, in components' windows and in significant clusters.
 
@@ -36,6 +39,8 @@ def by_item(
         Where to measure, fixed in advance.
     result
         With it, also the mean over each cluster with p < .05.
+    baseline, baseline_window
+        Of the amplitudes, as in `epochs.epochs_to_trials`.
 
     Returns
     -------
@@ -43,7 +48,9 @@ def by_item(
         where, predictor, b_uv_per_sd, se, df, t, p, ci_low, ci_high, n_stimuli, n_items, note.
     """
     chosen = list(components)
-    trials = epochs_to_trials(data.epochs, components=chosen).trials
+    trials = epochs_to_trials(
+        data.epochs, components=chosen, baseline=baseline, baseline_window=baseline_window
+    ).trials
     places = [name for name in trials if name.endswith("_uv") and not name.endswith("_baseline_uv")]
     tables = []
     for place in places:

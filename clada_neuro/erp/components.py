@@ -125,8 +125,8 @@ def soa_warnings(components: Sequence[Component], soa: float | None) -> list[str
         return []
     return [
         f"the {component.name} window ({component.window}) reaches past the next word's onset at "
-        f"{1e3 * soa:g} ms: add the previous word's predictors (<predictor>_lag1) and the next word's "
-        "(erp.metadata.add_next) as regressors"
+        f"{1e3 * soa:g} ms, so it holds the response to that word too: add the previous and the next word's "
+        "predictors (<predictor>_lag1, <predictor>_next) to the formula"
         for component in components
         if component.tmax > soa
     ]

@@ -6,7 +6,7 @@ request: with word-by-word presentation it holds the response to the word before
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import mne
 import numpy as np
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component, get_components, soa_warnings
+from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs
 from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
-Baseline = Literal["covariate", "subtract", "none"]
 MICROVOLTS = 1e6
 _PLAUSIBLE_VOLTS = (1e-8, 1e-3)
 

@@ -68,6 +68,7 @@ def rerp(
     data: PredictedEpochs,
     *,
     baseline: Literal["covariate", "none"] = "covariate",
+    baseline_window: tuple[float | None, float] = (None, 0.0),
     tmin: float = 0.0,
     n_permutations: int = 1000,
     seed: int = 0,
@@ -79,7 +80,10 @@ def rerp(
     data
         Epochs with predictors (`predictors.with_predictors`).
     baseline
-        ``covariate``: each electrode's mean before 0 enters its regression; ``none``: it does not.
+        ``covariate``: each electrode's mean in the baseline window enters its regression; ``none``: it does not, as
+        with epochs whose baseline was subtracted before.
+    baseline_window
+        Seconds; None is the start of the epoch.
     tmin
         The clusters are searched from this time on, seconds.
     n_permutations, seed
@@ -95,7 +99,7 @@ def rerp(
     names = ["intercept", *data.predictors]
     betas: dict[str, list[mne.Evoked]] = {name: [] for name in names}
     for subject, epochs in data.epochs.items():
-        for name, beta in subject_betas(subject, epochs, data.predictors, baseline).items():
+        for name, beta in subject_betas(subject, epochs, data.predictors, baseline, baseline_window).items():
             betas[name].append(beta)
     adjacency = _adjacency(betas["intercept"][0].info)
     tables, masks, t_values = [], {}, {}
@@ -114,7 +118,11 @@ def rerp(
 
 @quiet
 def subject_betas(
-    subject: str, epochs: mne.BaseEpochs, predictors: tuple[str, ...], baseline: str
+    subject: str,
+    epochs: mne.BaseEpochs,
+    predictors: tuple[str, ...],
+    baseline: str,
+    baseline_window: tuple[float | None, float] = (None, 0.0),
 ) -> dict[str, mne.Evoked]:
     """Return one subject's coefficients: volts per SD at each electrode and time."""
     names = ["intercept", *predictors]
@@ -134,7 +142,7 @@ def subject_betas(
             raise DataError(
                 f"subject '{subject}': epochs that start at 0 have no baseline; ask for baseline='none'"
             )
-        before = picked.copy().crop(None, 0).get_data().mean(axis=-1)
+        before = picked.copy().crop(*baseline_window).get_data().mean(axis=-1)
         shifts = _baseline_shifts(design, before, picked.get_data())
         for beta, shift in zip(betas.values(), shifts, strict=True):
             beta.data -= shift

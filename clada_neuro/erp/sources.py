@@ -84,6 +84,15 @@ def baseline_subtracted(source: Source) -> bool:
     return any(subtracted.values())
 
 
+def files_of(path: str | Path) -> list[Path]:
+    """Return the file, or the ``*epo.fif`` files of a folder and its subfolders, in order."""
+    path = Path(path)
+    files = sorted(file for file in path.rglob("*epo.fif*") if file.is_file()) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"folder '{path}' holds no *epo.fif file; save epochs there with epochs.save")
+    return files
+
+
 def drop_report(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
     """Count the rejected epochs by reason; events that were never selected are no rejections."""
     reasons = [reason for number in _events(epochs) for reason in epochs.drop_log[number]]
@@ -126,11 +135,7 @@ def _named(source: Source) -> list[tuple[str, mne.BaseEpochs]]:
         return [(_his_id(source) or "1", _settled(source))]
     if isinstance(source, Mapping):
         return [(str(subject), _settled(epochs)) for subject, epochs in source.items()]
-    path = Path(source)
-    files = sorted(file for file in path.rglob("*epo.fif*") if file.is_file()) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f"folder '{path}' holds no *epo.fif file; save epochs there with epochs.save")
-    return [_read_file(file) for file in files]
+    return [_read_file(file) for file in files_of(source)]
 
 
 def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:

@@ -5,7 +5,7 @@ In ``<folder>/erp``: ``waveforms``, ``topographies`` (by tercile of each predict
 ``terciles-<predictor>-ave.fif`` and ``rerp-ave.fif``, grand averages for MNE; ``erp.json``, what was done.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,27 @@ from typing import Any
 import mne
 import pandas as pd
 
-from clada_neuro.artifacts import output_folder, write_atomic, write_json, write_table
+from clada_neuro.artifacts import (
+    content_hash,
+    output_folder,
+    read_json,
+    write_atomic,
+    write_json,
+    write_table,
+)
 from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.channels import find_roi
-from clada_neuro.erp.components import Component, get_components
+from clada_neuro.erp.components import Component
 from clada_neuro.erp.evoked import Groups, grand_averages, topographies, waveforms
+from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, with_predictors
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.rerp import Rerp, rerp
-from clada_neuro.erp.sources import Source, read_epochs
+from clada_neuro.erp.sources import Recordings, Source, baseline_subtracted, files_of, read_epochs
+from clada_neuro.errors import DataError
 
 PREDICTORS = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
+_PRESETS = Measurement()
 
 
 @quiet
@@ -33,7 +43,7 @@ def analyze_epochs(
     folder: str | Path,
     *,
     predictors: Sequence[str] = PREDICTORS,
-    components: Iterable[str | Component] = ("n400", "p600"),
+    measurement: Measurement = _PRESETS,
     n_permutations: int = 1000,
     seed: int = 0,
     inputs: str = "",
@@ -48,12 +58,15 @@ def analyze_epochs(
         Words table of a trace.
     folder
         Output folder of the run.
-    predictors, components
-        Columns of ``words``; presets or `Component` objects.
+    predictors
+        Columns of ``words``.
+    measurement
+        Components and baseline.
     n_permutations, seed
         Of the cluster permutation.
     inputs
-        Hash of what the run was computed from, for provenance.
+        Hash of the trials and words. With it, epochs from files are analyzed once: the same files, words and
+        choices find what stands in the folder.
 
     Returns
     -------
@@ -61,18 +74,31 @@ def analyze_epochs(
         The folder with the files.
     """
     place = output_folder(Path(folder) / "erp")
-    chosen = get_components(components)
+    key = _key(source, inputs, predictors, measurement, n_permutations, seed)
+    if key and _stored(place) == key:
+        return place
+    (place / "erp.json").unlink(missing_ok=True)  # written last: with it the tables are complete
     recordings = read_epochs(source)
-    data = with_predictors(recordings.epochs, words, predictors)
-    terciles = {name: tercile_averages(data, name) for name in predictors}
-    result = rerp(data, n_permutations=n_permutations, seed=seed)
+    subtracted_before = baseline_subtracted(recordings.epochs)
+    data = with_predictors(_corrected(recordings, measurement), words, predictors)
+    as_covariate = measurement.baseline == "covariate" and not subtracted_before
+    window = measurement.baseline_window if as_covariate else None
+    terciles = {name: tercile_averages(data, name, baseline=window) for name in predictors}
+    chosen = measurement.components
+    result = rerp(
+        data,
+        baseline="covariate" if as_covariate else "none",
+        baseline_window=measurement.baseline_window,
+        n_permutations=n_permutations,
+        seed=seed,
+    )
     tables = {
         "waveforms": _by_predictor(terciles, chosen, waveforms),
         "topographies": _by_predictor(terciles, chosen, topographies),
         "rerp_waveforms": _by_component(result.betas, chosen, waveforms),
         "rerp_topographies": _by_component(result.betas, chosen, topographies),
         "rerp_clusters": result.clusters,
-        "by_item": by_item(data, chosen, result),
+        "by_item": by_item(data, chosen, result, measurement.baseline, measurement.baseline_window),
         "rejections": recordings.dropped,
         "lost": data.lost,
     }
@@ -81,8 +107,51 @@ def analyze_epochs(
     for name, groups in terciles.items():
         _write_averages(place / f"terciles-{name}-ave.fif", groups)
     _write_averages(place / "rerp-ave.fif", result.betas)
-    write_json(place / "erp.json", _facts(data, result, chosen, n_permutations, seed))
+    facts = _facts(data, result, chosen, n_permutations, seed)
+    facts |= {"baseline": _baseline_in_words(measurement, subtracted_before), "inputs": key}
+    write_json(place / "erp.json", facts)
     return place
+
+
+def _key(source: Source, inputs: str, *choices: Any) -> str:
+    """Return the hash of everything the files come from; empty when it is not known."""
+    if not inputs or not isinstance(source, str | Path):
+        return ""
+    return content_hash(inputs, mne.__version__, *files_of(source), *map(repr, choices))
+
+
+def _stored(place: Path) -> str | None:
+    """Return the key of a finished analysis; a missing or damaged file has none."""
+    try:
+        return read_json(place / "erp.json").get("inputs")
+    except DataError:
+        return None
+
+
+def _corrected(recordings: Recordings, measurement: Measurement) -> dict[str, mne.BaseEpochs]:
+    """Return the epochs, with the baseline subtracted where that is asked for and was not done before."""
+    if measurement.baseline != "subtract":
+        return recordings.epochs
+    return {
+        subject: epochs.copy().apply_baseline(measurement.baseline_window)
+        if epochs.baseline is None
+        else epochs
+        for subject, epochs in recordings.epochs.items()
+    }
+
+
+def _baseline_in_words(measurement: Measurement, subtracted_before: bool) -> str:
+    if subtracted_before:
+        return "subtracted before the epochs were saved"
+    start, end = measurement.baseline_window
+    since = "" if start is None else f" from {1e3 * start:g} ms"
+    until = "before onset" if end == 0 and start is None else f"to {1e3 * end:g} ms"
+    mean = f"each electrode's mean{since} {until}"
+    return {
+        "covariate": f"{mean}: a covariate of the regressions, subtracted from the averages",
+        "subtract": f"{mean}, subtracted from every epoch",
+        "none": "none, neither subtracted nor a covariate",
+    }[measurement.baseline]
 
 
 def _by_component(
@@ -128,7 +197,6 @@ def _facts(
         "components": [
             {**asdict(component), "channels": find_roi(info, component).channels} for component in components
         ],
-        "baseline": "each electrode's mean before onset: a covariate of the regressions, subtracted from the averages",
         "n_permutations": n_permutations,
         "seed": seed,
         "notes": result.notes,

@@ -6,7 +6,12 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.specification import Analysis, ModelSpecification, SynergySpecification
+from clada_neuro.stats.specification import (
+    Analysis,
+    EpochsSpecification,
+    ModelSpecification,
+    SynergySpecification,
+)
 
 
 def exclude(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -42,6 +47,7 @@ def departures(
     window_ms: tuple[float, float] | None = None,
     exclusions: Iterable[str] = (),
     language_models: Iterable[str] = (),
+    epochs: EpochsSpecification | None = None,
 ) -> list[str]:
     """Name everything in which a run differs from its analysis file, one line each; empty when nothing does.
 
@@ -51,7 +57,7 @@ def departures(
         The entries of fits.json.
     synergy
         The content of synergy.json, if there is one.
-    window_ms, exclusions, language_models
+    window_ms, exclusions, language_models, epochs
         What the run used.
     """
     fitted = {entry["name"]: entry for entry in entries}
@@ -66,7 +72,7 @@ def departures(
     lines += _sets("exclusion", analysis.exclusions, exclusions)
     if analysis.language_models:
         lines += _sets("language model", analysis.language_models, language_models)
-    return lines
+    return lines + (_measured(analysis.epochs, epochs) if epochs else [])
 
 
 def _model(specified: ModelSpecification, entry: Mapping[str, Any] | None) -> list[str]:
@@ -94,6 +100,21 @@ def _synergy(specified: SynergySpecification | None, found: Mapping[str, Any] | 
     done = ((found.get("intervals") or {}).get("parametric") or {}).get("n", 0)
     if done < specified.bootstrap:
         lines.append(f"synergy: {done} bootstrap replicates drawn, {specified.bootstrap} specified")
+    return lines
+
+
+def _measured(specified: EpochsSpecification, used: EpochsSpecification) -> list[str]:
+    lines = []
+    for name, window in specified.window_ms.items():
+        if tuple(used.window_ms[name]) != tuple(window):
+            lines.append(f"{name}: window {_span(used.window_ms[name])} used, {_span(window)} specified")
+    for name, electrodes in specified.roi.items():
+        if tuple(used.roi[name]) != tuple(electrodes):
+            lines.append(f"{name}: {', '.join(used.roi[name])} used, {', '.join(electrodes)} specified")
+    if specified.baseline and used.baseline != specified.baseline:
+        lines.append(f"baseline '{used.baseline}' used, '{specified.baseline}' specified")
+    if specified.soa_ms and used.soa_ms != specified.soa_ms:
+        lines.append(f"SOA {used.soa_ms:g} ms given, {specified.soa_ms:g} ms specified")
     return lines
 
 

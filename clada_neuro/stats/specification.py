@@ -15,15 +15,24 @@ response = "n400_uv"
 predictors = ["surprisal_bits", "sparsity_energy99"]
 controls = ["entropy_bits"]
 random = "(1|subject) + (1|item) + (1|stimulus)"
+
+[epochs]                       # how amplitudes are measured when responses come as MNE epochs
+window_ms = { n400 = [300, 500] }
+roi = { n400 = ["Cz", "CPz", "Pz"] }
+baseline = "covariate"         # or "subtract", "none"
+baseline_ms = [-100, 0]
+soa_ms = 500
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
+
+BASELINES = ("covariate", "subtract", "none")
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,61 @@ class SynergySpecification:
 
 
 @dataclass(frozen=True)
+class EpochsSpecification:
+    """How amplitudes are measured in epochs; what is left out is the component's preset.
+
+    Attributes
+    ----------
+    window_ms : mapping
+        Component to start and end, ms after word onset.
+    roi : mapping
+        Component to its electrodes.
+    baseline : {"covariate", "subtract", "none"}
+        Whether the pre-stimulus mean becomes a column, is subtracted, or is left alone; None for a column.
+    baseline_ms : pair of float
+        Its window; None for everything before the onset.
+    soa_ms : float
+        From one word's onset to the next; None when words did not follow each other.
+    """
+
+    window_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    roi: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    baseline: str | None = None
+    baseline_ms: tuple[float, float] | None = None
+    soa_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, window in self.window_ms.items():
+            _check_span(window, f"window of {name}")
+        for name, electrodes in self.roi.items():
+            if isinstance(electrodes, str) or not electrodes:
+                raise FitError(
+                    f"electrodes of {name}: {electrodes!r} given, a list such as ['Cz', 'Pz'] expected"
+                )
+        if self.baseline not in (None, *BASELINES):
+            raise FitError(
+                f"baseline '{self.baseline}' given{did_you_mean(str(self.baseline), list(BASELINES))}; "
+                f"there are {', '.join(BASELINES)}"
+            )
+        if self.baseline_ms is not None:
+            _check_span(self.baseline_ms, "baseline_ms")
+        if self.soa_ms is not None and not self.soa_ms > 1:
+            raise FitError(
+                f"an SOA of {self.soa_ms:g} ms given; give milliseconds from word to word, such as 500"
+            )
+
+    def updated(self, given: "EpochsSpecification") -> "EpochsSpecification":
+        """Return the specification with everything that ``given`` names in place of its own."""
+        return EpochsSpecification(
+            {**self.window_ms, **given.window_ms},
+            {**self.roi, **given.roi},
+            given.baseline or self.baseline,
+            given.baseline_ms or self.baseline_ms,
+            given.soa_ms or self.soa_ms,
+        )
+
+
+@dataclass(frozen=True)
 class Analysis:
     """Everything that is decided in advance about one data set.
 
@@ -81,6 +145,8 @@ class Analysis:
         Conditions on trials, in the notation of `pandas.DataFrame.query`; rows that meet one are left out.
     language_models : tuple of str
         Models whose traces are to be used; empty when any will do.
+    epochs : EpochsSpecification
+        How amplitudes are measured, when they are not there yet.
     """
 
     title: str
@@ -89,6 +155,7 @@ class Analysis:
     window_ms: tuple[float, float] | None = None
     exclusions: tuple[str, ...] = ()
     language_models: tuple[str, ...] = ()
+    epochs: EpochsSpecification = field(default_factory=EpochsSpecification)
 
     def for_response(self, response: str) -> "Analysis":
         """Return the part of the analysis that explains one response column.
@@ -126,7 +193,11 @@ def read_analysis(path: str | Path) -> Analysis:
         for number, entry in enumerate(document.pop("model", []), start=1)
     )
     synergy = document.pop("synergy", None)
-    parts = {"models": models, "synergy": _synergy(synergy, path) if synergy else None}
+    parts = {
+        "models": models,
+        "synergy": _synergy(synergy, path) if synergy else None,
+        "epochs": _build(EpochsSpecification, document.pop("epochs", {}), f"{path}, [epochs]"),
+    }
     for name in ("window_ms", "exclusions", "language_models"):
         if name in document:
             document[name] = tuple(_list(document[name], name, path))
@@ -155,15 +226,22 @@ def _synergy(entry: dict[str, Any], path: Path) -> SynergySpecification:
 
 
 def _build(kind: Any, entry: Mapping[str, Any], where: str) -> Any:
-    known = {field.name for field in fields(kind)}
+    known = {part.name for part in fields(kind)}
     for name in entry:
         if name not in known:
             raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
     try:
         return kind(**entry)
+    except FitError as error:
+        raise FitError(f"{where}: {error}") from None
     except TypeError as error:
         missing = str(error).split("argument")[-1].lstrip("s: ")
         raise FitError(f"{where}: missing entry {missing}") from error
+
+
+def _check_span(span: Any, what: str) -> None:
+    if not isinstance(span, list | tuple) or len(span) != 2 or not span[0] < span[1]:
+        raise FitError(f"{what}: {span!r} given, [start, end] in milliseconds expected")
 
 
 def _check_directions(models: tuple[ModelSpecification, ...], path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from clada_neuro.artifacts import read_json, read_provenance, read_table
 from clada_neuro.erp.components import N400
+from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.simulate_eeg import simulate_epochs
 from clada_neuro.erp.stage import analyze_epochs
 
@@ -21,7 +22,7 @@ def place(critical_words, tmp_path_factory):
         words,
         folder,
         predictors=["surprisal_bits", "adjustment_prev"],
-        components=["n400"],
+        measurement=Measurement((N400,)),
         n_permutations=50,
         inputs="abc",
     )
