@@ -41,5 +41,18 @@ lint: $(VENV)/.developing
 validate: $(VENV)/.developing
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/validate_statistics.py
 
+bench: $(VENV)/.developing
+	mkdir -p out
+	$(BIN)/clada-neuro bench decode --sparsity 0.4 --json out/bench_decode.json
+	$(BIN)/clada-neuro bench trace --json out/bench_trace.json
+
+# Runs copies of all four from top to bottom and opens them; the stored ones stay without outputs.
+notebooks: $(VENV)/.developing
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
+	mkdir -p out/notebooks
+	cp notebooks/*.ipynb out/notebooks
+	$(BIN)/jupyter execute --inplace out/notebooks/*.ipynb
+	$(BIN)/jupyter lab out/notebooks
+
 clean:
 	rm -rf demo out build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -27,6 +27,8 @@ def list_() -> None:
         click.echo(
             f"{name:<24} {state(name):<8} {entry.title}\n{'':<33} {entry.citation} [{entry.source.licence}]"
         )
+        if entry.unverified:
+            click.echo(f"{'':<33} not checked against the paper: {'; '.join(entry.unverified)}")
     for name, source in sources.items():
         if all(entry.source.name != name for entry in sets.values()):
             click.echo(

@@ -36,7 +36,8 @@ class DataSet:
     """One stimulus or EEG set.
 
     ``window_ms`` (component to [start, end] after word onset), ``roi``, ``reference`` and ``soa_ms`` describe the
-    recording and are empty or None where the set brings none.
+    recording and are empty or None where the set brings none. ``unverified`` names what of it was not checked against
+    the paper or the data's own files.
     """
 
     name: str
@@ -50,6 +51,7 @@ class DataSet:
     roi: tuple[str, ...]
     reference: str
     soa_ms: int | None
+    unverified: tuple[str, ...]
     notes: str
 
 
@@ -118,5 +120,6 @@ def _set(name: str, entry: dict, sources: dict[str, Source]) -> DataSet:
         roi=tuple(entry.get("roi", ())),
         reference=entry.get("reference", ""),
         soa_ms=entry.get("soa_ms"),
+        unverified=tuple(entry.get("unverified", ())),
         notes=entry.get("notes", ""),
     )

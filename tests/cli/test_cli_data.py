@@ -46,3 +46,15 @@ def test_the_list_names_every_set_with_its_citation(tmp_path):
 def test_the_path_of_a_set_is_printed():
     done = run("path", "kim2005")
     assert done.stdout.strip().endswith("michaelov2020_stimuli")
+
+
+def test_the_list_says_what_was_not_checked_against_the_papers():
+    lines = run("list").stdout.splitlines()
+    below = {
+        name: lines[place + 2]
+        for place, line in enumerate(lines)
+        for name in line.split()[:1]
+        if place + 2 < len(lines)
+    }
+    assert "not checked against the paper: windows of ELAN, LAN" in below["devarda2023"]
+    assert "not checked" not in below["nieuwland2018"]
