@@ -88,7 +88,8 @@ def output_folder(path: str | Path) -> Path:
 def sole_writer(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; a second process is refused instead of mixing its files in.
 
-    One process may enter twice: a study holds the lock while its trace takes it again.
+    One process may enter twice: a study holds the lock while its trace takes it again. Half-written files of a
+    process that was killed are removed.
     """
     lock = filelock.FileLock(folder.resolve() / ".lock", is_singleton=True)
     try:
@@ -98,6 +99,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
             f"another process is writing to '{folder}'; wait for it or choose another --out"
         ) from None
     try:
+        for stale in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+            stale.unlink()
         yield
     finally:
         lock.release()

@@ -33,6 +33,10 @@ class DataError(CladaNeuroError):
     """A data set, table or output folder is missing, damaged or of another version."""
 
 
+class IncompleteError(CladaNeuroError):
+    """Part of the work failed; the rest was delivered and the same command tries the missing part again."""
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the closest known name, else an empty string."""
     from difflib import get_close_matches

@@ -59,6 +59,24 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def scale_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--scheduler`` and ``--threads``, passed on under the same names."""
+    for add in (
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            help="CPU threads of the model; they move the last bits [default: OMP_NUM_THREADS, else every core].",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="WHERE",
+            help="Share the work out: ADDRESS of a Dask scheduler, local:N processes, or SLURM jobs (FILE.toml).",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[float, float]]:
     found = {}
     for text in given:

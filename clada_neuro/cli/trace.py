@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from clada_neuro.cli.options import policy_options, stimulus_file_options
+from clada_neuro.cli.options import policy_options, scale_options, stimulus_file_options
 
 
 @click.command()
@@ -25,31 +25,25 @@ from clada_neuro.cli.options import policy_options, stimulus_file_options
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
+@scale_options
 @stimulus_file_options
 def command(
     stimuli: str,
     out: Path,
-    model: str,
-    policy: str,
-    sparsity: float,
-    calibration: Path | None,
-    start_token: str,
-    dtype: str,
-    device: str,
-    language: str,
-    **reading: Any,
+    columns: dict[str, str],
+    index_base: int | None,
+    encoding: str | None,
+    scheduler: str | None,
+    **setting: Any,
 ) -> None:
     """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
 
     Writes tokens, layers and words (parquet) and manifest.json. Interrupt it at any time; the same command continues
     from the last finished part.
     """
-    from clada_neuro.calibration.policies import policy_for
-    from clada_neuro.instrument.trace import trace
-    from clada_neuro.models.loading import load_model
+    from clada_neuro.scale.setting import Setting
+    from clada_neuro.scale.trace import trace_by
     from clada_neuro.targets import resolve_stimuli
 
-    table = resolve_stimuli(stimuli, **reading)
-    language_model = load_model(model, dtype=dtype, device=device, start_token=start_token)
-    chosen = None if policy == "dense" else policy_for(language_model, policy, sparsity, calibration)
-    click.echo(f"{trace(table, language_model, policy=chosen, out=out, language=language)} in {out}")
+    table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding)
+    click.echo(f"{trace_by(Setting(**setting), table, out, scheduler)} in {out}")

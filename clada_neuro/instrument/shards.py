@@ -1,6 +1,8 @@
 """Where finished parts of a trace are kept: in memory, or on disk so that an interrupted trace can go on."""
 
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,13 @@ CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small mode
 Frames = dict[str, pd.DataFrame]
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a shard could not be measured."""
+
+    reason: str
+
+
 class Store(Protocol):
     """Keeps the tables of each shard until all are there."""
 
@@ -23,15 +32,18 @@ class Store(Protocol):
     def put(self, number: int, frames: Frames) -> None:
         """Keep a finished shard."""
 
-    def finish(self, n_shards: int) -> "Path | Frames":
-        """Join the shards; return the tables or the folder they are in."""
+    def finish(self, n_shards: int, missing: Collection[int] = ()) -> "Path | Frames":
+        """Join the shards; return the tables or the folder they are in.
+
+        With shards missing, the rest is delivered, and none of it counts as a finished trace.
+        """
 
 
 class Memory:
     """Shards of a trace that is not written to disk."""
 
     def __init__(self) -> None:
-        self._shards: list[Frames] = []
+        self._shards: dict[int, Frames] = {}
 
     def has(self, number: int) -> bool:
         """Return False: nothing outlives the call."""
@@ -39,13 +51,12 @@ class Memory:
 
     def put(self, number: int, frames: Frames) -> None:
         """Keep a shard's tables."""
-        self._shards.append(frames)
+        self._shards[number] = frames
 
-    def finish(self, n_shards: int) -> Frames:
+    def finish(self, n_shards: int, missing: Collection[int] = ()) -> Frames:
         """Return the joined tables."""
-        return {
-            name: pd.concat([shard[name] for shard in self._shards], ignore_index=True) for name in TABLES
-        }
+        ordered = [self._shards[number] for number in sorted(self._shards)]
+        return {name: pd.concat([shard[name] for shard in ordered], ignore_index=True) for name in TABLES}
 
 
 class Disk:
@@ -75,13 +86,15 @@ class Disk:
         for name in TABLES:
             write_table(frames[name], self._path(number, name), self._inputs)
 
-    def finish(self, n_shards: int) -> Path:
-        """Join the shards into one file a table, remove them, and return the folder."""
+    def finish(self, n_shards: int, missing: Collection[int] = ()) -> Path:
+        """Join the shards into one file a table, remove them unless some are missing, and return the folder."""
+        provenance = {"incomplete": self._inputs["inputs"]} if missing else self._inputs
         if not self._complete:
             for name in TABLES:
-                parts = [self._path(number, name) for number in range(n_shards)]
-                join_tables(parts, self._folder / f"{name}.parquet", self._inputs)
-        shutil.rmtree(self._folder / "shards", ignore_errors=True)
+                parts = [self._path(number, name) for number in range(n_shards) if number not in missing]
+                join_tables(parts, self._folder / f"{name}.parquet", provenance)
+        if not missing:
+            shutil.rmtree(self._folder / "shards", ignore_errors=True)
         return self._folder
 
     def _path(self, number: int, name: str) -> Path:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -22,12 +23,13 @@ from clada_neuro.artifacts import (
     versions,
     write_json,
 )
+from clada_neuro.errors import IncompleteError
 from clada_neuro.instrument.batching import Window, split_windows
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, words_table
 from clada_neuro.instrument.measures import Measures
-from clada_neuro.instrument.shards import Disk, Frames, Memory, Store, cut
+from clada_neuro.instrument.shards import Disk, Failure, Frames, Memory, Store, cut
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
@@ -143,16 +145,86 @@ def trace(
     check_language(language)
     if not isinstance(model, LanguageModel):
         model = load_model(model, dtype=dtype, device=device, start_token=start_token)
-    described = {"model": model.describe(), "language": language, "policy": _describe(policy)}
+    return collect(stimuli, ModelMeasurer(model, policy, language, progress), out)
+
+
+class Measurer(Protocol):
+    """Measures shards of stimuli under one setting, here or on other machines."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Everything that decides a value, as the manifest records it."""
+
+    def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
+        """Yield the tables of each numbered shard, in any order."""
+
+
+def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = None) -> Trace:
+    """Have the shards of a stimulus table measured that are not in `out` yet, and join them in order.
+
+    Raises
+    ------
+    IncompleteError
+        If shards failed; the tables then hold the rest, and the same call tries the failed ones again.
+    """
+    stimuli = _stimuli(stimuli)
+    described = measurer.described
     inputs = content_hash(stimuli, described, *sorted(Path(__file__).parent.glob("*.py")))
-    work = _Work(stimuli, model, policy, language, progress)
     if out is None:
-        return _finished(work.done(Memory()), described, inputs)
+        source, failed = _measured(stimuli, measurer, Memory())
+        _refuse_failed(stimuli, failed)
+        return _finished(source, described, inputs)
     folder = output_folder(out)
     with sole_writer(folder):
-        result = _finished(work.done(Disk(folder, inputs)), described, inputs)
+        source, failed = _measured(stimuli, measurer, Disk(folder, inputs))
+        result = _finished(source, described, inputs)
+        result.manifest |= {"missing": _rows(stimuli, failed)} if failed else {}
         write_json(folder / "manifest.json", result.manifest)
+    _refuse_failed(stimuli, failed)
     return result
+
+
+def _measured(
+    stimuli: pd.DataFrame, measurer: Measurer, store: Store
+) -> tuple[Path | Frames, dict[int, str]]:
+    """Measure every shard that the store does not have yet; return the tables and why shards are missing."""
+    shards = cut(stimuli)
+    failed = {}
+    wanted = {number: shard for number, shard in enumerate(shards) if not store.has(number)}
+    for number, found in measurer.measure(wanted):
+        if isinstance(found, Failure):
+            failed[number] = found.reason
+        else:
+            store.put(number, found)
+    if len(failed) == len(shards):
+        _refuse_failed(stimuli, failed)
+    return store.finish(len(shards), failed), dict(sorted(failed.items()))
+
+
+def _rows(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the rows (from 1) and stimuli of failed shards, with the reason."""
+    shards = cut(stimuli)
+    ends = np.cumsum([len(shard) for shard in shards])
+    return [
+        {
+            "rows": [int(ends[number]) - len(shards[number]) + 1, int(ends[number])],
+            "stimulus_ids": shards[number]["stimulus_id"].tolist(),
+            "reason": reason,
+        }
+        for number, reason in failed.items()
+    ]
+
+
+def _refuse_failed(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> None:
+    if not failed:
+        return
+    missing = _rows(stimuli, failed)
+    rows = ", ".join("{}-{}".format(*one["rows"]) for one in missing)
+    count = sum(len(one["stimulus_ids"]) for one in missing)
+    raise IncompleteError(
+        f"{count} of {len(stimuli)} stimuli could not be measured (rows {rows}; {missing[0]['reason']}); "
+        "the tables hold the rest, and the same command tries the missing ones again"
+    )
 
 
 def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
@@ -177,29 +249,37 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _Work:
-    """Stimuli to be measured under one setting."""
+class ModelMeasurer:
+    """Measures stimuli in this process with a loaded model."""
 
-    stimuli: pd.DataFrame
     model: LanguageModel
     policy: Policy | None
     language: str
     progress: bool
 
-    def done(self, store: Store) -> Path | Frames:
-        """Measure every shard that the store does not have yet."""
-        shards = cut(self.stimuli)
-        missing = [number for number in range(len(shards)) if not store.has(number)]
-        if missing:
-            forward = Forward(self.model)
-            total = sum(len(shards[number]) for number in missing)
-            with tqdm(total=total, desc="trace", unit="text", disable=not self.progress) as bar:
-                for number in missing:
-                    store.put(number, _shard(self, shards[number], forward, bar))
-        return store.finish(len(shards))
+    @property
+    def described(self) -> dict[str, Any]:
+        """Model, language, policy, and the threads of a CPU, which move the last bits."""
+        return {
+            "model": self.model.describe(),
+            "language": self.language,
+            "policy": _describe(self.policy),
+            "threads": torch.get_num_threads() if self.model.device.type == "cpu" else None,
+        }
+
+    @cached_property
+    def _forward(self) -> Forward:
+        return Forward(self.model)
+
+    def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
+        """Yield the tables of each shard, in order."""
+        total = sum(map(len, shards.values()))
+        with tqdm(total=total, desc="trace", unit="text", disable=not (self.progress and shards)) as bar:
+            for number, stimuli in shards.items():
+                yield number, _shard(self, stimuli, self._forward, bar)
 
 
-def _shard(work: _Work, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]") -> Frames:
+def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]") -> Frames:
     tokenizer = work.model.tokenizer
     texts = read_texts(stimuli, tokenizer)
     windows = [
@@ -224,7 +304,7 @@ def _shard(work: _Work, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]
 
 
 def _measures(
-    work: _Work, stimuli: pd.DataFrame, windows: list[list[Window]], forward: Forward
+    work: ModelMeasurer, stimuli: pd.DataFrame, windows: list[list[Window]], forward: Forward
 ) -> Iterator[tuple[Window, Measures]]:
     """Yield the windows of every text with their measures, in any order."""
     every = [window for pieces in windows for window in pieces]

@@ -1,1 +1,1 @@
-"""Distribution over many workers."""
+"""The same work on many processes and machines, through Dask."""

@@ -1,0 +1,62 @@
+"""Model and policy by name: enough for any process to make the same measurer."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from clada_neuro.calibration.policies import policy_for
+from clada_neuro.instrument.covariates import check_language
+from clada_neuro.instrument.trace import ModelMeasurer
+from clada_neuro.models.loading import EMBEDDED, load_model
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What decides every value of a trace, by name.
+
+    Attributes
+    ----------
+    model, dtype, device, start_token : str
+        See `clada_neuro.load_model`.
+    policy, sparsity, calibration
+        See `clada_neuro.calibration.policies.policy_for`.
+    language : str
+        Of the word frequencies.
+    threads : int or None
+        Of the model on a CPU; None leaves torch's own choice (``OMP_NUM_THREADS``, else every core).
+    folder : str
+        Where relative paths start.
+    """
+
+    model: str = EMBEDDED
+    dtype: str = "float32"
+    device: str = "auto"
+    start_token: str = "auto"
+    policy: str = "dense"
+    sparsity: float = 0.4
+    calibration: str | Path | None = None
+    language: str = "en"
+    threads: int | None = None
+    folder: str = ""
+
+    def everywhere(self) -> "Setting":
+        """Return the setting with what this process decides written out, so that another decides the same."""
+        return replace(self, threads=self.threads or torch.get_num_threads(), folder=str(Path.cwd()))
+
+    def measurer(self, progress: bool = True) -> ModelMeasurer:
+        """Load model and policy, ready to measure in this process."""
+        check_language(self.language)
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        model = load_model(self._place(), dtype=self.dtype, device=self.device, start_token=self.start_token)
+        model = replace(model, name=self.model)
+        policy = None
+        if self.policy != "dense":
+            calibration = self.calibration and Path(self.folder, self.calibration)
+            policy = policy_for(model, self.policy, self.sparsity, calibration or None)
+        return ModelMeasurer(model, policy, self.language, progress)
+
+    def _place(self) -> str:
+        place = Path(self.folder, self.model)
+        return str(place) if self.model != EMBEDDED and place.exists() else self.model

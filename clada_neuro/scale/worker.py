@@ -1,0 +1,78 @@
+"""What runs in a worker process: one model, loaded once, measuring one shard at a time with a fixed number of threads."""
+
+import threading
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from clada_neuro.artifacts import versions
+from clada_neuro.errors import DataError
+from clada_neuro.instrument.shards import Failure, Frames
+from clada_neuro.instrument.trace import ModelMeasurer
+from clada_neuro.scale.setting import Setting
+
+_ONE_AT_A_TIME = threading.Lock()  # a worker that was started with several threads has one model all the same
+
+
+@lru_cache(maxsize=1)
+def _measurer(setting: Setting) -> ModelMeasurer:
+    return setting.measurer(progress=False)
+
+
+def _prepared(setting: Setting) -> ModelMeasurer:
+    measurer = _measurer(setting)
+    torch.set_num_threads(setting.threads or 1)  # each thread of a process has its own count
+    return measurer
+
+
+def describe(setting: Setting) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a manifest records of the setting, and the versions that this worker computes with."""
+    with _ONE_AT_A_TIME:
+        return _prepared(setting).described, software()
+
+
+def software() -> dict[str, str]:
+    """Return versions without the name of the operating system, which may differ between machines."""
+    return {name: version for name, version in versions().items() if name != "platform"}
+
+
+def measure(stimuli: pd.DataFrame, setting: Setting, expected: dict[str, Any]) -> dict[str, bytes]:
+    """Return a shard's tables as parquet files.
+
+    Raises
+    ------
+    DataError
+        If this worker would compute another result than the one that was asked first.
+    """
+    with _ONE_AT_A_TIME:
+        measurer = _prepared(setting)
+        _refuse_other(measurer.described, expected)
+        ((_, frames),) = measurer.measure({0: stimuli})
+    assert not isinstance(frames, Failure)
+    return {name: _to_parquet(frame) for name, frame in frames.items()}
+
+
+def unpack(tables: dict[str, bytes]) -> Frames:
+    """Return tables from parquet files."""
+    return {name: pq.read_table(BytesIO(content)).to_pandas() for name, content in tables.items()}
+
+
+def _to_parquet(frame: pd.DataFrame) -> bytes:
+    buffer = BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def _refuse_other(described: dict[str, Any], expected: dict[str, Any]) -> None:
+    found, wanted = ({**one, **one["model"]} for one in (described, expected))
+    for name, value in wanted.items():
+        if name != "model" and found.get(name) != value:
+            raise DataError(
+                f"workers differ in {name}: {found.get(name)} on one, {value} on another; their results must not be "
+                "mixed, so give workers of one kind"
+            )
