@@ -32,7 +32,7 @@ def commands() -> list[str]:
 def desk(tmp_path_factory) -> Path:
     """A folder with the two files that the README calls stimuli.csv and trials.csv."""
     folder = tmp_path_factory.mktemp("desk")
-    stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(18)
+    stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(36)
     columns = ["item", "condition", "sentence", "critical_word"]
     stimuli[columns].to_csv(folder / "stimuli.csv", index=False)
     trials = pd.concat([stimuli[columns[:2]].assign(subject=f"s{number}") for number in range(10)])

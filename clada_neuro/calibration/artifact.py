@@ -100,7 +100,7 @@ def load_calibration(language_model: LanguageModel, path: str | Path | None = No
         If there is none, it is damaged, of another format, or made for other weights.
     """
     if path is None:
-        path = package_data("calibration", f"{language_model.weights_hash}.safetensors")
+        path = shipped_calibration(language_model.weights_hash)
         if not path.is_file():
             raise CalibrationError(
                 f"no calibration ships for model '{language_model.name}'; make one with: "
@@ -114,6 +114,11 @@ def load_calibration(language_model: LanguageModel, path: str | Path | None = No
             f"model '{language_model.name}' has weights {language_model.weights_hash}; calibrate this model"
         )
     return calibration.to(language_model.device)
+
+
+def shipped_calibration(weights_hash: str) -> Path:
+    """Return where the calibration of these weights lies if one ships with the package."""
+    return package_data("calibration", f"{weights_hash}.safetensors")
 
 
 def read_calibration(path: str | Path) -> Calibration:
