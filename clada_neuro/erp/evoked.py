@@ -32,6 +32,8 @@ class PairedDifference:
     ----------
     first, second
         Names of the conditions; the difference is first − second.
+    channels, window
+        Electrodes averaged, and the window in words.
     n, mean_uv, sd_uv
         Subjects, mean and SD of their differences.
     t, df, p
@@ -47,6 +49,8 @@ class PairedDifference:
     component: str
     first: str
     second: str
+    channels: tuple[str, ...]
+    window: str
     n: int
     mean_uv: float
     sd_uv: float
@@ -118,13 +122,9 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
     component
         Preset name or `Component`.
     """
-    if len(groups) != 2:
-        raise DataError(
-            f"{len(groups)} conditions arrived ({', '.join(groups)}); a paired difference needs two"
-        )
     chosen = get_component(component)
-    (first, one), (second, two) = groups.items()
-    subjects, two, how = _paired(first, one, second, two)
+    first, second = _two(groups)
+    subjects, one, two, how = _paired(groups)
     table = pd.DataFrame(
         {"subject": subjects, first: amplitudes(one, chosen), second: amplitudes(two, chosen)}
     )
@@ -138,6 +138,8 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
         chosen.name,
         first,
         second,
+        roi.channels,
+        chosen.window,
         len(table),
         float(difference.mean()),
         float(difference.std()),
@@ -149,6 +151,13 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
         table,
         notes,
     )
+
+
+@quiet
+def differences(groups: Groups) -> list[mne.Evoked]:
+    """Return each subject's first condition minus the second, paired as in `paired_difference`."""
+    _, one, two, _ = _paired(groups)
+    return [mne.combine_evoked(list(pair), weights=[1, -1]) for pair in zip(one, two, strict=True)]
 
 
 @quiet
@@ -209,10 +218,19 @@ def _seen_from_above(info: mne.Info, channels: list[str]) -> NDArray[np.float64]
     return angle[:, None] * flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
 
 
-def _paired(
-    first: str, one: Sequence[mne.Evoked], second: str, two: Sequence[mne.Evoked]
-) -> tuple[list[str], list[mne.Evoked], str]:
-    """Return the subjects, the second group in the first one's order, and how they were paired."""
+def _two(groups: Groups) -> tuple[str, str]:
+    if len(groups) != 2:
+        raise DataError(
+            f"{len(groups)} conditions arrived ({', '.join(groups)}); a paired difference needs two"
+        )
+    first, second = groups
+    return first, second
+
+
+def _paired(groups: Groups) -> tuple[list[str], list[mne.Evoked], list[mne.Evoked], str]:
+    """Return the subjects, both groups in the first one's order, and how they were paired."""
+    first, second = _two(groups)
+    one, two = list(groups[first]), list(groups[second])
     ids = [
         [(evoked.info.get("subject_info") or {}).get("his_id") for evoked in group] for group in (one, two)
     ]
@@ -225,6 +243,7 @@ def _paired(
     if named:
         return (
             list(map(str, ids[0])),
+            one,
             [two[ids[1].index(name)] for name in ids[0]],
             "subjects paired by his_id",
         )
@@ -234,4 +253,4 @@ def _paired(
             "pass the same subjects in the same order"
         )
     subjects = [str(number + 1) for number in range(len(one))]
-    return subjects, list(two), "subjects paired by their order in the files, which name none"
+    return subjects, one, two, "subjects paired by their order in the files, which name none"

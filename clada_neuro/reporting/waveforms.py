@@ -15,6 +15,7 @@ from clada_neuro.reporting.tables import Table, coefficient_cells, table
 from clada_neuro.reporting.text import plural
 
 _STYLES = {"low": (COLORS[0], "-"), "middle": (COLORS[7], "--"), "high": (COLORS[3], ":")}
+_IN_TURN = tuple(_STYLES.values())
 _ALPHA = 0.05
 
 
@@ -106,29 +107,55 @@ def _terciles(
     results: Results, component: str, predictor: str, curves: pd.DataFrame, maps: pd.DataFrame
 ) -> Figure:
     window, electrodes = _facts(results, component)
+    subjects = plural(int(curves["n_subjects"].iloc[0]), "subject")
+    below = f" Below: the scalp between {_window(window)}, µV." if _mapped(maps) else ""
+    caption = (
+        f"{component.upper()} by tercile of {words(predictor)}: mean of {electrodes} with 95 % intervals over "
+        f"{subjects}.{below}"
+    )
+    name = f"erp_{component}_{predictor}"
+    return averages(name, caption, curves, maps, window, legend=_capital(words(predictor)))
+
+
+def averages(
+    name: str,
+    caption: str,
+    curves: pd.DataFrame,
+    maps: pd.DataFrame,
+    window: tuple[float, float] | None,
+    legend: str = "",
+) -> Figure:
+    """Draw each group's average over time with its interval and, below, the scalp in the window.
+
+    Parameters
+    ----------
+    name, caption
+        Of the figure.
+    curves
+        From `clada_neuro.erp.evoked.waveforms`.
+    maps
+        From `clada_neuro.erp.evoked.topographies`, of up to three groups; not drawn without electrode positions.
+    window
+        Seconds, shaded; `legend` is the groups' title.
+    """
     mapped = _mapped(maps)
 
     def paint(canvas: Canvas) -> None:
         grid = canvas.add_gridspec(2, 3, height_ratios=(2.1, 1)) if mapped else canvas.add_gridspec(1, 3)
         axes = canvas.add_subplot(grid[0, :])
-        for group, curve in curves.groupby("group", sort=False):
-            color, style = _STYLES.get(str(group), (COLORS[1], "-"))
+        for place, (group, curve) in enumerate(curves.groupby("group", sort=False)):
+            color, style = _STYLES.get(str(group), _IN_TURN[place % len(_IN_TURN)])
             _curve(axes, curve, str(group), color, style)
         _time(axes, window)
-        axes.legend(title=_capital(words(predictor)), title_fontsize=9.5, loc="upper left", ncols=3)
+        axes.legend(title=legend, title_fontsize=9.5, loc="upper left", ncols=3)
         if mapped:
-            heads = [canvas.add_subplot(grid[1, place]) for place in range(3)]
-            _heads(heads, [(str(group), rows) for group, rows in maps.groupby("group", sort=False)])
+            groups = [(str(group), rows) for group, rows in maps.groupby("group", sort=False)]
+            heads = [canvas.add_subplot(grid[1, place]) for place in range(len(groups))]
+            _heads(heads, groups)
 
-    subjects = plural(int(curves["n_subjects"].iloc[0]), "subject")
-    below = f" Below: the scalp between {_window(window)}, µV." if mapped else ""
-    caption = (
-        f"{component.upper()} by tercile of {words(predictor)}: mean of {electrodes} with 95 % intervals over "
-        f"{subjects}.{below}"
-    )
+    listed = ", ".join(map(str, curves["group"].unique()))
     size = (5.0, 5.0 if mapped else 3.5)
-    name = f"erp_{component}_{predictor}"
-    return compose(name, caption, f"Averaged potentials over time in three lines. {caption}", paint, size)
+    return compose(name, caption, f"Averaged potentials over time: {listed}. {caption}", paint, size)
 
 
 def _regression(results: Results, component: str, curves: pd.DataFrame) -> Figure:
