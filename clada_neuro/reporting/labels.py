@@ -9,6 +9,8 @@ _MEASURES = {
     "sparsity_energy99": ("activation sparsity", "share"),
     "neuron_sparsity": ("neuron sparsity", "share"),
     "ffn_sparsity": ("FFN sparsity", "share of bytes not read"),
+    "load": ("cognitive load", "z"),
+    "kl_dense_bits": ("divergence from the dense prediction", "bits"),
     "adjustment_prev": ("activation adjustment", "1 − cosine"),
     "adjustment_prefix": ("adjustment to the prefix", "1 − cosine"),
 }
@@ -26,6 +28,7 @@ _NAMES = {
     "p600_uv": ("P600 amplitude", "µV"),
 }
 _LAG = re.compile(r"^(?P<name>.+?)_lag(?P<lag>\d+)(?P<unit>_bits)?$")
+_NEXT = re.compile(r"^(?P<name>.+)_next$")
 _SQUARE = re.compile(r"^(?:I\()?\s*(?P<name>\w+?)\s*(?:\*\*|\^|_squared|_sq$)\s*(?P<power>\d*)\s*\)?$")
 
 
@@ -39,6 +42,8 @@ def words(name: str) -> str:
         column = lagged["name"] + (lagged["unit"] or "")
         ago = "the previous word" if lagged["lag"] == "1" else f"the word {lagged['lag']} before"
         return f"{words(column)} of {ago}"
+    if following := _NEXT.match(name):
+        return f"{words(following['name'])} of the next word"
     if squared := square(name):
         return f"{words(squared)}²"
     stem = _NAMES.get(name) or _NAMES.get(f"{name}_bits")
@@ -48,16 +53,22 @@ def words(name: str) -> str:
 def axis(name: str) -> str:
     """Return an axis label with its unit: ``Surprisal (bits)``."""
     text = words(name)
-    lagged = _LAG.match(name)
-    unit = unit_of(lagged["name"] + (lagged["unit"] or "") if lagged else name)
+    unit = unit_of(_of_word(name))
     return f"{text[0].upper()}{text[1:]}" + (f" ({unit})" if unit else "")
 
 
 def is_measure(name: str) -> bool:
-    """Return whether a variable comes from the language model, directly or from an earlier word."""
-    lagged = _LAG.match(name)
-    column = lagged["name"] + (lagged["unit"] or "") if lagged else name
+    """Return whether a variable comes from the language model, directly or from a neighboring word."""
+    column = _of_word(name)
     return column in _MEASURES or f"{column}_bits" in _MEASURES
+
+
+def _of_word(name: str) -> str:
+    """Return the column that a lag or a ``_next`` was made from; any other name unchanged."""
+    if following := _NEXT.match(name):
+        return following["name"]
+    lagged = _LAG.match(name)
+    return lagged["name"] + (lagged["unit"] or "") if lagged else name
 
 
 def unit_of(name: str) -> str:

@@ -93,7 +93,8 @@ def _responses(results: Results) -> str:
             if data.get(key)
         ),
     ]
-    removed = sum(step.get("rows_removed", 0) for step in results.manifest.get("exclusions") or [])
+    steps = [step for step in results.manifest.get("exclusions") or [] if "stimuli" not in step["step"]]
+    removed = sum(step.get("rows_removed", 0) for step in steps)
     lost = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
     return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
 

@@ -19,9 +19,12 @@ _TABLES = {
 }
 # Long tables are read only as far as the report shows them.
 _COLUMNS = {
-    "tokens": ["stimulus_id"],
+    "tokens": [
+        "stimulus_id", "token_index", "token", "load", "ffn_sparsity", "reanalysis_event", "reanalysis_action",
+        "kl_dense_bits",
+    ],
     "layers": ["layer", "sparsity_energy99", "adjustment_prev"],
-}
+}  # fmt: skip
 _DOCUMENTS = {
     "manifest": "what was run",
     "fits": "the regressions",

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.artifacts import read_provenance
-from clada_neuro.reporting import distributions, effects, prose, synergy, tables, waveforms
+from clada_neuro.reporting import distributions, effects, policy, prose, synergy, tables, waveforms
 from clada_neuro.reporting.diagnostics import quantiles
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.limits import limits
@@ -56,6 +56,7 @@ def sections(results: Results) -> list[Section]:
         ("run", "What was run", _run),
         ("stimuli", "Stimuli and rows lost", _stimuli),
         ("sentences", "Sentences", _sentences),
+        *((("policy", "Under the policy", _policy),) if policy.present(results) else ()),
         ("distributions", "Distributions", _distributions),
         ("effects", "Effects", _effects),
         ("coefficients", "Regressions", _coefficients),
@@ -94,7 +95,7 @@ def _run(results: Results) -> list[Block]:
         ("Weights", cell(model.get("weights_hash"))),
         ("Start token", prose.start_token(model) if model else ""),
         ("Precision and device", f"{model.get('dtype')} on {model.get('device')}" if model else ""),
-        ("Policy", cell(manifest.get("policy") or "dense")),
+        ("Policy", prose.policy_name(manifest)),
         ("Calibration", cell(manifest.get("calibration") or "none")),
         *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
     ]
@@ -127,11 +128,19 @@ def _stimuli(results: Results) -> list[Block]:
 def _sentences(results: Results) -> list[Block]:
     lead = (
         "The first sentences of each condition. Darker words have higher values, which stand below the words; the "
-        "color scale runs from the 2nd to the 98th percentile of all words. Critical words are underlined. NA: a "
-        "first word without context has no surprisal."
+        "color scale runs from the 2nd to the 98th percentile of all words. Critical words are underlined. NA: not "
+        "defined, as the surprisal of a first word without context."
     )
     shaded = [Block(shading.label, shading=shading) for shading in shadings(results)]
     return [Block(paragraphs=[lead] if shaded else []), *shaded, _absent(results, "words")]
+
+
+def _policy(results: Results) -> list[Block]:
+    lead = (
+        "Part of the feed-forward weights was not read. Sparsity and adjustment are functions of load here, so what "
+        "they predict is exploratory; see Limits."
+    )
+    return [Block(paragraphs=[lead], facts=policy.facts(results)), Block(figures=policy.figures(results))]
 
 
 def _distributions(results: Results) -> list[Block]:

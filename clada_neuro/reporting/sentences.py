@@ -8,10 +8,12 @@ import pandas as pd
 from matplotlib.colors import Colormap, to_hex
 
 from clada_neuro.reporting.labels import axis
+from clada_neuro.reporting.prose import policy_name
 from clada_neuro.reporting.results import Results
 
 # Sequential maps whose lightness falls steadily, so that the order survives gray print and colour blindness.
 _MEASURES = {"surprisal_bits": ("Blues", 1), "sparsity_energy99": ("YlOrBr", 2)}
+_UNDER_POLICY = {**_MEASURES, "load": ("Purples", 1), "ffn_sparsity": ("Greens", 2)}
 _PER_CONDITION = 2
 _MOST_SENTENCES = 12
 _MOST_WORDS = 40
@@ -55,9 +57,10 @@ def shadings(results: Results) -> list[Shading]:
     if words.empty:
         return []
     chosen = _choose(results, words)
+    measures = _MEASURES if policy_name(results.manifest) == "dense" else _UNDER_POLICY
     return [
         _shading(words, chosen, name, colors, digits)
-        for name, (colors, digits) in _MEASURES.items()
+        for name, (colors, digits) in measures.items()
         if name in words and words[name].notna().any()
     ]
 

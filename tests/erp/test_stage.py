@@ -58,3 +58,50 @@ def test_facts_say_what_was_done_and_that_it_is_simulated(place):
     assert facts["components"][0]["tmin"] == N400.tmin
     assert "Pz" in facts["components"][0]["channels"]
     assert any("items as fixed" in note for note in facts["notes"])
+
+
+def analyze(source, words, folder, **changes):
+    options = {"predictors": ["surprisal_bits"], "measurement": Measurement((N400,)), "n_permutations": 20}
+    return analyze_epochs(source, words, folder, inputs="abc", **{**options, **changes})
+
+
+def test_finished_work_is_kept_until_something_it_came_from_changes(critical_words, tmp_path):
+    words = critical_words(20, 2)
+    made = simulate_epochs(words, n_subjects=3, seed=2, sfreq=50.0)
+    for subject, epochs in made.epochs.items():
+        epochs.save(tmp_path / f"sub-{subject}_epo.fif", verbose="error")
+
+    def written(**changes) -> int:
+        return (analyze(tmp_path, words, tmp_path, **changes) / "rerp_clusters.parquet").stat().st_mtime_ns
+
+    first = written()
+    assert written() == first
+    second = written(n_permutations=30)
+    assert second != first
+    assert written(n_permutations=30) == second
+    (tmp_path / "erp" / "erp.json").write_text("{")  # as after an interrupt in the middle of writing
+    third = written(n_permutations=30)
+    assert third != second
+    subject, epochs = next(iter(made.epochs.items()))
+    epochs[:-1].save(tmp_path / f"sub-{subject}_epo.fif", overwrite=True, verbose="error")
+    assert written(n_permutations=30) != third
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ("covariate", "from -100 to 0 ms: a covariate of the regressions, subtracted from the averages"),
+        ("subtract", "from -100 to 0 ms, subtracted from every epoch"),
+        ("none", "none, neither subtracted nor a covariate"),
+    ],
+)
+def test_the_baseline_asked_for_is_the_one_used(critical_words, tmp_path, baseline, said):
+    words = critical_words(20, 2)
+    made = simulate_epochs(words, n_subjects=3, seed=2, sfreq=50.0)
+    measurement = Measurement((N400,), baseline, (-0.1, 0.0))
+    place = analyze(made.epochs, words, tmp_path, measurement=measurement)
+    assert read_json(place / "erp.json")["baseline"].endswith(said)
+    waves = read_table(place / "waveforms.parquet")
+    before = waves[waves["time_s"].between(-0.101, 0.001)].groupby("group")["mean_uv"].mean()
+    assert (before.abs().max() < 1e-6) == (baseline != "none")
+    assert all(epochs.baseline is None for epochs in made.epochs.values())  # the caller's stay as they were
