@@ -10,7 +10,7 @@ _MEASURES = {
     "neuron_sparsity": ("neuron sparsity", "share"),
     "ffn_sparsity": ("FFN sparsity", "share of bytes not read"),
     "load": ("cognitive load", "z"),
-    "kl_dense_bits": ("divergence from the dense prediction", "bits"),
+    "kl_dense_bits": ("divergence from dense", "bits"),
     "adjustment_prev": ("activation adjustment", "1 − cosine"),
     "adjustment_prefix": ("adjustment to the prefix", "1 − cosine"),
 }

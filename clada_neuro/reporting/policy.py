@@ -164,12 +164,13 @@ def _against_load(tokens: pd.DataFrame, name: str) -> Figure:
             means["load"], means[name], "s-", color=COLORS[1], markersize=5, label="means of ten equal bins"
         )
         axes.set(xlabel=axis("load"), ylabel=axis(name))
-        axes.set_ylim(top=float(tokens[name].quantile(0.995)) * 1.05)
+        low, high = tokens[name].quantile([0.005, 0.99])
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.2 * (high - low))
         axes.legend(loc="upper right")
 
     low, high = means[name].iloc[[0, -1]]
     what = {"ffn_sparsity": "What was skipped", "kl_dense_bits": "What skipping changed in the prediction"}[
         name
     ]
-    caption = f"{what}, by load: {number(low, 3)} in the lowest tenth, {number(high, 3)} in the highest. Gray: tokens."
+    caption = f"{what}, by load: {number(low, 3)} in the lowest tenth, {number(high, 3)} in the highest. Gray: tokens, without the most extreme."
     return draw(f"policy_{name}", caption, f"Scatter plot. {caption}", paint)

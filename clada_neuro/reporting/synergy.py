@@ -122,6 +122,7 @@ def figure(found: list[dict[str, Any]]) -> Figure | None:
         axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set(xlabel="R² synergy")
+        axes.locator_params(axis="x", nbins=3)
 
     caption = (
         "What the interaction adds to R² marginal, with 95 % bootstrap intervals. R² cannot fall when a term is added: "
