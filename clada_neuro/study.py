@@ -1,12 +1,14 @@
 """The main job: stimuli → trace → trials → fits → report, each stage a function over tables on disk.
 
-A stage whose file was computed from the same inputs is not computed again, so an interrupted run continues.
+A stage whose file was computed from the same inputs is not computed again, so an interrupted run continues. Several
+language models are several studies of the same responses (see `clada_neuro.several`).
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,21 +17,40 @@ import pandas as pd
 
 from clada_neuro import artifacts
 from clada_neuro.alignment import Alignment, align
-from clada_neuro.calibration.policies import policy_for
-from clada_neuro.instrument.trace import Trace, trace
-from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.calibration.artifact import shipped_calibration
+from clada_neuro.calibration.policies import UNCALIBRATED
+from clada_neuro.instrument.trace import Trace
+from clada_neuro.models.loading import EMBEDDED
+from clada_neuro.scale.setting import Setting
+from clada_neuro.scale.trace import trace_by
+from clada_neuro.several import study_each
 from clada_neuro.stats.departures import departures, exclude
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
 
 Progress = Callable[[str], None]
+FULL, CLUSTER = 1000, 200  # replicates of a full run: parametric, over subjects and items
+
+
+@dataclass(frozen=True)
+class _How:
+    """What is the same for every language model of a run."""
+
+    setting: Setting
+    models: tuple[str, ...]
+    scheduler: str | None
+    full: bool
+    influence: bool
+    jobs: int
+    seed: int
+    progress: Progress
 
 
 def run(
     target: str | Path,
     *,
-    model: str = "smollm2",
+    model: str | Sequence[str] | None = None,
     policy: str = "dense",
     sparsity: float = 0.4,
     calibration: str | Path | None = None,
@@ -44,6 +65,11 @@ def run(
     component: str | None = None,
     limit: int | None = None,
     start_token: str = "auto",
+    full: bool = False,
+    influence: bool = False,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    threads: int | None = None,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
     index_base: int | None = None,
@@ -56,8 +82,9 @@ def run(
     ----------
     target : str or Path
         ``"demo"``, the name of a data set, or a stimulus file.
-    model : str
-        See `clada_neuro.load_model`.
+    model : str or sequence of str, optional
+        See `clada_neuro.load_model`; those the analysis names, or ``"smollm2"``, by default. With several, each has a
+        folder of its own under ``models/``, and the report compares them.
     policy, sparsity, calibration
         What is left uncomputed, and how much: see `clada_neuro.calibration.policies.policy_for`.
     out : path, optional
@@ -75,6 +102,17 @@ def run(
         Only the first `limit` items.
     start_token : str
         See `clada_neuro.models.start_token.resolve_start_token`.
+    full : bool
+        Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200), and
+        200 over subjects and items.
+    influence : bool
+        Also fit each regression without one subject, item and laboratory at a time.
+    jobs : int, optional
+        Processes for bootstrap and influence; as many as there are cores by default.
+    scheduler : str, optional
+        Where stimuli are traced: see `clada_neuro.scale.schedulers.connected`; in this process by default.
+    threads : int, optional
+        Of the model on a CPU.
     seed : int
         Seed of everything random.
     columns, index_base, encoding
@@ -87,7 +125,6 @@ def run(
     CladaNeuroError
         For wrong input; what was finished stays in `out`.
     """
-    started = time.perf_counter()
     plan = resolve_target(
         target,
         trials=trials,
@@ -100,34 +137,61 @@ def run(
         index_base=index_base,
         encoding=encoding,
     )
+    models = (
+        (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
+    )
+    setting = Setting(
+        start_token=start_token, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads
+    )  # fmt: skip
+    how = _How(setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress)
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     with artifacts.sole_writer(folder):
-        progress(f"[1/5] {plan.name}: {len(plan.stimuli)} stimuli")
-        artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
-        language_model = load_model(model, start_token=start_token)
-        progress(f"[2/5] trace with {model}, {policy}")
-        chosen = None if policy == "dense" else policy_for(language_model, policy, sparsity, calibration)
-        traced = trace(plan.stimuli, language_model, policy=chosen, out=folder)
-        aligned, facts = _responses(plan, traced, seed, progress)
-        progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
-        aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
-        inputs = _write_trials(aligned, folder)
-        progress(f"[4/5] {len(plan.analysis.models)} models")
-        departed = _statistics(plan, model, aligned.trials, folder, inputs, seed, progress)
-        if plan.epochs:
-            from clada_neuro.erp.stage import analyze_epochs
+        if len(models) == 1:
+            _study(plan, models[0], folder, how)
+            progress("[5/5] report")
+            return _report(folder)
 
-            progress("      averages and regression ERPs")
-            analyze_epochs(
-                plan.epochs, traced.words, folder, measurement=plan.measurement, seed=seed, inputs=inputs
-            )
-        manifest = _manifest(plan, traced, language_model, aligned, seed) | facts
-        manifest |= {"sparsity": None if chosen is None else sparsity}
-        manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
-        manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": _peak_memory_mb()}
-        artifacts.write_json(folder / "manifest.json", manifest)
-        progress("[5/5] report")
+        def study(name: str, place: Path, first: Path | None) -> None:
+            progress(f"language model {name}")
+            _study(plan, name, place, how, first)
+
+        artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
+        places = study_each(models, folder, study)
+        progress("[5/5] reports")
+        for place in places.values():
+            _report(place)
         return _report(folder)
+
+
+def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None = None) -> None:
+    """Take one language model all the way to the tables that the report is made from.
+
+    `first` is the study of another model, from whose trace responses are simulated where there are no others.
+    """
+    started, progress, setting = time.perf_counter(), how.progress, replace(how.setting, model=model)
+    progress(f"[1/5] {plan.name}: {len(plan.stimuli)} stimuli")
+    artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
+    progress(f"[2/5] trace with {model}, {setting.policy}")
+    traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
+    aligned, facts = _responses(plan, traced, how.seed, progress, first)
+    progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
+    aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
+    inputs = _write_trials(aligned, folder, traced)
+    progress(f"[4/5] {len(plan.analysis.models)} models")
+    departed = _statistics(plan, aligned.trials, folder, inputs, how)
+    if plan.epochs:
+        from clada_neuro.erp.stage import analyze_epochs
+
+        progress("      averages and regression ERPs")
+        analyze_epochs(
+            plan.epochs, traced.words, folder, measurement=plan.measurement, seed=how.seed, inputs=inputs
+        )
+    manifest = _manifest(plan, traced, aligned, how.seed) | facts
+    manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
+    manifest |= {"calibration": _calibration(manifest["model"]["weights_hash"], setting)}
+    manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
+    manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": _peak_memory_mb()}
+    artifacts.write_json(folder / "manifest.json", manifest)
 
 
 def _measured(
@@ -143,7 +207,7 @@ def _measured(
 
 
 def _responses(
-    plan: Target, traced: Trace, seed: int, progress: Progress
+    plan: Target, traced: Trace, seed: int, progress: Progress, first: Path | None
 ) -> tuple[Alignment, dict[str, Any]]:
     """Align the target's trials, measured, given or simulated; with what the manifest should say of them."""
     if plan.trials is not None:
@@ -152,7 +216,8 @@ def _responses(
         return _measure_epochs(plan, traced, progress)
     from clada_neuro.erp.simulate import simulate_trials
 
-    critical = traced.words.loc[traced.words["is_critical"]]
+    words = Trace.read(first).words if first else traced.words
+    critical = words.loc[words["is_critical"]]
     simulation = simulate_trials(critical, seed=seed)
     facts = {"description": simulation.describe(), "truth": simulation.truth().to_dict("records")}
     return align(traced.words, simulation.trials), {"simulation": facts}
@@ -209,11 +274,10 @@ def _exclude(aligned: Alignment, conditions: tuple[str, ...]) -> tuple[Alignment
     return replace(aligned, trials=trials.reset_index(drop=True)), steps
 
 
-def _write_trials(aligned: Alignment, folder: Path) -> str:
+def _write_trials(aligned: Alignment, folder: Path, traced: Trace) -> str:
     inputs = artifacts.content_hash(aligned.trials)
-    artifacts.write_table(
-        aligned.trials, folder / "trials.parquet", {"inputs": inputs, "joins": aligned.joins}
-    )
+    provenance = {"inputs": inputs, "joins": aligned.joins, "trace": traced.manifest["inputs"]}
+    artifacts.write_table(aligned.trials, folder / "trials.parquet", provenance)
     unmatched = folder / "unmatched.parquet"
     if len(aligned.unmatched):
         artifacts.write_table(aligned.unmatched, unmatched, {"inputs": inputs})
@@ -222,25 +286,22 @@ def _write_trials(aligned: Alignment, folder: Path) -> str:
     return inputs
 
 
-def _statistics(
-    plan: Target,
-    model: str,
-    trials: pd.DataFrame,
-    folder: Path,
-    inputs: str,
-    seed: int,
-    progress: Progress,
-) -> list[str]:
+def _statistics(plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, how: _How) -> list[str]:
     """Fit what is specified and return in what the run departs from it."""
     entries = fit_models(
-        trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: progress(f"      {line}")
-    )
-    path, found = folder / "synergy.json", None
-    if plan.analysis.synergy is None:
+        trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
+        influence=how.influence, jobs=how.jobs,
+    )  # fmt: skip
+    path, found, wanted = folder / "synergy.json", None, plan.analysis.synergy
+    if wanted is None:
         path.unlink(missing_ok=True)
     else:
-        found = estimate_synergy(trials, plan.analysis.synergy, path, inputs, seed)
-        progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, p = {found['test']['p']:.3f}")
+        replicates = max(wanted.bootstrap, FULL) if how.full else wanted.bootstrap
+        found = estimate_synergy(
+            trials, wanted, path, inputs, how.seed, replicates=replicates,
+            cluster_replicates=CLUSTER if how.full else 0, jobs=how.jobs,
+        )  # fmt: skip
+        how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
     window = (plan.dataset or {}).get("window_ms", {}).get(_components(plan)[0])
     lines = departures(
         plan.specified,
@@ -248,18 +309,25 @@ def _statistics(
         synergy=found,
         window_ms=tuple(window) if window else None,
         exclusions=plan.analysis.exclusions,
-        language_models=[model],
+        language_models=how.models,
         epochs=plan.measured,
     )
     for line in lines:
-        progress(f"      departs from the analysis: {line}")
+        how.progress(f"      departs from the analysis: {line}")
     return lines
+
+
+def _tested(found: Mapping[str, Any]) -> str:
+    """Return the p to go by: calibrated under the null where replicates were drawn."""
+    calibrated = (found["intervals"] or {}).get("null_p")
+    if calibrated is None:
+        return f"p = {found['test']['p']:.3f} (likelihood ratio, liberal with few stimuli)"
+    return f"p = {calibrated:.3f} (calibrated under the null)"
 
 
 def _manifest(
     plan: Target,
     traced: Trace,
-    model: LanguageModel,
     aligned: Alignment,
     seed: int,
 ) -> dict[str, Any]:
@@ -269,7 +337,6 @@ def _manifest(
         "title": plan.analysis.title,
         "command": " ".join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": model.describe(),
         "simulated": plan.simulated,
         "component": _components(plan),
         "dataset": plan.dataset,
@@ -277,6 +344,14 @@ def _manifest(
         "seed": seed,
         "versions": artifacts.versions(),
     }
+
+
+def _calibration(weights_hash: str, setting: Setting) -> dict[str, str] | None:
+    """Return the name and hash of the calibration that decided the masks; none for policies that need none."""
+    if setting.policy in UNCALIBRATED:
+        return None
+    path = Path(setting.calibration or shipped_calibration(weights_hash))
+    return {"file": path.name, "hash": artifacts.content_hash(path)}
 
 
 def _report(folder: Path) -> Path:

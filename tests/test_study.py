@@ -81,7 +81,7 @@ def test_a_pre_specified_analysis_is_followed_and_departures_are_named(tmp_path)
         f"[[model]]\nname = 'N400'\nformula = 'n400_uv ~ surprisal_bits + {random}'\n"
         f"[[model]]\nname = 'P600'\nformula = 'p600_uv ~ surprisal_bits + {random}'\n"
     )
-    run("demo", out=tmp_path / "out", limit=6, analysis=path, component="n400")
+    run("demo", model="smollm2", out=tmp_path / "out", limit=6, analysis=path, component="n400")
     manifest = artifacts.read_json(tmp_path / "out" / "manifest.json")
     trials = artifacts.read_table(tmp_path / "out" / "trials.parquet")
     (step,) = manifest["exclusions"]

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import epochs_options, policy_options, stimulus_file_options
+from clada_neuro.cli.options import epochs_options, policy_options, scale_options, stimulus_file_options
 
 
 @click.command()
 @click.argument("target")
 @click.option(
-    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
+    "--model",
+    multiple=True,
+    help="Model name, checkpoint folder or GGUF file; may be repeated [default: the analysis's own, else smollm2].",
 )
 @policy_options
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder [default: out/TARGET].")
@@ -21,11 +23,19 @@ from clada_neuro.cli.options import epochs_options, policy_options, stimulus_fil
     "--epochs", type=click.Path(path_type=Path), help="MNE epochs of a stimulus file (FIF file or folder)."
 )
 @epochs_options
+@scale_options
 @stimulus_file_options
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", type=click.Choice(["n400", "p600"]), help="Which component is analysed.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")
 @click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="1,000 bootstrap replicates of the interaction, not 200; also over people and items.",
+)
+@click.option("--influence", is_flag=True, help="Also fit without each subject, item and laboratory.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes for both [default: every core].")
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 def command(target: str, **options: object) -> None:
     """Run the main job on TARGET: demo, a data set (see `clada-neuro data list`) or a stimulus file.

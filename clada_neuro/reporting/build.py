@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 import clada_neuro
 from clada_neuro.artifacts import output_folder, write_text
-from clada_neuro.reporting.prose import policy_name
+from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Aligned, Result, store
@@ -95,9 +95,14 @@ def _simulated(results: Results) -> str:
 
 
 def _glance(results: Results) -> list[tuple[str, str]]:
-    model = results.manifest.get("model") or {}
-    facts = [("Model", cell(model.get("model"))), ("Start token", cell(model.get("start_token") or "none"))]
-    facts = [*facts, ("Policy", policy_name(results.manifest))] if model else []
+    models = language_models(results.manifest)
+    start = list(dict.fromkeys(cell(model.get("start_token") or "none") for model in models))
+    facts = [
+        ("Model" if len(models) == 1 else "Models", ", ".join(cell(model.get("model")) for model in models)),
+        ("Start token", ", ".join(start)),
+        ("Policy", policy_name(results.manifest)),
+    ]
+    facts = facts if models else []
     trials = results.tables.get("trials")
     if trials is not None:
         counts = {"Trials" if "subject" in trials else "Means over subjects": len(trials)}

@@ -1,14 +1,20 @@
-"""Whether a regression's residuals are what the model assumes."""
+"""Whether a regression's assumptions hold, what its effects hang on, and what its design could show."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from scipy.special import ndtri
 
-from clada_neuro.reporting.figures import COLORS, Figure, draw
-from clada_neuro.reporting.tables import slug
+from clada_neuro.reporting.effects import reported_terms, response
+from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
+from clada_neuro.reporting.labels import axis, unit_of
+from clada_neuro.reporting.tables import Table, slug, table
+
+_Z = 1.96
 
 
 def quantiles(fit: Mapping[str, Any]) -> Figure | None:
@@ -27,3 +33,105 @@ def quantiles(fit: Mapping[str, Any]) -> Figure | None:
     caption = f"{fit['name']}: quantiles of the residuals against the normal distribution (dashed: equal)."
     alt = f"{caption} They run from {residual.min():.1f} to {residual.max():.1f} residual SDs."
     return draw(f"residuals_{slug(fit['name'])}", caption, alt, paint)
+
+
+def linearity(fit: Mapping[str, Any]) -> Figure | None:
+    """Draw mean residuals over bins of each measure: points around zero when the effect is a line."""
+    found = fit.get("linearity") or {}
+    shown = [term for term in reported_terms(fit) if term in found]
+    if not shown:
+        return None
+
+    def paint(canvas: Canvas) -> None:
+        panels = canvas.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for axes, term in zip(panels, shown, strict=True):
+            bins = pd.DataFrame(found[term])
+            axes.axhline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
+            axes.errorbar(
+                bins["predictor"],
+                bins["residual"],
+                yerr=_Z * bins["se"],
+                fmt="o",
+                color=COLORS[0],
+                markersize=4,
+                lw=1.2,
+            )
+            axes.set(xlabel=axis(term))
+        panels[0].set(ylabel=f"Residual ({unit_of(response(fit))}), 95 % CI")
+
+    caption = (
+        f"{fit['name']}: mean residuals in tenths of each measure. Points that bend away from the dashed line say that "
+        "the effect is not a straight one."
+    )
+    size = (1.2 + 3.0 * len(shown), 3.0)
+    return compose(f"linearity_{slug(fit['name'])}", caption, caption, paint, size)
+
+
+def extremes(fits: list[dict[str, Any]]) -> Table | None:
+    """Return each reported effect with and without extreme trials."""
+    rows = [
+        {
+            "model": fit["name"],
+            "term": row["term"],
+            "b": fit["coefficients"][row["term"]]["estimate"],
+            "b without": row["estimate_without"],
+            "shift (SE)": row["shift"],
+            "p": row["p_without"],
+            "left out": f"{found['n_left_out']:,} beyond ±{found['cutoff']:.1f}",
+        }
+        for fit in fits
+        if (found := fit.get("sensitivity"))
+        for row in found["terms"]
+        if row["term"] in reported_terms(fit)
+    ]
+    caption = (
+        "The same regressions without extreme trials: those further than three standard deviations of the response from "
+        "its mean. All trials are in the main analysis; p is that of the reduced data."
+    )
+    return table("without_extremes", caption, rows) if rows else None
+
+
+def detectable(fits: list[dict[str, Any]]) -> Table | None:
+    """Return the smallest effect that each focal term's standard error and df could show."""
+    rows = [
+        {
+            "model": fit["name"],
+            "term": term,
+            "smallest effect": values["effect"],
+            "b": fit["coefficients"][term]["estimate"],
+            "se": values["se"],
+            "df": values["df"],
+            "power": values["power"],
+        }
+        for fit in fits
+        for term, values in (fit.get("detectable") or {}).items()
+    ]
+    caption = (
+        "The smallest effect (per standard deviation of the predictor, where it was z-scored) that a design with these "
+        "stimuli, subjects and variances finds with the stated power (two-sided, α = .05)."
+    )
+    return table("smallest_effects", caption, rows) if rows else None
+
+
+def influence(fits: list[dict[str, Any]]) -> Table | None:
+    """Return how far each effect moves when one subject, item or laboratory is left out; nothing when none was."""
+    rows = []
+    for fit in fits:
+        for factor, levels in (fit.get("influence") or {}).items():
+            for term, part in pd.DataFrame(levels).groupby("term", sort=False):
+                most = part.iloc[0]  # largest absolute shift first
+                rows.append(
+                    {
+                        "model": fit["name"],
+                        "left out": factor,
+                        "levels": len(part),
+                        "term": term,
+                        "b": fit["coefficients"][term]["estimate"],
+                        "lowest b": part["estimate"].min(),
+                        "highest b": part["estimate"].max(),
+                        "largest shift (SE)": most["shift"],
+                        "without": str(most["level"]),
+                    }
+                )
+    caption = "Each regression again without one subject, item or laboratory at a time (ML); all rows are in fits.json."
+    return table("influence", caption, rows) if rows else None

@@ -31,25 +31,35 @@ def methods(results: Results) -> list[str]:
 
 
 def _model(results: Results) -> str:
-    manifest = results.manifest
-    model = manifest.get("model") or {}
-    if not model:
+    known = language_models(results.manifest)
+    if not known:
         return ""
     texts = results.tables.get("stimuli", results.tables.get("words", pd.DataFrame()))
     read = plural(texts["stimulus_id"].nunique(), "text") if "stimulus_id" in texts else "The stimuli"
     measured = results.tables.get("words", pd.DataFrame())
     measures = [text for name, text in _MEASURES.items() if name in measured]
-    policy = policy_name(manifest)
+    policy = policy_name(results.manifest)
     computed = (
         "with every feed-forward neuron computed (dense)"
         if policy == "dense"
         else f"under the policy {policy}"
     )
+    named = _list(
+        [f"{model.get('model')} ({model.get('architecture')}, {model.get('dtype')})" for model in known]
+    )
+    tokens = _list(list(dict.fromkeys(map(start_token, known))))
     first = (
-        f"{read} were presented to the language model {model.get('model')} ({model.get('architecture')}, "
-        f"{model.get('dtype')}) {computed}. Each text was preceded by {start_token(model)}."
+        f"{read} were presented to the language model{'s' if len(known) > 1 else ''} {named} {computed}. Each text was "
+        f"preceded by {tokens}."
     )
     return f"{first} For each word we recorded {_list(measures)}." if measures else first
+
+
+def language_models(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return how each language model of a run describes itself."""
+    several = [model["model"] for model in manifest.get("language_models") or []]
+    one = manifest.get("model")
+    return several or ([one] if one else [])
 
 
 def start_token(model: Mapping[str, Any]) -> str:

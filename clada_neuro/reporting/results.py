@@ -46,6 +46,8 @@ class Results:
         One entry per regression, in the order of ``fits.json``.
     synergy
         One entry per interaction tested.
+    pooled
+        Estimates pooled over several language models; empty with one.
     tables
         The parquet tables that are there, by name; ``tokens`` and ``layers`` with the shown columns only.
     erp
@@ -60,6 +62,7 @@ class Results:
     manifest: Mapping[str, Any]
     fits: list[dict[str, Any]]
     synergy: list[dict[str, Any]]
+    pooled: list[dict[str, Any]]
     tables: Mapping[str, pd.DataFrame]
     erp: Mapping[str, pd.DataFrame]
     erp_facts: Mapping[str, Any]
@@ -109,6 +112,7 @@ def read_results(folder: str | Path) -> Results:
         synergy=[synergy] if isinstance(synergy, dict) else synergy,
         tables=tables,
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))},
+        pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
         erp_facts=read_json(epochs / "erp.json") if (epochs / "erp.json").is_file() else {},
         missing=missing,
     )
@@ -118,5 +122,6 @@ def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> 
     path = folder / file
     if path.is_file():
         return path
-    missing[path.stem] = f"{file} ({meaning}) is not in this folder."
+    where = "stands in each folder under models/" if (folder / "models").is_dir() else "is not in this folder"
+    missing[path.stem] = f"{file} ({meaning}) {where}."
     return None

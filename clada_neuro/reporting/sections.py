@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.artifacts import read_provenance
-from clada_neuro.reporting import distributions, effects, policy, prose, synergy, tables, waveforms
-from clada_neuro.reporting.diagnostics import quantiles
+from clada_neuro.reporting import distributions, effects, models, policy, prose, synergy, tables, waveforms
+from clada_neuro.reporting.diagnostics import detectable, extremes, influence, linearity, quantiles
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.limits import limits
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.sentences import Shading, shadings
 from clada_neuro.reporting.tables import Table
-from clada_neuro.reporting.text import cell, plural
+from clada_neuro.reporting.text import cell, number, plural
 
 _SHOWN_ELSEWHERE = (
     "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",
-    "dataset", "versions", "units", "command", "created", "departures", "erp",
+    "dataset", "versions", "units", "command", "created", "departures", "erp", "language_models",
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ def sections(results: Results) -> list[Section]:
     """Return every section, filled from what the folder holds."""
     makers: tuple[tuple[str, str, Callable[[Results], list[Block]]], ...] = (
         ("findings", "Findings", _findings),
+        *((("models", "Language models", _models),) if models.names(results.manifest) else ()),
         ("run", "What was run", _run),
         ("stimuli", "Stimuli and rows lost", _stimuli),
         ("sentences", "Sentences", _sentences),
@@ -86,21 +87,33 @@ def _findings(results: Results) -> list[Block]:
     return [*blocks, Block(warning=warning), _absent(results, "fits")]
 
 
+def _models(results: Results) -> list[Block]:
+    return [
+        Block(paragraphs=models.lead(results), points=list(models.sentences(results))),
+        Block(figures=models.figures(results), tables=models.tables(results)),
+    ]
+
+
 def _run(results: Results) -> list[Block]:
     manifest = results.manifest
-    model = manifest.get("model") or {}
     facts = [
         ("Target", cell(manifest.get("target"))),
-        ("Model", f"{model.get('model')} ({model.get('architecture')})" if model else ""),
-        ("Weights", cell(model.get("weights_hash"))),
-        ("Start token", prose.start_token(model) if model else ""),
-        ("Precision and device", f"{model.get('dtype')} on {model.get('device')}" if model else ""),
+        *(fact for model in prose.language_models(manifest) for fact in _model_facts(model)),
         ("Policy", prose.policy_name(manifest)),
         ("Calibration", cell(manifest.get("calibration") or "none")),
         *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
     ]
     shown = [(name, value) for name, value in facts if value not in ("", "NA")] if manifest else []
     return [Block(facts=shown), _departures(manifest), _absent(results, "manifest")]
+
+
+def _model_facts(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("Model", f"{model.get('model')} ({model.get('architecture')})"),
+        ("Weights", cell(model.get("weights_hash"))),
+        ("Start token", prose.start_token(model)),
+        ("Precision and device", f"{model.get('dtype')} on {model.get('device')}"),
+    ]
 
 
 def _departures(manifest: Mapping[str, Any]) -> Block:
@@ -172,6 +185,7 @@ def _coefficients(results: Results) -> list[Block]:
         Block(
             fit["name"],
             paragraphs=[fit["formula"] + _note(fit)],
+            points=_rungs(fit),
             figures=_kept(effects.coefficients(fit)),
             tables=[tables.coefficients(fit), tables.random_effects(fit)],
         )
@@ -180,9 +194,22 @@ def _coefficients(results: Results) -> list[Block]:
     return [Block(tables=_kept(tables.summary(results.fits))), *blocks, _absent(results, "fits")]
 
 
+def _rungs(fit: dict[str, Any]) -> list[str]:
+    """Return the random parts that were tried before the one reported, when there were any."""
+    rungs = fit.get("ladder") or []
+    return [
+        f"{rung['formula']}: log-likelihood {number(rung['loglik'])}; "
+        + (f"singular, so the reduction ladder removed {rung['removed']}." if rung["removed"] else "kept.")
+        for rung in rungs
+        if len(rungs) > 1
+    ]
+
+
 def _note(fit: dict[str, Any]) -> str:
     method = "" if fit.get("reml") is None else ", by REML" if fit["reml"] else ", by ML"
-    return f"{method}. {fit.get('note') or ''}".rstrip()
+    coded = ", ".join(f"{name} {kind}" for name, kind in (fit.get("contrasts") or {}).items())
+    contrasts = f" Contrasts: {coded}." if coded else ""
+    return f"{method}.{contrasts} {fit.get('note') or ''}".rstrip()
 
 
 def _synergy(results: Results) -> list[Block]:
@@ -212,8 +239,10 @@ def _diagnostics(results: Results) -> list[Block]:
     return [
         Block(points=warnings, paragraphs=clean),
         Block(
-            figures=_kept(*(quantiles(fit) for fit in effects.primary(results.fits))),
-            tables=_kept(tables.scales(results.fits)),
+            figures=_kept(
+                *(draw(fit) for fit in effects.primary(results.fits) for draw in (quantiles, linearity))
+            ),
+            tables=_kept(*(make(results.fits) for make in (tables.scales, extremes, influence, detectable))),
         ),
         _absent(results, "fits"),
     ]

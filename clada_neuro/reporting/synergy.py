@@ -12,6 +12,8 @@ from clada_neuro.reporting.labels import unit_of, words
 from clada_neuro.reporting.tables import Table, slug
 from clada_neuro.reporting.text import number, p_value, quantity, share, stat
 
+_ALPHA = 0.05
+_LIBERAL = "liberal with few stimuli"
 _INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over subjects and items"}
 
 
@@ -70,7 +72,8 @@ def table(found: Mapping[str, Any]) -> Table:
     caption = (
         f"{_names(found)} on {words(found['response'])}: the interaction beyond main effects and squares."
     )
-    return Table(f"synergy_{slug(found['response'])}_{slug(found['term'])}", caption, frame, shown)
+    name = "_".join(slug(str(found[key])) for key in ("response", "term", "language_model") if key in found)
+    return Table(f"synergy_{name}", caption, frame, shown)
 
 
 def _rows(found: Mapping[str, Any]) -> list[_Row]:
@@ -85,9 +88,9 @@ def _rows(found: Mapping[str, Any]) -> list[_Row]:
         _Row("R² marginal, baseline", found["r2_marginal_baseline"], _r2),
         _Row("R² marginal, with interaction", found["r2_marginal_full"], _r2),
         _Row("b of the interaction (REML)", b["estimate"], _fine, (b["ci_low"], b["ci_high"])),
-        _Row(f"χ²({test['df']}), likelihood ratio (ML)", test["chi2"], number),
-        _Row("p of the likelihood ratio", test["p"], p_value),
         _Row("p calibrated under the null", intervals.get("null_p"), p_value),
+        _Row(f"χ²({test['df']}), likelihood ratio (ML)", test["chi2"], number),
+        _Row(f"p of the likelihood ratio, {_LIBERAL}", test["p"], p_value),
         _Row("Δ log-likelihood per trial, in sample (nats)", test["delta_loglik_per_trial"], _fine),
         _Row(
             "Δ log-likelihood per trial, held-out items (nats)", held_out.get("delta_loglik_per_trial"), _fine
@@ -137,38 +140,43 @@ def paragraph(found: Mapping[str, Any]) -> str:
     test, coefficient = found["test"], found["coefficient"]
     intervals, held_out = found.get("intervals") or {}, found.get("cross_validation") or {}
     t = "z" if coefficient.get("df") is None else f"t({number(coefficient['df'], 1)})"
-    p = coefficient["p"] if intervals.get("null_p") is None else intervals["null_p"]
+    calibrated, chi2 = intervals.get("null_p"), f"χ²({test['df']})"
     first, second = (words(name) for name in found["predictors"])
     amplitude, unit = f"{words(found['response'])}s", unit_of(found["response"])
     toward = "more negative" if coefficient["estimate"] < 0 else "more positive"
     outcome = (
         f"The effect of {first} on {amplitude} was {toward} at higher {second}"
-        if p < 0.05
+        if (test["p"] if calibrated is None else calibrated) < _ALPHA
         else f"There was no reliable interaction of {first} and {second} in {amplitude}"
     )
+    likelihood = f"{stat(chi2, number(test['chi2']))}, {stat('p', p_value(test['p']))}"
+    wald = f"{stat(t, number(coefficient['t']))}, {stat('p', p_value(coefficient['p']))}"
+    if calibrated is None:
+        tests = f"likelihood ratio {likelihood} ({_LIBERAL}, and not calibrated here); Satterthwaite {wald}"
+    else:
+        tests = (
+            f"{stat('p', p_value(calibrated))} by simulation under the null ({intervals['n_null']:,} replicates; the "
+            f"likelihood ratio, {_LIBERAL}, gave {likelihood}, Satterthwaite {wald})"
+        )
     text = (
         f"{outcome}, {stat('b', quantity(coefficient['estimate'], unit))}, "
-        f"95% CI [{number(coefficient['ci_low'])}, {number(coefficient['ci_high'])}], "
-        f"{stat(t, number(coefficient['t']))}, {stat('p', p_value(coefficient['p']))}. Beyond both main effects and "
-        f"both squares, the interaction added {stat('ΔR²m', share(found['r2_synergy'], 5))}"
+        f"95% CI [{number(coefficient['ci_low'])}, {number(coefficient['ci_high'])}], {tests}. Beyond both main effects "
+        f"and both squares, the interaction added {stat('ΔR²m', share(found['r2_synergy'], 5))}"
     )
     if interval := intervals.get("parametric"):
         text += f" (95% bootstrap interval [{share(interval['low'], 5)}, {share(interval['high'], 5)}])"
-    chi2 = f"χ²({test['df']})"
-    text += f", {stat(chi2, number(test['chi2']))}, {stat('p', p_value(test['p']))}"
-    if intervals.get("null_p") is not None:
-        text += f" (calibrated by simulation under the null: {stat('p', p_value(intervals['null_p']))})"
     text += (
         f"; log-likelihood per trial changed by {number(test['delta_loglik_per_trial'], 5)} nats in sample"
     )
     if held_out:
         gain, error = number(held_out["delta_loglik_per_trial"], 5), number(held_out["se"], 5)
         text += f" and by {gain} ({stat('SE', error)}) on held-out items"
-    return f"{text}."
+    return f"{found['language_model']}: {text}." if "language_model" in found else f"{text}."
 
 
 def _names(found: Mapping[str, Any]) -> str:
-    return words(found["term"])
+    model = found.get("language_model")
+    return words(found["term"]) + (f" ({model})" if model else "")
 
 
 def _limits(interval: Mapping[str, float]) -> tuple[float, float] | None:

@@ -1,6 +1,6 @@
-"""Held-out log-likelihood of two models, by folds of items.
+"""Held-out log-likelihood of models, by folds of items.
 
-All trials of an item, so both words and the shared sentence, are in one fold. Each training fold fits both models
+All trials of an item, so both words and the shared sentence, are in one fold. Each training fold fits the model
 by ML with the training rows' own z-scores; held-out trials are scored under the fixed effects only, with a normal
 density whose variance is the model's total (random plus residual) for that row.
 """
@@ -31,6 +31,15 @@ class ItemFolds:
     n_trials: int
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Each row's log density ``(n_obs,)`` under a model that has not seen its item, whose number is in `items`."""
+
+    density: np.ndarray
+    items: np.ndarray
+    n_folds: int
+
+
 def cross_validate(
     smaller: MixedFit, larger: MixedFit, *, item: str = "item", folds: int = 10, seed: int = 0
 ) -> ItemFolds:
@@ -41,21 +50,38 @@ def cross_validate(
     FitError
         When ``item`` is not a column or has fewer levels than there are folds.
     """
-    rows = larger.model.data
+    first, second = (held_out(fit, item=item, folds=folds, seed=seed) for fit in (smaller, larger))
+    return gain(first, second)
+
+
+def held_out(fit: MixedFit, *, item: str = "item", folds: int = 10, seed: int = 0) -> HeldOut:
+    """Score every row of a fit under models of the other folds; for comparing one fit with several.
+
+    Raises
+    ------
+    FitError
+        When ``item`` is not a column or has fewer levels than there are folds.
+    """
+    rows = fit.model.data
     if item not in rows:
         raise FitError(f"cross-validation needs a column '{item}' that tells items apart")
     labels, items = pd.factorize(rows[item])
     if len(items) < folds:
         raise FitError(f"'{item}' has {len(items)} levels, too few for {folds} folds")
     fold_of = np.random.default_rng(seed).permutation(np.arange(len(items)) % folds)[labels]
-    gain = np.zeros(len(rows))
+    density = np.zeros(len(rows))
     for fold in range(folds):
         held = fold_of == fold
-        train, test = rows[~held], rows[held]
-        gain[held] = _score(larger, train, test) - _score(smaller, train, test)
-    by_item = np.bincount(labels, weights=gain)
-    se = float(np.sqrt(len(items)) * by_item.std(ddof=1) / len(gain))
-    return ItemFolds(float(gain.mean()), se, folds, len(items), len(gain))
+        density[held] = _score(fit, rows[~held], rows[held])
+    return HeldOut(density, labels, folds)
+
+
+def gain(smaller: HeldOut, larger: HeldOut) -> ItemFolds:
+    """Return the gain of the larger model over the smaller one, scored on the same rows and folds."""
+    each = larger.density - smaller.density
+    by_item = np.bincount(larger.items, weights=each)
+    se = float(np.sqrt(len(by_item)) * by_item.std(ddof=1) / len(each))
+    return ItemFolds(float(each.mean()), se, larger.n_folds, len(by_item), len(each))
 
 
 def _score(fit: MixedFit, train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:

@@ -77,11 +77,20 @@ def departures(
 
 def _model(specified: ModelSpecification, entry: Mapping[str, Any] | None) -> list[str]:
     name = specified.name
+def reduction(entry: Mapping[str, Any]) -> str:
+    """Say in one line what the reduction ladder took out of an entry's random part."""
+    removed = ", then ".join(rung["removed"] for rung in entry["ladder"] if rung["removed"])
+    return f"the reduction ladder removed {removed}"
+
+
     if entry is None:
         return [f"model '{name}' was specified but not fitted"]
     lines = []
     if "".join(entry["formula"].split()) != "".join(specified.formula.split()):
-        lines.append(f"model '{name}': formula '{entry['formula']}' fitted, '{specified.formula}' specified")
+        why = f" ({reduction(entry)})" if len(entry.get("ladder", ())) > 1 else ""
+        lines.append(
+            f"model '{name}': formula '{entry['formula']}' fitted, '{specified.formula}' specified{why}"
+        )
     if entry.get("reml", specified.reml) != specified.reml:
         used, planned = ("REML", "ML") if entry["reml"] else ("ML", "REML")
         lines.append(f"model '{name}': {used} used, {planned} specified")

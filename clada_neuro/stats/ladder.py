@@ -56,6 +56,16 @@ class Ladder:
         return "\n".join(lines)
 
 
+def has_slopes(formula: str) -> bool:
+    """Return whether a formula holds a random slope, which the ladder could take out."""
+    return any(map(_is_slope, parse(formula).random))
+
+
+def groups_of(random: str) -> set[str]:
+    """Return the grouping factors of a random part."""
+    return {term.group for term in parse(f"y ~ 1 + {random}").random}
+
+
 def climb_down(
     data: pd.DataFrame,
     formula: str,

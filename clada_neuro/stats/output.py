@@ -5,8 +5,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from formulaic.parser.types import Term
 
-from clada_neuro.stats.formula import CONTRASTS
+from clada_neuro.stats.formula import CONTRASTS, names_in
 
 if TYPE_CHECKING:
     from clada_neuro.stats.mixed import MixedFit
@@ -27,6 +28,7 @@ def to_dict(fit: "MixedFit") -> dict[str, Any]:
         "engine": fit.engine,
         "reml": fit.reml,
         "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
+        "contrasts": contrasts_used(fit),
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,
         "n_groups": fit.n_groups,
@@ -136,8 +138,14 @@ def to_r_script(fit: "MixedFit", data_file: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def contrasts_used(fit: "MixedFit") -> dict[str, str]:
+    """Return how each factor of the fixed part is coded."""
+    factors = [Term([factor]) for factor in fit.design.spec.factor_contrasts]
+    return {name: fit.model.contrasts.get(name, "treatment") for name in names_in(factors)}
+
+
 def _contrast_text(fit: "MixedFit") -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in fit.model.contrasts.items()) or "treatment"
+    return ", ".join(f"{name} {kind}" for name, kind in contrasts_used(fit).items()) or "no factors"
 
 
 def _standardized_text(fit: "MixedFit") -> str:

@@ -45,8 +45,12 @@ def pool(entries: Sequence[Mapping[str, Any]], term: str, confidence: float = 0.
     for entry in entries:
         if term not in entry["coefficients"]:
             raise FitError(f"fit '{entry['name']}' has no term '{term}' to pool")
-    for key in ("formula", "n_obs"):
-        found = {entry[key] for entry in entries}
+    # What was specified: the reduction ladder may have taken other slopes out for each model.
+    compared = {
+        "formula": {entry.get("specified", entry["formula"]) for entry in entries},
+        "n_obs": {entry["n_obs"] for entry in entries},
+    }
+    for key, found in compared.items():
         if len(found) > 1:
             raise FitError(f"fits to pool differ in {key}: {', '.join(map(str, sorted(found)))}")
     rows = [entry["coefficients"][term] for entry in entries]

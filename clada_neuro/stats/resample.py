@@ -17,6 +17,7 @@ from clada_neuro.artifacts import is_current, output_folder, read_table, write_t
 Replicate = Callable[[int], dict[str, float]]
 
 _SAVE_EVERY_S = 20.0
+_WORTH_PROCESSES_S = 5.0
 # One thread a process: replicates are the unit of parallel work, and more threads would only contend.
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 _task: Replicate | None = None
@@ -81,7 +82,13 @@ def _store(rows: dict[int, dict[str, float]], path: Path, inputs: str) -> None:
 
 
 def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, dict[str, float]]]:
-    if jobs <= 1 or len(numbers) <= 1:
+    if jobs > 1 and numbers:
+        # The first one says whether processes are worth their start.
+        started = time.monotonic()
+        yield numbers[0], task(numbers[0])
+        numbers = numbers[1:]
+        jobs = jobs if (time.monotonic() - started) * len(numbers) > _WORTH_PROCESSES_S else 1
+    if jobs <= 1:
         yield from ((r, task(r)) for r in numbers)
         return
     # Never fork: a child would inherit the native thread pools of a fitted parent without their threads.

@@ -47,6 +47,10 @@ class ModelSpecification:
         REML for coefficients; ML where likelihoods or R² are compared.
     directions : dict
         Term to ``"negative"`` or ``"positive"``: the registered sign, in raw microvolts. Its keys are the focal terms.
+    contrasts : dict
+        Factor to ``"treatment"``, ``"sum"`` or ``"helmert"``; treatment when not named.
+    family : str
+        Tests that are adjusted together; those of one response when not named.
     weights : str
         Column with the number of trials behind each row, when the rows are means.
     note : str
@@ -58,6 +62,8 @@ class ModelSpecification:
     reml: bool = True
     standardize: bool = True
     directions: Mapping[str, str] | None = None
+    contrasts: Mapping[str, str] | None = None
+    family: str = ""
     weights: str | None = None
     note: str = ""
 
@@ -69,13 +75,13 @@ class ModelSpecification:
 
 @dataclass(frozen=True)
 class SynergySpecification:
-    """The interaction of two predictors over their main effects and squares."""
+    """The interaction of two predictors over their main effects and squares; `bootstrap` counts replicates."""
 
     response: str
     predictors: tuple[str, str]
     random: str
     controls: tuple[str, ...] = ()
-    bootstrap: int = 0
+    bootstrap: int = 200
 
 
 @dataclass(frozen=True)

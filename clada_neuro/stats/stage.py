@@ -9,11 +9,13 @@ import pandas as pd
 
 from clada_neuro.artifacts import content_hash, read_json, write_json
 from clada_neuro.errors import DataError
+from clada_neuro.stats.checks import checks, left_out
 from clada_neuro.stats.compare import adjust
-from clada_neuro.stats.diagnostics import residual_summary, vif
-from clada_neuro.stats.mixed import FitWarning, fit
+from clada_neuro.stats.departures import reduction
+from clada_neuro.stats.ladder import Ladder, climb_down, groups_of, has_slopes
+from clada_neuro.stats.mixed import FitWarning
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
-from clada_neuro.stats.synergy import synergy
+from clada_neuro.stats.synergy import fixed_parts, synergy
 
 Progress = Callable[[str], None]
 
@@ -24,13 +26,18 @@ def fit_models(
     path: Path,
     inputs: str,
     progress: Progress = lambda line: None,
+    *,
+    influence: bool = False,
+    jobs: int = 1,
 ) -> list[dict[str, Any]]:
-    """Fit each model and write the list to `path` after each one.
+    """Fit each model, reducing slopes that make it singular, and write the list to `path` after each one.
 
     Parameters
     ----------
     inputs : str
         Hash of `trials`: a stored entry for the same rows and specification is kept.
+    influence : bool
+        Also leave out each subject, item and laboratory in turn, in `jobs` processes.
 
     Returns
     -------
@@ -41,38 +48,78 @@ def fit_models(
     finished = {entry.get("inputs"): entry for entry in _stored(path, [])}
     entries: list[dict[str, Any]] = []
     for specification in models:
-        key = content_hash(inputs, vars(specification))
-        entries.append(finished.get(key) or {**_fit(trials, specification), "inputs": key})
+        key = content_hash(inputs, vars(specification), influence)
+        entry = finished.get(key)
+        if entry is None:
+            fitted = _fit(trials, specification)
+            entry = {**_entry(fitted, specification), "inputs": key, "trials": inputs}
+            if influence:
+                folder = path.parent / "influence" / key
+                entry["influence"] = left_out(fitted.fit, entry["focal"], jobs=jobs, folder=folder)
+        entries.append(entry)
         write_json(path, entries)
-        progress(f"{specification.name}: {_headline(entries[-1])}")
-    write_json(path, _with_families(entries))
+        progress(f"{specification.name}: {_headline(entry)}")
+        if len(entry["ladder"]) > 1:
+            progress(f"{specification.name}: singular; {reduction(entry)}")
+    write_json(path, with_families(entries))
     return entries
 
 
 def estimate_synergy(
-    trials: pd.DataFrame, specification: SynergySpecification, path: Path, inputs: str, seed: int
+    trials: pd.DataFrame,
+    specification: SynergySpecification,
+    path: Path,
+    inputs: str,
+    seed: int,
+    *,
+    replicates: int | None = None,
+    cluster_replicates: int = 0,
+    jobs: int = 1,
 ) -> dict[str, Any]:
-    """Estimate the interaction over main effects and squares and write it to `path`, unless it stands there."""
-    key = content_hash(inputs, vars(specification), seed)
+    """Estimate the interaction over main effects and squares and write it to `path`, unless it stands there.
+
+    Parameters
+    ----------
+    replicates : int, optional
+        Of the parametric bootstrap, in place of the specified number. Finished ones are kept beside `path`.
+    cluster_replicates : int
+        Of the bootstrap over subjects and items, where the random part has both.
+    """
+    replicates = specification.bootstrap if replicates is None else replicates
+    key = content_hash(inputs, vars(specification), seed, replicates, cluster_replicates)
     stored = _stored(path, {})
     if stored.get("inputs") == key:
         return stored
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # they stand in the entry
+        random, rungs = _carried(trials, specification)
         result = synergy(
             trials,
             specification.response,
             specification.predictors,
             controls=specification.controls,
-            random=specification.random,
+            random=random,
             folds=min(10, trials["item"].nunique()),
-            bootstrap=specification.bootstrap,
+            bootstrap=replicates,
+            cluster_bootstrap=cluster_replicates if {"subject", "item"} <= groups_of(random) else 0,
             seed=seed,
-            folder=path.parent if specification.bootstrap else None,
+            jobs=jobs,
+            folder=path.parent if replicates else None,
+            progress=True,
         )
-    entry = {**result.to_dict(), "inputs": key}
+    entry = {**result.to_dict(), "ladder": rungs, "inputs": key, "trials": inputs}
     write_json(path, entry)
     return entry
+
+
+def _carried(trials: pd.DataFrame, specification: SynergySpecification) -> tuple[str, list[dict[str, Any]]]:
+    """Return the random part that the larger model can carry, for both models, and the rungs tried."""
+    _, larger = fixed_parts(specification.predictors, specification.controls)
+    formula = f"{specification.response} ~ {larger} + {specification.random}"
+    if not has_slopes(formula):
+        return specification.random, []
+    reduced = climb_down(trials, formula, reml=False, standardize=True)
+    return reduced.random, reduced.to_dict()
 
 
 def _stored(path: Path, empty: Any) -> Any:
@@ -84,29 +131,34 @@ def _stored(path: Path, empty: Any) -> Any:
     return found if isinstance(found, type(empty)) else empty
 
 
-def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> dict[str, Any]:
+def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> Ladder:
     weights = specification.weights
     if weights:
         # With mean 1, sigma and R² stand on the scale of the rows; coefficients do not change.
         trials = trials.assign(**{weights: trials[weights] / trials[weights].mean()})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # they stand in the entry
-        fitted = fit(
-            trials,
-            specification.formula,
-            reml=specification.reml,
-            name=specification.name,
-            standardize=specification.standardize,
-            weights=weights,
-        )
+    return climb_down(
+        trials,
+        specification.formula,
+        reml=specification.reml,
+        name=specification.name,
+        standardize=specification.standardize,
+        contrasts=specification.contrasts,
+        weights=weights,
+    )
+
+
+def _entry(fitted: Ladder, specification: ModelSpecification) -> dict[str, Any]:
     directions = dict(specification.directions or {})
+    focal = list(directions)
     return {
-        **fitted.to_dict(),
-        "vif": vif(fitted).to_dict(),
-        "residual_summary": residual_summary(fitted),
+        **fitted.fit.to_dict(),
+        **checks(fitted.fit, focal),
+        "specified": specification.formula,
+        "ladder": fitted.to_dict(),
         "response": specification.response,
+        "family_name": specification.family or specification.response,
         "directions": directions,
-        "focal": list(directions),
+        "focal": focal,
         "note": specification.note,
     }
 
@@ -120,20 +172,21 @@ def _headline(entry: dict[str, Any]) -> str:
     )
 
 
-def _with_families(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_families(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adjust p over each family (by default all focal terms of all models of one response), and note it."""
     tests = pd.DataFrame(
         [
-            (number, entry["response"], term, entry["coefficients"][term]["p"])
+            (number, entry["family_name"], term, entry["coefficients"][term]["p"])
             for number, entry in enumerate(entries)
             for term in entry["focal"]
             if term in entry["coefficients"]
         ],
-        columns=["entry", "response", "term", "p"],
+        columns=["entry", "family", "term", "p"],
     )
     for entry in entries:
         entry["p_bh"] = {}
-    for row in adjust(tests, family="response").itertuples():
+    for row in adjust(tests, family="family").itertuples():
         entry = entries[row.entry]
         entry["p_bh"][row.term] = row.p_bh
-        entry["family"] = f"{row.family_size} focal terms of all models of {row.response}"
+        entry["family"] = f"{row.family_size} focal terms of all models of {row.family}"
     return entries

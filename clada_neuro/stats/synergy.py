@@ -81,13 +81,15 @@ class Synergy:
         )
 
     def _repr_html_(self) -> str:
+        calibrated = None if self.intervals is None else self.intervals.null_p
         rows = {
             "interaction": self.term,
             "coefficient (REML)": apa(self.coefficient),
             "ΔR²m over main effects and squares": f"{self.r2_synergy:.5f}",
             "the same, common denominator": f"{self.r2_synergy_common:.5f}",
             "the same, without squares": f"{self.r2_synergy_without_squares:.5f}",
-            "likelihood ratio (ML)": str(self.test),
+            **({} if calibrated is None else {"p calibrated under the null": f"{calibrated:.4f}"}),
+            "likelihood ratio (ML), liberal with few stimuli": str(self.test),
         }
         if self.cross_validation is not None:
             gain = self.cross_validation
@@ -145,16 +147,15 @@ def synergy(
         When a predictor is missing, constant or not numeric, or a model cannot be fitted.
     """
     a, b = _check_predictors(data, predictors)
-    term = f"{a}:{b}"
-    main = " + ".join([*controls, a, b])
-    squares = f"{main} + I({a} ** 2) + I({b} ** 2)"
+    term, main = f"{a}:{b}", " + ".join([*controls, a, b])
+    squares, with_product = fixed_parts((a, b), controls)
     fits = {
         name: estimate(
             specify(data, f"{response} ~ {fixed} + {random}", name=name, standardize=True), reml=False
         )
         for name, fixed in {
             "baseline": squares,
-            "full": f"{squares} + {term}",
+            "full": with_product,
             "plain baseline": main,
             "plain full": f"{main} + {term}",
         }.items()
@@ -186,6 +187,13 @@ def synergy(
         intervals,
         tuple(dict.fromkeys([*baseline.warnings, *full.warnings, *inference.warnings])),
     )
+
+
+def fixed_parts(predictors: tuple[str, str], controls: Sequence[str] = ()) -> tuple[str, str]:
+    """Return the fixed part of the baseline (main effects and squares) and of the model with the product."""
+    a, b = predictors
+    baseline = " + ".join([*controls, a, b, f"I({a} ** 2)", f"I({b} ** 2)"])
+    return baseline, f"{baseline} + {a}:{b}"
 
 
 def delta_r2(smaller: MixedFit, larger: MixedFit) -> float:

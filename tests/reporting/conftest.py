@@ -134,6 +134,50 @@ def _fit(trials: pd.DataFrame) -> dict:
         },
         "vif": {"surprisal_bits": 1.04, "sparsity_energy99": 1.07, "surprisal_bits:sparsity_energy99": 1.05},
         "vcov": np.diag([0.09, 0.04, 0.04, 0.01]).tolist(),
+        "linearity": {
+            "surprisal_bits": [
+                {"predictor": 2.0 * k, "residual": 0.1 * (-1) ** k, "se": 0.2, "n": 36} for k in range(10)
+            ]
+        },
+        "sensitivity": {
+            "cutoff": 21.3,
+            "n_left_out": 4,
+            "terms": [
+                {
+                    "term": "surprisal_bits",
+                    "estimate_without": -0.88,
+                    "se_without": 0.2,
+                    "p_without": 0.0002,
+                    "shift": 0.17,
+                }
+            ],
+        },
+        "detectable": {
+            "surprisal_bits": {
+                "term": "surprisal_bits",
+                "effect": 0.57,
+                "se": 0.2,
+                "df": 33.2,
+                "power": 0.8,
+                "alpha": 0.05,
+            }
+        },
+        "ladder": [
+            {
+                "formula": "n400_uv ~ x + (1 + x | subject)",
+                "loglik": -1230.0,
+                "singular": True,
+                "converged": True,
+                "removed": "correlations",
+            },
+            {
+                "formula": "n400_uv ~ x + (1 | subject)",
+                "loglik": -1234.5,
+                "singular": False,
+                "converged": True,
+                "removed": "",
+            },
+        ],
         "residual_quantiles": {"p": [0.01, 0.1, 0.5, 0.9, 0.99], "value": [-2.4, -1.3, 0.0, 1.3, 2.2]},
         "lme4_script": 'library(lmerTest)\nd <- read.csv("trials.csv")\n',
     }

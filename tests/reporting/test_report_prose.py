@@ -111,8 +111,10 @@ def test_synergy_paragraph(full_folder):
     found = json.loads((full_folder / "synergy.json").read_text())
     text = plain(synergy.paragraph(found))
     assert "more negative at higher activation sparsity" in text
-    assert "ΔR²m = .00120 (95% bootstrap interval [.00020, .00410]), χ²(1) = 8.31, p = .004" in text
-    assert "calibrated by simulation under the null: p = .015" in text
+    assert "ΔR²m = .00120 (95% bootstrap interval [.00020, .00410])" in text
+    first_p = text[text.index("p = ") :]
+    assert first_p.startswith("p = .015 by simulation under the null (200 replicates;")
+    assert "likelihood ratio, liberal with few stimuli, gave χ²(1) = 8.31, p = .004" in text
 
 
 def test_calibrated_p_decides_about_the_interaction(full_folder):
@@ -124,6 +126,10 @@ def test_calibrated_p_decides_about_the_interaction(full_folder):
 def test_synergy_without_resampling_is_told_without(full_folder):
     found = json.loads((full_folder / "synergy.json").read_text())
     found |= {"intervals": None, "cross_validation": None}
-    assert "bootstrap" not in synergy.paragraph(found)
+    text = plain(synergy.paragraph(found))
+    assert "bootstrap" not in text
+    assert (
+        "likelihood ratio χ²(1) = 8.31, p = .004 (liberal with few stimuli, and not calibrated here)" in text
+    )
     assert "held-out" not in " ".join(synergy.table(found).shown["quantity"])
     assert synergy.figure([found]) is None

@@ -21,7 +21,9 @@ class Draw:
         return {"value": float(np.random.default_rng([self.seed, number]).normal())}
 
 
-def test_processes_do_not_change_values() -> None:
+@pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in processes", "too short for processes"])
+def test_processes_do_not_change_values(worth: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clada_neuro.stats.resample._WORTH_PROCESSES_S", worth)
     one = replicate(Draw(1), 12, name="draw", inputs="a")
     two = replicate(Draw(1), 12, name="draw", inputs="a", jobs=2)
     pd.testing.assert_frame_equal(one, two)

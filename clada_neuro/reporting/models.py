@@ -1,0 +1,122 @@
+"""Several language models side by side: each regression's effects in every model, and pooled over them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clada_neuro.reporting.effects import primary, reported_terms, response
+from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.labels import unit_of, words
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.tables import Table, coefficient_cells, slug, table
+from clada_neuro.reporting.text import number, p_value, share
+
+_POOLED = "pooled"
+
+
+def names(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the language models of a run that compares several."""
+    return [model["name"] for model in manifest.get("language_models") or []]
+
+
+def lead(results: Results) -> list[str]:
+    """Return what the section compares, where each model's own report stands, and what was not pooled and why."""
+    folders = ", ".join(f"{model['folder']}/" for model in results.manifest.get("language_models") or [])
+    reasons = [
+        f"{row['specification']}: not pooled, {row['reason']}." for row in results.pooled if "reason" in row
+    ]
+    return [
+        "The same responses regressed on each language model's measures. The pooled estimate is the mean over models; its "
+        "standard error is the mean of theirs, as for models whose errors depend on each other wholly, because they share "
+        "their trials: it does not shrink with the number of models. Pooled p values are not adjusted. Each model's own "
+        f"report stands in {folders}.",
+        *reasons,
+    ]
+
+
+def figures(results: Results) -> list[Figure]:
+    """Draw every reported effect of each specification in each model, with the pooled one below."""
+    return [_effect(rows) for _, rows in _effects(results).groupby(["specification", "term"], sort=False)]
+
+
+def tables(results: Results) -> list[Table]:
+    """Return effects and R² by model, and the effects pooled over them."""
+    frame = _effects(results)
+    if frame.empty:
+        return []
+    shown = frame[["specification", "term", "model"]].join(coefficient_cells(frame))
+    shown["p (BH)"] = [p_value(p) if pd.notna(p) else "" for p in frame["p_bh"]]
+    effects = Table(
+        "models_effects", "Reported effects in each language model, and pooled over them.", frame, shown
+    )
+    explained = [
+        {
+            "specification": fit["specification"],
+            "model": fit["language_model"],
+            "n_obs": fit["n_obs"],
+            "r2_marginal": fit["r2_marginal"],
+            "r2_conditional": fit["r2_conditional"],
+            "aic": fit["aic"],
+        }
+        for fit in results.fits
+    ]
+    return [effects, table("models_r2", "R² and AIC of each regression in each language model.", explained)]
+
+
+def sentences(results: Results) -> Iterator[str]:
+    """Yield one sentence for each reported effect: pooled, its range over models, and how many agree in sign."""
+    effects = _effects(results)
+    for row in effects.loc[effects["model"] == _POOLED].itertuples():
+        below = round(row.share_negative * row.n_models)
+        yield (
+            f"{row.specification}, {words(row.term)}: pooled b = {number(row.estimate)} {unit_of(row.response)} "
+            f"[{number(row.ci_low)}, {number(row.ci_high)}], from {number(row.lowest)} to {number(row.highest)} over "
+            f"{row.n_models:.0f} models, negative in {share(below / row.n_models, 2) if below < row.n_models else 'all'}."
+        )
+
+
+def _effects(results: Results) -> pd.DataFrame:
+    """Return a row an effect and model, the pooled one last."""
+    fits = [fit for fit in primary(results.fits) if "language_model" in fit]
+    rows = []
+    for name in dict.fromkeys(fit["specification"] for fit in fits):
+        same = [fit for fit in fits if fit["specification"] == name]
+        pooled = {
+            row["term"]: row for row in results.pooled if row["specification"] == name and "term" in row
+        }
+        for term in reported_terms(same[0]):
+            shared = {"specification": name, "response": response(same[0]), "term": term}
+            rows += [
+                {
+                    **shared,
+                    "model": fit["language_model"],
+                    **fit["coefficients"][term],
+                    "p_bh": (fit.get("p_bh") or {}).get(term),
+                }
+                for fit in same
+            ]
+            if term in pooled:
+                found = pooled[term]
+                rows.append({**shared, "model": _POOLED, **found, "t": found["estimate"] / found["se"]})
+    return pd.DataFrame(rows)
+
+
+def _effect(rows: pd.DataFrame) -> Figure:
+    first = rows.iloc[0]
+
+    def paint(axes: Axes) -> None:
+        for place, row in enumerate(rows.itertuples()):
+            color = COLORS[1] if row.model == _POOLED else COLORS[0]
+            axes.plot([row.ci_low, row.ci_high], [place, place], color=color, linewidth=2)
+            axes.plot(row.estimate, place, "D" if row.model == _POOLED else "o", color=color, markersize=7)
+        axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
+        axes.set_yticks(range(len(rows)), [name.rsplit("/", 1)[-1] for name in rows["model"]])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set(xlabel=f"b ({unit_of(first['response'])} per SD where z-scored)")
+
+    caption = f"{first['specification']}: the effect of {words(first['term'])} in each language model, and pooled; 95 % CI."
+    listed = "; ".join(f"{row.model} {number(row.estimate)}" for row in rows.itertuples())
+    name = f"models_{slug(first['specification'])}_{slug(first['term'])}"
+    return draw(name, caption, f"{caption} {listed}.", paint, (5.0, 1.2 + 0.45 * len(rows)))

@@ -1,0 +1,76 @@
+"""What stands beside each regression of a study: does it hang on a few trials, is it a line, what could it show?
+
+These cost one more fit. What hangs on one subject, item or laboratory costs a fit a level, and is done on request.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from clada_neuro.stats.diagnostics import linearity, residual_summary, vif
+from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.power import detectable_effect
+from clada_neuro.stats.sensitivity import influence, without_extremes
+
+FACTORS = ("subject", "item", "lab")
+
+
+def checks(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any]:
+    """Return the checks of a fit as its entry of fits.json holds them.
+
+    Parameters
+    ----------
+    focal
+        Terms whose smallest detectable effect is wanted.
+
+    Returns
+    -------
+    dict
+        ``vif``, ``residual_summary``, ``sensitivity`` (without extreme trials), ``linearity`` (residuals over bins of
+        each numeric predictor, in its own unit) and ``detectable`` (the effect found with power .80).
+    """
+    return {
+        "vif": vif(fit).to_dict(),
+        "residual_summary": residual_summary(fit),
+        "sensitivity": _sensitivity(fit),
+        "linearity": {name: _bins(fit, name) for name in fit.model.numeric_predictors()},
+        "detectable": {
+            term: asdict(detectable_effect(fit, term)) for term in focal if term in fit.design.names
+        },
+    }
+
+
+def left_out(
+    fit: MixedFit, focal: Sequence[str], *, jobs: int = 1, folder: str | Path | None = None
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Leave out each subject, item and laboratory in turn, as far as the trials name them.
+
+    Returns
+    -------
+    dict
+        From factor to rows (level, n_obs, term, estimate, shift), largest shift first; terms are the focal ones, or
+        all without any.
+    """
+    terms = [term for term in focal if term in fit.design.names] or None
+    return {
+        factor: influence(fit, factor, terms, jobs=jobs, folder=folder, progress=True).to_dict("records")
+        for factor in FACTORS
+        if factor in fit.model.data
+    }
+
+
+def _sensitivity(fit: MixedFit) -> dict[str, Any]:
+    found = without_extremes(fit)
+    columns = ["term", "estimate_without", "se_without", "p_without", "shift"]
+    return {
+        "cutoff": found.cutoff,
+        "n_left_out": found.n_left_out,
+        "terms": found.table[columns].to_dict("records"),
+    }
+
+
+def _bins(fit: MixedFit, predictor: str) -> list[Mapping[str, Any]]:
+    center, sd = fit.standardized.get(predictor, (0.0, 1.0))
+    table = linearity(fit, predictor)
+    return table.assign(predictor=center + sd * table["predictor"]).to_dict("records")

@@ -1,0 +1,57 @@
+"""What stands beside the regressions: extreme trials, linearity, influence, and the smallest effect."""
+
+import copy
+
+import pytest
+
+from clada_neuro.reporting import diagnostics
+from clada_neuro.reporting.results import Results, read_results
+from clada_neuro.reporting.sections import sections
+
+
+@pytest.fixture
+def results(full_folder) -> Results:
+    return read_results(full_folder)
+
+
+@pytest.fixture
+def fit(results) -> dict:
+    return copy.deepcopy(results.fits[0])
+
+
+def test_each_check_is_shown_where_the_entry_holds_it(results):
+    section = {part.id: part for part in sections(results)}["diagnostics"]
+    names = [shown.name for block in section.blocks for shown in (*block.tables, *block.figures)]
+    assert {"without_extremes", "smallest_effects", "linearity_n400_surprisal_sparsity"} <= set(names)
+    assert "influence" not in names
+
+
+def test_effects_with_and_without_extreme_trials_stand_side_by_side(fit):
+    row = diagnostics.extremes([fit]).shown.iloc[0]
+    assert (row["b"], row["b without"], row["left out"]) == ("−0.914", "−0.880", "4 beyond ±21.3")
+
+
+def test_influence_names_the_level_that_moves_an_effect_most(fit):
+    levels = [("lab 3", -0.6, 1.57), ("lab 1", -0.95, -0.18)]
+    fit["influence"] = {
+        "lab": [
+            {"level": level, "n_obs": 40, "term": "surprisal_bits", "estimate": b, "shift": shift}
+            for level, b, shift in levels
+        ]
+    }
+    row = diagnostics.influence([fit]).frame.iloc[0]
+    assert (row["levels"], row["lowest b"], row["highest b"], row["without"]) == (2, -0.95, -0.6, "lab 3")
+
+
+def test_an_entry_without_checks_shows_none(fit):
+    bare = {key: fit[key] for key in ("name", "formula", "coefficients")}
+    assert diagnostics.linearity(bare) is None
+    for make in (diagnostics.extremes, diagnostics.influence, diagnostics.detectable):
+        assert make([bare]) is None
+
+
+def test_the_rungs_of_the_ladder_are_printed(results):
+    section = {part.id: part for part in sections(results)}["coefficients"]
+    points = [point for block in section.blocks for point in block.points]
+    assert points[0].endswith("singular, so the reduction ladder removed correlations.")
+    assert points[1].endswith("kept.")
