@@ -30,7 +30,8 @@ from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
 
 Progress = Callable[[str], None]
-FULL, CLUSTER = 1000, 200  # replicates of a full run: parametric, over subjects and items
+# Replicates of a full run: of the interaction, parametric and over subjects and items, and of each regression's R².
+FULL, CLUSTER, R2 = 1000, 200, 200
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def run(
         See `clada_neuro.models.start_token.resolve_start_token`.
     full : bool
         Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200), and
-        200 over subjects and items.
+        200 over subjects and items, and 200 of each regression for the intervals of R².
     influence : bool
         Also fit each regression without one subject, item and laboratory at a time.
     jobs : int, optional
@@ -290,7 +291,7 @@ def _statistics(plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, h
     """Fit what is specified and return in what the run departs from it."""
     entries = fit_models(
         trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
-        influence=how.influence, jobs=how.jobs,
+        influence=how.influence, replicates=R2 if how.full else 0, jobs=how.jobs,
     )  # fmt: skip
     path, found, wanted = folder / "synergy.json", None, plan.analysis.synergy
     if wanted is None:

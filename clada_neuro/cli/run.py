@@ -32,7 +32,7 @@ from clada_neuro.cli.options import epochs_options, policy_options, scale_option
 @click.option(
     "--full",
     is_flag=True,
-    help="1,000 bootstrap replicates of the interaction, not 200; also over people and items.",
+    help="1,000 bootstrap replicates of the interaction, not 200; also over people and items; intervals of R².",
 )
 @click.option("--influence", is_flag=True, help="Also fit without each subject, item and laboratory.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes for both [default: every core].")

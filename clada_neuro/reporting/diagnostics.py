@@ -43,7 +43,7 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
         return None
 
     def paint(canvas: Canvas) -> None:
-        panels = canvas.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        panels = canvas.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
         for axes, term in zip(panels, shown, strict=True):
             bins = pd.DataFrame(found[term])
             axes.axhline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
@@ -56,14 +56,13 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
                 markersize=4,
                 lw=1.2,
             )
-            axes.set(xlabel=axis(term))
-        panels[0].set(ylabel=f"Residual ({unit_of(response(fit))}), 95 % CI")
+            axes.set(xlabel=axis(term), ylabel=f"Residual ({unit_of(response(fit))})")
 
     caption = (
-        f"{fit['name']}: mean residuals in tenths of each measure. Points that bend away from the dashed line say that "
+        f"{fit['name']}: mean residuals with 95 % intervals in tenths of each measure. Points that bend away from the dashed line say that "
         "the effect is not a straight one."
     )
-    size = (1.2 + 3.0 * len(shown), 3.0)
+    size = (5.0, 0.6 + 1.9 * len(shown))
     return compose(f"linearity_{slug(fit['name'])}", caption, caption, paint, size)
 
 

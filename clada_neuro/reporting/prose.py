@@ -215,9 +215,13 @@ def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
     if fit.get("r2_marginal") is None:
         return
     marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
+    limits = {
+        kind: f", 95% CI [{share(interval['low'])}, {share(interval['high'])}],"
+        for kind, interval in (fit.get("r2_intervals") or {}).items()
+    }
     yield (
-        f"The fixed effects explained {stat('R²m', marginal)} of the variance, "
-        f"fixed and random effects together {stat('R²c', conditional)}."
+        f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance, fixed and "
+        f"random effects together {stat('R²c', conditional)}{limits.get('conditional', '').rstrip(',')}."
     )
 
 

@@ -216,7 +216,14 @@ def _synergy(results: Results) -> list[Block]:
     explained = [fit for fit in results.fits if fit.get("r2_marginal") is not None]
     drawn = _kept(synergy.r2_figure(explained) if explained else None, synergy.figure(results.synergy))
     shown = [synergy.table(found) for found in results.synergy]
-    return [Block(figures=drawn, tables=shown), _absent(results, "fits", "synergy")]
+    bare = explained and not any(fit.get("r2_intervals") for fit in explained)
+    none = [
+        "R² without intervals: they take a bootstrap of each regression, which clada-neuro run --full draws."
+    ]
+    return [
+        Block(figures=drawn, tables=shown, absent=none if bare else []),
+        _absent(results, "fits", "synergy"),
+    ]
 
 
 def _erp(results: Results) -> list[Block]:

@@ -18,15 +18,20 @@ _INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over s
 
 
 def r2_figure(fits: list[dict[str, Any]]) -> Figure:
-    """Draw marginal and conditional R² of every regression."""
+    """Draw marginal and conditional R² of every regression, with bootstrap intervals where there are some."""
+    bootstrapped = [fit["name"] for fit in fits if fit.get("r2_intervals")]
 
     def paint(axes: Axes) -> None:
         for place, fit in enumerate(fits):
-            shares = (fit["r2_marginal"], fit["r2_conditional"])
-            axes.plot(shares, [place, place], color="#c3c9d1", linewidth=2, zorder=1)
+            shares, intervals = (fit["r2_marginal"], fit["r2_conditional"]), fit.get("r2_intervals") or {}
+            if not intervals:
+                axes.plot(shares, [place, place], color="#c3c9d1", linewidth=2, zorder=1)
             for value, color, marker, label in zip(
                 shares, (COLORS[0], COLORS[1]), "os", ("marginal", "conditional"), strict=True
             ):
+                if intervals:
+                    limits = [intervals[label]["low"], intervals[label]["high"]]
+                    axes.plot(limits, [place, place], color=color, linewidth=2)
                 axes.plot(
                     value, place, marker, color=color, markersize=7, label=label if place == 0 else None
                 )
@@ -37,6 +42,8 @@ def r2_figure(fits: list[dict[str, Any]]) -> Figure:
         axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.0), ncols=2, borderaxespad=-2)
 
     caption = "R² of the regressions: marginal (fixed effects) and conditional (fixed and random effects)."
+    if bootstrapped:
+        caption += f" Lines: 95 % parametric bootstrap intervals ({', '.join(bootstrapped)})."
     listed = "; ".join(
         f"{fit['name']} {share(fit['r2_marginal'], 4)} and {share(fit['r2_conditional'], 4)}" for fit in fits
     )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clada_neuro.artifacts import write_atomic
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.text import cell, column, number, p_value
+from clada_neuro.reporting.text import cell, column, number, p_value, share
 
 _HEADER = {
     "n_obs": "rows",
@@ -101,12 +101,20 @@ def summary(fits: list[dict[str, Any]]) -> Table | None:
             "model": fit["name"],
             "engine": fit.get("engine"),
             **{k: fit[k] for k in keys if k in fit},
+            **_r2_limits(fit),
             "state": _state(fit),
         }
         for fit in fits
     ]
     caption = "Regressions. R² marginal: variance explained by fixed effects; conditional: by fixed and random effects."
     return table("models", caption, rows) if rows else None
+
+
+def _r2_limits(fit: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        f"95 % of R² {kind}": f"[{share(interval['low'], 4)}, {share(interval['high'], 4)}]"
+        for kind, interval in (fit.get("r2_intervals") or {}).items()
+    }
 
 
 def _state(fit: Mapping[str, Any]) -> str:

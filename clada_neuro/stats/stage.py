@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.departures import reduction
 from clada_neuro.stats.ladder import Ladder, climb_down, groups_of, has_slopes
 from clada_neuro.stats.mixed import FitWarning
+from clada_neuro.stats.r2_intervals import r2_intervals
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
 from clada_neuro.stats.synergy import fixed_parts, synergy
 
@@ -28,6 +30,7 @@ def fit_models(
     progress: Progress = lambda line: None,
     *,
     influence: bool = False,
+    replicates: int = 0,
     jobs: int = 1,
 ) -> list[dict[str, Any]]:
     """Fit each model, reducing slopes that make it singular, and write the list to `path` after each one.
@@ -38,6 +41,8 @@ def fit_models(
         Hash of `trials`: a stored entry for the same rows and specification is kept.
     influence : bool
         Also leave out each subject, item and laboratory in turn, in `jobs` processes.
+    replicates : int
+        Of the parametric bootstrap behind the intervals of R²; 0 for none.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def fit_models(
     finished = {entry.get("inputs"): entry for entry in _stored(path, [])}
     entries: list[dict[str, Any]] = []
     for specification in models:
-        key = content_hash(inputs, vars(specification), influence)
+        key = content_hash(inputs, vars(specification), influence, replicates)
         entry = finished.get(key)
         if entry is None:
             fitted = _fit(trials, specification)
@@ -56,6 +61,9 @@ def fit_models(
             if influence:
                 folder = path.parent / "influence" / key
                 entry["influence"] = left_out(fitted.fit, entry["focal"], jobs=jobs, folder=folder)
+            if replicates:
+                found = r2_intervals(fitted.fit, replicates, jobs=jobs, folder=path.parent, progress=True)
+                entry["r2_intervals"] = {kind: asdict(interval) for kind, interval in found.items()}
         entries.append(entry)
         write_json(path, entries)
         progress(f"{specification.name}: {_headline(entry)}")

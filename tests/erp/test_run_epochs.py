@@ -36,3 +36,26 @@ def test_epochs_go_all_the_way_to_the_report(material):
     assert fitted["coefficients"]["surprisal_bits"]["estimate"] < 0
     assert set(artifacts.read_table(out / "erp" / "waveforms.parquet")["component"]) == {"n400"}
     assert "<title>Simulated data" in (out / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_measurement_options_reach_the_tables_and_a_rerun_keeps_the_regression_erps(material):
+    out = material / "subtracted"
+    options = {"component": "n400", "window_ms": {"": (250, 450)}, "roi": {"n400": ("Cz", "Pz")}}
+    options |= {"baseline": "subtract", "soa_ms": 400.0, "epochs": material / "eeg", "out": out}
+    run(material / "stimuli.csv", **options)
+    trials = artifacts.read_table(out / "trials.parquet")
+    assert "n400_baseline_uv" not in trials
+    assert {"surprisal_bits_lag1", "surprisal_bits_next"} <= set(trials)
+    notes = artifacts.read_json(out / "manifest.json")["erp"]["notes"]
+    assert "n400: mean of Cz, Pz, 250–450 ms" in notes
+    assert any(
+        note.startswith("the n400 window (250–450 ms) reaches past the next word's onset at 400 ms")
+        for note in notes
+    )
+    facts = artifacts.read_json(out / "erp" / "erp.json")
+    assert facts["baseline"] == "each electrode's mean before onset, subtracted from every epoch"
+    assert facts["components"][0]["channels"] == ["Cz", "Pz"]
+    before = (out / "erp" / "rerp_clusters.parquet").stat().st_mtime_ns
+    run(material / "stimuli.csv", **options)
+    assert (out / "erp" / "rerp_clusters.parquet").stat().st_mtime_ns == before
