@@ -1,10 +1,14 @@
 """``clada-neuro synergy``: the three analyses of what load, activity and human responses have to do with each other."""
 
 from collections.abc import Callable
+from dataclasses import Field, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
+
+from clada_neuro.synergies.settings import AdaptationSettings, HumanSettings, PrefixSettings
 
 
 @click.group()
@@ -12,124 +16,63 @@ def command() -> None:
     """Run one of the synergy analyses; each writes a page, a figure and small tables."""
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _common(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --model, --out and --seed."""
-
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in (
-            click.option("--seed", default=0, show_default=True, help="Seed of everything random."),
-            click.option(
-                "--out", type=click.Path(path_type=Path), default=Path("out") / f"synergy_{name}", show_default=True,
-                help="Output folder.",
-            ),
-            click.option("--model", default="smollm2", show_default=True, help="Model name, folder or GGUF file."),
-        ):  # fmt: skip
-            function = option(function)
-        return function
-
-    return add
-
-
-_CORPUS = click.option(
-    "--corpus",
-    type=click.Choice(["xsum", "c4_sample"]),
-    default="xsum",
-    show_default=True,
-    help="Natural text.",
-)
-
-
-@command.command()
-@_common("prefix")
-@_CORPUS
-@click.option(
-    "--pairs", type=click.IntRange(min=16), default=400, show_default=True, help="Pairs of each kind."
-)
-@click.option(
-    "--position", type=click.IntRange(min=2), default=64, show_default=True, help="Compared token, from 0."
-)
-@click.option(
-    "--distance",
-    "distances",
-    type=click.IntRange(min=1),
-    multiple=True,
-    default=(1, 4, 16),
-    show_default=True,
-    help="Differing tokens before it; may be repeated.",
-)
-@click.option(
-    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Replicates over pairs."
-)
-def prefix(out: Path, model: str, **options: Any) -> None:
-    """Similarity of activity by length of a shared stretch: natural text and random tokens."""
-    from clada_neuro.synergies.prefix import Settings
-    from clada_neuro.synergies.prefix import prefix as analyze
-
-    click.echo(f"page: {analyze(out, model=model, settings=Settings(**options), progress=_say)}")
-
-
-@command.command()
-@_common("adaptation")
-@_CORPUS
-@click.option(
-    "--sequences", type=click.IntRange(min=4), default=300, show_default=True, help="Sequences of each kind."
-)
-@click.option(
-    "--scored",
-    type=click.IntRange(min=16),
-    default=128,
-    show_default=True,
-    help="Scored tokens of a sequence.",
-)
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Replicates over sequences.",
-)
-def adaptation(out: Path, model: str, **options: Any) -> None:
-    """Adjustment of activity by surprisal and entropy: natural text, random tokens, shuffled signals."""
-    from clada_neuro.synergies.adaptation import Settings
-    from clada_neuro.synergies.adaptation import adaptation as analyze
-
-    click.echo(f"page: {analyze(out, model=model, settings=Settings(**options), progress=_say)}")
-
-
-@command.command()
-@_common("human")
-@click.option("--question", "questions", multiple=True, help="One response; may be repeated [default: all].")
-@click.option("--limit", type=click.IntRange(min=4), help="Only the first N items, to try things out.")
-@click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Folds of items.")
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Replicates for the product's R².",
-)
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Bootstrap processes.")
-def human(
-    out: Path,
-    model: str,
-    seed: int,
-    questions: tuple[str, ...],
-    limit: int | None,
-    folds: int,
-    bootstrap: int,
-    jobs: int,
-) -> None:
-    """Human N400 and P600: controls, surprisal, activity, their product; dense traces."""
-    from clada_neuro.synergies.human import Settings
-    from clada_neuro.synergies.human import human as analyze
-    from clada_neuro.synergies.questions import QUESTIONS
-
-    settings = Settings(limit, folds, bootstrap, seed, jobs)
-    page = analyze(
-        out, questions=questions or tuple(QUESTIONS), model=model, settings=settings, progress=_say
+def _option(setting: Field) -> Callable[..., Any]:
+    """Turn a setting into an option; one that holds several values may be repeated."""
+    described, default = setting.metadata, setting.default
+    many = isinstance(default, tuple)
+    numeric = described["least"] is not None or isinstance(default, int)
+    kind: Any = (
+        click.IntRange(min=described["least"]) if numeric else float if isinstance(default, float) else str
     )
-    click.echo(f"page: {page}")
+    return click.option(
+        f"--{setting.name.removesuffix('s') if many else setting.name}",
+        setting.name,
+        type=click.Choice(described["choices"]) if described["choices"] else kind,
+        multiple=many,
+        default=default,
+        show_default=default not in (None, ()),
+        help=described["help"],
+    )
+
+
+def _add(name: str, settings: Callable[..., Any], text: str) -> None:
+    """Add the command of one analysis, with its settings as options."""
+
+    def run_analysis(out: Path, work: Path | None, model: str, **options: Any) -> None:
+        chosen = settings(**options)  # refuses nonsense before a model is loaded
+        from clada_neuro.synergies.analysis import run
+
+        analysis = getattr(import_module(f"clada_neuro.synergies.{name}"), name)
+        page = run(
+            analysis, chosen, out, model=model, work=work, progress=lambda line: click.echo(line, err=True)
+        )
+        click.echo(f"page: {page}")
+
+    folder = click.Path(path_type=Path)
+    options = [
+        click.option("--model", default="smollm2", show_default=True, help="Model name, folder or GGUF file."),
+        *map(_option, fields(settings)),  # type: ignore[arg-type]
+        click.option("--out", type=folder, default=Path("out") / f"synergy_{name}", show_default=True, help="Output folder."),
+        click.option("--work", type=folder, help="Where finished parts are kept [default: OUT/work]."),
+    ]  # fmt: skip
+    function: Callable[..., Any] = run_analysis
+    for add in reversed(options):
+        function = add(function)
+    command.command(name, help=text)(function)
+
+
+_add(
+    "prefix",
+    PrefixSettings,
+    "Similarity of activity by length of a shared stretch: natural text and random tokens.",
+)
+_add(
+    "adaptation",
+    AdaptationSettings,
+    "Adjustment of activity by surprisal and entropy: natural text, random tokens, shuffled signals.",
+)
+_add(
+    "human",
+    HumanSettings,
+    "Human N400 and P600: controls, surprisal, activity, their product; CLADA and its controls beside.",
+)

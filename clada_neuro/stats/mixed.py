@@ -265,8 +265,8 @@ def fit(
     engine
         ``mixedlm``, ``statsmodels`` (no correlated slopes; also ordinary least squares) or ``lme4``.
     standardize
-        Columns to z-score over the rows used (SD with n - 1), or True for every numeric predictor that stands
-        outside functions. Their means and SDs are kept in ``.standardized``.
+        Columns to z-score over the rows used (SD with n - 1), or True for every numeric predictor (fixed
+        or slope) that stands outside functions. Their means and SDs are kept in ``.standardized``.
     contrasts
         ``{column: "treatment" | "sum" | "helmert"}``; treatment when not named.
     weights

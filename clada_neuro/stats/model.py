@@ -78,7 +78,10 @@ def _scales(
     columns = [*formula.variables(), *([weights] if weights else [])]
     check_columns(data, columns)
     used = data.iloc[complete_rows(data, columns)]
-    names = _numeric(used, plain_names(formula.fixed)) if standardize is True else list(standardize)
+    # A slope's column is scaled as a fixed one is, so that models with and without the fixed effect are nested.
+    sides = [formula.fixed, *(term.columns for term in formula.random)]
+    plain = [name for side in sides for name in plain_names(side)]
+    names = _numeric(used, plain) if standardize is True else list(standardize)
     check_columns(data, names)
     return {name: _mean_sd(used[name]) for name in names}
 

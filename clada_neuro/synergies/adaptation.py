@@ -4,8 +4,8 @@ One row a token, activity averaged over layers; natural text beside two kinds of
 What the two signals explain is their part R²: R²m with surprisal, entropy and their product, less R²m without.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,17 @@ import pandas as pd
 
 from clada_neuro import artifacts, instrument
 from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
-from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.models.loading import LanguageModel
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.panel import R2, Panel, layer_curve, panel_fit, r2_by_level, shuffled
 from clada_neuro.synergies.adaptation_page import Found, adaptation_results
+from clada_neuro.synergies.analysis import Progress
 from clada_neuro.synergies.corpus import read_corpus
+from clada_neuro.synergies.page import Results
 from clada_neuro.synergies.parts import part_r2
+from clada_neuro.synergies.settings import AdaptationSettings
 
-Progress = Callable[[str], None]
 SIGNALS = ("surprisal_bits", "entropy_bits", "surprisal_bits:entropy_bits")
 CONTROLS = ("log_prefix", "log_frequency", "position", "surprisal_lag1", "adjustment_lag1")
 SPARSITY = "sparsity_energy99"
@@ -30,44 +32,10 @@ _SEQUENCE = "(1 | sequence)"
 _UNSEEN = 2  # tokens of a sequence without a lagged adjustment
 
 
-@dataclass(frozen=True)
-class Settings:
-    """`sequences` of each kind with `scored` tokens each; the model of all layers uses the first `pooled` sequences."""
-
-    sequences: int = 300
-    scored: int = 128
-    corpus: str = "xsum"
-    bootstrap: int = 1000
-    pooled: int = 50
-    seed: int = 0
-
-
 def adaptation(
-    out: str | Path,
-    *,
-    model: str | LanguageModel = EMBEDDED,
-    settings: Settings | None = None,
-    work: str | Path | None = None,
-    progress: Progress = lambda line: None,
-) -> Path:
-    """Run the adaptation analysis and return the path of its page.
-
-    Parameters
-    ----------
-    out : path
-        Folder of the page, the figure and the small tables.
-    work : path, optional
-        Where measured sequences are kept, so that the same call resumes; ``out/work`` by default.
-
-    Raises
-    ------
-    CladaNeuroError
-        When the corpus is not there or too small, or a model cannot be fitted.
-    """
-    if not isinstance(model, LanguageModel):
-        model = load_model(model)
-    settings = settings or Settings()
-    folder = artifacts.output_folder(work or Path(out) / "work")
+    model: LanguageModel, settings: AdaptationSettings, folder: Path, progress: Progress
+) -> Results:
+    """Measure sequences, keeping them in `folder`, and fit adjustment on the signals."""
     length = settings.scored + _UNSEEN
     corpus = Corpus.of(read_corpus(settings.corpus), model, length)
     measured = {}
@@ -76,7 +44,7 @@ def adaptation(
         measured[kind] = _measured(ids, model, folder / kind)
         progress(f"{kind}: {len(measured[kind].tokens):,} tokens measured")
     found = analyze(measured, corpus.log_frequency, settings, progress)
-    return adaptation_results(found, model.describe(), asdict(settings)).write(out)
+    return adaptation_results(found, model.describe(), asdict(settings))
 
 
 def _measured(ids: np.ndarray, model: LanguageModel, folder: Path) -> Measured:
@@ -94,7 +62,7 @@ def _measured(ids: np.ndarray, model: LanguageModel, folder: Path) -> Measured:
 def analyze(
     measured: Mapping[str, Measured],
     log_frequency: np.ndarray,
-    settings: Settings,
+    settings: AdaptationSettings,
     progress: Progress = lambda line: None,
 ) -> Found:
     """Fit every model to measured sequences.
@@ -155,7 +123,7 @@ def layer_rows(layers: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _explained(
-    data: pd.DataFrame, terms: tuple[str, ...], settings: Settings
+    data: pd.DataFrame, terms: tuple[str, ...], settings: AdaptationSettings
 ) -> tuple[Panel, dict[str, Any]]:
     """Fit with the signals and return R², the signals' part of it, and intervals over sequences."""
     panel = panel_fit(data, formula(terms), bootstrap=settings.bootstrap, seed=settings.seed)

@@ -75,12 +75,16 @@ def adaptation_results(found: Found, model: Mapping[str, Any], settings: Mapping
         + ". Shuffled signals are those of natural text permuted within sequences.",
         shows=_shows(natural, primary, found.curve),
         limits="Signals and activity come from the same model, and the signals are computed from its last layer: this is "
-        "description, not cause. Adjustment compares a token with its neighbor, so it holds what the two tokens are, "
+        "description, not cause. Their product stands without their squares, so a curve in either may pass for it. Adjustment compares a token with its neighbor, so it holds what the two tokens are, "
         "beyond their frequency. Residuals of neighboring tokens are correlated "
-        f"(lag 1: {natural['autocorrelation']:.2f}); intervals come from whole sequences for that reason. The lagged "
+        f"(lag 1: {_signed(natural['autocorrelation'])}); intervals come from whole sequences for that reason. The lagged "
         "adjustment is a control that shares noise with the response. Sparsity comes from the same vector as adjustment.",
         settings=settings,
     )
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _part(row: pd.Series) -> str:

@@ -2,14 +2,12 @@
 
 Each step is a pair of models on the same rows with the same random part, fitted by ML: likelihood ratio, difference
 in marginal R², and the gain in held-out log-likelihood by folds of items. The product is tested over both main
-effects and both squares. Traces are dense: under a policy, sparsity and adjustment are functions of surprisal by
-construction.
+effects and both squares. Confirmatory traces are dense: under a policy, sparsity and adjustment are functions of
+surprisal by construction, so CLADA and its controls stand beside, as exploration.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,82 +16,94 @@ import pandas as pd
 
 from clada_neuro import artifacts
 from clada_neuro.alignment import align
-from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
-from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.models.loading import LanguageModel
 from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.ceiling import noise_ceiling
-from clada_neuro.stats.compare import adjust, compare
-from clada_neuro.stats.crossval import cross_validate
-from clada_neuro.stats.mixed import FitWarning, MixedFit, estimate
-from clada_neuro.stats.model import specify
+from clada_neuro.stats.ladder import climb_down
+from clada_neuro.stats.mixed import FitWarning
+from clada_neuro.synergies.analysis import Progress
 from clada_neuro.synergies.human_page import Ladder, human_results
-from clada_neuro.synergies.questions import ACTIVITY, QUESTIONS, SURPRISAL, Question, Step, Terms, steps
+from clada_neuro.synergies.human_policies import calibration_facts, explore, words_under_policies
+from clada_neuro.synergies.nested import Nested
+from clada_neuro.synergies.page import Results
+from clada_neuro.synergies.questions import ACTIVITY, SURPRISAL, Question, Step, steps
+from clada_neuro.synergies.settings import HumanSettings
 from clada_neuro.targets import resolve_target
 
-Progress = Callable[[str], None]
-_Z = 1.96
-_BOOTSTRAPPED = ("delta_r2_low", "delta_r2_high", "p_null")
+_CODE = [
+    Path(__file__).with_name(name) for name in ("human.py", "human_policies.py", "nested.py", "questions.py")
+]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the models are compared.
-
-    `replicates` are those of the parametric bootstrap of the product's ΔR² and of its p under the null; 0 leaves
-    both out. `limit` keeps the first items of each data set.
-    """
-
-    limit: int | None = None
-    folds: int = 10
-    replicates: int = 0
-    seed: int = 0
-    jobs: int = 1
+def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Results:
+    """Trace the sentences of each data set and climb its ladder, keeping finished ones in `folder`."""
+    found = climb(model, settings, folder, progress)
+    chosen = asdict(settings) | {"folds": _folds(settings)} | calibration_facts(model)
+    return human_results(found, model.describe(), chosen, settings.departures(model.name))
 
 
-def human(
-    out: str | Path,
-    *,
-    questions: Sequence[str] = tuple(QUESTIONS),
-    model: str | LanguageModel = EMBEDDED,
-    settings: Settings | None = None,
-    work: str | Path | None = None,
-    progress: Progress = lambda line: None,
-) -> Path:
-    """Run the human analysis and return the path of its page.
+def _folds(settings: HumanSettings) -> int:
+    return settings.folds or settings.specified.folds
 
-    Parameters
-    ----------
-    out : path
-        Folder of the page, the figure and the small tables.
-    questions : sequence of str
-        Of `questions.QUESTIONS`.
-    work : path, optional
-        Where traces and finished ladders are kept, so that the same call resumes; ``out/work`` by default.
 
-    Raises
-    ------
-    CladaNeuroError
-        When a question is unknown, its data set is not there, or a model cannot be fitted.
-    """
-    for name in questions:
-        _question(name)  # refuse a wrong name before the model is loaded
-    if not isinstance(model, LanguageModel):
-        model = load_model(model)
-    settings = settings or Settings()
-    found = climb(questions, model, Path(work or Path(out) / "work"), settings, progress)
-    return human_results(found, model.describe(), asdict(settings)).write(out)
+def climb(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Ladder:
+    """Climb the ladders of all questions; p is adjusted over all steps of one component."""
+    parts = []
+    for question in settings.specified.named(settings.questions):
+        trials = trials_of(question.target, model, folder / "traces", settings.limit)
+        stimuli = resolve_target(question.target, limit=settings.limit).stimuli
+        words = words_under_policies(stimuli, model, settings.sparsity, folder / "traces")
+        parts.append(_remembered(trials, words, question, folder, settings, progress))
+    return Ladder.joined(parts)
+
+
+def trials_of(target: str, model: LanguageModel, folder: Path, limit: int | None) -> pd.DataFrame:
+    """Trace a data set's sentences densely and join its trials; an earlier trace in `folder` is read back."""
+    plan = resolve_target(target, limit=limit)
+    if plan.trials is None:
+        raise DataError(f"'{target}' brings no responses; the human analysis needs measured ones")
+    traced = trace(plan.stimuli, model, out=folder / target)
+    return align(traced.words, plan.trials).trials
+
+
+def _remembered(
+    trials: pd.DataFrame,
+    words: dict[str, pd.DataFrame],
+    question: Question,
+    folder: Path,
+    settings: HumanSettings,
+    progress: Progress,
+) -> Ladder:
+    """Read a ladder that was finished with the same rows, settings and code from `folder`, or climb it."""
+    decisive = {**asdict(settings), "jobs": 0, "questions": 0, "analysis": 0}
+    key = artifacts.content_hash(trials, *words.values(), asdict(question), decisive, *_CODE)
+    path = artifacts.output_folder(folder / "ladders") / f"{question.name}.json"
+    if path.is_file() and (stored := artifacts.read_json(path)).get("inputs") == key:
+        return Ladder.from_dict(stored)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        found = ladder(trials, question, settings, folder=folder / "replicates", progress=progress)
+        explored = explore(
+            trials, words, question, folds=_folds(settings), seed=settings.seed, progress=progress
+        )
+    found = replace(found, policies=explored)
+    artifacts.write_json(path, {"inputs": key, **found.to_dict()})
+    return found
 
 
 def ladder(
     trials: pd.DataFrame,
     question: Question,
-    settings: Settings,
+    settings: HumanSettings,
     *,
     folder: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Ladder:
     """Compare the models of one question on the rows that all of them can use.
+
+    The random part is reduced once, on the fullest model, and is the same in all.
 
     Parameters
     ----------
@@ -106,62 +116,40 @@ def ladder(
         When a column is missing or a model cannot be fitted.
     """
     rows, n_incomplete = _complete(trials, question)
-
-    @cache
-    def fitted(terms: Terms) -> MixedFit:
-        formula = f"{question.response} ~ {' + '.join(terms)} + {question.random}"
-        return estimate(specify(rows, formula, standardize=True, weights=question.weights), reml=False)
-
+    reduced = climb_down(rows, question.fullest, reml=False, standardize=True, weights=question.weights)
+    progress(f"{question.name}: random part {reduced.random}")
+    models = Nested(rows, question, reduced.random, _folds(settings), settings.seed)
     tests, coefficients = [], []
     for step in steps(question.controls, "cloze" in rows):
-        smaller, larger = fitted(step.smaller), fitted(step.larger)
         place = None if folder is None else folder / question.name / step.name.replace(" ", "_")
-        tests.append({"question": question.name, "component": question.component, "step": step.name}
-                     | _compared(smaller, larger, question, step, settings, place))  # fmt: skip
-        inference = larger.refit(reml=True)
-        coefficients += [
-            {"question": question.name, "step": step.name, "term": term, **inference.coefficient(term)}
-            for term in step.added
-        ]
+        tests.append(models.compare(step) | _bootstrapped(models, step, settings, place))
+        coefficients += models.added(step)
         progress(
             f"{question.name}: {step.name}, p = {tests[-1]['p']:.3g}, held out {tests[-1]['held_out']:+.1e}"
         )
-    return Ladder(pd.DataFrame(tests), pd.DataFrame(coefficients), _facts(rows, question, n_incomplete))
+    rungs = [{"question": question.name, **rung} for rung in reduced.to_dict()]
+    return Ladder(
+        pd.DataFrame(tests),
+        pd.DataFrame(coefficients),
+        pd.DataFrame(rungs),
+        [_facts(rows, question, n_incomplete)],
+    )
 
 
-def _compared(
-    smaller: MixedFit,
-    larger: MixedFit,
-    question: Question,
-    step: Step,
-    settings: Settings,
-    folder: Path | None,
-) -> dict[str, Any]:
-    """Return one row: in-sample test, held-out gain in nats a trial with its interval, and R²."""
-    folds = min(settings.folds, smaller.model.data[question.fold].nunique())
-    held_out = cross_validate(smaller, larger, item=question.fold, folds=folds, seed=settings.seed)
-    gain, margin = held_out.delta_loglik_per_trial, _Z * held_out.se
-    test = compare(smaller, larger)
-    row: dict[str, Any] = {
-        "n_obs": larger.n_obs, "chi2": test.chi2, "df": test.df, "p": test.p,
-        "delta_loglik": test.delta_loglik_per_trial,
-        "held_out": gain, "held_out_low": gain - margin, "held_out_high": gain + margin,
-        "r2_marginal": larger.r2().marginal, "r2_conditional": larger.r2().conditional,
-        "delta_r2": test.delta_r2_marginal, "singular": larger.singular,
-    } | dict.fromkeys(_BOOTSTRAPPED, np.nan)  # fmt: skip
-    if settings.replicates and step.is_product:
-        found = bootstrap(
-            smaller,
-            larger,
-            replicates=settings.replicates,
-            seed=settings.seed,
-            jobs=settings.jobs,
-            folder=folder,
-        )
-        assert found.parametric is not None
-        row |= {"delta_r2_low": found.parametric.low, "delta_r2_high": found.parametric.high}
-        row |= {"p_null": found.null_p}
-    return row
+def _bootstrapped(models: Nested, step: Step, settings: HumanSettings, folder: Path | None) -> dict[str, Any]:
+    """Return the product's interval of ΔR² and its p under the null, when they were asked for."""
+    if not (settings.bootstrap and step.is_product):
+        return {}
+    found = bootstrap(
+        models.fit(step.smaller), models.fit(step.larger), replicates=settings.bootstrap, seed=settings.seed,
+        jobs=settings.jobs, folder=folder, progress=True,
+    )  # fmt: skip
+    assert found.parametric is not None
+    return {
+        "delta_r2_low": found.parametric.low,
+        "delta_r2_high": found.parametric.high,
+        "p_null": found.null_p,
+    }
 
 
 def _complete(trials: pd.DataFrame, question: Question) -> tuple[pd.DataFrame, int]:
@@ -198,61 +186,3 @@ def _facts(rows: pd.DataFrame, question: Question, n_incomplete: int) -> dict[st
         "ceiling_high": ceiling.high,
         "r2_of_means_surprisal": float(np.corrcoef(means["y"], means["x"])[0, 1] ** 2),
     }
-
-
-def trials_of(target: str, model: LanguageModel, folder: Path, limit: int | None) -> pd.DataFrame:
-    """Trace a data set's sentences densely and join its trials; an earlier trace in `folder` is read back."""
-    plan = resolve_target(target, limit=limit)
-    if plan.trials is None:
-        raise DataError(f"'{target}' brings no responses; the human analysis needs measured ones")
-    traced = trace(plan.stimuli, model, out=folder / target)
-    return align(traced.words, plan.trials).trials
-
-
-def climb(
-    names: Sequence[str],
-    model: LanguageModel,
-    out: Path,
-    settings: Settings,
-    progress: Progress = lambda line: None,
-) -> Ladder:
-    """Climb the ladders of several questions; p is adjusted over all steps of one component.
-
-    A ladder that was finished with the same rows and settings is read from `out`.
-    """
-    parts = []
-    for name in names:
-        question = _question(name)
-        trials = trials_of(question.target, model, out / "traces", settings.limit)
-        parts.append(_remembered(trials, question, out, settings, progress))
-    tests = pd.concat([part.tests for part in parts], ignore_index=True)
-    return Ladder(
-        adjust(tests, family="component"),
-        pd.concat([part.coefficients for part in parts], ignore_index=True),
-        {name: part.facts for name, part in zip(names, parts, strict=True)},
-    )
-
-
-def _question(name: str) -> Question:
-    if name not in QUESTIONS:
-        known = ", ".join(QUESTIONS)
-        raise DataError(f"no question '{name}'{did_you_mean(name, list(QUESTIONS))}; there are {known}")
-    return QUESTIONS[name]
-
-
-def _remembered(
-    trials: pd.DataFrame, question: Question, out: Path, settings: Settings, progress: Progress
-) -> Ladder:
-    decisive = {**asdict(settings), "jobs": 0}
-    key = artifacts.content_hash(trials, asdict(question), decisive, Path(__file__))
-    path = artifacts.output_folder(out / "ladders") / f"{question.name}.json"
-    if path.is_file() and (stored := artifacts.read_json(path)).get("inputs") == key:
-        tests = pd.DataFrame(stored["tests"]).astype(dict.fromkeys(_BOOTSTRAPPED, float))  # null is missing
-        return Ladder(tests, pd.DataFrame(stored["coefficients"]), stored["facts"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        found = ladder(trials, question, settings, folder=out / "replicates", progress=progress)
-    entry = {"inputs": key, "facts": found.facts}
-    entry |= {"tests": found.tests.to_dict("records"), "coefficients": found.coefficients.to_dict("records")}
-    artifacts.write_json(path, entry)
-    return found

@@ -1,33 +1,80 @@
 """The page of the human analysis: what each step of the ladders added, and what that means."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from clada_neuro.reporting.figures import COLORS, compose
+from clada_neuro.reporting.figures import COLORS, Figure, compose
+from clada_neuro.stats.compare import adjust
 from clada_neuro.synergies.page import Results
-from clada_neuro.synergies.questions import DIRECTIONS
+from clada_neuro.synergies.questions import EVENT
 
 _ALPHA = 0.05
+_TABLES = ("tests", "coefficients", "rungs", "policies")
+_BOOTSTRAPPED = ("delta_r2_low", "delta_r2_high", "p_null")
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """Compared models: a row a step, a row an added term (REML), and counts."""
+    """What climbing gave, for one question or several.
+
+    Attributes
+    ----------
+    tests, coefficients : pandas.DataFrame
+        A row a step, and a row an added term (REML).
+    rungs : pandas.DataFrame
+        The random parts that were tried, one a row, and what was taken out.
+    facts : list of dict
+        Counts and ceilings, one a question.
+    policies : pandas.DataFrame
+        A row a policy and step: exploratory.
+    """
 
     tests: pd.DataFrame
     coefficients: pd.DataFrame
-    facts: dict[str, Any]
+    rungs: pd.DataFrame
+    facts: list[dict[str, Any]]
+    policies: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Ladder"]) -> "Ladder":
+        """Put the ladders of several questions below each other; p is adjusted over all steps of a component."""
+        tables = {
+            name: pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+            for name in ("coefficients", "rungs")
+        }
+        # One family: dense traces and policies together.
+        tests = pd.concat([one for part in parts for one in (part.tests, part.policies)], ignore_index=True)
+        tests = adjust(tests, family="component")
+        dense = tests["policy"].isna() if "policy" in tests else pd.Series(True, index=tests.index)
+        kept = tests.loc[dense].drop(columns="policy", errors="ignore").reset_index(drop=True)
+        facts = [facts for part in parts for facts in part.facts]
+        return cls(kept, **tables, facts=facts, policies=tests.loc[~dense].reset_index(drop=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, as JSON holds them."""
+        return {name: getattr(self, name).to_dict("records") for name in _TABLES} | {"facts": self.facts}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Ladder":
+        """Read back what `to_dict` gave; null is a missing number."""
+        tables = {name: pd.DataFrame(stored[name]) for name in _TABLES}
+        for name in ("tests", "policies"):
+            found = tables[name]
+            tables[name] = found.astype({key: float for key in _BOOTSTRAPPED if key in found})
+        return cls(facts=stored["facts"], **tables)
 
 
-def human_results(found: Ladder, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Results:
-    """Gather tables, figure and text; `found.facts` holds one dictionary a question."""
-    facts = pd.DataFrame(found.facts.values())
-    tests = found.tests
+def human_results(
+    found: Ladder, model: Mapping[str, Any], settings: Mapping[str, Any], departures: Sequence[str] = ()
+) -> Results:
+    """Gather tables, figure and text."""
+    facts, tests, policies = pd.DataFrame(found.facts), found.tests, found.policies
     columns = [
         "question",
         "step",
@@ -39,8 +86,9 @@ def human_results(found: Ladder, model: Mapping[str, Any], settings: Mapping[str
         "held_out_high",
         "delta_r2",
     ]
-    columns += [name for name in ("delta_r2_low", "delta_r2_high", "p_null") if tests[name].notna().any()]
-    coefficients = with_directions(found.coefficients, tests)
+    explored = ["question", "policy", *columns[1:5], *columns[5:8]]
+    columns += [name for name in _BOOTSTRAPPED if tests[name].notna().any()]
+    coefficients = found.coefficients
     linear = coefficients.loc[~coefficients["term"].str.contains("**", regex=False)]
     return Results(
         name="human",
@@ -48,27 +96,67 @@ def human_results(found: Ladder, model: Mapping[str, Any], settings: Mapping[str
         question="Do sparsity and adjustment of the model's activity, or their product with surprisal, explain N400 and "
         "P600 amplitudes beyond the controls and surprisal?",
         model=model,
-        rows=" ".join(_rows(row) for row in found.facts.values()),
+        rows=" ".join(map(_rows, found.facts)),
         shown={
             "Steps: gains in nats a trial on held-out folds, with 95 % intervals over the units held out": tests[
                 columns
             ],
             "Added terms, µV for one SD (REML, Satterthwaite; squares are in coefficients.csv)": linear,
+            "Random parts, from the fullest to the one used in every model of a question": found.rungs[
+                ["question", "formula", "loglik", "singular", "removed"]
+            ],
             "Rows and ceilings": facts,
+        }
+        | (
+            {"Exploratory: words read under CLADA and its controls": policies[explored]}
+            if len(policies)
+            else {}
+        ),
+        tables={
+            "steps": tests,
+            "coefficients": coefficients,
+            "random": found.rungs,
+            "facts": facts,
+            "policies": policies,
         },
-        tables={"steps": tests, "coefficients": coefficients, "facts": facts},
-        figure=_figure(tests),
+        figure=_figure(tests, policies),
         r2=_r2(tests),
         control="Each step stands against the model before it, with the same rows and random part; the products against "
         "both main effects and both squares, because a curve in either of two correlated predictors passes for a product. "
-        f"p is adjusted (Benjamini and Hochberg) over all {len(tests)} steps of a component together.",
-        shows=f"{_shows(tests)} {_signs(coefficients)}",
+        f"p is adjusted (Benjamini and Hochberg) over a component's steps, policies included: {_families(tests)}. CLADA is "
+        "to be compared with its controls at equal cost, not with the dense trace.",
+        shows=f"{_shows(tests)} {_signs(coefficients)} {_under_policies(policies)}".strip(),
         limits="Predictors vary over stimuli, not trials, so the random part holds a term for stimuli wherever "
-        "one has several trials; slopes by subject are not in it. Held-out folds use fixed effects alone. The by-word "
+        "one has several trials; subjects have slopes of single measures, not of products. Under a policy sparsity and "
+        "adjustment follow surprisal by construction, so those rows are exploration, with random intercepts only and "
+        "without words in the dense beginning of a text; the reanalysis event, which needs a window of tokens, has "
+        "fewer rows still. Held-out folds use fixed effects alone. The by-word "
         "means of de Varda et al. (2023) come from the readers of Frank et al. (2015): no replication, no subjects, and "
         "so no noise ceiling. Squares are no finding of their own. A step that is not shown is no evidence of absence.",
         settings=settings,
+        departures=departures,
     )
+
+
+def _families(tests: pd.DataFrame) -> str:
+    sizes = tests.groupby("component", sort=False)["family_size"].first()
+    return ", ".join(f"{size} of {component}" for component, size in sizes.items())
+
+
+def _under_policies(policies: pd.DataFrame) -> str:
+    """Say whether the reanalysis event predicts unseen P600s beyond surprisal, the condition for naming it after them."""
+    if policies.empty:
+        return ""
+    event = policies.loc[
+        (policies["step"] == EVENT) & (policies["component"] == "p600") & (policies["policy"] == "clada")
+    ]
+    holds = bool(len(event)) and bool(((event["held_out_low"] > 0) & (event["p_bh"] < _ALPHA)).all())
+    verdict = (
+        "predicts unseen P600s beyond surprisal, so it may be called P600-like"
+        if holds
+        else "is not shown to predict unseen P600s beyond surprisal, so it is not called P600-like"
+    )
+    return f"Exploratory: CLADA's reanalysis event {verdict}."
 
 
 def _rows(facts: Mapping[str, Any]) -> str:
@@ -104,13 +192,6 @@ def _shows(tests: pd.DataFrame) -> str:
     )
 
 
-def with_directions(coefficients: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
-    """Add each term's registered direction, empty where none was registered."""
-    component = coefficients["question"].map(tests.groupby("question")["component"].first())
-    pairs = zip(component, coefficients["term"], strict=True)
-    return coefficients.assign(registered=[DIRECTIONS.get(pair, "") for pair in pairs])
-
-
 def _signs(coefficients: pd.DataFrame) -> str:
     """Say for each registered term in the step that adds it which way amplitudes went."""
     first = coefficients.drop_duplicates(["question", "term"])
@@ -135,28 +216,50 @@ def _names(rows: pd.DataFrame) -> str:
     return ("; ".join(each) or "none") + "."
 
 
-def _figure(tests: pd.DataFrame) -> Any:
+def _figure(tests: pd.DataFrame, policies: pd.DataFrame) -> Figure:
     questions = list(dict.fromkeys(tests["question"]))
+    layers = [(tests.assign(policy="dense"), COLORS[:1])]
+    if len(policies):
+        layers.append((policies, COLORS[1:]))
 
     def paint(canvas: Canvas) -> None:
-        axes = canvas.subplots(1, len(questions), squeeze=False)[0]
-        for axis, question, color in zip(axes, questions, COLORS, strict=False):
-            part = tests.loc[tests["question"] == question].reset_index(drop=True)
-            reach = [part["held_out"] - part["held_out_low"], part["held_out_high"] - part["held_out"]]
-            axis.errorbar(part["held_out"], part.index, xerr=reach, fmt="o", ms=4, lw=1.2, color=color)
-            axis.axvline(0, color="black", linewidth=0.8)
-            axis.set_yticks(part.index, part["step"] if axis is axes[0] else [])
-            axis.set_ylim(tests.groupby("question").size().max() - 0.5, -0.5)
-            axis.set_title(question, fontsize=9)
-            axis.tick_params(labelsize=8)
+        heights = [table.groupby("question")["step"].nunique().max() for table, _ in layers]
+        axes = canvas.subplots(len(layers), len(questions), squeeze=False, height_ratios=heights)
+        for line, (table, colors) in zip(axes, layers, strict=True):
+            for axis, question in zip(line, questions, strict=True):
+                _gains(axis, table.loc[table["question"] == question], colors)
+                axis.tick_params(labelsize=8)
+                axis.locator_params(axis="x", nbins=4)
+                if axis is not line[0]:
+                    axis.set_yticklabels([])
+            line[-1].legend(fontsize=7, loc="lower right")
+        for axis, question in zip(axes[0], questions, strict=True):
+            axis.set_title(question.replace("_", " ", 1).replace("_over_", "\nover "), fontsize=9)
+        for axis in axes[-1]:
             axis.set_xlabel("held-out gain (nats a trial)", fontsize=8)
-            axis.locator_params(axis="x", nbins=4)
 
     return compose(
         "human",
         "Gain in held-out log-likelihood of each step over the model before it, with 95 % intervals over the items "
-        "(sentences, where every word is measured). Right of 0 the step predicts unseen items better.",
-        "Held-out gains of each step, one panel a question",
+        "(sentences, where every word is measured). Right of 0 the step predicts unseen items better. Below, "
+        "exploratory: each step beyond surprisal in the traces under CLADA and its controls.",
+        "Held-out gains of each step, one column a question, dense traces above and policies below",
         paint,
-        (2.2 + 2.1 * len(questions), 4.0),
+        (2.4 + 2.1 * len(questions), 4.0 + (3.0 if len(policies) else 0.0)),
     )
+
+
+def _gains(axis: Axes, rows: pd.DataFrame, colors: Sequence[str]) -> None:
+    """Draw gains with intervals: a line a step, policies side by side on it."""
+    names, policies = list(dict.fromkeys(rows["step"])), list(dict.fromkeys(rows["policy"]))
+    for number, (policy, color) in enumerate(zip(policies, colors, strict=False)):
+        part = rows.loc[rows["policy"] == policy]
+        shift = 0.16 * (number - (len(policies) - 1) / 2)
+        places = [names.index(name) + shift for name in part["step"]]
+        reach = [part["held_out"] - part["held_out_low"], part["held_out_high"] - part["held_out"]]
+        axis.errorbar(
+            part["held_out"], places, xerr=reach, fmt="o", ms=3.5, lw=1.2, color=color, label=policy
+        )
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)

@@ -1,6 +1,6 @@
 """What an analysis leaves behind: its small tables, a figure, and a page that a reader understands without the code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ class Results:
     """One analysis, finished.
 
     `shown` are the tables on the page by heading; `tables` all tables by file name. `rows` says how many rows and
-    distinct stimuli there are, `control` what the effect is compared with.
+    distinct stimuli there are, `control` what the effect is compared with, `departures` in what the run differs from an
+    analysis that was specified in advance (None where there is none).
     """
 
     name: str
@@ -33,6 +34,7 @@ class Results:
     shows: str
     limits: str
     settings: Mapping[str, Any]
+    departures: Sequence[str] | None = None
 
     def write(self, folder: str | Path) -> Path:
         """Write ``<name>.md``, the figure, every table (CSV) and ``manifest.json``; return the page's path."""
@@ -63,6 +65,8 @@ class Results:
             "What it shows": self.shows,
             "What it does not show": self.limits,
         }
+        if self.departures is not None:
+            parts["Departures from the specified analysis"] = "; ".join(self.departures or ["none"]) + "."
         lines = [f"**{heading}.** {text}" for heading, text in parts.items()]
         figure = f"![{self.figure.alt}]({self.figure.name}.png)\n\n{self.figure.caption}"
         return "\n\n".join([f"# {self.title}", *lines[:3], tables, figure, *lines[3:]]) + "\n"

@@ -5,8 +5,7 @@ Length of the stretch x kind of sequence (natural, tokens with natural frequenci
 sequence is in one pair and every pair in one cell; intervals come from resampled pairs.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,41 +14,25 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro import artifacts, instrument
-from clada_neuro.errors import DataError
 from clada_neuro.instrument.pairs import Layout, dealt, similarity
 from clada_neuro.instrument.sequences import KINDS, Corpus
-from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.models.loading import LanguageModel
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.panel import Panel, panel_fit
+from clada_neuro.synergies.analysis import Progress
 from clada_neuro.synergies.corpus import read_corpus
+from clada_neuro.synergies.page import Results
 from clada_neuro.synergies.parts import part_r2
 from clada_neuro.synergies.prefix_page import Found, prefix_results
+from clada_neuro.synergies.settings import PrefixSettings
 
-Progress = Callable[[str], None]
 MEASURES = ("cosine", "jaccard")
 _CELLS = ["distance", "kind", "target", "shared"]
 # terms, and the same without the shared length
 _EACH = ("target + shared_same + shared_other", "target")
 _TOGETHER = ("log_shared * kind + target", "kind + target")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`pairs` of each kind at each distance; sequences part at `position` - distance, compared at `position` (from 0)."""
-
-    pairs: int = 400
-    position: int = 64
-    distances: tuple[int, ...] = (1, 4, 16)
-    corpus: str = "xsum"
-    bootstrap: int = 1000
-    seed: int = 0
-
-    @property
-    def layouts(self) -> tuple[Layout, ...]:
-        """Where sequences part and are compared, nearest first."""
-        return tuple(Layout(self.position, distance) for distance in sorted(set(self.distances)))
 
 
 def stretches(layout: Layout) -> tuple[int, ...]:
@@ -58,49 +41,24 @@ def stretches(layout: Layout) -> tuple[int, ...]:
     return (0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest)
 
 
-def prefix(
-    out: str | Path,
-    *,
-    model: str | LanguageModel = EMBEDDED,
-    settings: Settings | None = None,
-    work: str | Path | None = None,
-    progress: Progress = lambda line: None,
-) -> Path:
-    """Run the prefix analysis and return the path of its page.
-
-    Parameters
-    ----------
-    out : path
-        Folder of the page, the figure and the small tables.
-    work : path, optional
-        Where measured pairs are kept, so that the same call resumes; ``out/work`` by default.
-
-    Raises
-    ------
-    CladaNeuroError
-        When settings make no sense, or the corpus is not there or too small.
-    """
-    settings = settings or Settings()
-    for distance in settings.distances:
-        if not 0 < distance < settings.position:
-            raise DataError(
-                f"distance {distance} and position {settings.position} given; it must lie between"
-            )
-    if not isinstance(model, LanguageModel):
-        model = load_model(model)
-    folder = artifacts.output_folder(work or Path(out) / "work")
+def prefix(model: LanguageModel, settings: PrefixSettings, folder: Path, progress: Progress) -> Results:
+    """Measure pairs, keeping them in `folder`, and fit similarity on the shared length."""
     corpus = Corpus.of(read_corpus(settings.corpus), model, settings.position + 1)
     parts = []
-    for layout in settings.layouts:
-        for kind in KINDS:
-            path = folder / f"{kind}_{layout.distance}.parquet"
-            parts.append(_measured(kind, layout, corpus, model, settings, path))
-            progress(f"{kind}, {layout.distance} after parting: {parts[-1]['pair'].nunique()} pairs measured")
-    return prefix_results(analyze(pd.concat(parts), settings), model.describe(), asdict(settings)).write(out)
+    for layout, kind in product(layouts(settings), KINDS):
+        path = folder / f"{kind}_{layout.distance}.parquet"
+        parts.append(_measured(kind, layout, corpus, model, settings, path))
+        progress(f"{kind}, {layout.distance} after parting: {parts[-1]['pair'].nunique()} pairs measured")
+    return prefix_results(analyze(pd.concat(parts), settings), model.describe(), asdict(settings))
+
+
+def layouts(settings: PrefixSettings) -> tuple[Layout, ...]:
+    """Return where sequences part and are compared, nearest first."""
+    return tuple(Layout(settings.position, distance) for distance in sorted(set(settings.distances)))
 
 
 def _measured(
-    kind: str, layout: Layout, corpus: Corpus, model: LanguageModel, settings: Settings, path: Path
+    kind: str, layout: Layout, corpus: Corpus, model: LanguageModel, settings: PrefixSettings, path: Path
 ) -> pd.DataFrame:
     """Return a row a pair and layer, from `path` where the same pairs stand there."""
     design, first, second = draw_pairs(kind, layout, corpus, settings)
@@ -118,7 +76,7 @@ def _measured(
 
 
 def draw_pairs(
-    kind: str, layout: Layout, corpus: Corpus, settings: Settings
+    kind: str, layout: Layout, corpus: Corpus, settings: PrefixSettings
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Draw the pairs of one kind of sequence at one distance.
 
@@ -142,7 +100,7 @@ def draw_pairs(
     return design.assign(n_chance=number - len(rows)), np.stack(first), np.stack(second)
 
 
-def analyze(layers: pd.DataFrame, settings: Settings) -> Found:
+def analyze(layers: pd.DataFrame, settings: PrefixSettings) -> Found:
     """Fit similarity on the logarithm of the shared length; `layers` has a row a pair and layer."""
     keys = ["pair", *_CELLS, "n_chance"]
     pairs = layers.groupby(keys, sort=False)[list(MEASURES)].mean().reset_index()
@@ -167,7 +125,7 @@ def analyze(layers: pd.DataFrame, settings: Settings) -> Found:
 
 
 def _fit(
-    pairs: pd.DataFrame, measure: str, terms: str, reduced: str, settings: Settings
+    pairs: pd.DataFrame, measure: str, terms: str, reduced: str, settings: PrefixSettings
 ) -> tuple[Panel, dict[str, Any]]:
     """Fit by least squares, with R² and the part of it that the shared length adds to the `reduced` terms."""
     panel = panel_fit(

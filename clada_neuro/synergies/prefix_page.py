@@ -39,11 +39,6 @@ class Found:
 
 def prefix_results(found: Found, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Results:
     """Gather tables, figure and text."""
-    by_cell = found.pairs.groupby(["distance", "kind"], sort=False)
-    counts = "; ".join(
-        f"distance {distance}, {kind}: {len(part)} pairs ({part['n_chance'].iloc[0]} left out for agreeing by chance)"
-        for (distance, kind), part in by_cell
-    )
     position = settings["position"]
     cosine = found.models.loc[(found.models["measure"] == "cosine") & (found.models["kind"] != "all")]
     return Results(
@@ -52,10 +47,11 @@ def prefix_results(found: Found, model: Mapping[str, Any], settings: Mapping[str
         question="After two sequences have parted, is a token's feed-forward activity more similar the longer the stretch "
         "they shared before?",
         model=model,
-        rows=f"A row a pair, activity averaged over layers. {counts}. Natural sequences begin different documents of "
-        f"{settings['corpus']}; at one distance each sequence is in one pair, and every distance pairs them anew. All are "
-        f"compared at token {position + 1}; the distance is the number of differing "
-        "tokens between the parting and the compared one.",
+        rows=f"A row a pair, activity averaged over layers; {settings['pairs']} pairs a kind and distance, less those that "
+        f"agree by chance where they should differ ({_left_out(found.pairs)}). Natural sequences begin different documents "
+        f"of {settings['corpus']}; at one distance each sequence is in one pair, and every distance pairs them anew. All "
+        f"are compared at token {position + 1}; the distance is the number of differing tokens between the parting and the "
+        "compared one.",
         shown={
             "Slopes: change for each doubling of 1 + the shared length, by distance [95 % limits from resampled "
             "pairs]": _slopes(found.coefficients),
@@ -71,7 +67,7 @@ def prefix_results(found: Found, model: Mapping[str, Any], settings: Mapping[str
         r2="Cosine: "
         + "; ".join(
             f"distance {row.distance}, {row.kind} {row.r2_marginal:.3f}, of which shared length {row.part_shared:.3f} "
-            f"[{row.part_low:.3f}, {row.part_high:.3f}]"
+            f"[{row.part_low:.3f}, {row.part_high:.3f}]".replace("-", "−")
             for row in cosine.itertuples()
         )
         + ".",
@@ -83,6 +79,14 @@ def prefix_results(found: Found, model: Mapping[str, Any], settings: Mapping[str
         "Distances share their documents, so differences between distances carry no interval. Intervals are of pairs "
         "drawn from one corpus and one model.",
         settings=settings,
+    )
+
+
+def _left_out(pairs: pd.DataFrame) -> str:
+    """Return for each kind how many pairs are missing at each distance, in the order of the distances."""
+    counts = pairs.groupby(["kind", "distance"])["n_chance"].first()
+    return "; ".join(
+        f"{kind} {', '.join(map(str, part))}" for kind, part in counts.groupby(level="kind", sort=False)
     )
 
 
@@ -121,7 +125,11 @@ def _verdicts(rows: pd.DataFrame) -> str:
     found: dict[str, list[str]] = {}
     for row in rows.itertuples():
         found.setdefault(_verdict(row), []).append(str(row.distance))
-    return ", ".join(f"{verdict} at distance {' and '.join(places)}" for verdict, places in found.items())
+    return ", ".join(f"{verdict} at distance {_listed(places)}" for verdict, places in found.items())
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _estimate(row: Any) -> str:

@@ -1,24 +1,32 @@
-"""Which human responses are asked about, and the ladder of models decided for each before any was fitted."""
+"""Which human responses are asked about, and the ladder of models decided for each before any was fitted.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+The questions stand in a TOML file, by default ``data/analyses/human.toml``.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from clada_neuro.artifacts import package_data
+from clada_neuro.errors import DataError, did_you_mean
 
 Terms = tuple[str, ...]
 SURPRISAL = ("surprisal_bits", "surprisal_bits_lag1")
 ACTIVITY = ("sparsity_energy99", "adjustment_prev")
-# Which way raw amplitudes should move with a term; decided before any model was fitted.
-DIRECTIONS = {
-    ("n400", "surprisal_bits"): "negative",
-    ("n400", "cloze"): "positive",
-    ("p600", "surprisal_bits"): "positive",
-}
+# CLADA beside the controls that take its load out, draw it at random and turn it round.
+POLICIES = ("clada", "no-load", "random-load", "reversed-load")
+DONE, EVENT = "ffn_sparsity", "reanalysis_event"
 
 
 @dataclass(frozen=True)
 class Question:
     """One response of one data set, with the models' controls and random part decided in advance.
 
-    `fold` is the column whose levels stay together when models are compared on held-out rows.
+    `random` holds the random intercepts. Where `by_subject` is true, subjects also have slopes of surprisal, sparsity
+    and adjustment, as far as the reduction ladder keeps them. `fold` is the column whose levels stay together when
+    models are compared on held-out rows. `directions` registers which way raw amplitudes should move with a term.
     """
 
     name: str
@@ -28,32 +36,82 @@ class Question:
     random: str
     fold: str
     weights: str | None = None
+    by_subject: bool = False
+    directions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def component(self) -> str:
         """Response without its unit: the family of tests."""
         return self.response.removesuffix("_uv")
 
+    @property
+    def fullest(self) -> str:
+        """The formula with every main effect and every slope by subject, from which the random part is reduced."""
+        slopes = " + ".join(["1", SURPRISAL[0], *ACTIVITY])
+        random = (
+            self.random.replace("(1 | subject)", f"({slopes} | subject)") if self.by_subject else self.random
+        )
+        return f"{self.response} ~ {' + '.join([*self.controls, *SURPRISAL, *ACTIVITY])} + {random}"
 
-_WORD = ("length", "zipf_frequency", "position")
-QUESTIONS = {
-    question.name: question
-    for question in (
-        Question("devarda2023_p600", "devarda2023", "p600_uv", _WORD, "(1 | sentence)", "sentence", "n_trials"),
-        Question(
-            "devarda2023_p600_over_n400", "devarda2023", "p600_uv", (*_WORD, "n400_uv"), "(1 | sentence)",
-            "sentence", "n_trials",
-        ),
-        Question(
-            "nieuwland2018_n400", "nieuwland2018", "n400_uv", _WORD,
-            "(1 | subject) + (1 | item) + (1 | stimulus)", "item",
-        ),
-        Question(
-            "frank2015_n400", "frank2015", "n400_uv", ("baseline_uv", *_WORD),
-            "(1 | subject) + (1 | sentence) + (1 | item)", "sentence",
-        ),
-    )
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Specified:
+    """The human analysis as it was decided in advance."""
+
+    title: str
+    questions: Mapping[str, Question]
+    language_models: Terms
+    folds: int
+
+    def named(self, names: Terms) -> list[Question]:
+        """Return questions by name, all of them without any.
+
+        Raises
+        ------
+        DataError
+            For a name that is not one.
+        """
+        for name in names:
+            if name not in self.questions:
+                hint, known = did_you_mean(name, list(self.questions)), ", ".join(self.questions)
+                raise DataError(f"no question '{name}'{hint}; there are {known}")
+        return [self.questions[name] for name in names or self.questions]
+
+
+def read_questions(path: str | Path | None = None) -> Specified:
+    """Read a pre-specified human analysis, by default the shipped one.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, is not TOML, or has an unknown or missing entry.
+    """
+    path = Path(path or package_data("analyses", "human.toml"))
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        questions = [_question(entry) for entry in document["question"]]
+        return Specified(
+            document["title"],
+            {question.name: question for question in questions},
+            tuple(document.get("language_models", ())),
+            int(document.get("folds", 10)),
+        )
+    except FileNotFoundError:
+        raise DataError(f"no analysis file at '{path}'") from None
+    except KeyError as error:
+        raise DataError(
+            f"analysis file '{path}' lacks {error}; data/analyses/human.toml shows what it holds"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise DataError(f"analysis file '{path}' cannot be read: {error}") from error
+
+
+def _question(entry: dict[str, Any]) -> Question:
+    known = [part.name for part in fields(Question)]
+    for name in entry:
+        if name not in known:
+            raise DataError(f"[[question]]: unknown entry '{name}'{did_you_mean(name, known)}")
+    return Question(**{**entry, "controls": tuple(entry["controls"])})
 
 
 @dataclass(frozen=True)
@@ -89,3 +147,17 @@ def steps(controls: Terms, cloze: bool) -> Iterator[Step]:
         yield Step("cloze", controls, (*controls, "cloze"))
         yield Step("surprisal beyond cloze", (*controls, "cloze"), (*controls, "cloze", *SURPRISAL))
         yield Step("cloze beyond surprisal", surprisal, (*surprisal, "cloze"))
+
+
+def policy_steps(controls: Terms) -> Iterator[Step]:
+    """Give the exploratory rungs under a policy: surprisal, then each thing the policy did, beyond surprisal."""
+    surprisal = (*controls, *SURPRISAL)
+    yield Step("surprisal", controls, surprisal)
+    for term in (*ACTIVITY, DONE):
+        yield Step(term, surprisal, (*surprisal, term))
+
+
+def event_step(controls: Terms) -> Step:
+    """Give the rung that adds the reanalysis event to surprisal."""
+    surprisal = (*controls, *SURPRISAL)
+    return Step(EVENT, surprisal, (*surprisal, EVENT))

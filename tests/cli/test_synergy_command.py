@@ -8,7 +8,7 @@ from command_line import clada
     ("arguments", "said"),
     [
         (("human", "--question", "frank2015_n40"), "did you mean 'frank2015_n400'"),
-        (("prefix", "--distance", "64"), "distance must lie between"),
+        (("prefix", "--distance", "64"), "a distance must lie between"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line(arguments, said, tmp_path, capsys):

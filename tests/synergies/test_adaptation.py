@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from clada_neuro.instrument.sequences import KINDS, Measured
-from clada_neuro.synergies.adaptation import Settings, analyze, token_rows
+from clada_neuro.synergies.adaptation import analyze, token_rows
 from clada_neuro.synergies.adaptation_page import adaptation_results
 from clada_neuro.synergies.corpus import read_corpus
+from clada_neuro.synergies.settings import AdaptationSettings
 
 VOCABULARY, LAYERS = 50, 3
-SETTINGS = Settings(sequences=20, scored=40, bootstrap=50, pooled=5)
+SETTINGS = AdaptationSettings(sequences=20, scored=40, bootstrap=50, pooled=5)
 LOG_FREQUENCY = np.log2(np.full(VOCABULARY, 1 / VOCABULARY)) + np.linspace(-1, 1, VOCABULARY)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
 

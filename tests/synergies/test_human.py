@@ -1,17 +1,21 @@
 """The ladder on trials with planted effects: what was planted is found, what was not is not."""
 
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from clada_neuro.errors import DataError
-from clada_neuro.synergies.human import Settings, climb, ladder
+from clada_neuro.synergies.human import climb, ladder
 from clada_neuro.synergies.human_page import Ladder, human_results
-from clada_neuro.synergies.questions import QUESTIONS, steps
+from clada_neuro.synergies.human_policies import explore
+from clada_neuro.synergies.questions import DONE, EVENT, read_questions, steps
+from clada_neuro.synergies.settings import HumanSettings
 
-QUESTION = replace(QUESTIONS["nieuwland2018_n400"], name="planted")
+QUESTION = replace(read_questions().questions["nieuwland2018_n400"], name="planted")
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
 
 
@@ -22,6 +26,7 @@ def planted(product: float, seed: int = 3, n_items: int = 90, n_subjects: int = 
     words = pd.DataFrame(rng.standard_normal((2 * n_items, len(names))), columns=names)
     words["item"] = np.repeat(np.arange(n_items), 2).astype(str)
     words["stimulus"] = [f"{item}:{number % 2}" for number, item in enumerate(words["item"])]
+    words["stimulus_id"], words["word_index"] = words["stimulus"], 4
     words["stimulus_effect"] = rng.normal(0, 0.3, len(words))
     trials = words.merge(pd.DataFrame({"subject": [f"s{n}" for n in range(n_subjects)]}), how="cross")
     noise = rng.normal(0, 2, len(trials))
@@ -33,7 +38,7 @@ def planted(product: float, seed: int = 3, n_items: int = 90, n_subjects: int = 
 
 @pytest.fixture(scope="module")
 def found() -> Ladder:
-    return ladder(planted(0.6), QUESTION, Settings(folds=5))
+    return ladder(planted(0.6), QUESTION, HumanSettings(folds=5))
 
 
 def test_planted_effects_are_found_and_predict_unseen_items(found):
@@ -64,25 +69,50 @@ def test_the_product_stands_over_both_squares_and_differs_in_one_term():
 def test_rows_with_gaps_are_counted_and_left_out_of_every_model():
     trials = planted(0.0)
     trials.loc[:4, "adjustment_prev"] = np.nan
-    result = ladder(trials, QUESTION, Settings(folds=2))
-    assert result.facts["n_incomplete"] == 5
+    result = ladder(trials, QUESTION, HumanSettings(folds=2))
+    assert result.facts[0]["n_incomplete"] == 5
     assert set(result.tests["n_obs"]) == {len(trials) - 5}
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(DataError, match="lacks sparsity_energy99"):
-        ladder(planted(0.0).drop(columns="sparsity_energy99"), QUESTION, Settings())
+        ladder(planted(0.0).drop(columns="sparsity_energy99"), QUESTION, HumanSettings())
 
 
-def test_an_unknown_question_is_refused_with_the_known_ones(tmp_path):
+def test_an_unknown_question_is_refused_with_the_known_ones():
     with pytest.raises(DataError, match="did you mean 'frank2015_n400'"):
-        climb(["frank2015_n40"], None, tmp_path, Settings())
+        HumanSettings(questions=("frank2015_n40",))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = 'x'", "lacks 'question'"),
+        (
+            "title = 'x'\n[[question]]\nname = 'q'\ncontrol = []",
+            "unknown entry 'control' (did you mean 'controls'?)",
+        ),
+        ("title = ", "cannot be read"),
+    ],
+)
+def test_a_wrong_analysis_file_is_refused(text, said, tmp_path):
+    path = tmp_path / "analysis.toml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=re.escape(said)):
+        HumanSettings(analysis=str(path))
+
+
+def test_departures_from_the_analysis_are_named(found):
+    assert HumanSettings().departures("smollm2") == []
+    lines = HumanSettings(questions=("frank2015_n400",), limit=5, folds=3).departures("other")
+    assert len(lines) == 6
+    page = human_results(Ladder.joined([found]), MODEL, {}, lines).page()
+    assert "3 folds used, 10 specified; language model 'other' used, smollm2 specified." in page
+    assert "specified analysis.** none." in human_results(Ladder.joined([found]), MODEL, {}).page()
 
 
 def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
-    everything = Ladder(
-        found.tests.assign(p_bh=found.tests["p"]), found.coefficients, {"planted": found.facts}
-    )
+    everything = Ladder.joined([found])
     page = human_results(everything, MODEL, {}).write(tmp_path).read_text(encoding="utf-8")
     held = page.split("better on held-out rows: ")[1].split(". Below")[0]
     assert "surprisal x sparsity_energy99" in held
@@ -96,24 +126,73 @@ def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
 
 
 def test_directions_are_compared_with_the_registered_ones(found):
-    everything = Ladder(
-        found.tests.assign(p_bh=found.tests["p"]), found.coefficients, {"planted": found.facts}
-    )
+    everything = Ladder.joined([found])
     assert "registered negative, as registered" in human_results(everything, MODEL, {}).shows
     turned = found.coefficients.assign(
         estimate=-found.coefficients["estimate"],
         ci_low=-found.coefficients["ci_high"],
         ci_high=-found.coefficients["ci_low"],
     )
-    opposite = Ladder(everything.tests, turned, everything.facts)
+    opposite = replace(everything, coefficients=turned)
     assert "registered negative, the opposite" in human_results(opposite, MODEL, {}).shows
 
 
+def words_read(policies: dict[str, float]) -> dict[str, pd.DataFrame]:
+    """Words of the planted items under policies: sparsity that carries the response as far as the number says."""
+    trials = planted(0.0)
+    by_word = trials.groupby(["stimulus_id", "word_index"])
+    rng, read = np.random.default_rng(5), {}
+    for name, share in policies.items():
+        words = by_word[["surprisal_bits", "surprisal_bits_lag1", "adjustment_prev"]].first()
+        noise = rng.normal(0, 0.2, len(words))
+        words[DONE] = 1 / (1 + np.exp(-share * by_word["n400_uv"].mean() - noise))
+        words["sparsity_energy99"] = rng.normal(size=len(words))
+        words[EVENT] = pd.array([None, *(rng.random(len(words) - 1) < 0.3)], dtype="boolean")
+        read[name] = words.reset_index()
+    read["clada"].loc[3, DONE] = 0.0  # inside the dense beginning
+    return read
+
+
+def test_policies_are_compared_on_the_same_rows_and_what_one_adds_is_found():
+    read = words_read({"clada": 0.5, "no-load": 0.0})
+    found = explore(planted(0.0), read, QUESTION, folds=5, seed=0)
+    rows = found.set_index(["policy", "step"]).sort_index()
+    done = found.loc[found["step"] != EVENT]
+    assert done["n_obs"].nunique() == 1
+    assert done["n_obs"].iloc[0] == len(planted(0.0)) - 10  # one word of every reader
+    assert rows.loc[("clada", EVENT), "n_obs"] == done["n_obs"].iloc[0] - 10
+    assert rows.loc[("clada", DONE), "held_out_low"] > 0
+    assert rows.loc[("no-load", DONE), "p"] > 0.001
+
+
+def test_slopes_by_subject_are_reduced_once_and_the_same_in_every_model(found):
+    assert found.rungs["formula"].iloc[0] == " ".join(QUESTION.fullest.split())
+    assert "(1 + surprisal_bits + sparsity_energy99 + adjustment_prev | subject)" in QUESTION.fullest
+    last = found.rungs["formula"].iloc[-1]
+    assert "(1 | stimulus)" in last
+    assert found.rungs["removed"].iloc[-1] == ""
+
+
+@pytest.mark.parametrize(("event_gain", "named"), [(0.01, "may be called"), (-0.01, "is not called")])
+def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(found, event_gain, named):
+    row = found.tests.iloc[[0]].assign(
+        policy="clada", step=EVENT, component="p600", p=1e-9, held_out_low=event_gain
+    )
+    page = human_results(Ladder.joined([replace(found, policies=row)]), MODEL, {}).page()
+    assert f"{named} P600-like" in page
+
+
 def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkeypatch):
-    monkeypatch.setattr("clada_neuro.synergies.human.trials_of", lambda *_: planted(0.0, n_items=12))
-    climbed = [climb([QUESTIONS["nieuwland2018_n400"].name], None, tmp_path, Settings(folds=2))]
-    monkeypatch.setattr("clada_neuro.synergies.human.ladder", None)
-    climbed.append(climb([QUESTIONS["nieuwland2018_n400"].name], None, tmp_path, Settings(folds=2)))
+    where = "clada_neuro.synergies.human."
+    monkeypatch.setattr(f"{where}trials_of", lambda *_: planted(0.0, n_items=12))
+    monkeypatch.setattr(f"{where}resolve_target", lambda *_, **__: SimpleNamespace(stimuli=None))
+    read = words_read({"clada": 0.1, "no-load": 0.0})
+    monkeypatch.setattr(f"{where}words_under_policies", lambda *_: read)
+    settings = HumanSettings(questions=("nieuwland2018_n400",), folds=2)
+    climbed = [climb(None, settings, tmp_path, print)]
+    monkeypatch.setattr(f"{where}ladder", None)
+    climbed.append(climb(None, settings, tmp_path, print))
     pages = [human_results(one, MODEL, {}).page() for one in climbed]
     assert pages[0] == pages[1]
+    assert "no-load" in pages[0]
     pd.testing.assert_frame_equal(climbed[0].tests, climbed[1].tests)

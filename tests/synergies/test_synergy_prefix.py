@@ -1,5 +1,6 @@
 """The prefix models on made-up similarities, and the pairs they come from."""
 
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.sequences import KINDS, Corpus
-from clada_neuro.synergies.prefix import Settings, analyze, draw_pairs, prefix, stretches
+from clada_neuro.synergies.prefix import analyze, draw_pairs, layouts, stretches
 from clada_neuro.synergies.prefix_page import prefix_results
+from clada_neuro.synergies.settings import PrefixSettings
 
-SETTINGS = Settings(pairs=160, position=36, distances=(4, 2), bootstrap=100)
+SETTINGS = PrefixSettings(pairs=160, position=36, distances=(4, 2), bootstrap=100)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
 VOCABULARY = 400
 
@@ -26,13 +28,13 @@ def corpus() -> Corpus:
 
 
 def test_lengths_are_powers_of_two_up_to_the_whole_prefix():
-    assert [stretches(layout) for layout in SETTINGS.layouts] == [
+    assert [stretches(layout) for layout in layouts(SETTINGS)] == [
         (0, 1, 2, 4, 8, 16, 32, 34),
         (0, 1, 2, 4, 8, 16, 32),
     ]
 
 
-@pytest.mark.parametrize("layout", SETTINGS.layouts, ids=lambda layout: f"distance {layout.distance}")
+@pytest.mark.parametrize("layout", layouts(SETTINGS), ids=lambda layout: f"distance {layout.distance}")
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_sequence_is_in_one_pair_and_chance_agreement_is_counted(corpus, kind, layout):
     design, first, second = draw_pairs(kind, layout, corpus, SETTINGS)
@@ -50,7 +52,7 @@ def test_each_sequence_is_in_one_pair_and_chance_agreement_is_counted(corpus, ki
 def made_up(corpus: Corpus, slope: float) -> pd.DataFrame:
     """Similarity that grows with the shared length in natural text alone, and only near the parting."""
     rng, parts = np.random.default_rng(1), []
-    for layout, kind in product(SETTINGS.layouts, KINDS):
+    for layout, kind in product(layouts(SETTINGS), KINDS):
         design, _, _ = draw_pairs(kind, layout, corpus, SETTINGS)
         grows = slope * (kind == "natural" and layout.distance == 2) * np.log2(1 + design["shared"])
         value = 0.3 + 0.2 * (design["target"] == "same") + grows + rng.normal(0, 0.05, len(design))
@@ -93,8 +95,7 @@ def test_the_shared_length_has_its_own_part_of_r2(found):
 
 
 def test_the_page_says_where_similarity_grows(found, tmp_path):
-    settings = {"corpus": "xsum", "position": SETTINGS.position}
-    page = prefix_results(found, MODEL, settings).write(tmp_path).read_text(encoding="utf-8")
+    page = prefix_results(found, MODEL, asdict(SETTINGS)).write(tmp_path).read_text(encoding="utf-8")
     shown = (
         page.split("Cosine, with each doubling of the shared length: ")[1].split(". Slopes")[0].split("; ")
     )
@@ -103,6 +104,6 @@ def test_the_page_says_where_similarity_grows(found, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} >= {"prefix.png", "cells.csv", "models.csv"}
 
 
-def test_a_distance_past_the_position_is_refused(tmp_path):
+def test_a_distance_past_the_position_is_refused():
     with pytest.raises(DataError, match="distance 64 and position 64"):
-        prefix(tmp_path, settings=Settings(distances=(4, 64)))
+        PrefixSettings(distances=(4, 64))

@@ -1,0 +1,45 @@
+"""How every analysis is run: a model, settings and a place to keep finished parts go in, a page comes out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from clada_neuro.artifacts import output_folder
+from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.synergies.page import Results
+
+S = TypeVar("S")
+Progress = Callable[[str], None]
+Analysis = Callable[[LanguageModel, S, Path, Progress], Results]
+
+
+def run(
+    analysis: Analysis[S],
+    settings: S,
+    out: str | Path,
+    *,
+    model: str | LanguageModel = EMBEDDED,
+    work: str | Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Path:
+    """Run an analysis and return the path of its page.
+
+    Parameters
+    ----------
+    analysis : callable
+        `prefix.prefix`, `adaptation.adaptation` or `human.human`.
+    settings
+        Of that analysis: see `clada_neuro.synergies.settings`.
+    out : path
+        Folder of the page, the figure and the small tables.
+    work : path, optional
+        Where finished parts are kept, so that the same call resumes; ``out/work`` by default.
+
+    Raises
+    ------
+    CladaNeuroError
+        When a data set or corpus is missing or too small, or a model cannot be fitted.
+    """
+    if not isinstance(model, LanguageModel):
+        model = load_model(model)
+    return analysis(model, settings, output_folder(work or Path(out) / "work"), progress).write(out)

@@ -1,0 +1,99 @@
+"""Exploratory: the same words read under CLADA and under the controls that take its load away.
+
+Under a policy sparsity and adjustment follow surprisal by construction, so these comparisons confirm nothing. What
+CLADA adds is what its own trace gains over that of its controls at equal cost. Every policy is compared on the same
+rows, with random intercepts alone.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro import artifacts
+from clada_neuro.calibration.policies import policy_for
+from clada_neuro.instrument.trace import trace
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.synergies.nested import Nested
+from clada_neuro.synergies.questions import (
+    ACTIVITY,
+    DONE,
+    EVENT,
+    POLICIES,
+    SURPRISAL,
+    Question,
+    event_step,
+    policy_steps,
+)
+
+Words = Mapping[str, pd.DataFrame]
+_WORD = ["stimulus_id", "word_index"]
+_TEXT = ["stimulus_id", "item", "condition", "sentence"]
+_MEASURES = [*SURPRISAL, *ACTIVITY, DONE]
+
+
+def words_under_policies(
+    stimuli: pd.DataFrame, model: LanguageModel, sparsity: float, folder: Path
+) -> dict[str, pd.DataFrame]:
+    """Trace the sentences under each of `POLICIES`; data sets with the same sentences share a trace in `folder`."""
+    texts = stimuli[_TEXT]
+    place = folder / artifacts.content_hash(texts)
+    return {
+        name: trace(texts, model, policy=policy_for(model, name, sparsity), out=place / name).words
+        for name in POLICIES
+    }
+
+
+def calibration_facts(model: LanguageModel) -> dict[str, Any]:
+    """Return which calibration the policies come from, for the manifest."""
+    shipped = artifacts.package_data("calibration", f"{model.weights_hash}.safetensors")
+    return {"calibration": artifacts.content_hash(shipped), "policies": list(POLICIES)}
+
+
+def explore(
+    trials: pd.DataFrame,
+    words: Words,
+    question: Question,
+    *,
+    folds: int,
+    seed: int,
+    progress: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Return a row a policy and step; the reanalysis event has its own rows, because it needs a window of tokens."""
+    read = {name: _joined(trials, table) for name, table in words.items()}
+    complete = pd.concat(
+        [table[[*_MEASURES, *question.controls]].notna().all(axis=1) for table in read.values()], axis=1
+    )
+    # Words inside the dense beginning of a text were not read under a policy.
+    begun = pd.concat([table[DONE] > 0 for table in read.values()], axis=1)
+    event = pd.concat([table[EVENT].notna() for table in read.values()], axis=1)
+    usable = (complete.all(axis=1) & begun.all(axis=1)).to_numpy()
+    seen = usable & event.all(axis=1).to_numpy()
+    rows = []
+    for name, table in read.items():
+        models = Nested(_rows(table, usable, question), question, question.random, folds, seed)
+        found = [models.compare(step) for step in policy_steps(question.controls)]
+        events = _rows(table, seen, question)
+        events[EVENT] = events[EVENT].astype(float)
+        if events[EVENT].nunique() > 1:
+            found.append(
+                Nested(events, question, question.random, folds, seed).compare(event_step(question.controls))
+            )
+        rows += [{"policy": name, **row} for row in found]
+        progress(f"{question.name} under {name}: {len(found)} steps")
+    return pd.DataFrame(rows)
+
+
+def _joined(trials: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials with a policy's measures in place of the dense ones."""
+    kept = trials.drop(columns=[name for name in (*_MEASURES, EVENT) if name in trials])
+    measures = words[[*_WORD, *_MEASURES, EVENT]]
+    return kept.merge(measures, on=_WORD, how="left", validate="many_to_one")
+
+
+def _rows(table: pd.DataFrame, kept: Any, question: Question) -> pd.DataFrame:
+    rows = table.loc[kept].reset_index(drop=True)
+    if question.weights:
+        rows[question.weights] = rows[question.weights] / rows[question.weights].mean()
+    return rows

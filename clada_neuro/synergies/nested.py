@@ -1,0 +1,76 @@
+"""Nested models of one response on the same rows with one random part, each fitted and scored once."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro.stats.compare import compare
+from clada_neuro.stats.crossval import HeldOut, gain, held_out
+from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.model import specify
+from clada_neuro.synergies.questions import Question, Step, Terms
+
+_Z = 1.96
+
+
+class Nested:
+    """The models of one question, by ML.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Trials without gaps in any model's columns.
+    random : str
+        The random part of every model.
+    folds, seed : int
+        Of the comparison on held-out levels of the question's `fold`.
+    """
+
+    def __init__(self, rows: pd.DataFrame, question: Question, random: str, folds: int, seed: int) -> None:
+        self.rows = rows
+        self.question = question
+        self.random = random
+        self.folds = min(folds, rows[question.fold].nunique())
+        self.seed = seed
+        self._fits: dict[Terms, MixedFit] = {}
+        self._scores: dict[Terms, HeldOut] = {}
+
+    def fit(self, terms: Terms) -> MixedFit:
+        """Return the model with these fixed terms."""
+        if terms not in self._fits:
+            formula = f"{self.question.response} ~ {' + '.join(terms)} + {self.random}"
+            model = specify(self.rows, formula, standardize=True, weights=self.question.weights)
+            self._fits[terms] = estimate(model, reml=False)
+        return self._fits[terms]
+
+    def _score(self, terms: Terms) -> HeldOut:
+        if terms not in self._scores:
+            fit, item = self.fit(terms), self.question.fold
+            self._scores[terms] = held_out(fit, item=item, folds=self.folds, seed=self.seed)
+        return self._scores[terms]
+
+    def compare(self, step: Step) -> dict[str, Any]:
+        """Return one row: in-sample test, held-out gain in nats a trial with its interval, and R²."""
+        smaller, larger = self.fit(step.smaller), self.fit(step.larger)
+        unseen = gain(self._score(step.smaller), self._score(step.larger))
+        better, margin = unseen.delta_loglik_per_trial, _Z * unseen.se
+        test = compare(smaller, larger)
+        return {
+            "question": self.question.name, "component": self.question.component, "step": step.name,
+            "n_obs": larger.n_obs, "chi2": test.chi2, "df": test.df, "p": test.p,
+            "delta_loglik": test.delta_loglik_per_trial,
+            "held_out": better, "held_out_low": better - margin, "held_out_high": better + margin,
+            "r2_marginal": larger.r2().marginal, "r2_conditional": larger.r2().conditional,
+            "delta_r2": test.delta_r2_marginal, "singular": larger.singular,
+            "delta_r2_low": np.nan, "delta_r2_high": np.nan, "p_null": np.nan,
+        }  # fmt: skip
+
+    def added(self, step: Step) -> list[dict[str, Any]]:
+        """Return the coefficients of the terms that a step adds, by REML."""
+        inference = self.fit(step.larger).refit(reml=True)
+        row, registered = {"question": self.question.name, "step": step.name}, self.question.directions
+        return [
+            {**row, "term": term, **inference.coefficient(term), "registered": registered.get(term, "")}
+            for term in step.added
+        ]
