@@ -18,6 +18,7 @@ _COMMANDS = {
     "synergy": "clada_neuro.cli.synergy",
     "bench": "clada_neuro.cli.bench",
     "calibrate": "clada_neuro.cli.calibrate",
+    "evaluate": "clada_neuro.cli.evaluate",
     "generate": "clada_neuro.cli.generate",
     "data": "clada_neuro.cli.data",
 }

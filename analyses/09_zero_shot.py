@@ -1,0 +1,64 @@
+"""What does each policy lose on nine zero-shot benchmarks, at feed-forward sparsity 0.40?
+
+    python analyses/09_zero_shot.py [--limit 300] [--start answer middle] [--policy clada …] [--task piqa …]
+
+Every policy answers the same items. The context is read densely; from its last token (``answer``) or its middle
+(``middle``) the policy is on. Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit
+adds to a smaller one.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from clada_neuro import load_model
+from clada_neuro.artifacts import write_text
+from clada_neuro.evaluation.evaluate import evaluate
+from clada_neuro.evaluation.summary import summarise
+from clada_neuro.evaluation.tables import markdown
+from clada_neuro.evaluation.tasks import TASKS
+
+RESULTS = Path(__file__).parent / "results"
+POLICIES = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "teal", "wina")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--limit", type=int, default=300, help="items of each task")
+    parser.add_argument("--start", nargs="+", default=["answer"])
+    parser.add_argument("--policy", nargs="+", default=list(POLICIES))
+    parser.add_argument("--task", nargs="+", default=list(TASKS))
+    parser.add_argument("--sparsity", type=float, default=0.4)
+    parser.add_argument("--start-token", default="auto")
+    parser.add_argument("--name", default="zero_shot", help="of the tables in analyses/results")
+    options = parser.parse_args()
+    model = load_model("smollm2", start_token=options.start_token)
+    items = pd.concat(
+        [
+            evaluate(
+                model,
+                options.task,
+                options.policy,
+                sparsities=[options.sparsity],
+                limit=options.limit,
+                start=start,
+            )
+            for start in options.start
+        ]
+    )
+    summary = summarise(items)
+    command = " ".join(["python", *sys.argv])
+    calibrations = ", ".join(items["calibration"].dropna().unique()) or "none"
+    made = f"`{command}`; weights {model.weights_hash}, calibration {calibrations}\n\n"
+    RESULTS.mkdir(exist_ok=True)
+    write_text(RESULTS / f"{options.name}.csv", f"# {command}\n{summary.round(5).to_csv(index=False)}")
+    write_text(RESULTS / f"{options.name}.md", made + markdown(summary))
+    print(markdown(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The policies of a comparison, made by the one factory, each with what identifies its results."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clada_neuro.artifacts import content_hash
+from clada_neuro.calibration.artifact import Calibration, load_calibration
+from clada_neuro.calibration.policies import POLICIES, UNCALIBRATED, make_policy
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.policy import Policy
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """A policy at a sparsity.
+
+    Attributes
+    ----------
+    name : str
+    asked : float
+        The wanted `ffn_sparsity`; 0 for dense.
+    policy : Policy
+    unloaded : Policy or None
+        The policy without load that a policy with load takes its signals from.
+    calibration : str or None
+        Hash of the calibration; None for policies that need none.
+    """
+
+    name: str
+    asked: float
+    policy: Policy
+    unloaded: Policy | None
+    calibration: str | None
+
+
+def contestants(
+    model: LanguageModel, names: Sequence[str], sparsities: Sequence[float], calibration: Path | None = None
+) -> list[Contestant]:
+    """Return dense once and every other policy at every sparsity, in the order of their names.
+
+    Raises
+    ------
+    CalibrationError
+        As `make_policy` and `load_calibration`.
+    """
+    layers = ffn_layers(model.model)
+    calibrated = [name for name in names if name not in UNCALIBRATED]
+    # An unknown name is told before a missing calibration.
+    for name in calibrated:
+        if name not in POLICIES:
+            make_policy(name, layers, None)
+    loaded = load_calibration(model, calibration) if calibrated else None
+    digest = None if loaded is None else calibration_hash(loaded)
+    unloaded = {} if loaded is None else {s: make_policy("no-load", layers, loaded, s) for s in sparsities}
+    found = []
+    for name, asked in dict.fromkeys((n, 0.0 if n == "dense" else s) for s in sparsities for n in names):
+        policy = unloaded[asked] if name == "no-load" else make_policy(name, layers, loaded, asked)
+        made_from = None if name in UNCALIBRATED else digest
+        source = unloaded[asked] if policy.sequential else None
+        found.append(Contestant(name, asked, policy, source, made_from))
+    return found
+
+
+def calibration_hash(calibration: Calibration) -> str:
+    """Return a hash over everything a calibration holds."""
+    tensors = {
+        name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest()
+        for name, tensor in calibration.tensors.items()
+    }
+    return content_hash(calibration.header, tensors)

@@ -1,0 +1,32 @@
+"""Scores as a table for people: Markdown, in per cent."""
+
+import pandas as pd
+
+
+def markdown(summary: pd.DataFrame) -> str:
+    """Return a Markdown table: tasks as columns, one row a start, sparsity and policy, with the paired differences."""
+    shown = summary.assign(
+        cell=summary["policy"] + summary["asked"].map(lambda s: "" if s == 0 else f" @ {s:g}")
+    )
+    tasks = [task for task in dict.fromkeys(shown["task"]) if task != "mean"]
+    compared = [
+        (name, title)
+        for name, title in (("minus_dense", "minus dense"), ("clada_minus", "CLADA minus it"))
+        if name in shown
+    ]
+    header = ["policy from", "policy", "FFN sparsity", *tasks, "mean", *(title for _, title in compared)]
+    lines = [" | ".join(header), " | ".join("---" for _ in header)]
+    for (start, cell), rows in shown.groupby(["start", "cell"], sort=False):
+        by_task = rows.set_index("task")
+        mean = by_task.loc["mean"]
+        scores = [f"{100 * by_task.loc[task, 'score']:.1f}" for task in tasks]
+        differences = [_difference(mean, name) for name, _ in compared]
+        summed = f"{100 * mean['score']:.1f} ± {100 * mean['stderr']:.1f}"
+        lines.append(" | ".join([start, cell, f"{mean['ffn_sparsity']:.3f}", *scores, summed, *differences]))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _difference(row: pd.Series, name: str) -> str:
+    if pd.isna(row[name]):
+        return ""
+    return f"{100 * row[name]:+.2f} [{100 * row[f'{name}_low']:+.2f}, {100 * row[f'{name}_high']:+.2f}]"
