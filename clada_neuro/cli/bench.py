@@ -72,3 +72,24 @@ def trace(out: Path, **options: object) -> None:
     table = bench_trace(progress=lambda line: click.echo(line, err=True), **options)  # type: ignore[arg-type]
     write_json(out, table.to_dict("records"))
     click.echo(table.to_string(index=False))
+
+
+@command.command()
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Interleaved rounds."
+)
+@click.option(
+    "--trials",
+    type=click.Path(path_type=Path),
+    help="trials.parquet of a run of nieuwland2018 [default: traced].",
+)
+@click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
+def fit(out: Path, rounds: int, trials: Path | None) -> None:
+    """Time mixed models of 25,322 noun N400s, beside lme4 where Rscript is there."""
+    from clada_neuro.artifacts import output_folder, write_json
+    from clada_neuro.bench.fit import bench_fit
+
+    output_folder(out.parent)
+    table = bench_fit(rounds, trials, progress=lambda line: click.echo(line, err=True))
+    write_json(out, table.to_dict("records"))
+    click.echo(table.drop(columns="formula").to_string(index=False, float_format="{:.2f}".format))

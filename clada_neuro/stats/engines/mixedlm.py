@@ -21,7 +21,9 @@ SECOND_START = 0.2
 OFF_ZERO = 0.05
 LOGLIK_TOLERANCE = 1e-3
 # Relative gain of the deviance at which a descent ends; tighter ends in rounding error of 25,000 rows.
-TIGHT, QUICK, LOOSE = 1e-13, 1e-12, 1e-10
+TIGHT, QUICK, LOOSE, COARSE = 1e-13, 1e-12, 1e-10, 1e-8
+# A coarse descent that came this near to the first one's deviance from above was on its way to the same optimum.
+SAME_OPTIMUM = 0.05
 GRADIENT_TOLERANCE = 1e-8
 SINGULAR_BELOW = 1e-4
 
@@ -133,9 +135,12 @@ def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]
     """Descend from mixedlm's start and from a second one; where they disagree, run the careful optimizer too."""
     optimizer = prepared.optimizer
     start = np.concatenate([_diagonal(len(b.names), SECOND_START) for b in prepared.design.blocks])
-    tried = (_descend(optimizer, None), _descend(optimizer, start, LOOSE))
-    found = [result for result in tried if result is not None]
-    if len(found) < len(tried) or _spread(found) > LOGLIK_TOLERANCE:
+    first, second = _descend(optimizer, None), _descend(optimizer, start, COARSE)
+    if first is not None and second is not None:
+        above = second.deviance - first.deviance
+        second = first if 0 <= above < SAME_OPTIMUM else _descend(optimizer, second.theta)
+    found = [result for result in (first, second) if result is not None]
+    if len(found) < 2 or _spread(found) > LOGLIK_TOLERANCE:
         found.append(_optimize(optimizer))
     best = min(found, key=lambda result: result.deviance)
     if _has_flat_direction(prepared, best.theta):
