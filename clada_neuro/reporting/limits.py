@@ -1,12 +1,11 @@
 """What the results do not show: the general limits, and those of this run."""
 
-from clada_neuro.reporting.prose import policy_name
+from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results
 
 _ALWAYS = (
     "Regressions on traces show that a model's measure goes along with amplitudes; they do not show that the brain "
     "computes it.",
-    "Values come from one model. Another size, tokenizer or training text may give others.",
     "Predictors of the language model vary over stimuli, not over trials: their evidence grows with the number of "
     "stimuli.",
 )
@@ -28,4 +27,7 @@ def limits(results: Results) -> list[str]:
     if results.missing:
         files = ", ".join(sorted(results.missing))
         found.append(f"Not in this folder, and so not in this report: {files}.")
+    count = len(language_models(results.manifest))
+    source = f"{count} models" if count > 1 else "one model"
+    found.append(f"Values come from {source}. Another size, tokenizer or training text may give others.")
     return [*found, *_ALWAYS]

@@ -3,7 +3,7 @@
 title = "Cloze and surprisal in 25,322 noun trials"
 window_ms = [200, 500]
 exclusions = ["item == 29"]
-language_models = ["smollm2"]
+language_models = ["smollm2", "another/checkpoint"]  # several: each is run, and the report compares them
 
 [[model]]
 name = "surprisal"
