@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from loss_page import page
 from loss_variants import LOAD_VARIANTS, SIMPLER_RULES, SimplerRules, load_variant
 from scipy import stats
 from tqdm import tqdm
@@ -29,6 +30,7 @@ from clada_neuro import load_model
 from clada_neuro.artifacts import (
     cache_folder,
     content_hash,
+    output_folder,
     package_data,
     read_table,
     write_table,
@@ -41,13 +43,16 @@ from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.controls import ForeignPrefix
 from clada_neuro.runtime.policy import Policy
 
 LENGTH, PREFIX, BATCH = 256, 32, 8
 C4_CALIBRATION = 600  # documents that 01_calibrate_smollm2.py may use
 FIT_DOCUMENTS = 16  # of those, for thresholds that the calibration does not hold
-STEP = 0.04  # of sparsity, for the slope of loss
+STEP, SLOPE_DOCUMENTS = 0.04, 24  # of sparsity and how many, for the slope of loss
 POWER = 2.8  # standard errors that an effect has to have to be found four times in five
+MEASURES = ("loss", "divergence")
+NOTICEABLE = 0.002  # nats: what reallocating by load is expected to give
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -91,8 +96,9 @@ class Experiment:
         self.calibration = load_calibration(model)
         shipped = package_data("calibration", f"{model.weights_hash}.safetensors")
         inputs = content_hash(shipped, LENGTH, PREFIX, BATCH)
-        self.folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
-        self.stages = Stages(self.folder / "passes", inputs)
+        folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
+        self.cells = output_folder(folder / "cells")
+        self.stages = Stages(output_folder(folder / "passes"), inputs)
         self.fit_tokens = torch.tensor(cut(model, sources()["calibration"], FIT_DOCUMENTS))
         self.simpler = SimplerRules(model.model, self.layers, self.calibration, self.fit_tokens)
 
@@ -133,17 +139,16 @@ class Experiment:
 
     def found(self) -> pd.DataFrame:
         """One row a document, policy and asked sparsity."""
-        return pd.concat(
-            map(read_table, sorted((self.folder / "cells").glob("*.parquet"))), ignore_index=True
-        )
+        return pd.concat(map(read_table, sorted(self.cells.glob("*.parquet"))), ignore_index=True)
 
     def _path(self, number: int, name: str, sparsity: float) -> Path:
-        return self.folder / "cells" / f"{number:04d}-{name}-{sparsity:g}.parquet"
+        return self.cells / f"{number:04d}-{name}-{sparsity:g}.parquet"
 
 
 def _label(name: str, sparsity: float, policy: Policy) -> str:
     """Name a pass; a control that takes out what was not chosen is CLADA itself and shares its pass."""
-    if type(policy) is not Clada or name in SIMPLER_RULES:
+    without_prefix = isinstance(policy, ForeignPrefix) and policy.gamma == 0
+    if not (type(policy) is Clada or without_prefix) or name in SIMPLER_RULES:
         return f"{name}-{sparsity:g}"
     plain = policy.mean_of_dropped is None
     parts = (policy.gamma, policy.kappa, str(policy.signal), policy.reanalysis_load, policy.base_scale, plain)
@@ -166,16 +171,13 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
         }
         for measure, own in zip(MEASURES, (loss, divergence), strict=True):
             clada = carried(found, measure, "clada", float(asked)).reindex(own.index).dropna()
-            if name != "clada" and len(clada):
+            if name != "clada" and len(clada) > 1:
                 difference = clada - own[clada.index]
                 row |= estimate(f"clada_minus_{measure}", difference)
                 row[f"smallest_{measure}"] = POWER * difference.std() / math.sqrt(len(difference))
                 row[f"clada_ratio_{measure}"] = clada.mean() / own[clada.index].mean()
         rows.append(row)
     return pd.DataFrame(rows).sort_values(["asked", "loss"]).reset_index(drop=True)
-
-
-MEASURES = ("loss", "divergence")
 
 
 def carried(found: pd.DataFrame, measure: str, name: str, asked: float) -> pd.Series:
@@ -204,6 +206,18 @@ def _slope(own: pd.DataFrame, measure: str, asked: float) -> float | None:
     return (mean[measure] - mean[f"{measure}_other"]) / (mean["ffn_sparsity"] - mean["ffn_sparsity_other"])
 
 
+def results_page(experiment: Experiment, table: pd.DataFrame) -> str:
+    found = experiment.found()
+
+    def difference(one: str, other: str, asked: float) -> pd.Series:
+        values = [carried(found, "divergence", name, asked) for name in (one, other)]
+        return (values[0] - values[1]).dropna()
+
+    return page(
+        table, difference, NOTICEABLE, f"made from texts {experiment.calibration.header['texts']['hash']}"
+    )
+
+
 def estimate(name: str, values: pd.Series) -> dict[str, float]:
     """Mean and 95 % interval over documents (Student t)."""
     error = values.std() / math.sqrt(len(values)) * stats.t.ppf(0.975, len(values) - 1)
@@ -224,14 +238,16 @@ def main() -> None:
     experiment = Experiment(load_model("smollm2"))
     if not options.tables:
         names = LOAD_VARIANTS if options.load_variants else options.policy
-        cells = [("no-load", round(0.4 + step, 2)) for step in (-STEP, STEP)]
         reach = experiment.calibration.header["baselines"]["tt_reach"]
-        cells += [(name, s) for s in options.sparsity for name in names if not (name == "tt" and s > reach)]
-        count = math.ceil(options.tokens / (LENGTH - PREFIX - 1))
-        experiment.run(documents(experiment.model, count), cells)
+        cells = [(name, s) for s in options.sparsity for name in names if name != "tt" or s <= reach]
+        texts = documents(experiment.model, math.ceil(options.tokens / (LENGTH - PREFIX - 1)))
+        slope = [("no-load", round(0.4 + step, 2)) for step in (-STEP, STEP)]
+        experiment.run(texts[:SLOPE_DOCUMENTS], slope)
+        experiment.run(texts, cells)
     table = summary(experiment.found()).round(5)
     RESULTS.mkdir(exist_ok=True)
     write_text(RESULTS / "loss_at_equal_sparsity.csv", table.to_csv(index=False))
+    write_text(RESULTS / "loss_at_equal_sparsity.md", results_page(experiment, table))
     print(table.to_string())
 
 
