@@ -60,7 +60,10 @@ def explore(
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Return a row a policy and step; the reanalysis event has its own rows, because it needs a window of tokens."""
+    """Return a row a policy and step; the reanalysis event has its own rows, because it needs a window of tokens.
+
+    Where nearly all words of a policy have the event, or nearly none, its step is left out.
+    """
     read = {name: _joined(trials, table) for name, table in words.items()}
     complete = pd.concat(
         [table[[*_MEASURES, *question.controls]].notna().all(axis=1) for table in read.values()], axis=1
@@ -76,13 +79,19 @@ def explore(
         found = [models.compare(step) for step in policy_steps(question.controls)]
         events = _rows(table, seen, question)
         events[EVENT] = events[EVENT].astype(float)
-        if events[EVENT].nunique() > 1:
+        if _is_frequent(events, folds):
             found.append(
                 Nested(events, question, question.random, folds, seed).compare(event_step(question.controls))
             )
         rows += [{"policy": name, **row} for row in found]
         progress(f"{question.name} under {name}: {len(found)} steps")
     return pd.DataFrame(rows)
+
+
+def _is_frequent(events: pd.DataFrame, folds: int) -> bool:
+    """Return whether stimuli with and without the event are enough for every fold to have seen both."""
+    by_stimulus = events.groupby("stimulus")[EVENT].first()
+    return bool(min((by_stimulus == 1).sum(), (by_stimulus == 0).sum()) >= 2 * folds)
 
 
 def _joined(trials: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:

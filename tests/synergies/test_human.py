@@ -184,7 +184,7 @@ def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(fo
 
 def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkeypatch):
     where = "clada_neuro.synergies.human."
-    monkeypatch.setattr(f"{where}trials_of", lambda *_: planted(0.0, n_items=12))
+    monkeypatch.setattr(f"{where}trials_of", lambda *_: planted(0.0, n_items=30))
     monkeypatch.setattr(f"{where}resolve_target", lambda *_, **__: SimpleNamespace(stimuli=None))
     read = words_read({"clada": 0.1, "no-load": 0.0})
     monkeypatch.setattr(f"{where}words_under_policies", lambda *_: read)
