@@ -97,8 +97,8 @@ def run(
         and end, component to electrodes, ``"covariate"``, ``"subtract"`` or ``"none"``, and ms from word to word.
     analysis : path, optional
         A pre-specified analysis in place of the target's own.
-    component : {"n400", "p600"}, optional
-        Whose models are fitted; all of them by default.
+    component : str, optional
+        Whose models are fitted, such as ``"n400"``; all of them by default.
     limit : int, optional
         Only the first `limit` items.
     start_token : str
@@ -180,7 +180,11 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     inputs = _write_trials(aligned, folder, traced)
     progress(f"[4/5] {len(plan.analysis.models)} models")
     departed = _statistics(plan, aligned.trials, folder, inputs, how)
-    if plan.epochs:
+    if plan.epochs is None:
+        (folder / "erp" / "erp.json").unlink(
+            missing_ok=True
+        )  # of another run: without it the report shows none
+    else:
         from clada_neuro.erp.stage import analyze_epochs
 
         progress("      averages and regression ERPs")

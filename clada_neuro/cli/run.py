@@ -26,7 +26,7 @@ from clada_neuro.cli.options import epochs_options, policy_options, scale_option
 @scale_options
 @stimulus_file_options
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
-@click.option("--component", type=click.Choice(["n400", "p600"]), help="Which component is analysed.")
+@click.option("--component", metavar="NAME", help="Only the models of one component, such as n400 or p600.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")
 @click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
 @click.option(

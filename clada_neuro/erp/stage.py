@@ -144,9 +144,13 @@ def _baseline_in_words(measurement: Measurement, subtracted_before: bool) -> str
     if subtracted_before:
         return "subtracted before the epochs were saved"
     start, end = measurement.baseline_window
-    since = "" if start is None else f" from {1e3 * start:g} ms"
-    until = "before onset" if end == 0 and start is None else f"to {1e3 * end:g} ms"
-    mean = f"each electrode's mean{since} {until}"
+    before_onset = start is None and end == 0
+    when = (
+        "before onset"
+        if before_onset
+        else f"from {'the start' if start is None else f'{1e3 * start:g}'} to {1e3 * end:g} ms"
+    )
+    mean = f"each electrode's mean {when}"
     return {
         "covariate": f"{mean}: a covariate of the regressions, subtracted from the averages",
         "subtract": f"{mean}, subtracted from every epoch",

@@ -117,6 +117,26 @@ def test_the_window_of_an_analysis_is_used(desk, tmp_path):
         resolve(desk, analysis=both)
 
 
+def test_a_component_of_ones_own_has_its_window_and_electrodes_in_the_analysis(desk, tmp_path, capsys):
+    table = "[epochs]\nwindow_ms = { lan = [300, 400] }\nroi = { lan = ['F7', 'FC5'] }"
+    path = analysis(tmp_path, "", table, formula="lan_uv ~ surprisal_bits")
+    (component,) = resolve(desk, analysis=path, component="lan").measurement.components
+    assert (component.column, component.tmin, component.roi) == ("lan_uv", 0.3, ("F7", "FC5"))
+    done = clada(
+        capsys,
+        "run",
+        desk / "stimuli.csv",
+        "--epochs",
+        desk / "raw",
+        "--analysis",
+        path,
+        "--component",
+        "n400",
+    )
+    assert done.code == 2
+    assert "no model of this analysis explains n400_uv; its responses are lan_uv" in done.complaint
+
+
 def test_an_amplitude_that_a_formula_needs_is_measured_too(desk, tmp_path):
     path = analysis(tmp_path, formula="p600_uv ~ n400_uv + p600_baseline_uv + surprisal_bits")
     assert [part.name for part in resolve(desk, analysis=path).measurement.components] == ["p600", "n400"]
