@@ -93,8 +93,7 @@ def resolve_target(
     chosen = decided.for_response(f"{component}_uv") if component else decided
     found = replace(found, analysis=chosen, decided=decided)
     if found.epochs is not None:
-        found = replace(found, measured=_measured(chosen, measured))
-        _check_epochs(found, found.epochs)
+        _check_epochs(found := replace(found, measured=_measured(chosen, measured)))
     elif measured is not None:
         raise DataError(
             f"amplitudes of '{target}' are there already; windows, electrodes, baseline and SOA are for --epochs only"
@@ -224,12 +223,13 @@ def _named(given: Mapping[str, Any], names: list[str], option: str) -> dict[str,
     return {name or names[0]: value for name, value in given.items()}
 
 
-def _check_epochs(target: Target, epochs: Path) -> None:
+def _check_epochs(target: Target) -> None:
     """Refuse, before any long work, electrodes that are missing and a baseline column that will not be made."""
     from clada_neuro.erp.channels import find_roi
     from clada_neuro.erp.sources import baseline_subtracted, read_epochs
 
-    recordings = read_epochs(epochs).epochs
+    assert target.epochs is not None
+    recordings = read_epochs(target.epochs).epochs
     for recording in recordings.values():
         for component in target.measurement.components:
             find_roi(recording.info, component)

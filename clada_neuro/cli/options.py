@@ -77,24 +77,30 @@ def scale_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _named(text: str) -> tuple[str, str]:
+    """Split ``NAME=VALUE``; without a name it is empty."""
+    name, _, value = text.rpartition("=")
+    return name, value
+
+
 def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[float, float]]:
     found = {}
     for text in given:
-        name, _, span = text.rpartition("=")
-        start, _, end = span.partition("-")
+        name, span = _named(text)
         try:
-            found[name] = (float(start), float(end))
+            start, end = map(float, span.split("-"))
         except ValueError:
             raise click.BadParameter(
                 f"'{text}' given, [NAME=]START-END in ms expected, as n400=300-500"
             ) from None
+        found[name] = (start, end)
     return found
 
 
 def _electrodes(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     found = {}
     for text in given:
-        name, _, listed = text.rpartition("=")
+        name, listed = _named(text)
         found[name] = tuple(part.strip() for part in listed.split(",") if part.strip())
         if not found[name]:
             raise click.BadParameter(f"'{text}' given, [NAME=]CHANNEL,CHANNEL,… expected, as n400=Cz,CPz,Pz")

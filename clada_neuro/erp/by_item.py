@@ -54,8 +54,8 @@ def by_item(
     places = [name for name in trials if name.endswith("_uv") and not name.endswith("_baseline_uv")]
     tables = []
     for place in places:
-        baseline = place.replace("_uv", "_baseline_uv")
-        covariates = [baseline] if baseline in trials else []
+        before = place.replace("_uv", "_baseline_uv")
+        covariates = [before] if before in trials else []
         tables.append(_regress(data, trials, place, covariates, list(data.predictors), ""))
     if result is not None:
         for row in result.clusters[result.clusters["p"] < 0.05].itertuples():

@@ -104,6 +104,7 @@ def read_results(folder: str | Path) -> Results:
             "pass the folder that `clada-neuro run` wrote to"
         )
     epochs = folder / "erp"
+    finished = (epochs / "erp.json").is_file()  # written last
     synergy = documents.get("synergy", [])
     return Results(
         folder=folder,
@@ -111,9 +112,9 @@ def read_results(folder: str | Path) -> Results:
         fits=documents.get("fits", []),
         synergy=[synergy] if isinstance(synergy, dict) else synergy,
         tables=tables,
-        erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))},
+        erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
         pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
-        erp_facts=read_json(epochs / "erp.json") if (epochs / "erp.json").is_file() else {},
+        erp_facts=read_json(epochs / "erp.json") if finished else {},
         missing=missing,
     )
 
