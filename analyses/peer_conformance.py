@@ -3,8 +3,10 @@
     python -m venv peers && peers/bin/pip install torch==2.13.0 minicons==0.3.39 surprisal==0.1.7
     python analyses/peer_conformance.py --python peers/bin/python
 
-All tools read the same weights with the same start token. A word's value is the sum over its tokens, attached
-punctuation included; a word fails when it is further than 1e-4 bits from the reference, or missing.
+All tools read the same weights with the same start token, and a configuration whose context is 2,048 tokens. A word's
+value is the sum over its tokens, attached punctuation included; a word fails when it is further than 1e-4 bits from the
+reference, or missing. The reference of a longer text never gives the model more than its context: overlapping windows,
+each beginning in the middle of the one before.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from clada_neuro.bench.scoring_peers import TOOLS, ScoringPeers, save_for_peers
 from clada_neuro.models.loading import LanguageModel
 
 TOLERANCE_BITS = 1e-4
+CONTEXT = 2048  # tokens
 LONG = "The old sailor told the children a story about the sea, and then he left."
 CASES = {
     "empty string": [""],
@@ -37,15 +40,16 @@ CASES = {
     "same word twice": ["The dog saw the dog."],
     "batch of 1": ["The children didn't believe the old sailor."],
     "batch of 32 with unequal lengths": [LONG if number % 8 == 0 else "Rain fell." for number in range(32)],
+    "longer than the context": [
+        " ".join(f"On day {number} {LONG[0].lower()}{LONG[1:]}" for number in range(1, 131))
+    ],
 }
 
 
 def reference(model: LanguageModel, text: str) -> np.ndarray:
     """Return bits per white-space word, from float64 logits; a token goes to the word of its first visible character."""
     encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    with torch.inference_mode():
-        logits = model.model(torch.tensor([[model.start_token_id, *encoded.input_ids]])).logits[0]
-    nats = logits.log_softmax(-1)[range(len(encoded.input_ids)), encoded.input_ids]
+    nats = natural_logarithms(model, encoded.input_ids)
     words = np.zeros(len(text.split()))
     for (start, end), value in zip(encoded.offset_mapping, nats.tolist(), strict=True):
         piece = text[start:end]
@@ -54,6 +58,20 @@ def reference(model: LanguageModel, text: str) -> np.ndarray:
             number = len(text[: place + 1].split()) - bool(piece.strip())
             words[min(number, len(words) - 1)] -= value / math.log(2)
     return words
+
+
+def natural_logarithms(model: LanguageModel, ids: list[int]) -> torch.Tensor:
+    """Return log p of every token; where the context ends, half of it stays and the next window goes on."""
+    parts, done, room = [torch.empty(0, dtype=torch.float64)], 0, CONTEXT - 1
+    while done < len(ids):
+        first = 0 if done == 0 else done - room // 2
+        window = ids[first : first + room]
+        with torch.inference_mode():
+            logits = model.model(torch.tensor([[model.start_token_id, *window]])).logits[0]
+        found = logits.log_softmax(-1)[range(len(window)), window]
+        parts.append(found[done - first :])
+        done = first + len(window)
+    return torch.cat(parts)
 
 
 def ours(model: LanguageModel, texts: list[str]) -> list[list[float]]:
@@ -84,6 +102,8 @@ def main() -> None:
     parser.add_argument("--python", required=True, help="interpreter with minicons and surprisal")
     options = parser.parse_args()
     model, exact = load_model(device="cpu"), load_model(device="cpu", dtype="float64")
+    for one in (model, exact):
+        one.model.config.max_position_embeddings = CONTEXT
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         peers = ScoringPeers(options.python, save_for_peers(model, Path(folder)))
