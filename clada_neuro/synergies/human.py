@@ -138,10 +138,11 @@ def ladder(
 
 def _bootstrapped(models: Nested, step: Step, settings: HumanSettings, folder: Path | None) -> dict[str, Any]:
     """Return the product's interval of ΔR² and its p under the null, when they were asked for."""
-    if not (settings.bootstrap and step.is_product):
+    replicates = models.question.bootstrap if settings.bootstrap is None else settings.bootstrap
+    if not (replicates and step.is_product):
         return {}
     found = bootstrap(
-        models.fit(step.smaller), models.fit(step.larger), replicates=settings.bootstrap, seed=settings.seed,
+        models.fit(step.smaller), models.fit(step.larger), replicates=replicates, seed=settings.seed,
         jobs=settings.jobs, folder=folder, progress=True,
     )  # fmt: skip
     assert found.parametric is not None
@@ -149,6 +150,7 @@ def _bootstrapped(models: Nested, step: Step, settings: HumanSettings, folder: P
         "delta_r2_low": found.parametric.low,
         "delta_r2_high": found.parametric.high,
         "p_null": found.null_p,
+        "n_replicates": found.n_null,
     }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -169,17 +168,24 @@ def _rows(facts: Mapping[str, Any]) -> str:
 def _r2(tests: pd.DataFrame) -> str:
     products = tests.loc[tests["step"].str.contains(" x ")]
     lines = [
-        f"{row.question}, {row.step}: ΔR²m = {row.delta_r2:.1e}{_interval(row)} of R²m = {row.r2_marginal:.4f} "
+        f"{row.question}, {row.step}: ΔR²m = {row.delta_r2:.1e}{_drawn(row)} of R²m = {row.r2_marginal:.4f} "
         f"(R²c = {row.r2_conditional:.3f})"
         for row in products.itertuples()
     ]
-    return "; ".join(lines) + ". An interval of ΔR² is no test: R² cannot fall when a term is added."
+    return (
+        "; ".join(lines) + ". An interval of ΔR² is no test: R² cannot fall when a term is added. "
+        "The adjusted p above rest on likelihood ratios, which are a little liberal with few stimuli."
+    )
 
 
-def _interval(row: Any) -> str:
-    if np.isnan(row.delta_r2_low):
+def _drawn(row: Any) -> str:
+    """Return the interval of ΔR² and p from replicates, where there are any."""
+    if not row.n_replicates:
         return ""
-    return f" [{row.delta_r2_low:.1e}, {row.delta_r2_high:.1e}]"
+    return (
+        f" [{row.delta_r2_low:.1e}, {row.delta_r2_high:.1e}], p = {row.p_null:.3f} by {row.n_replicates:.0f} simulations "
+        "under the null,"
+    )
 
 
 def _shows(tests: pd.DataFrame) -> str:

@@ -63,7 +63,7 @@ class Nested:
             "held_out": better, "held_out_low": better - margin, "held_out_high": better + margin,
             "r2_marginal": larger.r2().marginal, "r2_conditional": larger.r2().conditional,
             "delta_r2": test.delta_r2_marginal, "singular": larger.singular,
-            "delta_r2_low": np.nan, "delta_r2_high": np.nan, "p_null": np.nan,
+            "delta_r2_low": np.nan, "delta_r2_high": np.nan, "p_null": np.nan, "n_replicates": 0,
         }  # fmt: skip
 
     def added(self, step: Step) -> list[dict[str, Any]]:

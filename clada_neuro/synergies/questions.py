@@ -27,6 +27,7 @@ class Question:
     `random` holds the random intercepts. Where `by_subject` is true, subjects also have slopes of surprisal, sparsity
     and adjustment, as far as the reduction ladder keeps them. `fold` is the column whose levels stay together when
     models are compared on held-out rows. `directions` registers which way raw amplitudes should move with a term.
+    `bootstrap` counts the replicates that give the interval of a product's ΔR² and its p under the null.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Question:
     weights: str | None = None
     by_subject: bool = False
     directions: Mapping[str, str] = field(default_factory=dict)
+    bootstrap: int = 0
 
     @property
     def component(self) -> str:

@@ -4,6 +4,7 @@ A light module: the command line reads it without loading a model's libraries.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from clada_neuro.errors import DataError
@@ -51,10 +52,7 @@ class AdaptationSettings:
 
 @dataclass(frozen=True)
 class HumanSettings:
-    """Of the human analysis.
-
-    `bootstrap` replicates give the interval of the product's ΔR² and its p under the null; 0 leaves both out.
-    """
+    """Of the human analysis."""
 
     analysis: str | None = _setting(
         None, "A pre-specified analysis (TOML) [default: data/analyses/human.toml]."
@@ -62,7 +60,7 @@ class HumanSettings:
     questions: tuple[str, ...] = _setting((), "One response; may be repeated [default: all].")
     limit: int | None = _setting(None, "Only the first N items, to try things out.", least=4)
     folds: int | None = _setting(None, "Folds of items [default: the analysis's own].", least=2)
-    bootstrap: int = _setting(0, "Replicates for the product's R² and its p.", least=0)
+    bootstrap: int | None = _setting(None, "Replicates for products [default: the question's own].", least=0)
     sparsity: float = _setting(0.4, "Of the exploratory traces under CLADA and its controls.")
     seed: int = _setting(0, "Seed of everything random.")
     jobs: int = _setting(1, "Bootstrap processes.", least=1)
@@ -71,7 +69,7 @@ class HumanSettings:
         """Refuse a question that is not there."""
         self.specified.named(self.questions)
 
-    @property
+    @cached_property
     def specified(self) -> Specified:
         """The analysis as it was decided in advance."""
         return read_questions(self.analysis)
@@ -85,6 +83,11 @@ class HumanSettings:
             lines.append(f"only the first {self.limit} items of each data set were used")
         if self.folds not in (None, specified.folds):
             lines.append(f"{self.folds} folds used, {specified.folds} specified")
+        for question in specified.named(self.questions):
+            if self.bootstrap not in (None, question.bootstrap):
+                lines.append(
+                    f"{question.name}: {self.bootstrap} replicates drawn, {question.bootstrap} specified"
+                )
         if specified.language_models and model not in specified.language_models:
             lines.append(f"language model '{model}' used, {', '.join(specified.language_models)} specified")
         return lines

@@ -15,7 +15,7 @@ from clada_neuro.synergies.human_policies import explore
 from clada_neuro.synergies.questions import DONE, EVENT, read_questions, steps
 from clada_neuro.synergies.settings import HumanSettings
 
-QUESTION = replace(read_questions().questions["nieuwland2018_n400"], name="planted")
+QUESTION = replace(read_questions().questions["nieuwland2018_n400"], name="planted", bootstrap=0)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
 
 
@@ -72,6 +72,17 @@ def test_rows_with_gaps_are_counted_and_left_out_of_every_model():
     result = ladder(trials, QUESTION, HumanSettings(folds=2))
     assert result.facts[0]["n_incomplete"] == 5
     assert set(result.tests["n_obs"]) == {len(trials) - 5}
+
+
+def test_products_have_intervals_and_a_calibrated_p_where_replicates_were_asked_for():
+    tests = ladder(planted(0.6), replace(QUESTION, bootstrap=5), HumanSettings(folds=2)).tests.set_index(
+        "step"
+    )
+    products = tests.loc[[" x " in step for step in tests.index]]
+    assert (products["n_replicates"] == 5).all()
+    assert products.loc["surprisal x sparsity_energy99", "p_null"] == pytest.approx(1 / 6)
+    assert products.loc["surprisal x sparsity_energy99", "delta_r2_low"] > 0
+    assert tests.loc["surprisal", "n_replicates"] == 0
 
 
 def test_a_missing_column_is_named():
@@ -188,7 +199,7 @@ def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkey
     monkeypatch.setattr(f"{where}resolve_target", lambda *_, **__: SimpleNamespace(stimuli=None))
     read = words_read({"clada": 0.1, "no-load": 0.0})
     monkeypatch.setattr(f"{where}words_under_policies", lambda *_: read)
-    settings = HumanSettings(questions=("nieuwland2018_n400",), folds=2)
+    settings = HumanSettings(questions=("nieuwland2018_n400",), folds=2, bootstrap=0)
     climbed = [climb(None, settings, tmp_path, print)]
     monkeypatch.setattr(f"{where}ladder", None)
     climbed.append(climb(None, settings, tmp_path, print))
