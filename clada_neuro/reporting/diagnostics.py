@@ -57,6 +57,7 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
                 lw=1.2,
             )
             axes.set(xlabel=axis(term), ylabel=f"Residual ({unit_of(response(fit))})")
+            axes.locator_params(axis="x", nbins=6)
 
     caption = (
         f"{fit['name']}: mean residuals with 95 % intervals in tenths of each measure. Points that bend away from the dashed line say that "
