@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clada_neuro.artifacts import content_hash
 from clada_neuro.errors import FitError
@@ -251,5 +252,7 @@ def _interval(values: Any) -> Interval:
 
 
 def _inputs(task: Pair, smaller: MixedFit, larger: MixedFit) -> str:
-    fits = [[f.formula, f.loglik, f.estimate.beta.tolist(), f.n_obs] for f in (smaller, larger)]
-    return content_hash(task.kind, task.seed, task.clusters, fits)
+    """Return a hash of the data and both models, not of their fits: another number of threads moves the last bits."""
+    design = larger.design
+    rows = pd.DataFrame(design.X).assign(y=design.y, **{block.group: block.codes for block in design.blocks})
+    return content_hash(task.kind, task.seed, task.clusters, smaller.formula, larger.formula, rows)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_strong_effect_and_no_effect(paired: pd.DataFrame, fits: tuple[MixedFi
     assert strong.null_p == pytest.approx(1 / 16)
     assert strong.n_null == 15
     rng = np.random.default_rng(0)
-    noise = paired.assign(surprisal=rng.permutation(paired["stimulus"].map(hash) % 97).astype(float))
+    noise = paired.assign(surprisal=rng.permutation(pd.factorize(paired["stimulus"])[0] % 97).astype(float))
     none = bootstrap(*_pair(noise), replicates=15, seed=1)
     assert none.null_p is not None
     assert none.null_p > 0.1
@@ -59,6 +60,21 @@ def test_seeds(fits: tuple[MixedFit, MixedFit]) -> None:
     one, again, other = (bootstrap(*fits, replicates=3, seed=seed) for seed in (1, 1, 2))
     assert one == again
     assert one.parametric != other.parametric
+
+
+def test_a_resumed_run_draws_the_missing_replicates_only(
+    fits: tuple[MixedFit, MixedFit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bootstrap(*fits, replicates=6, seed=1)
+    bootstrap(*fits, replicates=4, seed=1, folder=tmp_path)
+    drawn: list[int] = []
+    draw = Pair.__call__
+    monkeypatch.setattr(Pair, "__call__", lambda pair, number: drawn.append(number) or draw(pair, number))
+    # Another number of threads moves the last bits of a fit; its replicates are still those of the same data.
+    moved = replace(fits[1].estimate, loglik=fits[1].loglik + 1e-12)
+    resumed = bootstrap(fits[0], replace(fits[1], estimate=moved), replicates=6, seed=1, folder=tmp_path)
+    assert drawn == [4, 5, 4, 5]
+    assert resumed == whole
 
 
 def test_reml_is_refused(fits: tuple[MixedFit, MixedFit]) -> None:

@@ -112,3 +112,20 @@ def test_replicates_are_the_same_in_parallel_and_a_larger_run_goes_on_from_a_sma
         trials, intercepts, tmp_path / "synergy.json", "rows", 0, replicates=8, jobs=2
     )
     assert parallel["intervals"] == resumed["intervals"]
+
+
+def test_contrasts_reach_the_fit_and_a_family_can_be_named(trials, tmp_path):
+    data = trials.assign(group=np.where(pd.factorize(trials["item"])[0] % 2, "a", "b"))
+    formula = "n400_uv ~ group + x + (1 | subject) + (1 | item)"
+    models = tuple(
+        ModelSpecification(name, formula, directions={"x": "negative"}, contrasts=contrasts, family=family)
+        for name, contrasts, family in (("one", {"group": "sum"}, "pilot"), ("two", None, ""))
+    )
+    one, two = fit_models(data, models, tmp_path / "fits.json", "rows")
+    assert (one["contrasts"], two["contrasts"]) == ({"group": "sum"}, {"group": "treatment"})
+    coded = next(value for term, value in one["coefficients"].items() if term.startswith("group"))
+    plain = two["coefficients"]["group[T.b]"]
+    assert -2 * coded["estimate"] == pytest.approx(plain["estimate"], rel=1e-4)  # a is +1, b is -1
+    assert one["family"].endswith("of pilot")
+    assert two["family"].endswith("of n400_uv")
+    assert one["p_bh"]["x"] == pytest.approx(one["coefficients"]["x"]["p"])
