@@ -64,11 +64,14 @@ def folder_name(model: str) -> str:
 
 
 def joined(fits: Mapping[str, Entries]) -> Entries:
-    """Return the entries of all models, each named after its specification and model."""
+    """Return the entries of all models, each named after its specification and its model's last part, if that is clear."""
+    short = {model: Path(model).name for model in fits}
+    if len(set(short.values())) < len(short):
+        short = {model: model for model in fits}
     return [
         {
             **entry,
-            "name": f"{entry['name']}, {model}",
+            "name": f"{entry['name']}, {short[model]}",
             "specification": entry["name"],
             "language_model": model,
         }

@@ -96,6 +96,7 @@ def test_simulated_responses_are_the_same_for_every_model(compared, checkpoints)
 def test_a_family_spans_all_models_and_estimates_are_pooled(compared, checkpoints):
     entries = artifacts.read_json(compared / "fits.json")
     assert [entry["language_model"] for entry in entries] == list(checkpoints)
+    assert [entry["name"].rsplit(", ", 1)[-1] for entry in entries] == ["one", "two"]
     tests = pd.DataFrame({"p": [entry["coefficients"]["surprisal_bits"]["p"] for entry in entries]})
     expected = adjust(tests)["p_bh"].tolist()
     assert [entry["p_bh"]["surprisal_bits"] for entry in entries] == pytest.approx(expected)

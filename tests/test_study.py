@@ -84,7 +84,7 @@ def test_a_pre_specified_analysis_is_followed_and_departures_are_named(tmp_path)
     run("demo", model="smollm2", out=tmp_path / "out", limit=6, analysis=path, component="n400")
     manifest = artifacts.read_json(tmp_path / "out" / "manifest.json")
     trials = artifacts.read_table(tmp_path / "out" / "trials.parquet")
-    (step,) = manifest["exclusions"]
+    (step,) = (found for found in manifest["exclusions"] if found["step"] == "pre-specified exclusion")
     assert step["rows_removed"] > 0
     assert step["rows_after"] == len(trials)
     assert trials["n400_uv"].max() <= 15
