@@ -24,7 +24,7 @@ from clada_neuro.evaluation.tasks import Item, Task
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.runtime.policy import Policy
 
-CHUNK = 50  # items
+CHUNK = 25  # items
 _FORMAT = 1  # of the kept results; raised when what is computed changes
 
 

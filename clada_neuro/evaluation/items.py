@@ -1,10 +1,11 @@
 """Items of a task, from a data folder or the Hugging Face hub, and a seeded sample of them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.evaluation.tasks import TASKS, Item, Task
+from clada_neuro.evaluation.tasks.task import Row
 from clada_neuro.stimuli import datasets as data_sets
 
 
@@ -35,7 +36,7 @@ def load_items(task: Task) -> list[Item]:
     return _items(task, task.local, task.read(folder, task.file))
 
 
-def _items(task: Task, item, rows) -> list[Item]:  # type: ignore[no-untyped-def]
+def _items(task: Task, item: Callable[[Row], Item], rows: Iterable[Row]) -> list[Item]:
     found = []
     for number, row in enumerate(rows, start=1):
         try:
@@ -47,7 +48,7 @@ def _items(task: Task, item, rows) -> list[Item]:  # type: ignore[no-untyped-def
     return found
 
 
-def _hub_rows(task: Task, missing: str):  # type: ignore[no-untyped-def]
+def _hub_rows(task: Task, missing: str) -> Iterable[Row]:
     try:
         import datasets
     except ImportError:

@@ -43,8 +43,8 @@ def own_questions(monkeypatch: pytest.MonkeyPatch, tmp_path):
 
 
 def test_log_probs_are_those_of_the_runtime(model: LanguageModel, own_questions) -> None:
-    found = evaluate(model, ["piqa"], ["dense", "no-load", "griffin"], limit=3)
-    for row in found.itertuples():
+    apart: dict[str, list[float]] = {}
+    for row in evaluate(model, ["piqa"], ["dense", "no-load", "wina"], limit=4).itertuples():
         policy = policy_for(model, row.policy)
         item = questions(9)[row.item]
         for answer, log_prob in zip(item.answers, row.log_probs, strict=True):
@@ -52,8 +52,12 @@ def test_log_probs_are_those_of_the_runtime(model: LanguageModel, own_questions)
             ids = [model.start_token_id, *before, *after]
             result = score(model.model, policy, [ids], prefix=len(before), stepwise=True)[0]
             expected = -float(result.surprisal_bits[-len(after) :].double().sum()) * np.log(2)
-            # in another batch, scores near a threshold fall on its other side
-            assert log_prob == pytest.approx(expected, abs=2e-3 if row.policy == "dense" else 0.05)
+            apart.setdefault(row.policy, []).append(abs(log_prob - expected))
+    assert max(apart["dense"]) < 2e-3
+    # Elsewhere a score next to its threshold may fall on its other side in another batch; one can cost 0.4 nats.
+    for name in ("no-load", "wina"):
+        assert np.quantile(apart[name], 0.75) < 2e-3
+        assert max(apart[name]) < 1.0
 
 
 def test_choices_follow_from_log_probs(model: LanguageModel, own_questions) -> None:
@@ -108,7 +112,9 @@ def test_the_seed_of_random_load_does_not_depend_on_the_batch(model: LanguageMod
     few = evaluate(model, ["piqa"], ["random-load"], limit=4)
     more = evaluate(model, ["sciq", "piqa"], ["random-load", "clada"], limit=4)
     same = more[(more["policy"] == "random-load") & (more["task"] == "piqa")]
-    np.testing.assert_allclose(np.stack(same["log_probs"]), np.stack(few["log_probs"]), atol=0.05)
+    apart = np.abs(np.stack(same["log_probs"]) - np.stack(few["log_probs"]))
+    assert np.quantile(apart, 0.75) < 2e-3
+    assert apart.max() < 1.0
 
 
 def test_an_unknown_policy_is_named(model: LanguageModel, own_questions) -> None:
