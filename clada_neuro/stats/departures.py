@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.expressions import check_condition
 from clada_neuro.stats.specification import (
     Analysis,
     EpochsSpecification,
@@ -28,6 +29,7 @@ def exclude(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFra
     """
     counts, out = {}, pd.Series(False, index=trials.index)
     for condition in conditions:
+        check_condition(condition)
         try:
             met = trials.eval(condition)
         except Exception as error:  # pandas raises a dozen kinds for a condition it cannot read

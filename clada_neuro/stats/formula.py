@@ -14,6 +14,7 @@ from formulaic.errors import FormulaicError
 from formulaic.parser.types import Factor, Term
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.expressions import check_formula_part
 
 CONTRASTS = {"treatment": "contr.treatment", "sum": "contr.sum", "helmert": "contr.helmert"}
 
@@ -95,10 +96,14 @@ def _quoted(factor: Factor) -> str:
 
 def _terms(side: str, text: str) -> Iterator[Term]:
     try:
-        return iter(Formula(side))
+        terms = list(Formula(side))
     except (FormulaicError, SyntaxError) as error:
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': {reason}") from error
+    for factor in (factor for term in terms for factor in term.factors):
+        if factor.eval_method is Factor.EvalMethod.PYTHON:
+            check_formula_part(factor.expr, text)
+    return iter(terms)
 
 
 def names_of(side: str) -> list[str]:
