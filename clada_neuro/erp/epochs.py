@@ -110,12 +110,18 @@ def epochs_to_trials(
         notes += [note for note in said if note not in notes]
     trials = pd.concat(frames, ignore_index=True)
     rejected = recordings.n_events - len(trials)
-    joins = [_step("epochs rejected before", recordings.n_events, rejected, "see the dropped table")]
+    why = recordings.dropped.groupby("reason", sort=False)["n"].sum()
+    joins = [_step("epochs rejected before", recordings.n_events, rejected, _listed(why) or "none")]
     unmatched = trials.iloc[:0].assign(reason="")
     if words is not None:
         before = len(trials)
         trials, unmatched = _with_words(trials, words, on)
-        joins.append(_step("epochs without a word", before, len(unmatched), "see the unmatched table"))
+        why = unmatched["reason"].value_counts()
+        joins.append(
+            _step(
+                "epochs without a word", before, len(unmatched), _listed(why) or "every epoch found its word"
+            )
+        )
     return EpochTrials(trials, recordings.dropped, unmatched, joins, notes)
 
 
@@ -218,6 +224,12 @@ def _with_words(
     if "item" in kept and "stimulus" not in kept:
         kept["stimulus"] = kept["item"].astype(str) + ":" + kept["word"].astype(str)
     return kept, match.unmatched.reset_index(drop=True)
+
+
+def _listed(counts: pd.Series) -> str:
+    """Return the most frequent reasons with their counts; every one stands in the result's tables."""
+    most = [f"{reason} ({count:,})" for reason, count in counts.sort_values(ascending=False).head(3).items()]
+    return "; ".join([*most, *([f"{len(counts) - 3:,} more reasons"] if len(counts) > 3 else [])])
 
 
 def _step(step: str, before: int, removed: int, reason: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ _STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 9.5,
     "svg.hashsalt": "clada-neuro",
+    "text.parse_math": False,  # a word such as $5 is no formula
 }
 
 

@@ -196,5 +196,6 @@ def with_families(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in adjust(tests, family="family").itertuples():
         entry = entries[row.entry]
         entry["p_bh"][row.term] = row.p_bh
-        entry["family"] = f"{row.family_size} focal terms of all models of {row.family}"
+        terms = "focal term" if row.family_size == 1 else "focal terms"
+        entry["family"] = f"{row.family_size} {terms} of all models of {row.family}"
     return entries

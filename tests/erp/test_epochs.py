@@ -1,6 +1,7 @@
 """Epochs to trials: units, baseline, windows, words, and every message."""
 
 import dataclasses
+import re
 
 import mne
 import numpy as np
@@ -67,6 +68,11 @@ def test_rejections_and_unmatched_epochs_are_accounted_for(simulated, words):
     assert rejected["rows_removed"] == result.dropped["n"].sum()
     assert unmatched["rows_removed"] == len(result.unmatched) > 0
     assert unmatched["rows_after"] == len(result.trials)
+    assert rejected["reason"] == f"SIMULATED_ARTIFACT ({rejected['rows_removed']})"
+    assert unmatched["reason"].startswith("no word has stimulus_id=t")
+    assert sum(result.unmatched["reason"].value_counts().head(3)) == sum(
+        map(int, re.findall(r"\((\d+)\)", unmatched["reason"]))
+    )
     assert result.unmatched["reason"].str.startswith("no word has stimulus_id=").all()
     assert set(result.unmatched["item"]) == {"i0"}
 
