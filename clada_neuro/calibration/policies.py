@@ -105,7 +105,8 @@ def base_policy(calibration: Calibration, sparsity: float) -> Clada:
         thresholds={INPUT: tensors["input_thresholds"], HIDDEN: tensors["hidden_thresholds"]},
         weights={INPUT: tensors["input_weights"], HIDDEN: tensors["hidden_weights"]},
         mean_of_dropped=Compensation(
-            torch.tensor([0.0, *calibration.header["curve"]["scale"]]), tensors["bias"]
+            torch.tensor([0.0, *calibration.header["curve"]["scale"]], device=tensors["bias"].device),
+            tensors["bias"],
         ),
         base_scale=calibration.scale_for(sparsity),
     )
@@ -160,7 +161,9 @@ def _baseline(name: str, layers: list[FFN], calibration: Calibration, sparsity: 
     mean = None
     if compensated:
         bias = at(tensors[f"{kind}_bias"])
-        mean = Compensation(torch.tensor([0.0, 1.0]), torch.stack([torch.zeros_like(bias), bias]))
+        mean = Compensation(
+            torch.tensor([0.0, 1.0], device=bias.device), torch.stack([torch.zeros_like(bias), bias])
+        )
     if kind == "tt":
         return ThresholdTruncation({HIDDEN: at(tensors["tt_hidden"])}, {HIDDEN: norms[HIDDEN]})
     if kind == "cats":

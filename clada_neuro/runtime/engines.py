@@ -1,4 +1,7 @@
-"""How `generate` runs a policy: any model through hooks, one Llama-like sequence on the CPU through compiled kernels."""
+"""How `generate` runs a policy: any model through hooks, one sequence of a Llama-like model through kernels.
+
+The kernels are compiled for the CPU (`kernels.compiled`) or for CUDA (`kernels.cuda`, where Triton is installed).
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,25 +90,58 @@ class _Compiled:
         return self.session.ffn_sparsity().mean()[None]
 
 
+class _Cuda:
+    """One sequence in a CUDA graph, whose blocks read only what the policy keeps."""
+
+    def __init__(self, model: PreTrainedModel, policy: Policy, prompt: Tensor, context: int) -> None:
+        from clada_neuro.runtime.kernels.cuda import Blocks, CudaSession, TokenGraph
+
+        self.prompt = prompt
+        self.session = CudaSession(TokenGraph(model, context, Blocks(model)), policy)
+
+    @property
+    def state(self) -> State:
+        return self.session.state
+
+    def prefill(self) -> Tensor:
+        return self.session.prefill(self.prompt)
+
+    def step(self, token: Tensor) -> Tensor:
+        return self.session.drawn(token)
+
+    def keep(self, index: Tensor) -> None:
+        """Nothing to do: the only sequence ends or goes on."""
+
+    def ffn_sparsity(self) -> Tensor:
+        return self.session.ffn_sparsity().mean()[None]
+
+
 @contextmanager
 def engine_for(
     model: PreTrainedModel, policy: Policy, prompts: list[Tensor], new_tokens: int
 ) -> Iterator[Engine]:
-    """Yield the compiled engine where it can follow the model and policy, else the hooked one."""
-    if len(prompts) == 1 and model.dtype == torch.float32 and _compilable(model, policy):
-        yield _Compiled(model, policy, prompts[0], len(prompts[0]) + new_tokens)
+    """Yield kernels where they can follow the model and policy, else the hooked engine."""
+    fast = _fast_engine(model, policy) if len(prompts) == 1 else None
+    if fast is not None:
+        yield fast(model, policy, prompts[0], len(prompts[0]) + new_tokens)
     else:
         with attach(model, policy) as session:
             yield _Hooked(model, session, prompts)
 
 
-def _compilable(model: PreTrainedModel, policy: Policy) -> bool:
-    from clada_neuro.runtime.kernels.compiled import check_policy
-    from clada_neuro.runtime.kernels.llama_weights import check
+def _fast_engine(model: PreTrainedModel, policy: Policy) -> type[_Compiled] | type[_Cuda] | None:
+    from clada_neuro.runtime.kernels.selection import check_policy
 
     try:
-        check(model)
         check_policy(policy)
+        if model.device.type == "cuda":
+            from clada_neuro.runtime.kernels import cuda
+
+            cuda.check(model)
+            return _Cuda
+        from clada_neuro.runtime.kernels import llama_weights
+
+        llama_weights.check(model)
     except ModelError:
-        return False
-    return True
+        return None
+    return _Compiled if model.dtype == torch.float32 else None

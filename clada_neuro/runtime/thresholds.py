@@ -26,11 +26,18 @@ class Compensation:
 
     def __call__(self, layer: int, scale: Tensor) -> Tensor:
         """Return the bias ``(*scale.shape, hidden)``, linear between points and constant beyond the last."""
-        scale = scale.clamp(max=float(self.scales[-1]))
+        return self._between(self.bias[:, layer], scale)
+
+    def of_token(self, scale: Tensor) -> Tensor:
+        """Return the bias ``(layers, hidden)`` of all layers at one token's ``scale (1,)``."""
+        return self._between(self.bias.flatten(1), scale).view(self.bias.shape[1:])
+
+    def _between(self, bias: Tensor, scale: Tensor) -> Tensor:
+        # On a GPU nothing here may wait for a number.
+        scale = torch.minimum(scale, self.scales[-1])
         upper = torch.searchsorted(self.scales, scale).clamp(1, len(self.scales) - 1)
         low, high = self.scales[upper - 1], self.scales[upper]
         share = ((scale - low) / (high - low))[..., None]
-        bias = self.bias[:, layer]
         return torch.lerp(bias[upper - 1], bias[upper], share)
 
 
