@@ -1,9 +1,11 @@
 """Is decoding under a policy faster than dense, and how near to the byte ceiling?
 
     NUMBA_NUM_THREADS=2 python analyses/03_decode_speed.py MODEL [--dtype D] [--rounds N] [--llama-python PYTHON]
+    python analyses/03_decode_speed.py llama-7b-random --dtype bfloat16 --device cuda
 
-MODEL is smollm2 or llama-1b-random. Writes results/decode_MODEL_DTYPE.csv, the command in its first line. Nothing else
-should run at the same time; `load_average` says whether something did (the benchmark itself adds its threads).
+MODEL is smollm2, llama-1b-random or llama-7b-random (random weights). Writes results/decode_MODEL_DTYPE.csv, on a GPU
+decode_MODEL_DTYPE_cuda.csv, the command in its first line. Nothing else should run at the same time; `load_average`
+says whether something did (the benchmark itself adds its threads).
 """
 
 import argparse
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from clada_neuro.artifacts import write_text
 from clada_neuro.bench.decode import bench_decode
+from clada_neuro.errors import CladaNeuroError
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -23,14 +26,19 @@ def main() -> None:
     )
     parser.add_argument("model")
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--llama-python")
     options = parser.parse_args()
-    table = bench_decode(**vars(options), progress=lambda line: print(line, file=sys.stderr))
+    try:
+        table = bench_decode(**vars(options), progress=lambda line: print(line, file=sys.stderr))
+    except CladaNeuroError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     command = f"# python {shlex.join(sys.argv)}\n"
     write_text(
-        RESULTS / f"decode_{options.model}_{options.dtype}.csv",
+        RESULTS / f"decode_{options.model}_{options.dtype}{'_cuda' * (options.device == 'cuda')}.csv",
         command + table.to_csv(index=False, float_format="%.4g"),
     )
     print(table.to_string(index=False, float_format="{:.2f}".format))

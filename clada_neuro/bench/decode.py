@@ -1,14 +1,15 @@
 """Tokens per second of decoding one sequence: engines and policies side by side, in interleaved rounds.
 
 Decoding is bound by the weight bytes read. A policy's ceiling is all weight bytes over those it reads, and its speed is
-a ratio to dense decoding in the same loop and round, where dense is the faster of the compiled step at full budget
-and the same loop in PyTorch.
+a ratio to dense decoding in the same loop and round, where dense is the faster of our kernels at full budget and
+PyTorch: the same loop, and on a CUDA device also the same graph with the model's own matrices.
 """
 
 import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from transformers import PreTrainedModel
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.bench.engines import (
     Compiled,
+    Cuda,
     Engine,
+    Graph,
     Peer,
     PyTorchLoop,
     Run,
@@ -30,11 +33,15 @@ from clada_neuro.bench.engines import (
 )
 from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.subjects import LLAMA_1B, find_subject, random_llama
-from clada_neuro.models.loading import load_model
+from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
+from clada_neuro.errors import ModelError
+from clada_neuro.models.loading import find_device, load_model
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.policy import NEURON, Policy
 
 COMPILED, PYTORCH, GENERATE, LLAMA_CPP = "compiled", "pytorch", "transformers", "llama.cpp"
+TRITON, GRAPH = "triton", "pytorch graph"
+ENGINES = {"cpu": (GENERATE, PYTORCH, COMPILED), "cuda": (GENERATE, PYTORCH, GRAPH, TRITON)}
 CONTEXT = 512
 _SAME_WIDTH = {"float32": "float32", "bfloat16": "float16"}
 
@@ -44,28 +51,30 @@ def bench_decode(
     *,
     sparsities: tuple[float, ...] = (0.4, 0.5),
     dtype: str = "float32",
+    device: str = "cpu",
     tokens: int = 16,
     rounds: int = 15,
     calibration: str | Path | None = None,
     llama_python: str | Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Time decoding at batch 1 on the CPU.
+    """Time decoding at batch 1.
 
     Parameters
     ----------
     model : str
-        As in `load_model`, or ``"llama-1b-random"``: a shape of one billion parameters with random weights.
+        As in `load_model`, or ``"llama-1b-random"`` or ``"llama-7b-random"``: Llama shapes with random weights.
     sparsities : tuple of float
         `ffn_sparsity` that the policies are set to; the realised one is reported.
     dtype : {"float32", "bfloat16"}
+    device : {"cpu", "cuda"}
     tokens, rounds : int
         Tokens of each engine in a round; rounds.
     calibration : str or Path, optional
         Of the model; the one shipped for its weights by default. Without any, thresholds are quantiles of the
         model's scores on a passage, which drop as much but were not fitted: enough for speed.
     llama_python : str or Path, optional
-        Interpreter with llama-cpp-python, for rows of llama.cpp.
+        Interpreter with llama-cpp-python, for rows of llama.cpp on the CPU.
     progress : callable
         Told of every round.
 
@@ -77,17 +86,16 @@ def bench_decode(
         ceiling, policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
         rounds, threads, load_average (one minute, mean of start and end).
     """
+    place = find_device(device)
+    if llama_python is not None and place.type != "cpu":
+        raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    memory = {engine: _memory_of(engine, model, dtype) for engine in (GENERATE, PYTORCH, COMPILED)}
-    subject = find_subject(model, dtype, sparsities, calibration, tokens)
+    memory = {engine: _memory_of(engine, model, dtype, device) for engine in ENGINES[place.type]}
+    subject = find_subject(model, dtype, place, sparsities, calibration, tokens)
     loaded, prompt = subject.model, subject.prompt
-    step = LlamaStep(loaded, context=CONTEXT)
-    engines: list[Engine] = [
-        Transformers(GENERATE, "dense", dtype, loaded),
-        PyTorchLoop(PYTORCH, "dense", dtype, loaded),
-        *(Compiled(COMPILED, rule.name, dtype, loaded, step, rule) for rule in (Dense(), *subject.policies)),
-    ]
+    engines = [_dense(name, loaded, dtype) for name in ENGINES[place.type]]
+    engines += [_under(engines[-1], rule) for rule in subject.policies]
     with tempfile.TemporaryDirectory() as folder:
         peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
     load = os.getloadavg()[0]
@@ -101,7 +109,7 @@ def bench_decode(
         [
             {
                 "model": model,
-                "device": "cpu",
+                "device": torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu",
                 "thresholds": subject.thresholds,
                 **row,
                 **about,
@@ -110,6 +118,30 @@ def bench_decode(
             for row in rows
         ]
     )
+
+
+def _dense(name: str, model: PreTrainedModel, dtype: str) -> Engine:
+    """Return an engine of `ENGINES`, dense."""
+    about = (name, "dense", dtype)
+    if name == GENERATE:
+        return Transformers(*about, model)
+    if name == PYTORCH:
+        return PyTorchLoop(*about, model)
+    if name == COMPILED:
+        return Compiled(*about, model, LlamaStep(model, context=CONTEXT), Dense())
+    from clada_neuro.runtime.kernels.cuda import Blocks, TokenGraph
+
+    if name == GRAPH:
+        return Graph(*about, TokenGraph(model, CONTEXT))
+    return Cuda(*about, TokenGraph(model, CONTEXT, Blocks(model)), Dense())
+
+
+def _under(dense: Engine, rule: Policy) -> Engine:
+    """Return the engine under a policy, on the same weights; a graph over fewer neurons needs memory of its own."""
+    if isinstance(dense, Cuda) and NEURON in rule.sites:
+        own = _dense(dense.engine, dense.graph.model, dense.dtype)
+        return replace(own, policy=rule.name, rule=rule)  # type: ignore[call-arg]
+    return replace(dense, policy=rule.name, rule=rule)  # type: ignore[call-arg]
 
 
 def _peers(model: PreTrainedModel, dtype: str, python: str | Path, folder: Path, threads: int) -> list[Peer]:
@@ -140,7 +172,7 @@ def _rows(
         (
             speed
             for engine, speed in zip(engines, speeds, strict=True)
-            if engine.engine in (COMPILED, PYTORCH) and engine.policy == "dense"
+            if engine.engine in (COMPILED, PYTORCH, TRITON, GRAPH) and engine.policy == "dense"
         ),
         key=pd.Series.median,
     )
@@ -173,23 +205,18 @@ def _rows(
     return rows
 
 
-def _memory_of(engine: str, model: str, dtype: str) -> float:
-    """Return the peak memory in MB of a fresh process that decodes a few tokens with one engine."""
+def _memory_of(engine: str, model: str, dtype: str, device: str) -> float:
+    """Return the peak memory in MB, on a CUDA device its own, of a fresh process that decodes with one engine."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_decode_alone, (engine, model, dtype))
+        return pool.apply(_decode_alone, (engine, model, dtype, device))
 
 
-def _decode_alone(engine: str, model: str, dtype: str) -> float:
-    loaded = (
-        random_llama(getattr(torch, dtype)) if model == LLAMA_1B else load_model(model, dtype=dtype).model
-    )
-    prompt = torch.arange(3, 19)
-    alone: Engine
-    if engine == COMPILED:
-        alone = Compiled(engine, "dense", dtype, loaded, LlamaStep(loaded, context=CONTEXT), Dense())
+def _decode_alone(engine: str, model: str, dtype: str, device: str) -> float:
+    place = find_device(device)
+    if model in SHAPES:
+        loaded = random_llama(model, getattr(torch, dtype), place)
     else:
-        kind = Transformers if engine == GENERATE else PyTorchLoop
-        alone = kind(engine, "dense", dtype, loaded)
-    alone.decode(prompt, 4)
-    return peak_memory_mb()
+        loaded = load_model(model, dtype=dtype, device=device).model
+    _dense(engine, loaded, dtype).decode(torch.arange(3, 19, device=place), 4)
+    return torch.cuda.max_memory_allocated(place) / 1e6 if place.type == "cuda" else peak_memory_mb()

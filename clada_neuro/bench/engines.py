@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from clada_neuro.runtime.kernels.compiled import CompiledSession
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import Policy, reads
 from clada_neuro.runtime.stepping import Decoder
+
+if TYPE_CHECKING:
+    from clada_neuro.runtime.kernels.cuda import TokenGraph
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Transformers(Engine):
     def decode(self, prompt: Tensor, tokens: int) -> Run:
         """Time ``generate``; the first token, which includes the prompt, is left out."""
         clock = _Clock()
-        began = time.perf_counter()
+        began = now(prompt.device)
         self.model.generate(  # type: ignore[operator]
             prompt[None],
             attention_mask=torch.ones_like(prompt[None]),
@@ -87,8 +90,8 @@ class _Clock(StoppingCriteria):
         self.times: list[float] = []
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
-        self.times.append(time.perf_counter())
-        return torch.zeros(len(input_ids), dtype=torch.bool)
+        self.times.append(now(input_ids.device))
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 @dataclass
@@ -102,15 +105,15 @@ class PyTorchLoop(Engine):
         """Time every step of the loop."""
         with attach(self.model, Dense()) as session:
             decoder = Decoder(self.model, session, [prompt])
-            began = time.perf_counter()
+            began = now(prompt.device)
             logits = decoder.prefill()[0, -1]
-            run = Run(prefill_seconds=time.perf_counter() - began)
+            run = Run(prefill_seconds=now(prompt.device) - began)
             for _ in range(tokens):
-                began = time.perf_counter()
+                began = now(prompt.device)
                 token = logits.argmax()[None]
                 session.drawn(token)
                 logits = decoder.step(token)[0]
-                run.seconds.append(time.perf_counter() - began)
+                run.seconds.append(now(prompt.device) - began)
         return run
 
 
@@ -142,6 +145,56 @@ class Compiled(Engine):
 
 
 @dataclass
+class Graph(Engine):
+    """The model's own PyTorch matrices, dense, in one CUDA graph a token over a static cache."""
+
+    graph: "TokenGraph"
+
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time every token."""
+        began = now(prompt.device)
+        logits = self.graph.prefill(prompt)
+        self.graph.capture()
+        run = Run(prefill_seconds=now(prompt.device) - began)
+        for _ in range(tokens):
+            began = now(prompt.device)
+            logits = self.graph(logits.argmax(-1))
+            run.seconds.append(now(prompt.device) - began)
+        return run
+
+
+@dataclass
+class Cuda(Engine):
+    """The same graph with our kernels as its blocks, dense or under a policy, load signal and drawing included."""
+
+    graph: "TokenGraph"
+    rule: Policy
+
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time every token; realised sparsity is read outside the clock.
+
+        The policy's part is the host's time to launch its small operations, for which the device waits.
+        """
+        from clada_neuro.runtime.kernels.cuda import CudaSession
+
+        session = CudaSession(self.graph, self.rule)
+        began = now(prompt.device)
+        logits = session.prefill(prompt)
+        run = Run(prefill_seconds=now(prompt.device) - began)
+        for _ in range(tokens):
+            began = now(prompt.device)
+            token = logits.argmax(-1)
+            chosen = time.perf_counter()
+            session.observe(token)
+            observed = time.perf_counter()
+            logits = session.advance(token)
+            run.seconds.append(now(prompt.device) - began)
+            run.policy_seconds.append(observed - chosen)
+            run.ffn_sparsity += float(session.ffn_sparsity().mean()) / tokens
+        return run
+
+
+@dataclass
 class Peer(Engine):
     """llama.cpp in its own process."""
 
@@ -151,6 +204,13 @@ class Peer(Engine):
         """Time every token of the peer."""
         answer = self.peer.decode(prompt.tolist(), tokens)
         return Run(answer["seconds"], peak_memory_mb=answer["peak_memory_mb"])
+
+
+def now(device: torch.device) -> float:
+    """Return the time when everything asked of the device is done, in seconds."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def weight_bytes(model: PreTrainedModel) -> tuple[int, int]:

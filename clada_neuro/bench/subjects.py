@@ -28,7 +28,9 @@ from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
-LLAMA_1B = "llama-1b-random"
+LLAMA_1B, LLAMA_7B = "llama-1b-random", "llama-7b-random"
+# hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads
+SHAPES = {LLAMA_1B: (2048, 5632, 22, 32, 4), LLAMA_7B: (4096, 11008, 32, 32, 32)}
 PASSAGE = (
     "It was late in the evening when the ship came round the point, and the men on the shore put down their "
     "nets to look at her. She was larger than any vessel they had seen, and nobody could say whose flag she flew."
@@ -70,23 +72,29 @@ class Subject:
 
 
 def find_subject(
-    name: str, dtype: str, sparsities: tuple[float, ...], calibration: str | Path | None, tokens: int
+    name: str,
+    dtype: str,
+    device: torch.device,
+    sparsities: tuple[float, ...],
+    calibration: str | Path | None,
+    tokens: int,
 ) -> Subject:
     """Return a model with policies at every sparsity, from a calibration where there is one.
 
     ``tokens`` is the length of a continuation, over which a replayed load averages 0.
     """
     fitted = None
-    if name == LLAMA_1B:
-        model = random_llama(getattr(torch, dtype))
+    if name in SHAPES:
+        model = random_llama(name, getattr(torch, dtype), device)
         prompt = torch.randint(0, model.config.vocab_size, (48,), generator=torch.Generator().manual_seed(1))
     else:
-        language_model = load_model(name, dtype=dtype, device="cpu")
+        language_model = load_model(name, dtype=dtype, device=str(device))
         model = language_model.model
         prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
         fitted = _calibration(language_model, calibration)
+    prompt = prompt.to(device)
     if fitted is None:
-        recorded = recorded_load(tokens)
+        recorded = recorded_load(tokens).to(device)
         tables = [quantile_policies(model, sparsity, prompt, recorded) for sparsity in sparsities]
     else:
         tables = [calibrated_policies(model, fitted, sparsity, prompt) for sparsity in sparsities]
@@ -104,18 +112,19 @@ def _calibration(language_model: LanguageModel, path: str | Path | None) -> Cali
         return None
 
 
-def random_llama(dtype: torch.dtype) -> PreTrainedModel:
-    """Return a Llama shape of one billion parameters with random weights."""
+def random_llama(name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """Return a Llama shape of `SHAPES` with random weights."""
+    hidden, intermediate, layers, heads, groups = SHAPES[name]
     config = LlamaConfig(
         vocab_size=32_000,
-        hidden_size=2048,
-        intermediate_size=5632,
-        num_hidden_layers=22,
-        num_attention_heads=32,
-        num_key_value_heads=4,
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=groups,
         max_position_embeddings=2048,
     )
-    with no_init_weights():
+    with device, no_init_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
     torch.manual_seed(0)
     for weight in model.parameters():
@@ -163,7 +172,7 @@ def quantile_policies(
 
 def recorded_load(tokens: int) -> Tensor:
     """Return λ of greedy SmolLM2 tokens, mean 0 and standard deviation 1."""
-    language_model = load_model(EMBEDDED)
+    language_model = load_model(EMBEDDED, device="cpu")
     ids = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids
     with torch.no_grad():
         text = language_model.model.generate(  # type: ignore[operator]
@@ -179,7 +188,7 @@ def thresholds(
     model: PreTrainedModel, ids: Tensor, dropped: Mapping[str, Tensor], weights: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return thresholds ``(layers,)`` that drop the given shares of rows of ``ids (tokens,)``, the first left out."""
-    table = {site: torch.zeros(len(share)) for site, share in dropped.items()}
+    table = {site: torch.zeros(len(share), device=ids.device) for site, share in dropped.items()}
 
     def note(layer: int, site: str, values: Tensor) -> None:
         score = values[0, 1:].abs().float()

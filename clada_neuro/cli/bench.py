@@ -12,7 +12,10 @@ def command() -> None:
 
 @command.command()
 @click.option(
-    "--model", default="smollm2", show_default=True, help="Model, or llama-1b-random for a larger shape."
+    "--model",
+    default="smollm2",
+    show_default=True,
+    help="Model, or llama-1b-random or llama-7b-random for a larger shape.",
 )
 @click.option(
     "--sparsity",
@@ -23,6 +26,7 @@ def command() -> None:
     help="Share of feed-forward weight bytes not read; may be repeated.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option(
     "--tokens", type=click.IntRange(min=2), default=16, show_default=True, help="Tokens in a round."
 )
@@ -37,9 +41,9 @@ def command() -> None:
 )
 @click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
 def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
-    """Time decoding at batch 1 on the CPU: tokens per second, ratio to dense, ceiling, memory.
+    """Time decoding at batch 1: tokens per second, ratio to dense, ceiling, memory.
 
-    NUMBA_NUM_THREADS sets the number of threads of every engine.
+    NUMBA_NUM_THREADS sets the number of threads of every engine on the CPU.
     """
     from clada_neuro.artifacts import output_folder, write_json
     from clada_neuro.bench.decode import bench_decode

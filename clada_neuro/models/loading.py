@@ -131,7 +131,7 @@ def load_model(
     """
     if dtype not in _DTYPES:
         raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
-    target = _device(device)
+    target = find_device(device)
     folder, weights_hash = _locate(str(name))
     tokenizer = _load(AutoTokenizer, folder, name)
     model = _load(AutoModelForCausalLM, folder, name, use_safetensors=True, dtype=_DTYPES[dtype])
@@ -163,7 +163,8 @@ def _no_progress_bars() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _device(device: str) -> torch.device:
+def find_device(device: str) -> torch.device:
+    """Return a device that can be used here; ``"auto"`` takes a GPU when there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -2,18 +2,21 @@
 
 import json
 import os
+import runpy
+from pathlib import Path
 
 import gguf
 import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from command_line import clada
 from tiny_models import tiny_model
 
 import clada_neuro.bench.decode as bench
 from clada_neuro.bench.engines import Engine, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.subjects import Subject, quantile_policies, thresholds
+from clada_neuro.bench.subjects import LLAMA_7B, Subject, quantile_policies, random_llama, thresholds
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
@@ -82,14 +85,14 @@ def test_thresholds_drop_the_wanted_share_of_rows(model):
 
 @pytest.fixture
 def tiny_subject(model, monkeypatch):
-    def subject(name, dtype, sparsities, calibration, tokens):
+    def subject(name, dtype, device, sparsities, calibration, tokens):
         policies = [quantile_policies(model, s, IDS, torch.linspace(-1, 1, 9)) for s in sparsities]
         return Subject(
             model, IDS[:12], [policy for table in policies for policy in table.values()], "quantiles"
         )
 
     monkeypatch.setattr(bench, "find_subject", subject)
-    monkeypatch.setattr(bench, "_memory_of", lambda engine, name, dtype: 1.0)
+    monkeypatch.setattr(bench, "_memory_of", lambda engine, name, dtype, device: 1.0)
 
 
 def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subject):
@@ -100,6 +103,38 @@ def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subje
     assert table["ffn_sparsity"][3:].between(0.3, 0.5).all()
     assert (table["tokens_per_s_low"] <= table["tokens_per_s_high"]).all()
     assert table["tokens_per_s"].gt(0).all()
+
+
+def test_the_engines_of_a_gpu_have_their_rows_too(tiny_subject, monkeypatch):
+    pytest.importorskip("clada_neuro.runtime.kernels.cuda", reason="needs Triton", exc_type=ModelError)
+    if torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("interprets the kernels on the CPU")
+    monkeypatch.setitem(bench.ENGINES, "cpu", bench.ENGINES["cuda"])
+    table = bench.bench_decode("tiny", sparsities=(0.4,), tokens=4, rounds=1)
+    assert table["engine"].tolist() == ["transformers", "pytorch", "pytorch graph", *["triton"] * 5]
+    assert (table["ffn_sparsity"][:4] == 0).all()
+    assert table["ffn_sparsity"][4:].between(0.3, 0.5).all()
+    fastest = table[1:4].set_index("engine")["tokens_per_s"].idxmax()
+    assert float(table.set_index(["engine", "policy"]).loc[(fastest, "dense"), "ratio_vs_dense"]) == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_clear_line(capsys, tmp_path, monkeypatch):
+    done = clada(capsys, "bench", "decode", "--device", "cuda", "--json", tmp_path / "decode.json")
+    assert (done.code, done.out) == (2, "")
+    assert "device 'cuda' cannot be used here" in done.complaint
+    script = Path(__file__).parents[2] / "analyses" / "03_decode_speed.py"
+    monkeypatch.setattr(
+        "sys.argv", [str(script), "llama-7b-random", "--dtype", "bfloat16", "--device", "cuda"]
+    )
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_seven_billion_shape_is_that_of_llama():
+    model = random_llama(LLAMA_7B, torch.bfloat16, torch.device("meta"))
+    assert sum(weight.numel() for weight in model.parameters()) == 6_738_415_616  # LLaMA-7B
 
 
 def test_generate_is_timed_for_every_token_after_the_first(model):
