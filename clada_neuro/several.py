@@ -58,6 +58,20 @@ def study_each(
     return places
 
 
+def check_layout(folder: Path, n_models: int) -> None:
+    """Refuse a folder that holds a run of the other kind, whose tables would pass for this one's.
+
+    Raises
+    ------
+    DataError
+        When one model is to go where several were compared, or several where one was.
+    """
+    holds_several, holds_one = (folder / "models").is_dir(), (folder / "tokens.parquet").is_file()
+    if (n_models == 1 and holds_several) or (n_models > 1 and holds_one):
+        held, given = ("several models", "one") if holds_several else ("one model", str(n_models))
+        raise DataError(f"'{folder}' holds a run of {held}, {given} given; choose another --out")
+
+
 def folder_name(model: str) -> str:
     """Return a model's name, or the path of its checkpoint, as the name of a folder."""
     return re.sub(r"[^\w.-]+", "_", model).strip("_.") or "model"

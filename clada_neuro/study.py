@@ -23,7 +23,7 @@ from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import EMBEDDED
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.trace import trace_by
-from clada_neuro.several import study_each
+from clada_neuro.several import check_layout, study_each
 from clada_neuro.stats.departures import departures, exclude
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
@@ -146,6 +146,7 @@ def run(
     )  # fmt: skip
     how = _How(setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress)
     folder = artifacts.output_folder(out or Path("out") / plan.name)
+    check_layout(folder, len(models))
     with artifacts.sole_writer(folder):
         if len(models) == 1:
             _study(plan, models[0], folder, how)

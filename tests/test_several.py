@@ -148,6 +148,13 @@ def test_a_model_named_twice_is_refused(checkpoints, tmp_path, capsys):
         run("demo", model=("a/b", "a_b"), out=tmp_path / "other")
 
 
+def test_a_folder_of_the_other_kind_is_refused(compared, alone, checkpoints):
+    with pytest.raises(DataError, match="holds a run of several models, one given"):
+        run("demo", model=checkpoints[0], out=compared, limit=LIMIT)
+    with pytest.raises(DataError, match="holds a run of one model, 2 given"):
+        run("demo", model=checkpoints, out=alone, limit=LIMIT)
+
+
 def test_fits_that_cannot_be_pooled_say_why():
     fits = {
         model: [
