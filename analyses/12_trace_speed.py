@@ -1,0 +1,36 @@
+"""How long does a whole trace of 200 sentences take, beside packages that give surprisal alone?
+
+    python -m venv peers && peers/bin/pip install torch==2.13.0 minicons==0.3.39 surprisal==0.1.7
+    OMP_NUM_THREADS=2 python analyses/12_trace_speed.py --peer-python peers/bin/python [--sentences 200] [--rounds 3]
+
+Writes results/trace_speed.csv, the command and the load of the machine in its first line. Nothing else should run at
+the same time.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from clada_neuro.artifacts import write_text
+from clada_neuro.bench.trace import bench_trace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peer-python")
+    parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    table = bench_trace(**vars(options), progress=lambda line: print(line, file=sys.stderr))
+    head = f"# python {shlex.join(sys.argv)}; {os.cpu_count()} cores, load average before {load:.1f}\n"
+    write_text(Path(__file__).parent / "results" / "trace_speed.csv", head + table.to_csv(index=False))
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
