@@ -55,7 +55,7 @@ ACTIVITY = (
         "neuron_sparsity",
         "float",
         "share",
-        "share of neurons that the policy left out, or that are exactly zero",
+        "share of neurons below their calibrated cut-off; under a policy, of those it left out",
         "mean",
         False,
     ),
@@ -162,6 +162,19 @@ LAYERS = Table(
     ),
 )
 
+TOP_K = Table(
+    "top_k",
+    ("stimulus_id", "token_index", "rank"),
+    (
+        _ID,
+        _c("token_index", "int", "tokens", "position in the text, from 0, of the token that is predicted"),
+        _c("rank", "int", "rank", "1 for the most probable token"),
+        _c("token", "str", "", "the predicted token's own text"),
+        _c("token_id", "int", "", "its number in the vocabulary"),
+        _c("probability", "float", "0-1", "p(token | context) over the whole vocabulary"),
+    ),
+)
+
 WORDS = Table(
     "words",
     ("stimulus_id", "word_index"),
@@ -205,7 +218,7 @@ TRIALS = Table(
     ),
 )
 
-TABLES = {table.name: table for table in (STIMULI, TOKENS, LAYERS, WORDS, TRIALS)}
+TABLES = {table.name: table for table in (STIMULI, TOKENS, LAYERS, TOP_K, WORDS, TRIALS)}
 
 _DTYPE_CHECKS = {
     "str": lambda values: types.is_string_dtype(values) or types.is_object_dtype(values),

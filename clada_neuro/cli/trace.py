@@ -25,6 +25,13 @@ from clada_neuro.cli.options import policy_options, scale_options, stimulus_file
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Also record the N most probable tokens before each token (top_k.parquet).",
+)
 @scale_options
 @stimulus_file_options
 def command(
@@ -38,7 +45,8 @@ def command(
 ) -> None:
     """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
 
-    Writes tokens, layers and words (parquet) and manifest.json. Interrupt it at any time; the same command continues
+    Writes tokens, layers and words (parquet) and manifest.json. A dense trace measures neuron_sparsity at the
+    thresholds that the calibration has for --sparsity. Interrupt it at any time; the same command continues
     from the last finished part.
     """
     from clada_neuro.scale.setting import Setting

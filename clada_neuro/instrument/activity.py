@@ -12,6 +12,9 @@ overlap_prev         |A ∩ A'| / |A ∪ A'| with the token before (Jaccard)    
 overlap_prefix       the same with the active set of the prefix mean              [0, 1]
 adjustment_prev      1 - cos(e, e') with the token before                         [0, 1]
 adjustment_prefix    1 - cos(e, mean of e over the prefix)                        [0, 1]
+neuron_sparsity      #{i : |a_i| < τ_i} / n, with τ_i the calibrated cut-offs in  [0, 1]
+                     a dense pass; under a policy, which zeroes what it leaves
+                     out, #{i : a_i = 0} / n
 ===================  ===========================================================  ==============
 
 The prefix is every token before this one that the model saw, except the first, the start token: that one is an
@@ -19,11 +22,13 @@ attention sink, whose contributions are tens of times larger than any other toke
 (NaN), and this is how the start token leaves.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from clada_neuro.instrument import activity_cpu
+
 ENERGY = 0.99
+SMALLEST = torch.finfo(torch.float32).smallest_normal
 MEASURES = (
     "sparsity_energy99",
     "hoyer",
@@ -35,8 +40,8 @@ MEASURES = (
 )
 
 
-def activity(e: Tensor, last: Tensor, prefix: Tensor) -> Tensor:
-    """Measure the contributions of consecutive tokens.
+def activity(e: Tensor, last: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Measure the contributions of consecutive tokens; on a CPU by compiled code.
 
     Parameters
     ----------
@@ -44,19 +49,30 @@ def activity(e: Tensor, last: Tensor, prefix: Tensor) -> Tensor:
         Contributions; zeros at a start token.
     last : torch.Tensor, shape (rows, n)
         Contributions of the token before the first; zeros where there is none.
-    prefix : torch.Tensor, shape (rows, seq, n)
-        For each token the sum of contributions over its prefix; zeros where there is none.
+    total : torch.Tensor, shape (rows, n)
+        The sum of contributions over the prefix of the first; zeros where there is none.
 
     Returns
     -------
-    torch.Tensor, shape (7, rows, seq)
+    values : torch.Tensor, shape (7, rows, seq)
         In the order of `MEASURES`.
+    total : torch.Tensor, shape (rows, n)
+        With these tokens added.
     """
+    if e.device.type == "cpu":
+        return activity_cpu.activity(e, last, total, ENERGY)
+    return defined(e, last, total)
+
+
+def defined(e: Tensor, last: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `activity` returns, by the functions below."""
+    totals = torch.cat([total[:, None], e], dim=1).cumsum(dim=1)
+    prefix = totals[:, :-1]
     run = torch.cat([last[:, None], e], dim=1)
     sparsity, active = active_set(run)
     _, active_prefix = active_set(prefix)
     direction = run / run.norm(dim=-1, keepdim=True)
-    return torch.stack(
+    values = torch.stack(
         [
             sparsity[:, 1:],
             hoyer(e),
@@ -67,6 +83,7 @@ def activity(e: Tensor, last: Tensor, prefix: Tensor) -> Tensor:
             _half_square(direction[:, 1:] - prefix / prefix.norm(dim=-1, keepdim=True)),
         ]
     )
+    return values, totals[:, -1].clone()
 
 
 def active_set(e: Tensor, energy: float = ENERGY) -> tuple[Tensor, Tensor]:
@@ -76,7 +93,7 @@ def active_set(e: Tensor, energy: float = ENERGY) -> tuple[Tensor, Tensor]:
     """
     power = e.square()
     total = power.sum(dim=-1, keepdim=True)
-    ascending = _sorted(power)
+    ascending = power.sort(dim=-1).values
     left_out = torch.count_nonzero(ascending.cumsum(dim=-1) <= (1 - energy) * total, dim=-1)[..., None]
     edge = ascending.gather(-1, left_out.clamp(max=e.shape[-1] - 1))
     share = (left_out / e.shape[-1]).masked_fill(total == 0, torch.nan)
@@ -104,6 +121,11 @@ def jaccard(first: Tensor, second: Tensor) -> Tensor:
     return index.masked_fill((sizes[0] == 0) | (sizes[1] == 0), torch.nan)
 
 
+def neuron_sparsity(magnitude: Tensor, cutoffs: Tensor | float = SMALLEST) -> Tensor:
+    """Return the share of neurons whose |a| lies below its cut-off; by default of those that are exactly zero."""
+    return (magnitude < cutoffs).float().mean(dim=-1)
+
+
 def adjustment(first: Tensor, second: Tensor) -> Tensor:
     """Return 1 - cosine of two vectors, shape (…,)."""
     return _half_square(first / first.norm(dim=-1, keepdim=True) - second / second.norm(dim=-1, keepdim=True))
@@ -112,10 +134,3 @@ def adjustment(first: Tensor, second: Tensor) -> Tensor:
 def _half_square(difference: Tensor) -> Tensor:
     """Return 1 - cosine from the difference of two directions: small changes keep their digits."""
     return difference.square().sum(dim=-1) / 2
-
-
-def _sorted(values: Tensor) -> Tensor:
-    """Sort along the last axis; NumPy's vectorised sort is ten times faster than PyTorch's on a CPU."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
-    return values.sort(dim=-1).values

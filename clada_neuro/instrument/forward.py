@@ -22,6 +22,7 @@ from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.cutoffs import Cutoffs
 
 PADDING = 0
 CPU_TOKENS, GPU_TOKENS = 1024, 8192
@@ -38,11 +39,15 @@ class Forward:
     ----------
     budget : int
         Tokens of one pass: bounds memory.
+    top_k : int
+        How many of the most probable tokens are kept of each prediction.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, top_k: int = 0, cutoffs: Cutoffs | None = None) -> None:
         n_logits = int(model.model.get_output_embeddings().weight.shape[0])
         self.model = model
+        self.top_k = min(top_k, n_logits)
+        self.cutoffs = cutoffs
         self.device = model.device
         most = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
         self.budget = max(1, min(most, MOST_LOGITS // n_logits))
@@ -54,7 +59,7 @@ class Forward:
         self, windows: Sequence[Window], groups: Sequence[Hashable]
     ) -> Iterator[tuple[Window, Measures]]:
         """Yield every window with its measures; windows of one group may share a prefix."""
-        with ActivityRecorder(self.layers) as recorder:
+        with ActivityRecorder(self.layers, self.cutoffs) as recorder:
             for batch in plan(windows, groups, self.budget):
                 yield from zip(batch.windows, self._batch(batch, recorder), strict=True)
 
@@ -119,7 +124,7 @@ class Forward:
         predictions = np.concatenate([piece[0] for piece in pieces], axis=2)
         measured = np.concatenate([piece[1] for piece in pieces], axis=3)
         return [
-            _measures(predictions[:, row, :length], measured[:, :, row, :length])
+            self._measures(predictions[:, row, :length], measured[:, :, row, :length])
             for row, length in enumerate(lengths[:wanted])
         ], state
 
@@ -143,10 +148,18 @@ class Forward:
         initial = torch.zeros(rows, seq, dtype=torch.bool, device=self.device)
         if state.seen == 0 and self.model.start_token_id is not None:
             initial[:, 0] = ~self.vocabulary.spaced[targets[:, 0].to(self.device)]
-        values = information.information(output.logits[0], target, initial.reshape(-1)[flat], self.vocabulary)
+        values = information.information(
+            output.logits[0], target, initial.reshape(-1)[flat], self.vocabulary, self.top_k
+        )
         predictions = np.full((len(values), rows * seq), np.nan)
         predictions[:, flat.cpu().numpy()] = np.stack(list(values.values()))
         return predictions.reshape(-1, rows, seq), _State(cache, [], state.seen + seq)
+
+    def _measures(self, predictions: np.ndarray, measured: np.ndarray) -> Measures:
+        return Measures(
+            dict(zip(information.names(self.top_k), predictions, strict=True)),
+            dict(zip((*activity.MEASURES, "neuron_sparsity"), measured.transpose(0, 2, 1), strict=True)),
+        )
 
     @contextmanager
     def _only(self, flat: Tensor) -> Iterator[None]:
@@ -178,13 +191,6 @@ class _State:
 def _firstborn(batch: Batch) -> list[Window]:
     """Return one window for each prefix."""
     return [batch.windows[batch.parents.index(row)] for row in range(len(batch.prefixes))]
-
-
-def _measures(predictions: np.ndarray, measured: np.ndarray) -> Measures:
-    return Measures(
-        dict(zip(information.MEASURES, predictions, strict=True)),
-        dict(zip(activity.MEASURES, measured.transpose(0, 2, 1), strict=True)),
-    )
 
 
 def _join(prefix: Measures, rest: Measures) -> Measures:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedTokenizerBase
 
 from clada_neuro import tables
 from clada_neuro.instrument.batching import Window
@@ -111,6 +112,31 @@ def layers_table(measured: Sequence[MeasuredText]) -> pd.DataFrame:
     return _concatenated(blocks, tables.LAYERS)
 
 
+def top_k_table(
+    measured: Sequence[MeasuredText], tokenizer: PreTrainedTokenizerBase, top_k: int
+) -> pd.DataFrame:
+    """Return the most probable tokens before each token, ``top_k`` rows a token; none without any context."""
+    blocks = []
+    for one in measured:
+        ids, p = (
+            np.stack([one.columns[f"_top_{what}_{rank}"] for rank in range(1, top_k + 1)], axis=1)
+            for what in ("token", "probability")
+        )
+        known = np.isfinite(p).all(axis=1)
+        index, ids = np.arange(one.text.scored, len(one.text.ids))[known], ids[known].astype(int)
+        blocks.append(
+            {
+                "stimulus_id": np.repeat(np.array(one.text.stimulus_id, dtype=object), ids.size),
+                "token_index": np.repeat(index, top_k),
+                "rank": np.tile(np.arange(1, top_k + 1), len(index)),
+                "token": np.array(tokenizer.convert_ids_to_tokens(ids.reshape(-1).tolist()), dtype=object),
+                "token_id": ids.reshape(-1),
+                "probability": p[known].reshape(-1),
+            }
+        )
+    return _concatenated(blocks, tables.TOP_K)
+
+
 def words_table(
     tokens: pd.DataFrame, texts: Sequence[Text], stimuli: pd.DataFrame, language: str
 ) -> pd.DataFrame:
@@ -145,6 +171,7 @@ def _window(
     columns["context_tokens"] = at
     columns["entropy_next_bits"] = measures.predictions["entropy"][at]
     columns["_boundary_before"] = ahead("boundary")
+    columns |= {f"_{name}": ahead(name) for name in measures.predictions if name.startswith("top_")}
     columns["_boundary_after"] = measures.predictions["boundary"][at]
     return columns, {name: values[at] for name, values in measures.activity.items()}
 

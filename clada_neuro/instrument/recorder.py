@@ -4,6 +4,7 @@ What outlives a pass is one vector of contributions per sequence and layer (the 
 so that the next pass over the same sequences can go on where this one stopped.
 """
 
+import math
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clada_neuro.instrument.activity import activity
+from clada_neuro.instrument.activity import activity, neuron_sparsity
 from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.cutoffs import Cutoffs
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,13 @@ class ActivityRecorder:
     ----------
     layers : list of FFN
         From `clada_neuro.models.registry.ffn_layers`.
+    cutoffs : Cutoffs, optional
+        Below which a neuron would be left out; without them `neuron_sparsity` is missing.
     """
 
-    def __init__(self, layers: list[FFN]) -> None:
+    def __init__(self, layers: list[FFN], cutoffs: Cutoffs | None = None) -> None:
         self._layers = layers
+        self._cutoffs = cutoffs
         self._handles: list[Any] = []
         self._values: list[Tensor] = []
         self._carry: list[Carry] = []
@@ -65,7 +70,10 @@ class ActivityRecorder:
         self._rows, self._carry, self._values = rows, list(carry), []
 
     def finish(self) -> tuple[np.ndarray, list[Carry]]:
-        """Return the pass's measures, (measures, layers, rows, seq), and the carry of every layer."""
+        """Return the pass's measures, (measures, layers, rows, seq), and the carry of every layer.
+
+        The measures are `activity.MEASURES` and `neuron_sparsity`.
+        """
         return torch.stack(self._values, dim=1).cpu().numpy(), self._carry
 
     def _hook(self, place: int) -> Any:
@@ -76,13 +84,21 @@ class ActivityRecorder:
 
     def _observe(self, place: int, a: Tensor) -> None:
         ffn = self._layers[place]
-        e = a.reshape(self._rows, -1, ffn.intermediate_size).float().abs() * ffn.neuron_norms.to(a.device)
+        magnitude = a.reshape(self._rows, -1, ffn.intermediate_size).float().abs()
+        sparsity = self._sparsity(place, magnitude)
+        e = magnitude * ffn.neuron_norms.to(a.device)
         if place < len(self._carry):
             before = self._carry[place]
         else:
             e[:, 0] = 0
+            sparsity[:, 0] = math.nan
             nothing = e.new_zeros(e.shape[0], e.shape[2])
             before = Carry(nothing, nothing)
-        total = torch.cat([before.total[:, None], e], dim=1).cumsum(dim=1)
-        self._values.append(activity(e, before.last, total[:, :-1]))
-        self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total[:, -1].clone())]
+        values, total = activity(e, before.last, before.total)
+        self._values.append(torch.cat([values, sparsity[None]]))
+        self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total)]
+
+    def _sparsity(self, place: int, magnitude: Tensor) -> Tensor:
+        if self._cutoffs is None:
+            return magnitude.new_full(magnitude.shape[:-1], math.nan)
+        return neuron_sparsity(magnitude, self._cutoffs.values[place].to(magnitude.device))

@@ -1,7 +1,7 @@
 """Where finished parts of a trace are kept: in memory, or on disk so that an interrupted trace can go on."""
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ import pandas as pd
 from clada_neuro.artifacts import is_current, join_tables, write_table
 
 TABLES = ("tokens", "layers", "words")
+TOP_K = "top_k"  # on request
 CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small model on two cores
 
 Frames = dict[str, pd.DataFrame]
@@ -56,7 +57,7 @@ class Memory:
     def finish(self, n_shards: int, missing: Collection[int] = ()) -> Frames:
         """Return the joined tables."""
         ordered = [self._shards[number] for number in sorted(self._shards)]
-        return {name: pd.concat([shard[name] for shard in ordered], ignore_index=True) for name in TABLES}
+        return {name: pd.concat([shard[name] for shard in ordered], ignore_index=True) for name in ordered[0]}
 
 
 class Disk:
@@ -67,32 +68,37 @@ class Disk:
     folder : Path
     inputs : str
         A `content_hash` of stimuli, model and settings; shards of other inputs are computed anew.
+    tables : sequence of str
+        Which tables each shard has.
     """
 
-    def __init__(self, folder: Path, inputs: str) -> None:
+    def __init__(self, folder: Path, inputs: str, tables: Sequence[str] = TABLES) -> None:
         self._folder = folder
+        self._tables = tables
         self._inputs = {"inputs": inputs}
-        self._complete = all(is_current(folder / f"{name}.parquet", inputs) for name in TABLES)
+        self._complete = all(is_current(folder / f"{name}.parquet", inputs) for name in tables)
 
     def has(self, number: int) -> bool:
         """Return whether the shard, or the whole trace, is on disk."""
         return self._complete or all(
-            is_current(self._path(number, name), self._inputs["inputs"]) for name in TABLES
+            is_current(self._path(number, name), self._inputs["inputs"]) for name in self._tables
         )
 
     def put(self, number: int, frames: Frames) -> None:
         """Write a shard's tables."""
         (self._folder / "shards").mkdir(exist_ok=True)
-        for name in TABLES:
+        for name in self._tables:
             write_table(frames[name], self._path(number, name), self._inputs)
 
     def finish(self, n_shards: int, missing: Collection[int] = ()) -> Path:
         """Join the shards into one file a table, remove them unless some are missing, and return the folder."""
         provenance = {"incomplete": self._inputs["inputs"]} if missing else self._inputs
         if not self._complete:
-            for name in TABLES:
+            for name in self._tables:
                 parts = [self._path(number, name) for number in range(n_shards) if number not in missing]
                 join_tables(parts, self._folder / f"{name}.parquet", provenance)
+        if TOP_K not in self._tables:
+            (self._folder / f"{TOP_K}.parquet").unlink(missing_ok=True)  # of another trace
         if not missing:
             shutil.rmtree(self._folder / "shards", ignore_errors=True)
         return self._folder

@@ -23,16 +23,17 @@ from clada_neuro.artifacts import (
     versions,
     write_json,
 )
-from clada_neuro.errors import IncompleteError
+from clada_neuro.errors import DataError, IncompleteError
 from clada_neuro.instrument.batching import Window, split_windows
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.forward import Forward
-from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, words_table
+from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
 from clada_neuro.instrument.measures import Measures
-from clada_neuro.instrument.shards import Disk, Failure, Frames, Memory, Store, cut
+from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Failure, Frames, Memory, Store, cut
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.stimuli.formats import read_stimuli
 
@@ -42,7 +43,7 @@ class Trace:
 
     Attributes
     ----------
-    tokens, layers, words : pandas.DataFrame
+    tokens, layers, words, top_k : pandas.DataFrame
         As `clada_neuro.tables` describes them; read from disk on first use when the trace was written there.
     manifest : dict
         Model, tokenizer, start token, settings, versions, counts and units.
@@ -71,6 +72,13 @@ class Trace:
     def words(self) -> pd.DataFrame:
         """One row per word as the caller wrote it."""
         return self._table("words")
+
+    @cached_property
+    def top_k(self) -> pd.DataFrame:
+        """The most probable tokens before each token, when they were asked for."""
+        if not self.manifest.get("top_k"):
+            raise DataError("this trace holds no most probable tokens; trace again with top_k=N (--top-k N)")
+        return self._table(TOP_K)
 
     def columns(self, table: str, names: list[str]) -> pd.DataFrame:
         """Return some columns of a table without reading the others."""
@@ -110,6 +118,8 @@ def trace(
     device: str = "auto",
     start_token: str | int | None = "auto",
     language: str = "en",
+    top_k: int = 0,
+    cutoffs: Cutoffs | None = None,
     progress: bool = True,
 ) -> Trace:
     """Record what a model does with every token and word of some stimuli.
@@ -129,6 +139,10 @@ def trace(
         Passed to `clada_neuro.load_model`.
     language : str
         Of the word frequencies (wordfreq code).
+    top_k : int
+        How many of the most probable tokens are recorded before each token.
+    cutoffs : Cutoffs, optional
+        Fill `neuron_sparsity` of a dense trace (`clada_neuro.calibration.cutoffs.hidden_cutoffs`).
     progress : bool
         Show a bar on stderr.
 
@@ -143,9 +157,11 @@ def trace(
     """
     stimuli = _stimuli(stimuli)
     check_language(language)
+    if top_k < 0:
+        raise DataError(f"top_k = {top_k} given, the number of most probable tokens expected (0 for none)")
     if not isinstance(model, LanguageModel):
         model = load_model(model, dtype=dtype, device=device, start_token=start_token)
-    return collect(stimuli, ModelMeasurer(model, policy, language, progress), out)
+    return collect(stimuli, ModelMeasurer(model, policy, language, progress, top_k, cutoffs), out)
 
 
 class Measurer(Protocol):
@@ -176,7 +192,7 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
         return _finished(source, described, inputs)
     folder = output_folder(out)
     with sole_writer(folder):
-        source, failed = _measured(stimuli, measurer, Disk(folder, inputs))
+        source, failed = _measured(stimuli, measurer, Disk(folder, inputs, _tables(described)))
         result = _finished(source, described, inputs)
         result.manifest |= {"missing": _rows(stimuli, failed)} if failed else {}
         write_json(folder / "manifest.json", result.manifest)
@@ -233,6 +249,10 @@ def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
     return tables.validate(stimuli, tables.STIMULI)
 
 
+def _tables(described: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*TABLES, TOP_K) if described.get("top_k") else TABLES
+
+
 def _describe(policy: Policy | None) -> dict[str, Any]:
     """Return what a manifest records about a policy: its name and a hash of everything that decides its masks."""
     if policy is None:
@@ -256,6 +276,8 @@ class ModelMeasurer:
     policy: Policy | None
     language: str
     progress: bool
+    top_k: int = 0
+    cutoffs: Cutoffs | None = None
 
     @property
     def described(self) -> dict[str, Any]:
@@ -264,12 +286,20 @@ class ModelMeasurer:
             "model": self.model.describe(),
             "language": self.language,
             "policy": _describe(self.policy),
+            "neuron_sparsity": self._neuron_sparsity(),
+            "top_k": self.top_k,
             "threads": torch.get_num_threads() if self.model.device.type == "cpu" else None,
         }
 
     @cached_property
     def _forward(self) -> Forward:
-        return Forward(self.model)
+        return Forward(self.model, self.top_k, self.cutoffs)
+
+    def _neuron_sparsity(self) -> dict[str, Any]:
+        """Return what decides which neurons count as left out, or why the column is missing."""
+        if self.policy is not None:
+            return {"of": "policy"}
+        return self.cutoffs.source if self.cutoffs else {"missing": "no calibration of this model was given"}
 
     def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
         """Yield the tables of each shard, in order."""
@@ -300,7 +330,8 @@ def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: "t
     names = [tokenizer.convert_ids_to_tokens(list(one.text.ids)) for one in measured]
     tokens = tokens_table(measured, names)
     words = words_table(tokens, texts, stimuli, work.language)
-    return {"tokens": tokens, "layers": layers_table(measured), "words": words}
+    frames = {"tokens": tokens, "layers": layers_table(measured), "words": words}
+    return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})
 
 
 def _measures(

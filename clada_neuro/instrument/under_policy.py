@@ -73,7 +73,8 @@ class _Collector:
         self.asked = torch.tensor([window.asked for window in windows], device=forward.device)
         self.expected = forward.model.model(self.ids, attention_mask=torch.ones_like(self.ids)).logits
         shape = tuple(self.ids.shape)
-        self.predictions = np.full((len(information.MEASURES) + 1, *shape), np.nan)
+        self.names = (*information.names(forward.top_k), "kl_dense")
+        self.predictions = np.full((len(self.names), *shape), np.nan)
         self.activity = np.full((len(activity.MEASURES) + 1, len(forward.layers), *shape), np.nan, np.float32)
         sizes = [(len(windows), ffn.intermediate_size) for ffn in forward.layers]
         self.last = [torch.zeros(size, device=forward.device) for size in sizes]
@@ -81,18 +82,18 @@ class _Collector:
 
     def hidden(self, layer: int, rows: Tensor, positions: Tensor, a: Tensor) -> None:
         """Measure the activity of consecutive tokens of some windows."""
-        e = a.float().abs() * self.forward.layers[layer].neuron_norms.to(a.device)
-        skipped = (e == 0).float().mean(dim=-1)
+        magnitude = a.float().abs()
+        skipped = activity.neuron_sparsity(magnitude)
+        e = magnitude * self.forward.layers[layer].neuron_norms.to(a.device)
         e[positions == 0] = 0
         which, counts = rows.unique_consecutive(return_counts=True)
         padded = pad_sequence(e.split(counts.tolist()), batch_first=True)
-        totals = torch.cat([self.total[layer][which][:, None], padded], dim=1).cumsum(dim=1)
-        values = activity.activity(padded, self.last[layer][which], totals[:, :-1])
+        values, total = activity.activity(padded, self.last[layer][which], self.total[layer][which])
         real = torch.arange(padded.shape[1], device=e.device) < counts[:, None]
         kept = torch.cat([values[:, real], skipped.masked_fill(positions == 0, math.nan)[None]])
         self.activity[:, layer, rows.cpu().numpy(), positions.cpu().numpy()] = kept.cpu().numpy()
         self.last[layer][which] = padded[torch.arange(len(which)), counts - 1]
-        self.total[layer][which] = totals[:, -1]
+        self.total[layer][which] = total
 
     def logits(self, rows: Tensor, positions: Tensor, logits: Tensor) -> None:
         """Measure predictions that are asked for."""
@@ -103,7 +104,7 @@ class _Collector:
         initial = (positions == 0) & follows & ~self.forward.vocabulary.spaced[targets]
         if self.forward.model.start_token_id is None:
             initial[:] = False
-        found = information.information(logits, targets, initial, self.forward.vocabulary)
+        found = information.information(logits, targets, initial, self.forward.vocabulary, self.forward.top_k)
         divergence = information.divergence(self.expected[rows, positions], logits)
         values = np.stack([*found.values(), divergence])
         self.predictions[:, rows.cpu().numpy(), positions.cpu().numpy()] = values
@@ -124,7 +125,7 @@ class _Collector:
             "reanalysis_action": found.action,
         }
         return Measures(
-            dict(zip((*information.MEASURES, "kl_dense"), self.predictions[:, row, :length], strict=True)),
+            dict(zip(self.names, self.predictions[:, row, :length], strict=True)),
             active,
             {name: values.double().numpy() for name, values in signals.items()},
         )

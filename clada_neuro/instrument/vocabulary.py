@@ -5,11 +5,14 @@ space is written ``Ġ``, ``▁`` or not at all, depending on the tokenizer.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from clada_neuro.errors import ModelError
+
+_AT_ONCE = 2048  # tokens; fifty thousand lists at a time keep the garbage collector busy
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,20 @@ class Vocabulary:
     unspaced: torch.Tensor
     ending: torch.Tensor
 
+    @cached_property
+    def begins(self) -> torch.Tensor:
+        """`spaced` as ones and zeros in float32, which multiply faster than truth values."""
+        return self.spaced.float()
+
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, n_logits: int, device: torch.device) -> "Vocabulary":
         """Sort the tokens of `tokenizer` into roles; logits beyond its vocabulary have none."""
         _require_offsets(tokenizer)
         control = _control_ids(tokenizer)
-        roles = torch.zeros(3, n_logits, dtype=torch.bool)
-        for token, text in enumerate(_added_text(tokenizer, min(len(tokenizer), n_logits))):
-            roles[2 if token in control else 0 if text[:1].isspace() else 1, token] = True
+        texts = _added_text(tokenizer, min(len(tokenizer), n_logits))
+        role = [2 if token in control else 0 if text[:1].isspace() else 1 for token, text in enumerate(texts)]
+        role += [3] * (n_logits - len(role))
+        roles = torch.tensor(role) == torch.arange(3)[:, None]
         return cls(*roles.to(device))
 
 
@@ -59,5 +68,8 @@ def _added_text(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
     backend = tokenizer.backend_tokenizer
     anchor = tokenizer("a", add_special_tokens=False).input_ids
     before = backend.decode(anchor, skip_special_tokens=False)
-    after = backend.decode_batch([[*anchor, i] for i in range(size)], skip_special_tokens=False)
-    return [text[len(before) :] for text in after]
+    added: list[str] = []
+    for start in range(0, size, _AT_ONCE):
+        ids = [[*anchor, i] for i in range(start, min(start + _AT_ONCE, size))]
+        added += [text[len(before) :] for text in backend.decode_batch(ids, skip_special_tokens=False)]
+    return added

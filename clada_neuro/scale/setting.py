@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from clada_neuro.calibration.cutoffs import hidden_cutoffs
 from clada_neuro.calibration.policies import policy_for
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.trace import ModelMeasurer
@@ -23,6 +24,8 @@ class Setting:
         See `clada_neuro.calibration.policies.policy_for`.
     language : str
         Of the word frequencies.
+    top_k : int
+        How many of the most probable tokens are recorded before each token.
     threads : int or None
         Of the model on a CPU; None leaves torch's own choice (``OMP_NUM_THREADS``, else every core).
     folder : str
@@ -37,6 +40,7 @@ class Setting:
     sparsity: float = 0.4
     calibration: str | Path | None = None
     language: str = "en"
+    top_k: int = 0
     threads: int | None = None
     folder: str = ""
 
@@ -51,11 +55,13 @@ class Setting:
             torch.set_num_threads(self.threads)
         model = load_model(self._place(), dtype=self.dtype, device=self.device, start_token=self.start_token)
         model = replace(model, name=self.model)
-        policy = None
-        if self.policy != "dense":
-            calibration = self.calibration and Path(self.folder, self.calibration)
-            policy = policy_for(model, self.policy, self.sparsity, calibration or None)
-        return ModelMeasurer(model, policy, self.language, progress)
+        calibration = Path(self.folder, self.calibration) if self.calibration else None
+        policy = cutoffs = None
+        if self.policy == "dense":
+            cutoffs = hidden_cutoffs(model, self.sparsity, calibration)
+        else:
+            policy = policy_for(model, self.policy, self.sparsity, calibration)
+        return ModelMeasurer(model, policy, self.language, progress, self.top_k, cutoffs)
 
     def _place(self) -> str:
         place = Path(self.folder, self.model)

@@ -38,6 +38,14 @@ def test_a_policy_adds_its_columns(capsys, folder):
     assert found.tokens["ffn_sparsity"].max() == pytest.approx(0.5, abs=0.02)
 
 
+def test_top_k_is_a_table_of_its_own(capsys, folder):
+    arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
+    assert clada(capsys, *arguments, "--top-k", "2").code == 0
+    found = Trace.read(folder / "out")
+    assert len(found.top_k) == 2 * len(found.tokens)
+    assert found.manifest["top_k"] == 2
+
+
 @pytest.mark.parametrize(
     ("option", "value", "complaint"),
     [

@@ -16,6 +16,8 @@ from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.instrument import shards
 from clada_neuro.instrument import trace as module
 from clada_neuro.instrument.trace import Trace, trace
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.cutoffs import Cutoffs
 
 SENTENCES = [
     "The old sailor told the children a story.",
@@ -49,6 +51,57 @@ def test_values_for_every_kind_of_tokenizer(kind):
     for _, mine in tokens.groupby("stimulus_id"):
         ids = [model.start_token_id, *mine["token_id"]]
         np.testing.assert_allclose(mine["surprisal_bits"], reference_bits(model, ids), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_the_most_probable_tokens_are_those_of_float64_log_softmax(start, tmp_path, monkeypatch):
+    model, k = tiny_language(start=start), 5
+    monkeypatch.setattr(shards, "CHARACTERS", 60)
+    found = quiet(stimuli(), model, top_k=k, out=tmp_path)
+    pd.testing.assert_frame_equal(Trace.read(tmp_path).top_k, quiet(stimuli(), model, top_k=k).top_k)
+    exact = copy.deepcopy(model.model).double()
+    for name, tokens in found.tokens.groupby("stimulus_id"):
+        mine = found.top_k[found.top_k["stimulus_id"] == name]
+        head = [model.start_token_id] if start else []
+        with torch.inference_mode():
+            p = exact(torch.tensor([[*head, *tokens["token_id"]]])).logits[0, :-1].softmax(-1)
+        assert mine["token_index"].unique().tolist() == tokens["token_index"].tolist()[not start :]
+        assert mine["rank"].tolist() == list(range(1, k + 1)) * len(p)
+        np.testing.assert_allclose(mine["probability"], p.topk(k).values.flatten(), rtol=1e-4)
+        ids = torch.tensor(mine["token_id"].to_numpy()).view(-1, k)
+        np.testing.assert_allclose(p.gather(1, ids), p.topk(k).values, rtol=1e-6)  # ties may swap
+        assert mine["token"].tolist() == model.tokenizer.convert_ids_to_tokens(mine["token_id"].tolist())
+
+
+def test_most_probable_tokens_are_kept_on_request_only(tmp_path):
+    model = tiny_language()
+    assert quiet(stimuli(), model, top_k=10_000, out=tmp_path).top_k["rank"].max() == len(model.tokenizer)
+    without = quiet(stimuli(), model, out=tmp_path)
+    assert not (tmp_path / "top_k.parquet").exists()
+    with pytest.raises(DataError, match="top_k=N"):
+        _ = without.top_k
+    with pytest.raises(DataError, match="top_k = -1"):
+        quiet(stimuli(), model, top_k=-1)
+
+
+def test_neurons_below_the_cut_offs_are_counted():
+    model = tiny_language()
+    layers = ffn_layers(model.model)
+    size = layers[0].intermediate_size
+    values = torch.full((len(layers), size), math.inf)
+    values[1, : size // 2] = 0
+    found = quiet(stimuli(), model, cutoffs=Cutoffs(values, {"calibration": "by hand"}))
+    first, second = (found.layers[found.layers["layer"] == layer]["neuron_sparsity"] for layer in (0, 1))
+    assert (first == 1).all()
+    np.testing.assert_allclose(second, 1 - size // 2 / size, rtol=1e-6)
+    assert found.manifest["neuron_sparsity"] == {"calibration": "by hand"}
+    assert found.words["neuron_sparsity"].notna().all()
+
+
+def test_without_cut_offs_the_share_of_neurons_is_missing_with_the_reason():
+    found = quiet(stimuli(), tiny_language())
+    assert found.words["neuron_sparsity"].isna().all()
+    assert "no calibration" in found.manifest["neuron_sparsity"]["missing"]
 
 
 def test_without_start_token_the_first_word_is_missing_not_zero():

@@ -20,10 +20,10 @@ def model():
     return tiny_language()
 
 
-def traced(model, policy, **columns):
+def traced(model, policy, top_k=0, **columns):
     frame = pd.DataFrame({"sentence": SENTENCES, "item": "1", "condition": "a", **columns})
     frame["stimulus_id"] = [f"s{number}" for number in range(len(frame))]
-    return trace(frame, model, policy=policy, progress=False)
+    return trace(frame, model, policy=policy, top_k=top_k, progress=False)
 
 
 def test_a_policy_that_keeps_everything_equals_the_dense_trace(model):
@@ -31,7 +31,7 @@ def test_a_policy_that_keeps_everything_equals_the_dense_trace(model):
     for name in ("tokens", "layers", "words"):
         one, other = getattr(dense, name), getattr(kept, name)
         for column in one.select_dtypes(float).columns:
-            if "prefix" not in column:
+            if "prefix" not in column and "neuron_sparsity" not in column:
                 np.testing.assert_allclose(one[column], other[column], rtol=0, atol=2e-4, err_msg=column)
     assert kept.tokens["kl_dense_bits"].abs().max() < 1e-4
     assert (kept.tokens["ffn_sparsity"] == 0).all()
@@ -77,6 +77,21 @@ def test_left_out_neurons_are_counted(model):
     late = found.tokens["token_index"] + 1 >= LEAST_PREFIX
     assert (found.tokens.loc[~late, "neuron_sparsity"] == 0).all()
     assert found.tokens.loc[late, "neuron_sparsity"].min() > 0
+
+
+def test_most_probable_tokens_are_the_policy_s_own(model):
+    policy = tiny_policy(model.model)
+    found = traced(model, policy, top_k=3)
+    first = found.top_k[found.top_k["rank"] == 1].merge(found.tokens, on=["stimulus_id", "token_index"])
+    hit = first["token_id_x"] == first["token_id_y"]
+    assert ((first["rank_y"] == 1) == hit).all()
+    for name, mine in found.tokens.groupby("stimulus_id"):
+        ids = [model.start_token_id, *mine["token_id"]]
+        (expected,) = score(model.model, policy, [ids], prefix=LEAST_PREFIX)
+        top = found.top_k[(found.top_k["stimulus_id"] == name)].merge(mine, on=["stimulus_id", "token_index"])
+        same = top[top["token_id_x"] == top["token_id_y"]]
+        bits = expected.surprisal_bits[1:].numpy()[same["token_index"]]
+        np.testing.assert_allclose(-np.log2(same["probability"]), bits, atol=1e-4)
 
 
 def test_a_context_is_the_dense_prefix(model):

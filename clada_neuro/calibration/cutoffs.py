@@ -1,0 +1,36 @@
+"""What a calibration would leave out, for dense passes: its hidden-site thresholds without prefix and load."""
+
+from pathlib import Path
+
+from clada_neuro.artifacts import content_hash
+from clada_neuro.calibration.artifact import load_calibration, shipped_calibration
+from clada_neuro.calibration.policies import base_policy
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.runtime.cutoffs import Cutoffs
+from clada_neuro.runtime.policy import HIDDEN
+
+
+def hidden_cutoffs(
+    model: LanguageModel, sparsity: float = 0.4, calibration: str | Path | None = None
+) -> Cutoffs | None:
+    """Return the activation |a_i| below which neuron i would be left out, τ/w_i of the calibration.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    sparsity : float
+        The `ffn_sparsity` whose thresholds are taken.
+    calibration : str or Path, optional
+        Default: the one shipped for these weights; None is returned when there is none.
+
+    Raises
+    ------
+    CalibrationError
+        For a calibration that cannot be read, belongs to another model, or does not reach the sparsity.
+    """
+    path = Path(calibration or shipped_calibration(model.weights_hash))
+    if calibration is None and not path.is_file():
+        return None
+    policy = base_policy(load_calibration(model, path), sparsity)
+    values = policy.thresholds[HIDDEN][:, None] * policy.base_scale / policy.weights[HIDDEN]
+    return Cutoffs(values, {"calibration": path.name, "hash": content_hash(path), "ffn_sparsity": sparsity})

@@ -1,0 +1,149 @@
+"""`activity.activity` compiled for a CPU: one pass over a token's contributions while they are in the cache.
+
+The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32). The
+edge of an active set is found without sorting: energies are added up by the leading bits of the contribution, which
+order positive floats, and only the few contributions that share the decisive bits are sorted.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from numba import njit
+from torch import Tensor
+
+Array = npt.NDArray[Any]
+
+# Only the order of additions may change: missing values must stay missing.
+_COMPILED: dict[str, Any] = dict(
+    nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy"
+)
+_BITS = 20  # of a float32 below its exponent and first three binary places
+_BUCKETS = 256  # 32 octaves below the largest contribution; what is smaller holds no energy to speak of
+
+
+def activity(e: Tensor, last: Tensor, total: Tensor, energy: float) -> tuple[Tensor, Tensor]:
+    """Return what `activity.activity` returns; rows are shared out among PyTorch's threads."""
+    rows, seq, _ = e.shape
+    values = np.empty((7, rows, seq), np.float32)
+    after = total.clone()
+    measure = partial(
+        _measure_rows, e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), energy, values
+    )
+    threads = min(torch.get_num_threads(), rows)
+    if threads < 2:
+        measure(0, rows)
+        return torch.from_numpy(values), after
+    ends = [rows * thread // threads for thread in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for part in [pool.submit(measure, start, stop) for start, stop in pairwise(ends)]:
+            part.result()
+    return torch.from_numpy(values), after
+
+
+@njit(**_COMPILED)
+def _measure_rows(
+    e: Array, last: Array, total: Array, energy: float, values: Array, start: int, stop: int
+) -> None:
+    """Fill ``values`` (measures, rows, seq) for some rows and bring ``total`` (rows, n) up to date."""
+    n = e.shape[2]
+    root = np.sqrt(np.float64(n))
+    for row in range(start, stop):
+        before = last[row]
+        power_before = _power(before)
+        _, edge_before = _edge(before, power_before, energy)
+        for t in range(e.shape[1]):
+            now, prefix = e[row, t], total[row]
+            power, power_prefix = _power(now), _power(prefix)
+            left_out, edge = _edge(now, power, energy)
+            _, edge_prefix = _edge(prefix, power_prefix, energy)
+            if 0 < power < np.inf:
+                plain, fourth = _moments(now)
+                values[0, row, t] = left_out / n
+                values[1, row, t] = (root - plain / np.sqrt(power)) / (root - 1)
+                values[2, row, t] = power * power / (n * fourth)
+            else:
+                values[:3, row, t] = np.nan
+            values[3, row, t], values[5, row, t] = _compare(
+                now, before, edge, edge_before, power, power_before
+            )
+            values[4, row, t], values[6, row, t] = _compare(
+                now, prefix, edge, edge_prefix, power, power_prefix
+            )
+            for i in range(n):
+                prefix[i] += now[i]
+            before, power_before, edge_before = now, power, edge
+
+
+@njit(**_COMPILED)
+def _power(e: Array) -> float:
+    total = 0.0
+    for value in e:
+        total += np.float64(value) * np.float64(value)
+    return total
+
+
+@njit(**_COMPILED)
+def _moments(e: Array) -> tuple[float, float]:
+    """Return Σe and Σe⁴."""
+    plain = fourth = 0.0
+    for value in e:
+        square = np.float64(value) * np.float64(value)
+        plain += np.float64(value)
+        fourth += square * square
+    return plain, fourth
+
+
+@njit(**_COMPILED)
+def _compare(
+    one: Array, other: Array, edge_one: Any, edge_other: Any, power_one: float, power_other: float
+) -> tuple[float, float]:
+    """Return the Jaccard index of two active sets and 1 - cosine; NaN where a vector is zero."""
+    if not (0 < power_one < np.inf and 0 < power_other < np.inf):
+        return np.nan, np.nan
+    shared = either = 0
+    product = 0.0
+    for i in range(one.shape[0]):
+        first, second = one[i] >= edge_one, other[i] >= edge_other
+        shared += first & second
+        either += first | second
+        product += np.float64(one[i]) * np.float64(other[i])
+    return shared / either, max(0.0, 1 - product / np.sqrt(power_one * power_other))
+
+
+@njit(**_COMPILED)
+def _edge(e: Array, power: float, energy: float) -> tuple[int, Any]:
+    """Return how many contributions are outside the active set, and the smallest one inside."""
+    if not 0 < power < np.inf:
+        return 0, np.float32(np.inf)
+    target = (1 - energy) * power
+    bits = e.view(np.int32)
+    lowest = (bits.max() >> _BITS) - _BUCKETS + 1
+    held = np.zeros(_BUCKETS)
+    count = np.zeros(_BUCKETS, np.int64)
+    for i in range(e.shape[0]):
+        bucket = max(0, (bits[i] >> _BITS) - lowest)
+        held[bucket] += np.float64(e[i]) * np.float64(e[i])
+        count[bucket] += 1
+    below, left_out, bucket = 0.0, 0, 0
+    while below + held[bucket] <= target and bucket < _BUCKETS - 1:
+        below += held[bucket]
+        left_out += count[bucket]
+        bucket += 1
+    inside = np.empty(count[bucket], np.float32)
+    found = 0
+    for i in range(e.shape[0]):
+        if max(0, (bits[i] >> _BITS) - lowest) == bucket:
+            inside[found] = e[i]
+            found += 1
+    inside.sort()
+    for value in inside[:-1]:
+        below += np.float64(value) * np.float64(value)
+        if below > target:
+            return left_out, value
+        left_out += 1
+    return left_out, inside[-1]
