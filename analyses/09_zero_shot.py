@@ -3,7 +3,8 @@
     python analyses/09_zero_shot.py [--limit 300] [--start answer middle] [--policy clada …] [--task piqa …]
 
 Every policy answers the same items. The context is read densely; from its last token (``answer``) or its middle
-(``middle``) the policy is on. Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit
+(``middle``) the policy is on; an answer scores by log-probability, per character where lm-evaluation-harness does so.
+Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit
 adds to a smaller one.
 """
 
@@ -53,7 +54,11 @@ def main() -> None:
     summary = summarise(items)
     command = " ".join(["python", *sys.argv])
     calibrations = ", ".join(items["calibration"].dropna().unique()) or "none"
-    made = f"`{command}`; weights {model.weights_hash}, calibration {calibrations}\n\n"
+    counts = items.groupby("task")["item"].nunique()
+    made = (
+        f"`{command}`: {counts.min()} to {counts.max()} items a task, start token {model.start_token}, "
+        f"weights {model.weights_hash}, calibration {calibrations}\n\n"
+    )
     RESULTS.mkdir(exist_ok=True)
     write_text(RESULTS / f"{options.name}.csv", f"# {command}\n{summary.round(5).to_csv(index=False)}")
     write_text(RESULTS / f"{options.name}.md", made + markdown(summary))
