@@ -149,12 +149,12 @@ def _under_policies(policies: pd.DataFrame) -> str:
     event = policies.loc[
         (policies["step"] == EVENT) & (policies["component"] == "p600") & (policies["policy"] == "clada")
     ]
-    holds = bool(len(event)) and bool(((event["held_out_low"] > 0) & (event["p_bh"] < _ALPHA)).all())
-    verdict = (
-        "predicts unseen P600s beyond surprisal, so it may be called P600-like"
-        if holds
-        else "is not shown to predict unseen P600s beyond surprisal, so it is not called P600-like"
-    )
+    if event.empty:
+        verdict = "was too rare among the P600 words to be tested, so it is not called P600-like"
+    elif ((event["held_out_low"] > 0) & (event["p_bh"] < _ALPHA)).all():
+        verdict = "predicts unseen P600s beyond surprisal, so it may be called P600-like"
+    else:
+        verdict = "is not shown to predict unseen P600s beyond surprisal, so it is not called P600-like"
     return f"Exploratory: CLADA's reanalysis event {verdict}."
 
 
@@ -229,11 +229,12 @@ def _figure(tests: pd.DataFrame, policies: pd.DataFrame) -> Figure:
         layers.append((policies, COLORS[1:]))
 
     def paint(canvas: Canvas) -> None:
-        heights = [table.groupby("question")["step"].nunique().max() for table, _ in layers]
+        heights = [table["step"].nunique() for table, _ in layers]
         axes = canvas.subplots(len(layers), len(questions), squeeze=False, height_ratios=heights)
         for line, (table, colors) in zip(axes, layers, strict=True):
+            steps = list(dict.fromkeys(table["step"]))
             for axis, question in zip(line, questions, strict=True):
-                _gains(axis, table.loc[table["question"] == question], colors)
+                _gains(axis, table.loc[table["question"] == question], steps, colors)
                 axis.tick_params(labelsize=8)
                 axis.locator_params(axis="x", nbins=4)
                 if axis is not line[0]:
@@ -255,9 +256,9 @@ def _figure(tests: pd.DataFrame, policies: pd.DataFrame) -> Figure:
     )
 
 
-def _gains(axis: Axes, rows: pd.DataFrame, colors: Sequence[str]) -> None:
-    """Draw gains with intervals: a line a step, policies side by side on it."""
-    names, policies = list(dict.fromkeys(rows["step"])), list(dict.fromkeys(rows["policy"]))
+def _gains(axis: Axes, rows: pd.DataFrame, names: Sequence[str], colors: Sequence[str]) -> None:
+    """Draw gains with intervals: a line for each of the named steps, policies side by side on it."""
+    policies = list(dict.fromkeys(rows["policy"]))
     for number, (policy, color) in enumerate(zip(policies, colors, strict=False)):
         part = rows.loc[rows["policy"] == policy]
         shift = 0.16 * (number - (len(policies) - 1) / 2)

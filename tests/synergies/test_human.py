@@ -184,10 +184,17 @@ def test_slopes_by_subject_are_reduced_once_and_the_same_in_every_model(found):
     assert found.rungs["removed"].iloc[-1] == ""
 
 
-@pytest.mark.parametrize(("event_gain", "named"), [(0.01, "may be called"), (-0.01, "is not called")])
-def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(found, event_gain, named):
+@pytest.mark.parametrize(
+    ("step", "event_gain", "named"),
+    [
+        (EVENT, 0.01, "may be called"),
+        (EVENT, -0.01, "beyond surprisal, so it is not called"),
+        (DONE, 0.01, "was too rare among the P600 words to be tested, so it is not called"),
+    ],
+)
+def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(found, step, event_gain, named):
     row = found.tests.iloc[[0]].assign(
-        policy="clada", step=EVENT, component="p600", p=1e-9, held_out_low=event_gain
+        policy="clada", step=step, component="p600", p=1e-9, held_out_low=event_gain
     )
     page = human_results(Ladder.joined([replace(found, policies=row)]), MODEL, {}).page()
     assert f"{named} P600-like" in page
