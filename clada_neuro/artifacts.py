@@ -85,22 +85,27 @@ def output_folder(path: str | Path) -> Path:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; a second process is refused instead of mixing its files in.
+def sole_writer(place: Path) -> Iterator[None]:
+    """Hold the lock of a folder or of a file to be written; a second process is refused, so that nothing is mixed.
 
     One process may enter twice: a study holds the lock while its trace takes it again. Half-written files of a
     process that was killed are removed.
     """
-    lock = filelock.FileLock(folder.resolve() / ".lock", is_singleton=True)
+    is_folder = place.is_dir()
+    folder = place if is_folder else place.parent
+    lock = filelock.FileLock(
+        folder.resolve() / (".lock" if is_folder else f".{place.name}.lock"), is_singleton=True
+    )
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise DataError(
-            f"another process is writing to '{folder}'; wait for it or choose another --out"
+            f"another process is writing to '{place}'; wait for it or choose another --out"
         ) from None
     try:
-        for stale in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
-            stale.unlink()
+        if is_folder:
+            for stale in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+                stale.unlink()
         yield
     finally:
         lock.release()
@@ -145,7 +150,13 @@ def read_json(path: str | Path) -> Any:
 
 def write_table(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
     """Write a table as parquet, with package versions and ``provenance`` in its metadata."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        reason = "; ".join(str(part) for part in error.args).splitlines()[0]
+        raise DataError(
+            f"'{path}' cannot hold this table: {reason}; give each column values of one kind"
+        ) from error
     document = json.dumps(_plain({"versions": versions(), **(provenance or {})}))
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), PROVENANCE_KEY: document.encode()}
@@ -194,6 +205,38 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
             f"'{path}' is not a readable parquet file; delete it and run its step again"
         ) from error
     return json.loads(stored.get(PROVENANCE_KEY, b"{}"))
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Read a manifest; one that another version of the package wrote is refused, because columns may have changed."""
+    manifest = read_json(path)
+    if not isinstance(manifest, dict):
+        raise DataError(f"'{path}' is no manifest; delete it and run its step again")
+    wrote = manifest.get("versions", {}).get("clada-neuro")
+    if wrote is not None and wrote != metadata.version("clada-neuro"):
+        raise DataError(
+            f"'{path}' was written by clada-neuro {wrote}, this is {metadata.version('clada-neuro')}; "
+            "run again with this version, or read it with that one"
+        )
+    return manifest
+
+
+def refuse_mixture(path: str | Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a table of a trace that is not the one which the manifest beside it describes.
+
+    Raises
+    ------
+    DataError
+        When both say what they were computed from, and differ.
+    """
+    stored = read_provenance(path)
+    found = stored.get("trace", stored.get("inputs", stored.get("incomplete")))
+    expected = manifest.get("inputs")
+    if None not in (found, expected) and found != expected:
+        raise DataError(
+            f"'{path}' belongs to the trace {found}, the manifest beside it to {expected}: another model, setting or "
+            "stimulus file; run the command that writes this folder again"
+        )
 
 
 def is_current(path: str | Path, inputs: str) -> bool:

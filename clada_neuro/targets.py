@@ -1,5 +1,6 @@
 """What ``clada-neuro run TARGET`` can mean: the demonstration, a public data set, or the user's own files."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -122,7 +123,7 @@ def resolve_stimuli(
             return datasets.load(str(name))
         parts = [read_stimuli(package_data("stimuli", part)) for part in _DEMO_FILES]
         return pd.concat(parts, ignore_index=True)
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # False, too, for what cannot be the name of a file
         raise DataError(
             f"'{name}' is neither a stimulus file here nor a data set{did_you_mean(str(name), _names())}; "
             "list them with: clada-neuro data list"

@@ -17,9 +17,12 @@ def command(words: Path, trials: Path, out: Path) -> None:
     folder = artifacts.output_folder(out)
     alignment = align(artifacts.read_table(words), read_trials(trials))
     provenance = {"joins": alignment.joins, "inputs": artifacts.content_hash(words, trials)}
-    artifacts.write_table(alignment.trials, folder / "trials.parquet", provenance)
-    if len(alignment.unmatched):
-        artifacts.write_table(alignment.unmatched, folder / "unmatched.parquet")
+    with artifacts.sole_writer(folder):
+        artifacts.write_table(alignment.trials, folder / "trials.parquet", provenance)
+        if len(alignment.unmatched):
+            artifacts.write_table(alignment.unmatched, folder / "unmatched.parquet")
+        else:
+            (folder / "unmatched.parquet").unlink(missing_ok=True)
     for step in alignment.joins:
         click.echo(f"{step['step']}: {step['rows_removed']} of {step['rows_before']} ({step['reason']})")
     click.echo(f"{len(alignment.trials)} trials written to {folder / 'trials.parquet'}")

@@ -5,6 +5,14 @@ from pathlib import Path
 import click
 
 
+def _refuse_scheduler(_: click.Context, __: click.Parameter, given: str | None) -> None:
+    if given is not None:
+        raise click.BadParameter(
+            "a calibration goes layer by layer, each on what the sparse layers before it hand on, and cannot be shared "
+            "out; give it one machine, or calibrate several models at once"
+        )
+
+
 @click.command()
 @click.option(
     "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
@@ -30,6 +38,7 @@ import click
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write (.safetensors).")
+@click.option("--scheduler", hidden=True, expose_value=False, callback=_refuse_scheduler)
 def command(
     model: str,
     texts: tuple[Path, ...],
@@ -45,22 +54,25 @@ def command(
 
     Interrupted, the same command goes on where it stopped.
     """
+    from clada_neuro.artifacts import output_folder, sole_writer
     from clada_neuro.calibration.search import calibrate
     from clada_neuro.calibration.texts import read_documents
     from clada_neuro.models.loading import load_model
 
     documents = [document for path in texts for document in read_documents(path)]
-    calibration = calibrate(
-        load_model(model),
-        documents,
-        out,
-        bound=bound,
-        confidence=confidence,
-        min_sparsity=min_sparsity,
-        tokens=tokens,
-        allocation=allocation,
-        seed=seed,
-    )
+    output_folder(out.parent)
+    with sole_writer(out):
+        calibration = calibrate(
+            load_model(model),
+            documents,
+            out,
+            bound=bound,
+            confidence=confidence,
+            min_sparsity=min_sparsity,
+            tokens=tokens,
+            allocation=allocation,
+            seed=seed,
+        )
     certificate = calibration.header["certificate"]
     for row in certificate["frontier"]:
         click.echo(

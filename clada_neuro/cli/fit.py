@@ -20,7 +20,7 @@ def command(trials: Path, formula: str, out: Path, engine: str, ml: bool, zscore
     """Fit FORMULA to TRIALS (csv, tsv or parquet), print the table, write fits.json and refit.R."""
     import warnings
 
-    from clada_neuro.artifacts import output_folder, write_json, write_text
+    from clada_neuro.artifacts import output_folder, sole_writer, write_json, write_text
     from clada_neuro.stats.mixed import FitWarning, fit
 
     data = _read(trials)
@@ -29,8 +29,9 @@ def command(trials: Path, formula: str, out: Path, engine: str, ml: bool, zscore
         warnings.simplefilter("ignore", FitWarning)
         found = fit(data, formula, reml=not ml, engine=engine, standardize=list(zscore) or False)
     click.echo(found.summary())
-    write_json(folder / "fits.json", [found.to_dict()])
-    write_text(folder / "refit.R", found.to_r_script(str(trials)))
+    with sole_writer(folder):
+        write_json(folder / "fits.json", [found.to_dict()])
+        write_text(folder / "refit.R", found.to_r_script(str(trials)))
 
 
 def _read(path: Path) -> "pd.DataFrame":

@@ -66,5 +66,7 @@ def main() -> None:
 
 
 def _stop(message: str) -> None:
-    click.echo(f"clada-neuro: {message}", err=True)
+    # One line, whatever a file name or a cell brought in; not every byte of a name is text.
+    line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode()
+    click.echo(f"clada-neuro: {line}", err=True)
     sys.exit(2)

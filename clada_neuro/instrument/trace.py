@@ -17,8 +17,9 @@ from clada_neuro import tables
 from clada_neuro.artifacts import (
     content_hash,
     output_folder,
-    read_json,
+    read_manifest,
     read_table,
+    refuse_mixture,
     sole_writer,
     versions,
     write_json,
@@ -55,8 +56,18 @@ class Trace:
 
     @classmethod
     def read(cls, folder: str | Path) -> "Trace":
-        """Open a trace that was written to a folder."""
-        return cls(read_json(Path(folder) / "manifest.json"), Path(folder))
+        """Open a trace that was written to a folder.
+
+        Raises
+        ------
+        DataError
+            When a file is missing or damaged, was written by another version, or belongs to another trace.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder / "manifest.json")
+        for name in _tables(manifest):
+            refuse_mixture(folder / f"{name}.parquet", manifest)
+        return cls(manifest, folder)
 
     @cached_property
     def tokens(self) -> pd.DataFrame:
@@ -185,7 +196,8 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
     """
     stimuli = _stimuli(stimuli)
     described = measurer.described
-    inputs = content_hash(stimuli, described, *sorted(Path(__file__).parent.glob("*.py")))
+    software = {name: version for name, version in versions().items() if name != "platform"}
+    inputs = content_hash(stimuli, described, software, *sorted(Path(__file__).parent.glob("*.py")))
     if out is None:
         source, failed = _measured(stimuli, measurer, Memory())
         _refuse_failed(stimuli, failed)

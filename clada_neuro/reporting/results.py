@@ -1,13 +1,13 @@
 """What an output folder holds: every file the report is made from, read once, absences noted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.artifacts import read_json, read_manifest, read_provenance, read_table, refuse_mixture
 from clada_neuro.errors import DataError
 
 _TABLES = {
@@ -82,7 +82,8 @@ def read_results(folder: str | Path) -> Results:
     Raises
     ------
     DataError
-        When the folder is absent, holds none of the files, or one of them is damaged.
+        When the folder is absent, holds none of the files, one of them is damaged or of another version, or they
+        belong to different runs.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -94,7 +95,7 @@ def read_results(folder: str | Path) -> Results:
         if (path := _present(folder, f"{name}.parquet", meaning, missing))
     }
     documents = {
-        name: read_json(path)
+        name: read_manifest(path) if name == "manifest" else read_json(path)
         for name, meaning in _DOCUMENTS.items()
         if (path := _present(folder, f"{name}.json", meaning, missing))
     }
@@ -103,6 +104,7 @@ def read_results(folder: str | Path) -> Results:
             f"'{folder}' holds none of manifest.json, fits.json or words.parquet; "
             "pass the folder that `clada-neuro run` wrote to"
         )
+    _refuse_mixtures(folder, tables, documents)
     epochs = folder / "erp"
     finished = (epochs / "erp.json").is_file()  # written last
     synergy = documents.get("synergy", [])
@@ -111,12 +113,30 @@ def read_results(folder: str | Path) -> Results:
         manifest=documents.get("manifest", {}),
         fits=documents.get("fits", []),
         synergy=[synergy] if isinstance(synergy, dict) else synergy,
+        pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
         tables=tables,
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
-        pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
         erp_facts=read_json(epochs / "erp.json") if finished else {},
         missing=missing,
     )
+
+
+def _refuse_mixtures(folder: Path, tables: Iterable[str], documents: Mapping[str, Any]) -> None:
+    """Refuse tables of another trace than the manifest's, and statistics of other trials than those here."""
+    if "manifest" in documents:
+        for name in set(tables) - {"stimuli"}:
+            refuse_mixture(folder / f"{name}.parquet", documents["manifest"])
+    if "trials" not in tables:
+        return
+    here = read_provenance(folder / "trials.parquet").get("inputs")
+    for name in ("fits", "synergy"):
+        found = documents.get(name, [])
+        for entry in [found] if isinstance(found, dict) else found:
+            if here is not None and entry.get("trials", here) != here:
+                raise DataError(
+                    f"'{folder / name}.json' was estimated on other trials than trials.parquet holds, as after an "
+                    "interrupted run; give the command that writes this folder again"
+                )
 
 
 def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> Path | None:

@@ -101,7 +101,8 @@ def generate(
     Raises
     ------
     ModelError
-        For an empty prompt without a start token, or a stop token that is not in the vocabulary.
+        For an empty prompt without a start token, one that is not text, or a stop token that is not in the
+        vocabulary.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     ends = _stop_ids(language_model, stop)
@@ -145,6 +146,10 @@ def _record(results: list[Generation], active: Tensor, engine: Engine) -> None:
 
 def _encode(language_model: LanguageModel, text: str) -> Tensor:
     start = [] if language_model.start_token_id is None else [language_model.start_token_id]
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ModelError(f"the prompt {text!r} holds bytes that are not text; give it as UTF-8") from error
     ids = start + language_model.tokenizer(text, add_special_tokens=False).input_ids
     if not ids:
         raise ModelError("the prompt is empty and the model has no start token; give at least one word")

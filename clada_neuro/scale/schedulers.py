@@ -43,6 +43,7 @@ def connected(scheduler: str) -> Iterator["Client"]:
         from distributed import Client
     except ImportError:
         raise DataError("--scheduler needs Dask; install it with: pip install 'clada-neuro[dask]'") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is reported by us, once
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS - 1}))
         if count := re.fullmatch(r"local:([1-9]\d*)", scheduler):

@@ -54,7 +54,7 @@ def _in_order(table: RawTable, group: pd.DataFrame, column: str) -> pd.DataFrame
     places: dict[int, int] = {}
     for position, value in zip(group.index, group[column], strict=True):
         text = as_text(value).strip()
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > 9:
             raise table.error(position, f"word_index '{text}' is not a whole number")
         if int(text) in places:
             first = table.rows[places[int(text)]]

@@ -138,6 +138,6 @@ def _stands_at(critical: str, words: Sequence[str], index: int) -> bool:
 
 
 def _whole(table: RawTable, position: int, text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise table.error(position, f"critical_index '{text}' is not a whole number")
     return int(text)

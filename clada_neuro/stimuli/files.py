@@ -8,6 +8,7 @@ import codecs
 import csv
 import io
 import re
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pandas as pd
 from clada_neuro.errors import StimulusError
 
 SEPARATORS = ("\t", ";", ",")
+_LONGEST = 300  # characters of a number; Python refuses to convert thousands of digits
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?(0|[1-9]\d*),\d+")
 
@@ -129,13 +131,17 @@ def numeric_columns(frame: pd.DataFrame, decimal_comma: bool = False) -> pd.Data
         filled = [cell.strip() for cell in cells if cell.strip() not in ("", "NA")]
         if filled and all(_is_number(cell, decimal_comma) for cell in filled):
             text = cells.str.strip().mask(cells.str.strip().isin(["", "NA"]))
-            out[name] = pd.to_numeric(text.str.replace(",", ".") if decimal_comma else text)
+            numbers = pd.to_numeric(text.str.replace(",", ".") if decimal_comma else text)
+            # Whole numbers beyond 64 bits are codes; no table format holds them as numbers.
+            out[name] = numbers if pd.api.types.is_numeric_dtype(numbers) else cells.astype("str")
         else:
             out[name] = cells.astype("str")
     return out
 
 
 def _is_number(cell: str, decimal_comma: bool) -> bool:
+    if len(cell) > _LONGEST:
+        return False
     return bool(_NUMBER.fullmatch(cell) or (decimal_comma and _DECIMAL_COMMA.fullmatch(cell)))
 
 
@@ -154,6 +160,10 @@ def _decode(path: Path, encoding: str | None) -> str:
         raise StimulusError(
             f"'{path}', line {row}: byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig')}; "
             "save the file as UTF-8 or give its encoding"
+        ) from error
+    except (LookupError, UnicodeError) as error:  # no such codec, or not one for text
+        raise StimulusError(
+            f"'{path}' cannot be read as '{encoding}'; give Python's name of its encoding, such as latin-1 or cp1252"
         ) from error
     if "\0" in text:
         raise StimulusError(
@@ -176,24 +186,21 @@ def _text_records(path: Path, encoding: str | None) -> tuple[list[list[str]], st
 
 
 def _sheet_records(path: Path, sheet: str | int) -> list[list[str]]:
-    import zipfile
-
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, InvalidFileException) as error:
-        raise StimulusError(f"'{path}' is not a readable .xlsx workbook ({error}); save it again") from error
-    try:
-        names = book.sheetnames
-        if (isinstance(sheet, str) and sheet not in names) or (
-            isinstance(sheet, int) and sheet >= len(names)
-        ):
-            raise StimulusError(f"'{path}' has no sheet {sheet!r}; it has {', '.join(names)}")
-        page = book[sheet if isinstance(sheet, str) else names[sheet]]
-        records = [[as_text(cell) for cell in row] for row in page.iter_rows(values_only=True)]
-    finally:
-        book.close()
+        with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+            names = book.sheetnames
+            if (isinstance(sheet, str) and sheet not in names) or (
+                isinstance(sheet, int) and sheet >= len(names)
+            ):
+                raise StimulusError(f"'{path}' has no sheet {sheet!r}; it has {', '.join(names)}")
+            page = book[sheet if isinstance(sheet, str) else names[sheet]]
+            records = [[as_text(cell) for cell in row] for row in page.iter_rows(values_only=True)]
+    except StimulusError:
+        raise
+    except Exception as error:  # openpyxl, zipfile and the XML parser raise a dozen kinds for a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StimulusError(f"'{path}' is not a readable .xlsx workbook ({reason}); save it again") from error
     width = max((k + 1 for row in records for k, cell in enumerate(row) if cell.strip()), default=0)
     return [(row + [""] * width)[:width] for row in records]

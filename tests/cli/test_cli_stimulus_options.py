@@ -29,9 +29,8 @@ def seen(monkeypatch):
     """What the commands pass on, without a model."""
     calls = {}
     monkeypatch.setattr(
-        "clada_neuro.instrument.trace.trace", lambda texts, *_, **__: calls.update(texts=texts)
+        "clada_neuro.scale.trace.trace_by", lambda setting, texts, *_: calls.update(texts=texts)
     )
-    monkeypatch.setattr("clada_neuro.models.loading.load_model", lambda name, **_: name)
     monkeypatch.setattr("clada_neuro.study.run", lambda target, **options: calls.update(options))
     return calls
 
