@@ -94,7 +94,7 @@ def read_results(folder: str | Path) -> Results:
         for name, meaning in _TABLES.items()
         if (path := _present(folder, f"{name}.parquet", meaning, missing))
     }
-    documents = {
+    documents: dict[str, Any] = {
         name: read_manifest(path) if name == "manifest" else read_json(path)
         for name, meaning in _DOCUMENTS.items()
         if (path := _present(folder, f"{name}.json", meaning, missing))
@@ -104,6 +104,11 @@ def read_results(folder: str | Path) -> Results:
             f"'{folder}' holds none of manifest.json, fits.json or words.parquet; "
             "pass the folder that `clada-neuro run` wrote to"
         )
+    fits = documents.get("fits", [])
+    if not isinstance(fits, list):
+        raise DataError(
+            f"'{folder / 'fits.json'}' holds no list of fits; delete it and run the step that writes it again"
+        )
     _refuse_mixtures(folder, tables, documents)
     epochs = folder / "erp"
     finished = (epochs / "erp.json").is_file()  # written last
@@ -111,7 +116,7 @@ def read_results(folder: str | Path) -> Results:
     return Results(
         folder=folder,
         manifest=documents.get("manifest", {}),
-        fits=documents.get("fits", []),
+        fits=fits,
         synergy=[synergy] if isinstance(synergy, dict) else synergy,
         pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
         tables=tables,

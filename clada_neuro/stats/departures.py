@@ -77,14 +77,14 @@ def departures(
     return lines + (_measured(analysis.epochs, epochs) if epochs else [])
 
 
-def _model(specified: ModelSpecification, entry: Mapping[str, Any] | None) -> list[str]:
-    name = specified.name
 def reduction(entry: Mapping[str, Any]) -> str:
     """Say in one line what the reduction ladder took out of an entry's random part."""
     removed = ", then ".join(rung["removed"] for rung in entry["ladder"] if rung["removed"])
     return f"the reduction ladder removed {removed}"
 
 
+def _model(specified: ModelSpecification, entry: Mapping[str, Any] | None) -> list[str]:
+    name = specified.name
     if entry is None:
         return [f"model '{name}' was specified but not fitted"]
     lines = []
