@@ -68,7 +68,7 @@ def test_the_header_says_what_was_done(calibrated) -> None:
     header = read_calibration(calibrated).header
     assert header["weights_hash"] == "abc"
     assert header["curve"]["ffn_sparsity"] == sorted(header["curve"]["ffn_sparsity"])
-    assert {row["kappa"] for row in header["load"]["tried"]} == {0.05, -0.05}
+    assert {row["kappa"] for row in header["load"]["tried"]} == {0.05, 0.02, -0.05}
     assert header["certificate"]["confidence"] == 0.95
     assert not calibrated.with_name("tiny.safetensors.parts").exists()
 
