@@ -302,7 +302,7 @@ class LlamaStep:
     def surprisal_and_entropy(self, token: int) -> tuple[float, float]:
         """Return a drawn token's surprisal and the entropy of the distribution it came from, the last one, in bits.
 
-        The same as `clada_neuro.runtime.cognitive_load.surprisal_and_entropy`, in a third of its time.
+        The same as `clada_neuro.runtime.cognitive_load.surprisal_and_entropy`, summed up by the step's threads.
         """
         self._run(_moments, self._work)
         highest, mass, weighted = self._work.moments[:, :3].T.astype(np.float64)
