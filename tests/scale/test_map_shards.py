@@ -66,9 +66,9 @@ def test_an_address_where_nobody_answers(monkeypatch):
 
 
 def test_workers_come_as_slurm_jobs(tmp_path, monkeypatch):
-    """A stand-in for sbatch runs the very job script that SLURM would get."""
+    """A stand-in for sbatch runs the very job script that SLURM would get; like sbatch it keeps a copy of its own."""
     for name, text in (
-        ("sbatch", 'bash "$1" >>"$JOBS" 2>&1 & echo "Submitted batch job $!"'),
+        ("sbatch", 'cp "$1" "$JOBS.sh"; bash "$JOBS.sh" >>"$JOBS" 2>&1 & echo "Submitted batch job $!"'),
         ("scancel", 'echo "scancel $*" >>"$JOBS"; kill "$1" 2>/dev/null || true'),
     ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
