@@ -1,7 +1,7 @@
 """What does each policy lose at equal feed-forward sparsity?
 
-    python analyses/02_loss_at_equal_sparsity.py [--tokens 20000] [--sparsity 0.4 …] [--policy clada …]
-    python analyses/02_loss_at_equal_sparsity.py --tables
+    python analyses/02_loss_at_equal_sparsity.py [--tokens 20000] [--sparsity 0.4 …] [--policy clada …] [--name NAME]
+    python analyses/02_loss_at_equal_sparsity.py --tables [--name NAME]
 
 C4 documents that calibration has not seen and WikiText-2 articles, alternating, 256 tokens each with the start token;
 the first 32 are the dense prefix and every later token is processed by the policy. Loss is the rise of nats per token
@@ -234,6 +234,7 @@ def main() -> None:
     parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *SIMPLER_RULES])
     parser.add_argument("--load-variants", action="store_true", help="measure those instead of --policy")
     parser.add_argument("--tables", action="store_true", help="only make the tables")
+    parser.add_argument("--name", default="loss_at_equal_sparsity", help="of the tables in results/")
     options = parser.parse_args()
     experiment = Experiment(load_model("smollm2"))
     if not options.tables:
@@ -246,8 +247,8 @@ def main() -> None:
         experiment.run(texts, cells)
     table = summary(experiment.found()).round(5)
     RESULTS.mkdir(exist_ok=True)
-    write_text(RESULTS / "loss_at_equal_sparsity.csv", table.to_csv(index=False))
-    write_text(RESULTS / "loss_at_equal_sparsity.md", results_page(experiment, table))
+    write_text(RESULTS / f"{options.name}.csv", table.to_csv(index=False))
+    write_text(RESULTS / f"{options.name}.md", results_page(experiment, table))
     print(table.to_string())
 
 

@@ -179,6 +179,9 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
     aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
     inputs = _write_trials(aligned, folder, traced)
+    plan, constant = plan.without_constants(aligned.trials)
+    for name in constant:
+        progress(f"      {name} has one value in all trials: left out of the default analysis")
     progress(f"[4/5] {len(plan.analysis.models)} models")
     departed = _statistics(plan, aligned.trials, folder, inputs, how)
     if plan.epochs is None:

@@ -21,6 +21,9 @@ DEMO = "demo"
 # n400_uv and n400_baseline_uv both name the n400.
 _AMPLITUDE = re.compile(r"\b(\w+?)(?:_baseline)?_uv\b")
 _BASELINE = re.compile(r"\b\w+_baseline_uv\b")
+# Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
+_CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position")
+_ROUNDING = 1e-4  # bits, letters or words: one text in two batches may differ in the last digits
 _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
 
 
@@ -30,7 +33,7 @@ class Target:
 
     Responses are `trials`, or are read from `epochs`, or are simulated from the trace when both are missing.
     `analysis` is what is run; `decided`, where it differs, is what was specified in advance. `measured` says how
-    amplitudes are taken from epochs.
+    amplitudes are taken from epochs; `controls` names terms that may be left out.
     """
 
     name: str
@@ -42,6 +45,15 @@ class Target:
     epochs: Path | None = None
     measured: EpochsSpecification | None = None
     decided: Analysis | None = None
+    controls: tuple[str, ...] = ()
+
+    def without_constants(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
+        """Leave out `controls` that have one value in all trials: critical words often stand in the same place."""
+        constant = [name for name in self.controls if trials[name].max() - trials[name].min() < _ROUNDING]
+        analysis = self.analysis
+        for name in constant:
+            analysis = analysis.without(name)
+        return replace(self, analysis=analysis, decided=self.specified), constant
 
     @property
     def specified(self) -> Analysis:
@@ -92,7 +104,7 @@ def resolve_target(
         found = _files(Path(target), stimuli, trials, epochs, measured)
     decided = read_analysis(analysis) if analysis else found.analysis
     chosen = decided.for_response(f"{component}_uv") if component else decided
-    found = replace(found, analysis=chosen, decided=decided)
+    found = replace(found, analysis=chosen, decided=decided, controls=() if analysis else found.controls)
     if found.epochs is not None:
         _check_epochs(found := replace(found, measured=_measured(chosen, measured)))
     elif measured is not None:
@@ -181,14 +193,15 @@ def _files(
     if epochs is not None:
         covariate = measured is None or measured.baseline in (None, "covariate")
         chosen = _epochs_analysis(Path(epochs)) if covariate else analysis
-        return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs))
+        return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs), controls=_CONTROLS)
     responses = read_trials(str(trials))
     models = tuple(model for model in analysis.models if model.response in responses)
     if not models:
         wanted = " or ".join(model.response for model in analysis.models)
         raise DataError(f"'{trials}' has no column {wanted}; name the amplitudes so, or give --analysis FILE")
     synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
-    return Target(stimuli.stem, table, responses, replace(analysis, models=models, synergy=synergy))
+    chosen = replace(analysis, models=models, synergy=synergy)
+    return Target(stimuli.stem, table, responses, chosen, controls=_CONTROLS)
 
 
 def _epochs_analysis(epochs: Path) -> Analysis:

@@ -132,6 +132,32 @@ def test_own_stimuli_and_trials(tmp_path, demo):
     assert [entry["name"] for entry in artifacts.read_json(tmp_path / "out" / "fits.json")] == ["N400"]
 
 
+def test_a_control_without_variance_is_left_out_of_the_default_analysis_and_named(tmp_path, demo, capsys):
+    words = artifacts.read_table(demo / "words.parquet")
+    nouns = words.loc[words["is_critical"], "word"].str.strip(".,").unique()
+    stimuli = pd.DataFrame({"item": range(len(nouns)), "condition": "a", "critical_index": 3})
+    stimuli["sentence"] = [f"They talked about {noun} all day." for noun in nouns]
+    stimuli.to_csv(tmp_path / "stimuli.csv", index=False)
+    trials = pd.concat([stimuli[["item", "condition"]].assign(subject=f"s{k}") for k in range(6)])
+    trials["n400_uv"] = np.random.default_rng(1).normal(0, 5, len(trials))
+    trials.to_csv(tmp_path / "trials.csv", index=False)
+    own = ("run", tmp_path / "stimuli.csv", "--trials", tmp_path / "trials.csv", "--index-base", 0)
+    done = clada(capsys, *own, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "position has one value in all trials" in done.err
+    (fitted,) = artifacts.read_json(tmp_path / "out" / "fits.json")
+    assert "position" not in fitted["formula"]
+    assert "entropy_bits" not in fitted["formula"]  # nor does what is expected, after the same words
+    departed = artifacts.read_json(tmp_path / "out" / "manifest.json")["departures"]
+    assert any("zipf_frequency + position" in line and "specified" in line for line in departed)
+    analysis = tmp_path / "analysis.toml"
+    analysis.write_text(
+        'title = "t"\n[[model]]\nname = "N400"\nformula = "n400_uv ~ surprisal_bits + position + (1|subject)"\n'
+    )
+    done = clada(capsys, *own, "--analysis", analysis, "--out", tmp_path / "decided")
+    assert (done.code, "'position' cannot be z-scored" in done.complaint) == (2, True)
+
+
 @pytest.mark.slow
 @needs_data
 def test_nieuwland_reproduces_lme4(tmp_path):

@@ -24,6 +24,7 @@ baseline_ms = [-100, 0]
 soa_ms = 500
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -176,6 +177,16 @@ class Analysis:
             known = ", ".join(sorted({model.response for model in self.models}))
             raise FitError(f"no model of this analysis explains {response}; its responses are {known}")
         synergy = self.synergy if self.synergy and self.synergy.response == response else None
+        return replace(self, models=models, synergy=synergy)
+
+    def without(self, control: str) -> "Analysis":
+        """Return the analysis without one additive term, written `` + control`` in its formulas."""
+        term = re.compile(rf" \+ {re.escape(control)}(?= |$)")
+        models = tuple(replace(model, formula=term.sub("", model.formula)) for model in self.models)
+        synergy = self.synergy
+        if synergy is not None:
+            kept = tuple(name for name in synergy.controls if name != control)
+            synergy = replace(synergy, controls=kept)
         return replace(self, models=models, synergy=synergy)
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import dask
+import numpy as np
 import pandas as pd
 import pytest
 from command_line import clada, start
@@ -144,6 +145,22 @@ def test_the_command_starts_and_stops_workers_of_its_own(capsys, checkpoint, tmp
     done = clada(capsys, *arguments, "--out", tmp_path / "two", "--scheduler", "local:2")
     assert done.code == 0, done.err
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_a_whole_study_is_the_one_that_a_single_process_makes(capsys, cluster, checkpoint, stimuli, tmp_path):
+    keys = ["stimulus_id", "item", "condition"]
+    stimuli[[*keys, "sentence"]].assign(critical_index=5).to_csv(tmp_path / "stimuli.csv", index=False)
+    trials = pd.concat([stimuli[keys].assign(subject=f"p{number}") for number in range(8)])
+    trials["n400_uv"] = np.random.default_rng(0).normal(0, 5, len(trials))
+    trials.to_csv(tmp_path / "trials.csv", index=False)
+    study = ("run", tmp_path / "stimuli.csv", "--trials", tmp_path / "trials.csv", "--index-base", 0,
+             "--model", checkpoint, "--threads", 1)  # fmt: skip
+    for name, more in (("one", ()), ("two", ("--scheduler", cluster.scheduler_address))):
+        done = clada(capsys, *study, *more, "--out", tmp_path / name)
+        assert done.code == 0, done.err
+    for name in (*(f"{table}.parquet" for table in (*TABLES, "trials")), "fits.json", "synergy.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+    assert (tmp_path / "two" / "report.html").is_file()
 
 
 def test_a_policy_or_model_that_cannot_be_loaded_is_the_user_s_error(cluster, setting, stimuli, tmp_path):
