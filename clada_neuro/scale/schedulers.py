@@ -6,11 +6,14 @@ the loopback address or with certificates of their own; connect to others only w
 
 import logging
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from clada_neuro.errors import DataError
 
@@ -95,6 +98,7 @@ def _slurm(path: Path) -> "Cluster":
         shared = str(path.resolve().parent)  # certificates go from here to the workers
         cluster = SLURMCluster(**{"security": True, "shared_temp_directory": shared, **options})
         cluster.scale(jobs=jobs)
+        tqdm.write(f"  waiting for the first of {jobs} SLURM jobs (squeue --me lists them)", file=sys.stderr)
     except (TypeError, ValueError) as error:
         raise DataError(f"'{path}' does not describe SLURM jobs: {error}") from error
     return cluster

@@ -65,7 +65,7 @@ def test_an_address_where_nobody_answers(monkeypatch):
         map_shards(misbehave.double, [1], "tcp://127.0.0.1:9")
 
 
-def test_workers_come_as_slurm_jobs(tmp_path, monkeypatch):
+def test_workers_come_as_slurm_jobs(tmp_path, monkeypatch, capsys):
     """A stand-in for sbatch runs the very job script that SLURM would get; like sbatch it keeps a copy of its own."""
     for name, text in (
         ("sbatch", 'cp "$1" "$JOBS.sh"; bash "$JOBS.sh" >>"$JOBS" 2>&1 & echo "Submitted batch job $!"'),
@@ -82,6 +82,7 @@ def test_workers_come_as_slurm_jobs(tmp_path, monkeypatch):
     )
     assert map_shards(misbehave.double, range(4), str(path)) == [0, 2, 4, 6]
     assert "tls://127.0.0.1" in (tmp_path / "log").read_text()
+    assert "waiting for the first of 1 SLURM jobs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
