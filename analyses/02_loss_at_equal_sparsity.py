@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from loss_compensations import COMPENSATIONS, Compensations
 from loss_page import page
 from loss_variants import LOAD_VARIANTS, SIMPLER_RULES, SimplerRules, load_variant
 from scipy import stats
@@ -100,13 +101,16 @@ class Experiment:
         self.cells = output_folder(folder / "cells")
         self.stages = Stages(output_folder(folder / "passes"), inputs)
         self.fit_tokens = torch.tensor(cut(model, sources()["calibration"], FIT_DOCUMENTS))
-        self.simpler = SimplerRules(model.model, self.layers, self.calibration, self.fit_tokens)
+        fitted = (model.model, self.layers, self.calibration, self.fit_tokens)
+        self.simpler, self.compensations = SimplerRules(*fitted), Compensations(*fitted)
 
     def policy(self, name: str, sparsity: float) -> Policy:
         if name in LOAD_VARIANTS:
             return load_variant(name, self.calibration, sparsity)
         if name in SIMPLER_RULES:
             return self.simpler.policy(name, sparsity)
+        if name in COMPENSATIONS:
+            return self.compensations.policy(name, sparsity)
         return make_policy(name, self.layers, self.calibration, sparsity)
 
     def run(self, tokens: torch.Tensor, cells: list[tuple[str, float]]) -> None:
@@ -231,7 +235,7 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=20_000, help="scored tokens of each policy")
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.4])
-    parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *SIMPLER_RULES])
+    parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *SIMPLER_RULES, *COMPENSATIONS])
     parser.add_argument("--load-variants", action="store_true", help="measure those instead of --policy")
     parser.add_argument("--tables", action="store_true", help="only make the tables")
     parser.add_argument("--name", default="loss_at_equal_sparsity", help="of the tables in results/")

@@ -76,7 +76,7 @@ class TopFifthReversed(TopFifth, ReversedLoad):
     """Reversed load in its place."""
 
 
-def _recast(policy: Clada, kind: type[Clada], **extra: object) -> Clada:
+def recast(policy: Clada, kind: type[Clada], **extra: object) -> Clada:
     same = {entry.name: getattr(policy, entry.name) for entry in fields(Clada)}
     return kind(**(same | extra))  # type: ignore[arg-type]
 
@@ -91,11 +91,11 @@ def load_variant(name: str, calibration: Calibration, sparsity: float) -> Clada:
         kind = {"load": Clada, "random": RandomLoad, "reversed": ReversedLoad}[source]
         tail = -quantiles if source == "reversed" else quantiles
         limit = float(torch.quantile(tail, 1 - DENSE_SHARE))
-        return _recast(policy, kind, kappa=0.0, reanalysis_load=limit, **random)
+        return recast(policy, kind, kappa=0.0, reanalysis_load=limit, **random)
     if place == "fifth":
         kind = {"load": TopFifth, "random": TopFifthRandom, "reversed": TopFifthReversed}[source]
         tail = -quantiles if source == "reversed" else quantiles
-        return _recast(policy, kind, knee=float(torch.quantile(tail, 0.8)), **random)
+        return recast(policy, kind, knee=float(torch.quantile(tail, 0.8)), **random)
     kind = {
         "fixed": RankBudget,
         "load": RankBudget,
@@ -105,7 +105,7 @@ def load_variant(name: str, calibration: Calibration, sparsity: float) -> Clada:
     shares = calibration.header["shares_dropped"]
     dropped = {site: torch.tensor(shares[site]) for site in (INPUT, HIDDEN)}
     kappa = 0.0 if source == "fixed" else KAPPA
-    return _recast(policy, kind, kappa=kappa, dropped=dropped, **random)
+    return recast(policy, kind, kappa=kappa, dropped=dropped, **random)
 
 
 LOAD_VARIANTS = tuple(

@@ -1,0 +1,85 @@
+"""Other ways to replace what a block drops, fitted to the thresholds of CLADA without load, for comparison only."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import ClassVar
+
+import torch
+from loss_variants import recast
+from torch import Tensor
+
+from clada_neuro.calibration.artifact import Calibration
+from clada_neuro.calibration.fit import measure
+from clada_neuro.calibration.policies import base_policy
+from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.policy import HIDDEN, INPUT, State
+
+COMPENSATIONS = ("refit-mean", "refit-rescaled")
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaled(Clada):
+    """What is left of a block's output, times a gain and plus a mean for each channel.
+
+    Attributes
+    ----------
+    layers : list of FFN
+    gain, mean : Tensor
+        Set in a pass while `fit` is not empty, by least squares, ``(layers, hidden)``.
+    rescales : bool
+        False leaves the gain at 1: the mean alone, fitted to the same tokens.
+    fit : list
+        Empty to apply what was fitted.
+    """
+
+    name: ClassVar[str] = "rescaled"
+
+    layers: list[FFN] = field(default_factory=list)
+    gain: Tensor = field(default_factory=lambda: torch.ones(0))
+    mean: Tensor = field(default_factory=lambda: torch.zeros(0))
+    rescales: bool = True
+    fit: list[bool] = field(default_factory=list)
+    _seen: dict[str, Tensor] = field(default_factory=dict)
+
+    def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
+        """Return CLADA's mask and keep what is needed to see the block's output."""
+        mask = super().select(layer, site, values, state)
+        self._seen[site] = values
+        if site == HIDDEN:
+            self._seen["kept"] = mask | state.dense[..., None]
+        return mask
+
+    def compensation(self, layer: int, state: State) -> Tensor:
+        """Return what is added to the block's output ``(batch, seq, hidden)``, nothing at dense tokens."""
+        sparse = ~state.dense.expand(self._seen[HIDDEN].shape[:2])
+        left = self.layers[layer].output(self._seen[HIDDEN] * self._seen["kept"])
+        if self.fit:
+            whole = self.layers[layer].output(self.layers[layer].hidden(self._seen[INPUT][sparse]))
+            self._regress(layer, left[sparse], whole)
+        return ((self.gain[layer] - 1) * left + self.mean[layer]) * sparse[..., None]
+
+    def _regress(self, layer: int, left: Tensor, whole: Tensor) -> None:
+        if self.rescales:
+            centred = left - left.mean(0)
+            self.gain[layer] = (centred * (whole - whole.mean(0))).sum(0) / centred.square().sum(0)
+        self.mean[layer] = whole.mean(0) - self.gain[layer] * left.mean(0)
+
+
+class Compensations:
+    """Fits each of `COMPENSATIONS` once a sparsity, layer by layer with the compensated layers before it."""
+
+    def __init__(self, model, layers: list[FFN], calibration: Calibration, tokens: Tensor) -> None:
+        self.model, self.layers, self.calibration, self.tokens = model, layers, calibration, tokens
+        self.policy = cache(self._policy)
+
+    def _policy(self, name: str, sparsity: float) -> Clada:
+        base = base_policy(self.calibration, sparsity)
+        shape = (len(self.layers), self.layers[0].hidden_size)
+        policy = recast(
+            base, Rescaled, layers=self.layers, gain=torch.ones(shape), mean=torch.zeros(shape),
+            rescales=name == "refit-rescaled", fit=[True],
+        )  # fmt: skip
+        measure(self.model, policy, self.tokens, base.base_scale)
+        policy.fit.clear()
+        return policy
