@@ -26,11 +26,7 @@ class Rescaled(Clada):
     ----------
     layers : list of FFN
     gain, mean : Tensor
-        Set in a pass while `fit` is not empty, by least squares, ``(layers, hidden)``.
-    rescales : bool
-        False leaves the gain at 1: the mean alone, fitted to the same tokens.
-    fit : list
-        Empty to apply what was fitted.
+        ``(layers, hidden)``.
     """
 
     name: ClassVar[str] = "rescaled"
@@ -38,8 +34,6 @@ class Rescaled(Clada):
     layers: list[FFN] = field(default_factory=list)
     gain: Tensor = field(default_factory=lambda: torch.ones(0))
     mean: Tensor = field(default_factory=lambda: torch.zeros(0))
-    rescales: bool = True
-    fit: list[bool] = field(default_factory=list)
     _seen: dict[str, Tensor] = field(default_factory=dict)
 
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
@@ -52,18 +46,34 @@ class Rescaled(Clada):
 
     def compensation(self, layer: int, state: State) -> Tensor:
         """Return what is added to the block's output ``(batch, seq, hidden)``, nothing at dense tokens."""
-        sparse = ~state.dense.expand(self._seen[HIDDEN].shape[:2])
-        left = self.layers[layer].output(self._seen[HIDDEN] * self._seen["kept"])
-        if self.fit:
-            whole = self.layers[layer].output(self.layers[layer].hidden(self._seen[INPUT][sparse]))
-            self._regress(layer, left[sparse], whole)
-        return ((self.gain[layer] - 1) * left + self.mean[layer]) * sparse[..., None]
+        return ((self.gain[layer] - 1) * self._left(layer) + self.mean[layer]) * self._sparse(state)[
+            ..., None
+        ]
 
-    def _regress(self, layer: int, left: Tensor, whole: Tensor) -> None:
+    def _left(self, layer: int) -> Tensor:
+        return self.layers[layer].output(self._seen[HIDDEN] * self._seen["kept"])
+
+    def _sparse(self, state: State) -> Tensor:
+        return ~state.dense.expand(self._seen[HIDDEN].shape[:2])
+
+
+@dataclass(frozen=True, eq=False)
+class FitRescaled(Rescaled):
+    """Sets gain and mean, in place, by least squares from the tokens that arrive; without `rescales` the mean alone."""
+
+    name: ClassVar[str] = "fit-rescaled"
+
+    rescales: bool = True
+
+    def compensation(self, layer: int, state: State) -> Tensor:
+        """Fit, then apply."""
+        ffn, sparse = self.layers[layer], self._sparse(state)
+        left, whole = self._left(layer)[sparse], ffn.output(ffn.hidden(self._seen[INPUT][sparse]))
         if self.rescales:
             centred = left - left.mean(0)
             self.gain[layer] = (centred * (whole - whole.mean(0))).sum(0) / centred.square().sum(0)
         self.mean[layer] = whole.mean(0) - self.gain[layer] * left.mean(0)
+        return super().compensation(layer, state)
 
 
 class Compensations:
@@ -76,10 +86,7 @@ class Compensations:
     def _policy(self, name: str, sparsity: float) -> Clada:
         base = base_policy(self.calibration, sparsity)
         shape = (len(self.layers), self.layers[0].hidden_size)
-        policy = recast(
-            base, Rescaled, layers=self.layers, gain=torch.ones(shape), mean=torch.zeros(shape),
-            rescales=name == "refit-rescaled", fit=[True],
-        )  # fmt: skip
-        measure(self.model, policy, self.tokens, base.base_scale)
-        policy.fit.clear()
-        return policy
+        fitted = {"layers": self.layers, "gain": torch.ones(shape), "mean": torch.zeros(shape)}
+        fit = recast(base, FitRescaled, rescales=name == "refit-rescaled", **fitted)
+        measure(self.model, fit, self.tokens, base.base_scale)
+        return recast(base, Rescaled, **fitted)

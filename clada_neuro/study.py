@@ -180,10 +180,9 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
     inputs = _write_trials(aligned, folder, traced)
     plan, constant = plan.without_constants(aligned.trials)
-    for name in constant:
-        progress(f"      {name} has one value in all trials: left out of the default analysis")
+    left_out = [f"{name} has one value in all trials: left out of models and synergy" for name in constant]
     progress(f"[4/5] {len(plan.analysis.models)} models")
-    departed = _statistics(plan, aligned.trials, folder, inputs, how)
+    departed = _statistics(plan, aligned.trials, folder, inputs, how, left_out)
     if plan.epochs is None:
         (folder / "erp" / "erp.json").unlink(
             missing_ok=True
@@ -295,8 +294,10 @@ def _write_trials(aligned: Alignment, folder: Path, traced: Trace) -> str:
     return inputs
 
 
-def _statistics(plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, how: _How) -> list[str]:
-    """Fit what is specified and return in what the run departs from it."""
+def _statistics(
+    plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, how: _How, left_out: list[str]
+) -> list[str]:
+    """Fit what is specified and return in what the run departs from it, first what was left out before."""
     entries = fit_models(
         trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
         influence=how.influence, replicates=R2 if how.full else 0, jobs=how.jobs,
@@ -312,7 +313,7 @@ def _statistics(plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, h
         )  # fmt: skip
         how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
     window = (plan.dataset or {}).get("window_ms", {}).get(_components(plan)[0])
-    lines = departures(
+    lines = left_out + departures(
         plan.specified,
         entries,
         synergy=found,

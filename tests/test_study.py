@@ -144,11 +144,13 @@ def test_a_control_without_variance_is_left_out_of_the_default_analysis_and_name
     own = ("run", tmp_path / "stimuli.csv", "--trials", tmp_path / "trials.csv", "--index-base", 0)
     done = clada(capsys, *own, "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    assert "position has one value in all trials" in done.err
     (fitted,) = artifacts.read_json(tmp_path / "out" / "fits.json")
     assert "position" not in fitted["formula"]
     assert "entropy_bits" not in fitted["formula"]  # nor does what is expected, after the same words
     departed = artifacts.read_json(tmp_path / "out" / "manifest.json")["departures"]
+    for name in ("position", "entropy_bits"):
+        assert f"{name} has one value in all trials: left out of models and synergy" in departed
+        assert f"departs from the analysis: {name} has one value" in done.err
     assert any("zipf_frequency + position" in line and "specified" in line for line in departed)
     analysis = tmp_path / "analysis.toml"
     analysis.write_text(

@@ -98,7 +98,7 @@ def _slurm(path: Path) -> "Cluster":
         shared = str(path.resolve().parent)  # certificates go from here to the workers
         cluster = SLURMCluster(**{"security": True, "shared_temp_directory": shared, **options})
         cluster.scale(jobs=jobs)
-        tqdm.write(f"  waiting for the first of {jobs} SLURM jobs (squeue --me lists them)", file=sys.stderr)
     except (TypeError, ValueError) as error:
         raise DataError(f"'{path}' does not describe SLURM jobs: {error}") from error
+    tqdm.write(f"  waiting for the first of {jobs} SLURM jobs (squeue --me lists them)", file=sys.stderr)
     return cluster

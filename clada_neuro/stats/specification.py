@@ -181,7 +181,7 @@ class Analysis:
 
     def without(self, control: str) -> "Analysis":
         """Return the analysis without one additive term, written `` + control`` in its formulas."""
-        term = re.compile(rf" \+ {re.escape(control)}(?= |$)")
+        term = re.compile(rf" \+ {re.escape(control)}(?= \+|$)")
         models = tuple(replace(model, formula=term.sub("", model.formula)) for model in self.models)
         synergy = self.synergy
         if synergy is not None:
