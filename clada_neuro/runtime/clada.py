@@ -28,7 +28,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from clada_neuro.runtime.cognitive_load import LoadSignal, surprisal_and_entropy
+from clada_neuro.runtime.cognitive_load import Bits, LoadSignal, surprisal_and_entropy
 from clada_neuro.runtime.policy import HIDDEN, INPUT, State
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
@@ -80,8 +80,8 @@ class Clada(ThresholdPolicy):
         """Return z ``(batch, intermediate)`` of the sequences' own prefixes."""
         return state.prefix.standardized_rank(layer, None if self.prior is None else self.prior[layer])
 
-    def load(self, surprisal: Tensor, entropy: Tensor, state: State) -> Tensor:
-        """Return λ ``(batch,)`` of the drawn tokens."""
+    def load(self, surprisal: Bits, entropy: Bits, state: State) -> Bits | Tensor:
+        """Return λ ``(batch,)`` of the drawn tokens; of one token a number may come from numbers."""
         return self.signal(surprisal, entropy)
 
     def acts(self, load: Tensor, state: State) -> Tensor:
@@ -90,17 +90,23 @@ class Clada(ThresholdPolicy):
 
     def scale(self, load: Tensor, state: State) -> Tensor:
         """Return the threshold scale ``(batch,)`` at some load, 0 for tokens that are computed densely."""
-        return torch.where(self.acts(load, state), 0.0, self.base_scale * torch.exp(-self.kappa * load))
+        return self._scale(load, self.acts(load, state))
+
+    def _scale(self, load: Tensor, acts: Tensor) -> Tensor:
+        return (self.base_scale * torch.exp(-self.kappa * load)).masked_fill(acts, 0.0)
 
     def observe(self, state: State, logits: Tensor, token: Tensor) -> None:
-        """Turn the drawn token's surprisal and entropy into load, event, action and threshold scale."""
+        """Turn the drawn token's surprisal and entropy into load, action and threshold scale."""
         self.take_in(state, *surprisal_and_entropy(logits, token))
 
-    def take_in(self, state: State, surprisal: Tensor, entropy: Tensor) -> None:
-        """Do so from surprisal and entropy ``(batch,)`` in bits: for engines that compute them on the way."""
+    def take_in(self, state: State, surprisal: Bits, entropy: Bits) -> None:
+        """Do so from surprisal and entropy in bits, for engines that compute them on the way.
+
+        ``(batch,)``, or numbers for a batch of one: between two tokens of a small model a tensor is a long way.
+        """
         state.step = state.step + 1
         load = self.load(surprisal, entropy, state)
-        state.load = load
-        state.event = state.history.push(load)
-        state.action = self.acts(load, state)
-        state.scale = self.scale(load, state)[:, None]
+        state.load = load if isinstance(load, Tensor) else torch.tensor([load])
+        state.history.push(state.load)
+        state.action = self.acts(state.load, state)
+        state.scale = self._scale(state.load, state.action)[:, None]

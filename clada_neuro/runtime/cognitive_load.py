@@ -7,13 +7,16 @@ statistics that were gathered under the policy. An event is a load above the 70t
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 WINDOW = 10
 PERCENTILE = 0.7
+Bits = TypeVar("Bits", float, Tensor)
 
 
 def surprisal_and_entropy(logits: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,33 +38,32 @@ class LoadSignal:
     entropy_mean: float = 0.0
     entropy_sd: float = 1.0
 
-    def __call__(self, surprisal: Tensor, entropy: Tensor) -> Tensor:
-        """Return λ of the same shape."""
+    def __call__(self, surprisal: Bits, entropy: Bits) -> Bits:
+        """Return λ, of the same shape."""
         s = (surprisal - self.surprisal_mean) / self.surprisal_sd
         h = (entropy - self.entropy_mean) / self.entropy_sd
         return self.alpha * s + (1 - self.alpha) * h
 
 
 class LoadHistory:
-    """The last loads of each sequence."""
+    """The loads of each sequence, as many as say whether the last one is an event."""
 
-    def __init__(self, batch: int, device: torch.device | str = "cpu") -> None:
-        self._values = torch.zeros((batch, WINDOW), device=device)
-        self._seen = 0
+    def __init__(self) -> None:
+        self._loads: deque[Tensor] = deque(maxlen=WINDOW + 1)
 
-    def push(self, load: Tensor) -> Tensor:
-        """Return whether ``load (batch,)`` is an event against the window before it, then add it."""
-        event = (load > self._cut()) & (self._seen >= WINDOW)
-        self._values = torch.cat([self._values[:, 1:], load[:, None].float()], dim=1)
-        self._seen += 1
-        return event
+    def push(self, load: Tensor) -> None:
+        """Add ``load (batch,)``."""
+        self._loads.append(load)
 
-    def _cut(self) -> Tensor:
-        """Return the percentile of each window as `torch.quantile` does, in fewer operations."""
-        below, share = divmod(PERCENTILE * (WINDOW - 1), 1)
-        ordered = self._values.sort(dim=1).values
-        return torch.lerp(ordered[:, int(below)], ordered[:, int(below) + 1], share)
+    def event(self) -> Tensor | None:
+        """Return whether the last load is above the percentile of the window before it, ``(batch,)``."""
+        if not self._loads:
+            return None
+        *before, last = self._loads
+        if len(before) < WINDOW:
+            return torch.zeros_like(last, dtype=torch.bool)
+        return last > torch.stack(before).float().quantile(PERCENTILE, dim=0)
 
     def reorder(self, index: Tensor) -> None:
         """Keep the sequences of ``index``, in that order."""
-        self._values = self._values[index]
+        self._loads = deque((load[index] for load in self._loads), maxlen=WINDOW + 1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.cognitive_load import Bits
 from clada_neuro.runtime.policy import State
 
 
@@ -20,7 +21,7 @@ class RandomLoad(Clada):
     name: ClassVar[str] = "random-load"
     quantiles: Tensor | None = None
 
-    def load(self, surprisal: Tensor, entropy: Tensor, state: State) -> Tensor:
+    def load(self, surprisal: Bits, entropy: Bits, state: State) -> Tensor:
         """Return λ ``(batch,)`` independent of the text."""
         assert self.quantiles is not None
         place = uniform(state.seeds, state.step) * (len(self.quantiles) - 1)
@@ -34,7 +35,7 @@ class ReversedLoad(Clada):
 
     name: ClassVar[str] = "reversed-load"
 
-    def load(self, surprisal: Tensor, entropy: Tensor, state: State) -> Tensor:
+    def load(self, surprisal: Bits, entropy: Bits, state: State) -> Bits | Tensor:
         """Return −λ ``(batch,)``."""
         return -super().load(surprisal, entropy, state)
 

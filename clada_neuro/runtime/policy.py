@@ -44,9 +44,10 @@ class State:
         One integer a sequence, ``(batch,)``, so that random controls do not depend on the batch.
     step : Tensor
         Tokens observed so far, ``(batch,)``.
-    load, event, action : Tensor or None
-        Of the coming token, ``(batch,)``: cognitive load, whether it passed its rolling percentile, and whether the
-        policy answers by computing the token densely.
+    history : LoadHistory
+    load, action : Tensor or None
+        Of the coming token, ``(batch,)``: cognitive load, and whether the policy answers it by computing the token
+        densely.
     """
 
     prefix: Prefix
@@ -55,8 +56,12 @@ class State:
     step: Tensor
     history: LoadHistory
     load: Tensor | None = None
-    event: Tensor | None = None
     action: Tensor | None = None
+
+    @property
+    def event(self) -> Tensor | None:
+        """Whether the coming token's load passed its rolling percentile, ``(batch,)``; found when asked for."""
+        return self.history.event()
 
     @property
     def dense(self) -> Tensor:
@@ -67,7 +72,7 @@ class State:
         """Keep the sequences of ``index``, in that order."""
         self.prefix.reorder(index)
         self.history.reorder(index)
-        for name in ("scale", "seeds", "step", "load", "event", "action"):
+        for name in ("scale", "seeds", "step", "load", "action"):
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, value[index])
@@ -110,7 +115,7 @@ class Policy(ABC):
             scale=torch.zeros(batch, 1, device=device),
             seeds=zeros if seeds is None else seeds.to(device),
             step=zeros.clone(),
-            history=LoadHistory(batch, device),
+            history=LoadHistory(),
         )
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,6 +24,11 @@ class Compensation:
 
     scales: Tensor
     bias: Tensor
+
+    @cached_property
+    def points(self) -> list[tuple[float, Tensor]]:
+        """Each scale and its bias ``(layers, hidden)``."""
+        return list(zip(self.scales.tolist(), self.bias.unbind(), strict=True))
 
     def __call__(self, layer: int, scale: Tensor) -> Tensor:
         """Return the bias ``(*scale.shape, hidden)``, linear between points and constant beyond the last."""

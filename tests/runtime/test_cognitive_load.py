@@ -21,24 +21,38 @@ def test_load_is_the_weighted_mean_of_z_scores() -> None:
     assert float(signal(torch.tensor(8.0), torch.tensor(4.0))) == pytest.approx(0.25 * 2 + 0.75 * -2)
 
 
+def events(loads: torch.Tensor) -> torch.Tensor:
+    """Push ``loads (tokens, batch)``; return the event of each."""
+    history = LoadHistory()
+    assert history.event() is None
+    found = []
+    for load in loads:
+        history.push(load)
+        found.append(history.event())
+    return torch.stack(found)
+
+
 def test_no_event_before_the_window_is_full() -> None:
-    history = LoadHistory(2)
-    loads = torch.stack([torch.arange(12.0), torch.full((12,), 3.0)], dim=1)
-    events = torch.stack([history.push(load) for load in loads])
-    assert not events[:10].any()
-    assert events[10:, 0].all()  # rising load passes every percentile
-    assert not events[:, 1].any()  # a constant load never passes its own
+    found = events(torch.stack([torch.arange(12.0), torch.full((12,), 3.0)], dim=1))
+    assert not found[:10].any()
+    assert found[10:, 0].all()  # rising load passes every percentile
+    assert not found[:, 1].any()  # a constant load never passes its own
 
 
 def test_the_seventieth_percentile_decides() -> None:
-    history = LoadHistory(1)
-    for load in range(10):
-        history.push(torch.tensor([float(load)]))
-    assert not history.push(torch.tensor([6.2]))  # the 70th percentile of 0…9 is 6.3
-    history = LoadHistory(1)
-    for load in range(10):
-        history.push(torch.tensor([float(load)]))
-    assert history.push(torch.tensor([6.4]))
+    loads = torch.cat([torch.arange(10.0).repeat(2, 1).T, torch.tensor([[6.2, 6.4]])])
+    assert events(loads)[-1].tolist() == [False, True]  # the 70th percentile of 0…9 is 6.3
+
+
+def test_the_window_rolls_and_follows_its_sequences() -> None:
+    loads = torch.rand(30, 3, generator=torch.Generator().manual_seed(0))
+    history, order = LoadHistory(), torch.tensor([2, 0])
+    for number, load in enumerate(loads):
+        if number == 20:
+            history.reorder(order)
+        history.push(load if number < 20 else load[order])
+    expected = loads[29] > torch.quantile(loads[19:29], 0.7, dim=0)
+    assert history.event().tolist() == expected[order].tolist()
 
 
 def test_scale_follows_load() -> None:

@@ -119,7 +119,7 @@ def test_the_bias_is_added_to_every_block(model):
     bias = torch.randn(2, 24, generator=torch.Generator().manual_seed(2))
     step = LlamaStep(model, context=32)
     step.use_cutoffs(torch.full((2, 24), torch.inf), torch.full((2, 52), torch.inf))
-    step.use_bias(bias)
+    step.bias.copy_(bias)
     handles = [
         block.mlp.register_forward_hook(lambda _, args, output, bias=bias[layer]: bias.expand_as(output))
         for layer, block in enumerate(model.model.layers)

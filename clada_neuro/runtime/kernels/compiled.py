@@ -5,6 +5,7 @@ cut-offs (once a sequence) and a threshold scale (once a token).
 """
 
 from bisect import bisect_left
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -61,6 +62,7 @@ class CompiledSession:
         self.step.load_cache(output.past_key_values)
         self.step.use_neurons(self._layers, chosen_neurons(self.policy, self._layers, self.state))
         self._use_cutoffs()
+        self.step.bias.zero_()
         self._scale, self._stepped, self._logits = -1.0, False, output.logits[0, -1].float()
         return self._logits
 
@@ -75,14 +77,13 @@ class CompiledSession:
     def observe(self, token: int) -> None:
         """Let the policy see the drawn token and set what it changes: first half of `drawn`."""
         if isinstance(self.policy, Clada) and self._stepped:
-            surprisal, entropy = self.step.surprisal_and_entropy(token)
-            self.policy.take_in(self.state, torch.tensor([surprisal]), torch.tensor([entropy]))
+            self.policy.take_in(self.state, *self.step.surprisal_and_entropy(token))
         else:
             self.policy.observe(self.state, self._logits[None], torch.tensor([token]))
         scale = float(self.state.scale)
         if scale != self._scale:
             self._scale = scale
-            self.step.use_bias(self._bias())
+            self._use_bias()
 
     def advance(self, token: int) -> Tensor:
         """Process the observed token: second half of `drawn`."""
@@ -105,13 +106,12 @@ class CompiledSession:
         inputs, neurons = (cutoffs(self.policy, site, self._layers, self.state) for site in (INPUT, HIDDEN))
         self.step.use_cutoffs(inputs, neurons)
 
-    def _bias(self) -> Tensor | None:
+    def _use_bias(self) -> None:
+        """Set what stands in for dropped rows: `Compensation` of all layers, in one operation on plain numbers."""
         mean = self.policy.mean_of_dropped if isinstance(self.policy, ThresholdPolicy) else None
         if mean is None:
-            return None
-        # `Compensation` for all layers in one operation on plain numbers: small tensors cost more than the lerp.
-        points = mean.scales.tolist()
-        scale = min(self._scale, points[-1])
-        upper = min(max(bisect_left(points, scale), 1), len(points) - 1)
-        low, high = points[upper - 1], points[upper]
-        return torch.lerp(mean.bias[upper - 1], mean.bias[upper], (scale - low) / (high - low))
+            return
+        scale = min(self._scale, mean.points[-1][0])
+        upper = min(max(bisect_left(mean.points, scale, key=itemgetter(0)), 1), len(mean.points) - 1)
+        (low, bias), (high, bias_above) = mean.points[upper - 1 : upper + 1]
+        torch.lerp(bias, bias_above, (scale - low) / (high - low), out=self.step.bias)

@@ -144,3 +144,32 @@ def add_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> N
         row = kept[at]
         for column in range(y.shape[0]):
             y[column] += values[row] * widen(rows[row, column])
+
+
+@njit(**COMPILED)
+def _exp(x: float) -> float:
+    """Return e^x in float32 for −87 ≤ x ≤ 0, to 1e-5 of itself; unlike `np.exp` it is computed eight at a time.
+
+    2^n·e^r with n the whole number nearest to x / ln 2, and e^r by its Taylor polynomial (|r| ≤ 0.35).
+    """
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = x - n * np.float32(0.69314718)
+    p = r * np.float32(1 / 5040) + np.float32(1 / 720)
+    p = p * r + np.float32(1 / 120)
+    p = p * r + np.float32(1 / 24)
+    p = p * r + np.float32(1 / 6)
+    p = p * r + np.float32(1 / 2)
+    p = (p * r + np.float32(1)) * r + np.float32(1)
+    return p * widen(np.uint16((np.int32(n) + 127) << 7))  # the upper half of the bits of 2^n
+
+
+@njit(**COMPILED)
+def moments(logits: Array, highest: float) -> tuple[float, float]:
+    """Return Σe^d and Σe^d·d with d = logit − highest: the softmax's normaliser and what its entropy needs."""
+    mass, weighted = np.float32(0), np.float32(0)
+    for i in range(logits.shape[0]):
+        d = max(logits[i] - highest, np.float32(-87))  # e^-87 is nothing beside 1
+        e = _exp(d)
+        mass += e
+        weighted += e * d
+    return float(mass), float(weighted)

@@ -9,6 +9,7 @@ Attention, norms and logits are dense. The feed-forward block reads a row only w
 Cut-offs are fixed for a sequence; the scale may change with every token. Cut-offs of 0 keep every row.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from clada_neuro.runtime.kernels.cpu import (
     aligned,
     keep,
     meet,
+    moments,
     project,
     share,
     widen,
@@ -35,8 +37,7 @@ from clada_neuro.runtime.kernels.cpu import (
 from clada_neuro.runtime.kernels.llama_weights import Weights, check, pack, pack_blocks
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
-_LOG_2 = float(np.log(2))
-_FAR = np.float32(-1e4)  # below the highest logit: no probability, and 0·log 0 is 0
+_LOG_2 = math.log(2)
 
 
 class Cutoffs(NamedTuple):
@@ -65,7 +66,6 @@ class Work(NamedTuple):
     neuron_mask: Array  # (L, I)
     activity: Array  # (L, I): a
     logits: Array  # (V,)
-    moments: Array  # (N, 16): highest logit m, Σe^d and Σe^d·d with d = logit − m, of a thread's own words
     counter: Array  # (8,): one cache line
 
 
@@ -197,23 +197,6 @@ def _token(
     project(work.logits, weights.head, x, first_word, last_word)
 
 
-@njit(**COMPILED)
-def _moments(thread: int, threads: int, work: Work) -> None:
-    """Sum up a thread's own logits, for the normaliser and the entropy of their softmax."""
-    first, last = share(work.logits.shape[0], thread, threads)
-    own, moments = work.logits[first:last], work.moments[thread]
-    highest = own[0]
-    for logit in own:
-        highest = max(highest, logit)
-    mass, weighted = np.float32(0), np.float32(0)
-    for logit in own:
-        d = max(logit - highest, _FAR)
-        e = np.exp(d)
-        mass += e
-        weighted += e * d
-    moments[0], moments[1], moments[2] = highest, mass, weighted
-
-
 class LlamaStep:
     """A Llama-like model's decode step on the CPU, batch 1; its weights are a copy in the order they are read.
 
@@ -230,6 +213,8 @@ class LlamaStep:
     ----------
     position : int
         Tokens in the cache.
+    bias : Tensor
+        What is added to the blocks' outputs, ``(layers, hidden)``; write to it.
 
     Raises
     ------
@@ -245,6 +230,7 @@ class LlamaStep:
         self.weights = self._all = pack(model, context, self.threads)
         self._neurons = model.config.intermediate_size
         self._work = _work(model, self.weights, context, self.threads)
+        self.bias = torch.from_numpy(self._work.bias)
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="clada-step")
         self.use_cutoffs()
 
@@ -275,10 +261,6 @@ class LlamaStep:
         self._work = self._work._replace(**_block_work(self.weights))
         self.use_cutoffs()
 
-    def use_bias(self, bias: Tensor | None = None) -> None:
-        """Add ``bias (layers, hidden)`` to the blocks' outputs from now on."""
-        self._work.bias[:] = 0 if bias is None else bias.numpy()
-
     def load_cache(self, cache: Any) -> None:
         """Continue from the keys and values of a transformers cache with one sequence."""
         for layer, entry in enumerate(cache.layers):
@@ -302,17 +284,14 @@ class LlamaStep:
     def surprisal_and_entropy(self, token: int) -> tuple[float, float]:
         """Return a drawn token's surprisal and the entropy of the distribution it came from, the last one, in bits.
 
-        The same as `clada_neuro.runtime.cognitive_load.surprisal_and_entropy`, summed up by the step's threads.
+        The same as `clada_neuro.runtime.cognitive_load.surprisal_and_entropy`, in one compiled pass.
         """
-        self._run(_moments, self._work)
-        highest, mass, weighted = self._work.moments[:, :3].T.astype(np.float64)
-        top = highest.max()
-        share_of = np.exp(highest - top)
-        total = (mass * share_of).sum()
-        mean = ((weighted + (highest - top) * mass) * share_of).sum() / total  # of logit − top
-        normaliser = np.log(total)
-        surprisal = normaliser - (float(self._work.logits[token]) - top)
-        return float(surprisal) / _LOG_2, float(normaliser - mean) / _LOG_2
+        logits = self._work.logits
+        highest = logits.max()
+        mass, weighted = moments(logits, highest)
+        normaliser = math.log(mass)
+        surprisal = normaliser + float(highest - logits[token])
+        return surprisal / _LOG_2, (normaliser - weighted / mass) / _LOG_2
 
     def _run(self, work: Any, *rest: Any) -> None:
         """Call a compiled function once a thread, side by side."""
@@ -358,7 +337,6 @@ def _work(model: PreTrainedModel, weights: Weights, context: int, threads: int) 
         bias=_zeros(layers, hidden),
         input_mask=_zeros(layers, hidden, dtype=np.bool_),
         logits=_zeros(weights.head.shape[0]),
-        moments=_zeros(threads, 16),
         counter=_zeros(8, dtype=np.int64),
         **_block_work(weights),
     )
