@@ -43,6 +43,7 @@ from clada_neuro.calibration.policies import POLICIES, make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.places import Here
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.controls import ForeignPrefix
 from clada_neuro.runtime.policy import Policy
@@ -120,7 +121,7 @@ class Experiment:
             if not missing:
                 continue
             yardstick = Yardstick(
-                self.model.model, batch, PREFIX, self.stages, f"{number:04d}", lambda count: None
+                Here(self.model), batch, PREFIX, self.stages, f"{number:04d}", lambda count: None
             )
             for name, sparsity in missing:
                 write_table(

@@ -12,8 +12,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from clada_neuro import load_model
 from clada_neuro.artifacts import write_text
 from clada_neuro.evaluation.evaluate import evaluate
@@ -38,18 +36,13 @@ def main() -> None:
     parser.add_argument("--name", default="zero_shot", help="of the tables in analyses/results")
     options = parser.parse_args()
     model = load_model("smollm2", start_token=options.start_token)
-    items = pd.concat(
-        [
-            evaluate(
-                model,
-                options.task,
-                options.policy,
-                sparsities=[options.sparsity],
-                limit=options.limit,
-                start=start,
-            )
-            for start in options.start
-        ]
+    items = evaluate(
+        model,
+        options.task,
+        options.policy,
+        sparsities=[options.sparsity],
+        limit=options.limit,
+        starts=options.start,
     )
     summary = summarise(items)
     command = " ".join(["python", *sys.argv])

@@ -24,7 +24,7 @@ from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
+from clada_neuro.runtime.cognitive_load import Bits, surprisal_and_entropy
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
@@ -47,7 +47,7 @@ class ReplayedLoad(Clada):
     name: ClassVar[str] = "clada"
     recorded: Tensor | None = None
 
-    def load(self, surprisal: Tensor, entropy: Tensor, state: State) -> Tensor:
+    def load(self, surprisal: Bits, entropy: Bits, state: State) -> Tensor:
         """Return the recorded λ of the token's position ``(batch,)``."""
         assert self.recorded is not None
         return self.recorded[state.step % len(self.recorded)]

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from clada_neuro.calibration.artifact import Calibration
 from clada_neuro.calibration.fit import DENSE_PREFIX
@@ -17,13 +16,14 @@ from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.calibration.policies import make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
+from clada_neuro.places import Places
 
 _UP = (0.0, 0.05)  # above the least wanted sparsity
 _DOWN = (-0.1, -0.2)
 
 
 def certify(
-    model: PreTrainedModel,
+    places: Places,
     layers: list[FFN],
     stages: Stages,
     tick: Callable[[int], object],
@@ -34,7 +34,7 @@ def certify(
     min_sparsity: float,
 ) -> dict[str, Any]:
     """Return the certificate: what was measured at each sparsity, the highest that holds, or the reason for none."""
-    yardstick = Yardstick(model, tokens, DENSE_PREFIX, stages, "certification", tick)
+    yardstick = Yardstick(places, tokens, DENSE_PREFIX, stages, "certification", tick)
     rows: list[dict[str, float]] = []
 
     def holds(sparsity: float) -> bool:

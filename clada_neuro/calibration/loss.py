@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from scipy import stats
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.stages import Piece, Stages
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.places import Places, map_shards
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.fixed_point import scheduled
 from clada_neuro.runtime.policy import Policy
-from clada_neuro.runtime.scoring import score
+from clada_neuro.runtime.scoring import BATCH_TOKENS, score
 
 LIKELIEST = 256  # tokens of a prediction that are compared one by one; the rest count as one
 
@@ -49,12 +50,72 @@ class Cost:
         return float(self.loss.mean()) + float(stats.t.ppf(confidence, n - 1)) * spread
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """Texts that are scored together: a batch of one pass, so that how the work is shared out moves no bit.
+
+    Attributes
+    ----------
+    tokens : Tensor
+        ``(texts, length)``.
+    prefix : int
+    seeds : list of int
+        One a text, for random controls.
+    policy : Policy
+    dense : dict of str to Tensor
+        What `_predict` found, without which there is nothing to compare with.
+    scales : list of Tensor or None
+        Of thresholds, decided beforehand.
+    """
+
+    tokens: Tensor
+    prefix: int
+    seeds: list[int]
+    policy: Policy = field(default_factory=Dense)
+    dense: dict[str, Tensor] = field(default_factory=dict)
+    scales: list[Tensor] | None = None
+
+
+def _predict(model: LanguageModel, shard: _Shard) -> dict[str, Tensor]:
+    """Return what the dense model predicts."""
+    kept = _Likeliest(shard.tokens.shape)
+    scores = score(model.model, Dense(), shard.tokens.tolist(), prefix=shard.prefix, observer=kept)
+    surprisal = torch.stack([result.surprisal_bits for result in scores])
+    return {"surprisal": surprisal, "index": kept.index, "log_p": kept.log_p}
+
+
+def _compare(model: LanguageModel, shard: _Shard) -> dict[str, Tensor]:
+    """Return the fields of `Cost`."""
+    prefix, dense = shard.prefix, shard.dense
+    kept = _Likeliest(shard.tokens.shape, dense["index"])
+    scores = score(
+        model.model,
+        shard.policy,
+        shard.tokens.tolist(),
+        prefix=prefix,
+        seeds=shard.seeds,
+        observer=kept,
+        scales=shard.scales,
+    )
+    surprisal = torch.stack([result.surprisal_bits for result in scores])
+    loss = (surprisal - dense["surprisal"])[:, prefix + 1 :].mean(1) * math.log(2)
+    before, after = (with_rest(log_p[:, prefix:-1]) for log_p in (dense["log_p"], kept.log_p))
+    return {
+        "loss": loss,
+        "divergence": (before.exp() * (before - after)).sum(-1).mean(1),
+        "ffn_sparsity": torch.stack([result.ffn_sparsity[prefix:].mean() for result in scores]),
+        "surprisal_bits": surprisal,
+        "entropy_bits": torch.stack([result.entropy_bits for result in scores]),
+    }
+
+
 class Yardstick:
     """Texts of equal length with their dense predictions, against which policies are measured; every piece is kept.
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
+    places : Places
+        Where texts are scored.
     tokens : Tensor
         ``(texts, length)``.
     prefix : int
@@ -68,16 +129,22 @@ class Yardstick:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        places: Places,
         tokens: Tensor,
         prefix: int,
         stages: Stages,
         name: str,
         tick: Callable[[int], object],
     ) -> None:
-        self.model, self.tokens, self.prefix, self.tick = model, tokens, prefix, tick
+        self.places, self.prefix, self.tick = places, prefix, tick
         self.stages, self.name = stages, name
-        _, self.dense = stages.run(f"{name}-dense", self._predict)
+        rows = list(range(len(tokens)))
+        size = max(1, BATCH_TOKENS // tokens.shape[1])
+        self._shards = [
+            _Shard(part, prefix, rows[start : start + size])
+            for start, part in zip(rows[::size], tokens.split(size), strict=True)
+        ]
+        _, self.dense = stages.run(f"{name}-dense", lambda: self._each(_predict, self._shards))
 
     def measure(self, label: str, policy: Policy, load_from: Cost | None = None) -> Cost:
         """Score every text under a policy; ``label`` names it among the kept pieces.
@@ -89,33 +156,24 @@ class Yardstick:
             assert isinstance(policy, Clada)
             signals = zip(load_from.surprisal_bits, load_from.entropy_bits, strict=True)
             scales = [scheduled(policy, *pair, self.prefix, seed) for seed, pair in enumerate(signals)]
-        _, found = self.stages.run(f"{self.name}-{label}", lambda: self._compare(policy, scales))
+        shards = [
+            replace(
+                shard,
+                policy=policy,
+                dense={name: values[shard.seeds] for name, values in self.dense.items()},
+                scales=None if scales is None else [scales[row] for row in shard.seeds],
+            )
+            for shard in self._shards
+        ]
+        _, found = self.stages.run(f"{self.name}-{label}", lambda: self._each(_compare, shards))
         return Cost(**found)
 
-    def _predict(self) -> Piece:
-        kept = _Likeliest(self.tokens.shape)
-        scores = score(self.model, Dense(), self.tokens.tolist(), prefix=self.prefix, observer=kept)
-        self.tick(self.tokens.numel())
-        surprisal = torch.stack([result.surprisal_bits for result in scores])
-        return {}, {"surprisal": surprisal, "index": kept.index, "log_p": kept.log_p}
-
-    def _compare(self, policy: Policy, scales: list[Tensor] | None) -> Piece:
-        kept = _Likeliest(self.tokens.shape, self.dense["index"])
-        scores = score(
-            self.model, policy, self.tokens.tolist(), prefix=self.prefix, observer=kept, scales=scales
-        )
-        self.tick(self.tokens.numel())
-        touched = slice(self.prefix + 1, None)
-        surprisal = torch.stack([result.surprisal_bits for result in scores])
-        loss = (surprisal - self.dense["surprisal"])[:, touched].mean(1) * math.log(2)
-        dense, other = (with_rest(log_p[:, self.prefix : -1]) for log_p in (self.dense["log_p"], kept.log_p))
-        return {}, {
-            "loss": loss,
-            "divergence": (dense.exp() * (dense - other)).sum(-1).mean(1),
-            "ffn_sparsity": torch.stack([result.ffn_sparsity[self.prefix :].mean() for result in scores]),
-            "surprisal_bits": surprisal,
-            "entropy_bits": torch.stack([result.entropy_bits for result in scores]),
-        }
+    def _each(
+        self, function: Callable[[LanguageModel, _Shard], dict[str, Tensor]], shards: list[_Shard]
+    ) -> Piece:
+        found = map_shards(self.places, function, shards)
+        self.tick(sum(shard.tokens.numel() for shard in shards))
+        return {}, {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
 
 def with_rest(log_p: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from clada_neuro.calibration.artifact import Calibration
 from clada_neuro.calibration.fit import DENSE_PREFIX
@@ -21,6 +20,7 @@ from clada_neuro.calibration.loss import Cost, Yardstick
 from clada_neuro.calibration.policies import CONTROLS, base_policy, make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
+from clada_neuro.places import Places
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
 
@@ -74,7 +74,7 @@ class _Contest:
 
 
 def choose_online(
-    model: PreTrainedModel,
+    places: Places,
     layers: list[FFN],
     stages: Stages,
     tick: Callable[[int], object],
@@ -83,7 +83,7 @@ def choose_online(
     target: float,
 ) -> Calibration:
     """Return the header entries ``prefix``, ``load``, ``reanalysis`` and ``offsets``, and the load's quantiles."""
-    yardstick = Yardstick(model, tokens, DENSE_PREFIX, stages, "selection", tick)
+    yardstick = Yardstick(places, tokens, DENSE_PREFIX, stages, "selection", tick)
     contest = _base_contest(yardstick, offline, target)
     header: dict[str, Any] = {"prefix": _prefix(contest, offline)}
     processed = slice(DENSE_PREFIX, None)

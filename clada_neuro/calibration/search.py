@@ -27,6 +27,7 @@ from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.places import Here, Places
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
@@ -56,6 +57,7 @@ def calibrate(
     allocation: str = "loss",
     seed: int = 0,
     progress: bool = True,
+    places: Places | None = None,
 ) -> Calibration:
     """Calibrate CLADA and the baselines for a model and write the artifact.
 
@@ -80,6 +82,8 @@ def calibrate(
     seed : int
     progress : bool
         Show a progress bar.
+    places : Places, optional
+        Where the loss of policies is checked, which is most of the work; default this process.
 
     Returns
     -------
@@ -92,6 +96,8 @@ def calibrate(
         If there is too little text or a limit makes no sense.
     ModelError
         If the model is not supported.
+    IncompleteError
+        If texts could not be scored on workers; finished work is kept.
     """
     if not 0 < min_sparsity < 0.9 or bound <= 0 or not 0.5 < confidence < 1:
         raise CalibrationError(
@@ -114,7 +120,7 @@ def calibrate(
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
     with tqdm(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
         work = _Work(language_model, texts, stages, bar.update, min_sparsity, allocation, seed)
-        calibration = work.calibrate(bound, confidence)
+        calibration = work.calibrate(bound, confidence, places or Here(language_model))
     calibration.header.update(
         format=FORMAT,
         weights_hash=language_model.weights_hash,
@@ -163,7 +169,7 @@ class _Work:
         self.min_sparsity, self.allocation = min_sparsity, allocation
         self.seed, self.device = seed, language_model.device
 
-    def calibrate(self, bound: float, confidence: float) -> Calibration:
+    def calibrate(self, bound: float, confidence: float, places: Places) -> Calibration:
         """Run all stages."""
         _, weights = self.stages.run("sensitivity", self._sensitivity)
         shares, thresholds = self.stages.run("thresholds", lambda: self._thresholds(weights))
@@ -173,7 +179,7 @@ class _Work:
         tables = fit_baselines(self.model, self.layers, tokens, self.stages, self.tick)
         header = {**shares, **curve, "baselines": {"ffn_sparsity": list(GRID), "tt_reach": TT_REACH}}
         calibration = Calibration(header, {**thresholds, **prior, **tables, "bias": bias}).to(self.device)
-        common = (self.model, self.layers, self.stages, self.tick)
+        common = (places, self.layers, self.stages, self.tick)
         chosen = choose_online(
             *common, calibration, self.texts.selection[:_SELECTION_TEXTS], self.min_sparsity
         )

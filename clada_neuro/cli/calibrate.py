@@ -1,22 +1,15 @@
 """``clada-neuro calibrate``: calibrate a model for CLADA and the baselines."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-
-def _refuse_scheduler(_: click.Context, __: click.Parameter, given: str | None) -> None:
-    if given is not None:
-        raise click.BadParameter(
-            "a calibration goes layer by layer, each on what the sparse layers before it hand on, and cannot be shared "
-            "out; give it one machine, or calibrate several models at once"
-        )
+from clada_neuro.cli.options import model_options, scale_options
 
 
 @click.command()
-@click.option(
-    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
-)
+@model_options
 @click.option(
     "--text",
     "texts",
@@ -38,9 +31,8 @@ def _refuse_scheduler(_: click.Context, __: click.Parameter, given: str | None) 
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write (.safetensors).")
-@click.option("--scheduler", hidden=True, expose_value=False, callback=_refuse_scheduler)
+@scale_options
 def command(
-    model: str,
     texts: tuple[Path, ...],
     bound: float,
     confidence: float,
@@ -49,30 +41,38 @@ def command(
     allocation: str,
     seed: int,
     out: Path,
+    scheduler: str | None,
+    **setting: Any,
 ) -> None:
     """Set thresholds and compensation from text, choose what load and prefix do, and certify the loss.
 
-    Interrupted, the same command goes on where it stopped.
+    Interrupted, the same command goes on where it stopped. Workers of a scheduler take the loss checks, which are most
+    of the work.
     """
     from clada_neuro.artifacts import output_folder, sole_writer
     from clada_neuro.calibration.search import calibrate
     from clada_neuro.calibration.texts import read_documents
-    from clada_neuro.models.loading import load_model
+    from clada_neuro.scale.processes import places
+    from clada_neuro.scale.setting import Setting
 
     documents = [document for path in texts for document in read_documents(path)]
     output_folder(out.parent)
+    by = Setting(**setting)
     with sole_writer(out):
-        calibration = calibrate(
-            load_model(model),
-            documents,
-            out,
-            bound=bound,
-            confidence=confidence,
-            min_sparsity=min_sparsity,
-            tokens=tokens,
-            allocation=allocation,
-            seed=seed,
-        )
+        language_model = by.load()
+        with places(by, language_model, scheduler) as found:
+            calibration = calibrate(
+                language_model,
+                documents,
+                out,
+                bound=bound,
+                confidence=confidence,
+                min_sparsity=min_sparsity,
+                tokens=tokens,
+                allocation=allocation,
+                seed=seed,
+                places=found,
+            )
     certificate = calibration.header["certificate"]
     for row in certificate["frontier"]:
         click.echo(

@@ -1,8 +1,14 @@
 """``clada-neuro evaluate``: zero-shot benchmarks under policies."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from clada_neuro.cli.options import model_options, scale_options
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COMPARED = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "teal", "wina")
 
@@ -46,21 +52,11 @@ _COMPARED = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "tea
     show_default=True,
     help="Where the policy sets in: at the context's last token or in its middle; may be repeated.",
 )
-@click.option(
-    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
-)
+@model_options
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Calibration file [default: the shipped one]."
 )
-@click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
-@click.option(
-    "--dtype",
-    default="float32",
-    show_default=True,
-    type=click.Choice(["float32", "bfloat16", "float64"]),
-    help="Precision of the weights.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@scale_options
 @click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
 def command(
     tasks: tuple[str, ...],
@@ -69,47 +65,54 @@ def command(
     limit: int | None,
     seed: int,
     starts: tuple[str, ...],
-    model: str,
     calibration: Path | None,
-    start_token: str,
-    dtype: str,
-    device: str,
+    scheduler: str | None,
     out: Path,
+    **setting: Any,
 ) -> None:
     """Score zero-shot tasks under policies, on the same items, with paired differences from dense and CLADA.
 
     The context is read densely; its last token (or second half) and the answers are processed under the policy. Beside
     the rows (JSON) stand .csv, .md and .items.parquet. Interrupt it at any time; the same command continues.
     """
-    import pandas as pd
-
-    from clada_neuro.artifacts import output_folder, write_json, write_table, write_text
-    from clada_neuro.evaluation.evaluate import evaluate
-    from clada_neuro.evaluation.summary import long_rows, summarise
-    from clada_neuro.evaluation.tables import markdown
+    from clada_neuro.artifacts import output_folder
+    from clada_neuro.evaluation.evaluate import Unanswered, evaluate
     from clada_neuro.evaluation.tasks import TASKS
-    from clada_neuro.models.loading import load_model
+    from clada_neuro.scale.processes import places
+    from clada_neuro.scale.setting import Setting
 
     output_folder(out.parent)
-    language_model = load_model(model, dtype=dtype, device=device, start_token=start_token)
-    items = pd.concat(
-        [
-            evaluate(
+    by = Setting(**setting)
+    language_model = by.load()
+    about = {"seed": seed, **language_model.describe()}
+    with places(by, language_model, scheduler) as found:
+        try:
+            items = evaluate(
                 language_model,
                 tasks or tuple(TASKS),
                 policies,
                 sparsities=sparsities,
                 limit=limit,
                 seed=seed,
-                start=start,
+                starts=starts,
                 calibration=calibration,
+                places=found,
             )
-            for start in starts
-        ],
-        ignore_index=True,
-    )
+        except Unanswered as error:
+            if len(error.items):
+                _write(error.items, out, about)
+            raise
+    _write(items, out, about)
+
+
+def _write(items: "pd.DataFrame", out: Path, about: dict[str, Any]) -> None:
+    """Write rows and tables beside each other, and show the latter."""
+    from clada_neuro.artifacts import write_json, write_table, write_text
+    from clada_neuro.evaluation.summary import long_rows, summarise
+    from clada_neuro.evaluation.tables import markdown
+
     summary = summarise(items)
-    write_table(items, out.with_suffix(".items.parquet"), {"seed": seed, **language_model.describe()})
+    write_table(items, out.with_suffix(".items.parquet"), about)
     write_text(out.with_suffix(".csv"), summary.to_csv(index=False))
     write_text(out.with_suffix(".md"), markdown(summary))
     write_json(out, long_rows(summary))

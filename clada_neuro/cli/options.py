@@ -40,6 +40,31 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--model``, ``--start-token``, ``--dtype`` and ``--device``, passed on under the same names."""
+    for add in (
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+        click.option(
+            "--dtype",
+            default="float32",
+            show_default=True,
+            type=click.Choice(["float32", "bfloat16", "float64"]),
+            help="Precision of the weights.",
+        ),
+        click.option(
+            "--start-token", default="auto", show_default=True, help="auto, none, an id or a token."
+        ),
+        click.option(
+            "--model",
+            default="smollm2",
+            show_default=True,
+            help="Model name, checkpoint folder or GGUF file.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--policy``, ``--sparsity`` and ``--calibration``, passed on under the same names."""
     for add in (

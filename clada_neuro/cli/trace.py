@@ -5,25 +5,14 @@ from typing import Any
 
 import click
 
-from clada_neuro.cli.options import policy_options, scale_options, stimulus_file_options
+from clada_neuro.cli.options import model_options, policy_options, scale_options, stimulus_file_options
 
 
 @click.command()
 @click.argument("stimuli")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
-@click.option(
-    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
-)
+@model_options
 @policy_options
-@click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
-@click.option(
-    "--dtype",
-    default="float32",
-    show_default=True,
-    type=click.Choice(["float32", "bfloat16", "float64"]),
-    help="Precision of the weights.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
 @click.option(
     "--top-k",

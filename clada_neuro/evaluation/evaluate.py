@@ -1,8 +1,8 @@
 """Put tasks to a model under several policies, item by item, and keep what is finished.
 
 Items go through in chunks. For each batch of a chunk the dense contexts are computed once; then every policy answers.
-A chunk's results under one policy are a file in the cache, named by a hash of all that decides them: model, start
-token, items, start of the policy, policy and its calibration. So an interrupted run goes on, a larger limit adds to a
+A chunk's results under one policy are a file in the cache, named by a hash of all that decides them: model, its
+device and threads, start token, items, start of the policy, policy and its calibration. So an interrupted run goes on, a larger limit adds to a
 smaller one, and results of different calibrations never mix.
 """
 
@@ -16,12 +16,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from clada_neuro.artifacts import cache_folder, content_hash, is_current, read_table, write_table
+from clada_neuro.errors import IncompleteError
 from clada_neuro.evaluation.contestants import Contestant, contestants
 from clada_neuro.evaluation.continuations import Contexts, Found, Signals, batches
 from clada_neuro.evaluation.encoding import encode_item
 from clada_neuro.evaluation.items import load_items, sample, task_of
 from clada_neuro.evaluation.tasks import Item, Task
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.places import Failure, Here, Places
 from clada_neuro.runtime.policy import Policy
 
 CHUNK = 25  # items
@@ -30,8 +32,23 @@ _FORMAT = 1  # of the kept results; raised when what is computed changes
 
 @dataclass(frozen=True)
 class _Chunk:
-    task: Task
+    """Items of a task that go through together, and where the policies set in."""
+
+    task: str
     items: list[tuple[int, Item]]
+    start: str
+
+
+class Unanswered(IncompleteError):
+    """Chunks failed; ``items`` holds the rows of the rest."""
+
+    def __init__(self, failed: list[tuple[_Chunk, str]], chunks: int, items: pd.DataFrame) -> None:
+        self.items = items
+        first, reason = failed[0]
+        super().__init__(
+            f"{len(failed)} of {chunks} chunks could not be answered (first: {len(first.items)} items of {first.task}; "
+            f"{reason}); the tables hold the rest, and the same command tries the missing ones again"
+        )
 
 
 def evaluate(
@@ -42,8 +59,9 @@ def evaluate(
     sparsities: Sequence[float] = (0.4,),
     limit: int | None = None,
     seed: int = 0,
-    start: str = "answer",
+    starts: Sequence[str] = ("answer",),
     calibration: Path | None = None,
+    places: Places | None = None,
 ) -> pd.DataFrame:
     """Evaluate policies on tasks.
 
@@ -56,10 +74,12 @@ def evaluate(
         Wanted shares of feed-forward weight bytes not read.
     limit : int, optional
         Items of each task, drawn with ``seed``; default all.
-    start : {"answer", "middle"}
+    starts : sequence of {"answer", "middle"}
         See `clada_neuro.evaluation.continuations.Contexts`.
     calibration : Path, optional
         Default: the one shipped for the model.
+    places : Places, optional
+        Where chunks are answered; default this process.
 
     Returns
     -------
@@ -71,64 +91,88 @@ def evaluate(
     Raises
     ------
     DataError, CalibrationError, ModelError
+    Unanswered
+        If chunks failed on workers.
     """
     chosen = [task_of(name) for name in tasks]
     entered = contestants(model, policies, sparsities, calibration)
     # A first chunk of every task, then a second one: an interrupted run has about as much of each.
-    rounds = zip_longest(*(_chunks(task, limit, seed) for task in chosen))
+    rounds = zip_longest(*(_chunks(task, limit, seed, start) for start in starts for task in chosen))
     chunks = [chunk for one in rounds for chunk in one if chunk is not None]
-    folder = cache_folder("evaluation", content_hash(model.weights_hash))
-    frames = []
+    kept = _Kept(model)
+    absent = [[c for c in entered if not kept.has(chunk, c)] for chunk in chunks]
+    work = {number: (chunks[number], asked) for number, asked in enumerate(absent) if asked}
+    failed: dict[int, str] = {}
     total = sum(len(chunk.items) for chunk in chunks) * len(entered)
-    with tqdm(total=total, desc="items under policies", unit="") as bar:
-        for chunk in chunks:
-            bar.set_postfix_str(chunk.task.name)
-            keys = {c: _key(model, chunk, c, start) for c in entered}
-            paths = {c: folder / f"{chunk.task.name}-{c.name}-{key}.parquet" for c, key in keys.items()}
-            missing = [c for c in entered if not is_current(paths[c], keys[c])]
-            bar.update(len(chunk.items) * (len(entered) - len(missing)))
-            if missing:
-                for contestant, rows in _answer(model, chunk, missing, start, bar).items():
-                    write_table(pd.DataFrame(rows), paths[contestant], {"inputs": keys[contestant]})
-            frames += [read_table(paths[c]) for c in entered]
-    return pd.concat(frames, ignore_index=True)
+    waiting = sum(len(chunk.items) * len(asked) for chunk, asked in work.values())
+    with tqdm(total=total, initial=total - waiting, desc="items under policies", unit="") as bar:
+        for number, found in (places or Here(model)).each(_answer, work):
+            chunk, asked = work[number]
+            if isinstance(found, Failure):
+                failed[number] = found.reason
+                continue
+            for contestant, rows in zip(asked, found, strict=True):
+                kept.put(chunk, contestant, rows)
+            bar.set_postfix_str(chunk.task, refresh=False)
+            bar.update(len(chunk.items) * len(asked))
+    finished = [chunk for number, chunk in enumerate(chunks) if number not in failed]
+    tables = [kept.read(chunk, contestant) for chunk in finished for contestant in entered]
+    items = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if failed:
+        raise Unanswered([(chunks[number], reason) for number, reason in failed.items()], len(chunks), items)
+    return items
 
 
-def _chunks(task: Task, limit: int | None, seed: int) -> Iterator[_Chunk]:
+def _chunks(task: Task, limit: int | None, seed: int, start: str) -> Iterator[_Chunk]:
     drawn = sample(load_items(task), limit, seed)
     for begin in range(0, len(drawn), CHUNK):
-        yield _Chunk(task, drawn[begin : begin + CHUNK])
+        yield _Chunk(task.name, drawn[begin : begin + CHUNK], start)
 
 
-def _key(model: LanguageModel, chunk: _Chunk, contestant: Contestant, start: str) -> str:
-    items = [(number, item.contexts, item.answers, item.gold) for number, item in chunk.items]
-    described = model.describe()
-    return content_hash(
-        _FORMAT,
-        [described[name] for name in ("weights_hash", "dtype", "start_token_id", "max_context")],
-        chunk.task.name,
-        items,
-        start,
-        [contestant.name, contestant.asked, contestant.calibration],
-    )
+class _Kept:
+    """Finished chunks in the cache, a file a contestant."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        described = model.describe()
+        names = ("weights_hash", "dtype", "device", "start_token_id", "max_context")
+        self._model = [model.threads, *(described[name] for name in names)]
+        self._folder = cache_folder("evaluation", content_hash(model.weights_hash))
+
+    def has(self, chunk: _Chunk, contestant: Contestant) -> bool:
+        """Return whether the results are there."""
+        return is_current(*self._file(chunk, contestant))
+
+    def put(self, chunk: _Chunk, contestant: Contestant, rows: list[dict]) -> None:
+        """Write results."""
+        path, inputs = self._file(chunk, contestant)
+        write_table(pd.DataFrame(rows), path, {"inputs": inputs})
+
+    def read(self, chunk: _Chunk, contestant: Contestant) -> pd.DataFrame:
+        """Return results."""
+        return read_table(self._file(chunk, contestant)[0])
+
+    def _file(self, chunk: _Chunk, contestant: Contestant) -> tuple[Path, str]:
+        """Return a path and the hash of all that decides what is in it."""
+        items = [(number, item.contexts, item.answers, item.gold) for number, item in chunk.items]
+        asked = [contestant.name, contestant.asked, contestant.calibration]
+        inputs = content_hash(_FORMAT, self._model, chunk.task, items, chunk.start, asked)
+        return self._folder / f"{chunk.task}-{contestant.name}-{inputs}.parquet", inputs
 
 
-def _answer(
-    model: LanguageModel, chunk: _Chunk, entered: Sequence[Contestant], start: str, bar: tqdm
-) -> dict[Contestant, list[dict]]:
-    """Return one row an item under every contestant."""
+def _answer(model: LanguageModel, work: tuple[_Chunk, list[Contestant]]) -> list[list[dict]]:
+    """Return of every contestant one row an item."""
+    chunk, entered = work
     encoded = [
         (place, part)
         for place, (number, item) in enumerate(chunk.items)
-        for part in encode_item(model, item, int(content_hash(chunk.task.name, number), 16) % 2**31)
+        for part in encode_item(model, item, int(content_hash(chunk.task, number), 16) % 2**31)
     ]
     requests = [part.request for _, part in encoded]
     answers: dict[Contestant, list[list]] = {
         c: [[None] * len(item.answers) for _, item in chunk.items] for c in entered
     }
-    step = len(chunk.items) / len(requests)
     for batch in batches(requests):
-        contexts = Contexts(model.model, [requests[place] for place in batch], start)
+        contexts = Contexts(model.model, [requests[place] for place in batch], chunk.start)
         signals: dict[Policy, Signals] = {}
         for contestant in _unloaded_first(entered):
             source = contestant.unloaded
@@ -141,17 +185,16 @@ def _answer(
                 place, part = encoded[request]
                 for answer, result in zip(part.answers, results, strict=True):
                     answers[contestant][place][answer] = result
-            bar.update(step * len(batch))
     dropped = [
         max(part.dropped for other, part in encoded if other == place) for place in range(len(chunk.items))
     ]
-    return {
-        contestant: [
-            _row(chunk.task, number, item, contestant, start, found, lost)
-            for (number, item), found, lost in zip(chunk.items, results, dropped, strict=True)
+    return [
+        [
+            _row(chunk, number, item, contestant, found, lost)
+            for (number, item), found, lost in zip(chunk.items, answers[contestant], dropped, strict=True)
         ]
-        for contestant, results in answers.items()
-    }
+        for contestant in entered
+    ]
 
 
 def _unloaded_first(entered: Sequence[Contestant]) -> list[Contestant]:
@@ -159,13 +202,7 @@ def _unloaded_first(entered: Sequence[Contestant]) -> list[Contestant]:
 
 
 def _row(
-    task: Task,
-    number: int,
-    item: Item,
-    contestant: Contestant,
-    start: str,
-    found: list[Found],
-    dropped: int,
+    chunk: _Chunk, number: int, item: Item, contestant: Contestant, found: list[Found], dropped: int
 ) -> dict:
     log_probs = np.array([answer.log_prob for answer in found])
     choice = int(log_probs.argmax())
@@ -173,11 +210,11 @@ def _row(
     completed = len(found) > 1 or found[0].greedy  # a single answer is a completion: right when it is greedy
     processed = sum(answer.policy_tokens for answer in found)
     return {
-        "task": task.name,
+        "task": chunk.task,
         "item": number,
         "policy": contestant.name,
         "asked": contestant.asked,
-        "start": start,
+        "start": chunk.start,
         "calibration": contestant.calibration,
         "gold": item.gold,
         "choice": choice,

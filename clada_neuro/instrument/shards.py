@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,13 +14,6 @@ TOP_K = "top_k"  # on request
 CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small model on two cores
 
 Frames = dict[str, pd.DataFrame]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a shard could not be measured."""
-
-    reason: str
 
 
 class Store(Protocol):

@@ -30,10 +30,11 @@ from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
 from clada_neuro.instrument.measures import Measures
-from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Failure, Frames, Memory, Store, cut
+from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Frames, Memory, Store, cut
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+from clada_neuro.places import Failure
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.stimuli.formats import read_stimuli
@@ -300,7 +301,7 @@ class ModelMeasurer:
             "policy": _describe(self.policy),
             "neuron_sparsity": self._neuron_sparsity(),
             "top_k": self.top_k,
-            "threads": torch.get_num_threads() if self.model.device.type == "cpu" else None,
+            "threads": self.model.threads,
         }
 
     @cached_property

@@ -63,6 +63,11 @@ class LanguageModel:
         """Where the weights are."""
         return self.model.device
 
+    @property
+    def threads(self) -> int | None:
+        """Threads that compute it on a CPU; their number moves the last bits."""
+        return torch.get_num_threads() if self.device.type == "cpu" else None
+
     @cached_property
     def max_context(self) -> int:
         """Longest input in tokens, start token included."""

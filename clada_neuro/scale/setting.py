@@ -9,7 +9,7 @@ from clada_neuro.calibration.cutoffs import hidden_cutoffs
 from clada_neuro.calibration.policies import policy_for
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.trace import ModelMeasurer
-from clada_neuro.models.loading import EMBEDDED, load_model
+from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,17 @@ class Setting:
         """Return the setting with what this process decides written out, so that another decides the same."""
         return replace(self, threads=self.threads or torch.get_num_threads(), folder=str(Path.cwd()))
 
-    def measurer(self, progress: bool = True) -> ModelMeasurer:
-        """Load model and policy, ready to measure in this process."""
-        check_language(self.language)
+    def load(self) -> LanguageModel:
+        """Load the model and give it its threads, in this process."""
         if self.threads:
             torch.set_num_threads(self.threads)
         model = load_model(self._place(), dtype=self.dtype, device=self.device, start_token=self.start_token)
-        model = replace(model, name=self.model)
+        return replace(model, name=self.model)
+
+    def measurer(self, progress: bool = True) -> ModelMeasurer:
+        """Load model and policy, ready to measure in this process."""
+        check_language(self.language)
+        model = self.load()
         calibration = Path(self.folder, self.calibration) if self.calibration else None
         policy = cutoffs = None
         if self.policy == "dense":

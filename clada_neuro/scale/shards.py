@@ -1,53 +1,15 @@
 """Apply a function to shards on the workers of a scheduler: failures are retried, then named; nothing is lost."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from clada_neuro.errors import CladaNeuroError, DataError, IncompleteError
-from clada_neuro.instrument.shards import Failure
-from clada_neuro.scale.schedulers import ATTEMPTS, connected
+from clada_neuro.errors import CladaNeuroError, DataError
+from clada_neuro.places import Failure, Key, Result, Shard
+from clada_neuro.scale.schedulers import ATTEMPTS
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-Key = TypeVar("Key", bound=Hashable)
-Shard = TypeVar("Shard")
-Result = TypeVar("Result")
-
-
-def map_shards(
-    function: Callable[[Shard], Result], shards: Sequence[Shard], scheduler: str | None = None
-) -> list[Result]:
-    """Return the function's results in the order of the shards.
-
-    Parameters
-    ----------
-    function : callable
-        Importable on the workers, as are its arguments' types. What it loads once, it should keep in a cache of its
-        own process; a worker runs one shard at a time unless it was started with several threads.
-    shards : sequence
-    scheduler : str, optional
-        See `clada_neuro.scale.schedulers.connected`; without it everything runs here, one after the other.
-
-    Raises
-    ------
-    IncompleteError
-        If shards failed three times; names them and the first reason.
-    CladaNeuroError
-        As the function raises it.
-    """
-    if scheduler is None:
-        return [function(shard) for shard in shards]
-    with connected(scheduler) as client:
-        found = dict(completed(client, function, dict(enumerate(shards))))
-    failed = {number: result for number, result in found.items() if isinstance(result, Failure)}
-    if failed:
-        number, first = min(failed.items())
-        raise IncompleteError(
-            f"{len(failed)} of {len(shards)} shards failed {ATTEMPTS} times; the first is {number}: {first.reason}"
-        )
-    return [found[number] for number in range(len(shards))]  # type: ignore[misc]
 
 
 def completed(

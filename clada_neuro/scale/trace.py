@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from tqdm import tqdm
 
-from clada_neuro.errors import DataError
-from clada_neuro.instrument.shards import Failure, Frames
+from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import Trace, collect
+from clada_neuro.places import Failure
 from clada_neuro.scale import worker
+from clada_neuro.scale.processes import described
 from clada_neuro.scale.schedulers import connected
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.shards import completed
@@ -66,16 +67,7 @@ class WorkersMeasurer:
     @cached_property
     def described(self) -> dict[str, Any]:
         """Model, language, policy and threads, as a worker found them."""
-        ((_, found),) = completed(self.client, worker.describe, {0: self.setting})
-        if isinstance(found, Failure):
-            raise DataError(f"no worker can load model '{self.setting.model}': {found.reason}")
-        described, theirs = found
-        for name, version in worker.software().items():
-            if theirs[name] != version:
-                raise DataError(
-                    f"the workers have {name} {theirs[name]}, this process has {version}; install the same"
-                )
-        return described
+        return described(self.client, self.setting)
 
     def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
         """Yield the tables of each shard as they come."""

@@ -1,6 +1,7 @@
 """What runs in a worker process: one model, loaded once, measuring one shard at a time with a fixed number of threads."""
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -12,8 +13,10 @@ import torch
 
 from clada_neuro.artifacts import versions
 from clada_neuro.errors import DataError
-from clada_neuro.instrument.shards import Failure, Frames
+from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import ModelMeasurer
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.places import Failure, Result, Shard
 from clada_neuro.scale.setting import Setting
 
 _ONE_AT_A_TIME = threading.Lock()  # a worker that was started with several threads has one model all the same
@@ -55,6 +58,19 @@ def measure(stimuli: pd.DataFrame, setting: Setting, expected: dict[str, Any]) -
         ((_, frames),) = measurer.measure({0: stimuli})
     assert not isinstance(frames, Failure)
     return {name: _to_parquet(frame) for name, frame in frames.items()}
+
+
+def apply(
+    shard: Shard,
+    function: Callable[[LanguageModel, Shard], Result],
+    setting: Setting,
+    expected: dict[str, Any],
+) -> Result:
+    """Return ``function(model, shard)``; raise as `measure` does."""
+    with _ONE_AT_A_TIME:
+        measurer = _prepared(setting)
+        _refuse_other(measurer.described, expected)
+        return function(measurer.model, shard)
 
 
 def unpack(tables: dict[str, bytes]) -> Frames:

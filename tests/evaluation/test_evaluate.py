@@ -80,9 +80,10 @@ def test_finished_work_is_kept_and_only_missing_work_is_done(
     asked = []
     answer = module._answer
 
-    def counted(language, chunk, entered, start, bar):
+    def counted(language, work):
+        chunk, entered = work
         asked.append((len(chunk.items), [contestant.name for contestant in entered]))
-        return answer(language, chunk, entered, start, bar)
+        return answer(language, work)
 
     monkeypatch.setattr(module, "_answer", counted)
     again = evaluate(model, ["piqa"], ["dense", "griffin"], limit=9)
@@ -94,7 +95,7 @@ def test_finished_work_is_kept_and_only_missing_work_is_done(
     assert not asked.clear()
     evaluate(model, ["piqa"], ["dense", "griffin"], limit=9)
     assert asked == []
-    evaluate(model, ["piqa"], ["dense"], limit=4, start="middle")
+    evaluate(model, ["piqa"], ["dense"], limit=4, starts=["middle"])
     assert asked == [(4, ["dense"])]
 
 

@@ -8,10 +8,19 @@ from pathlib import Path
 from distributed import WorkerPlugin
 
 from clada_neuro.errors import StimulusError
+from clada_neuro.models.loading import LanguageModel
 
 
 def double(value: int) -> int:
     return 2 * value
+
+
+def double_with_model(model: LanguageModel, value: int) -> tuple[str, int]:
+    return type(model.model).__name__, double(value)
+
+
+def raise_on_three_with_model(model: LanguageModel, value: int) -> int:
+    return raise_on_three(value)
 
 
 def raise_on_three(value: int) -> int:
