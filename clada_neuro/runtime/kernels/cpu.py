@@ -20,7 +20,6 @@ FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 ALIGNMENT = 64  # bytes of a cache line
 _SPINS = 2_000
-_SHORT = 8_192  # bytes of a row: two memory pages
 
 Array = npt.NDArray[Any]
 
@@ -119,11 +118,9 @@ def keep(values: Array, cutoffs: Array, scale: float, kept: Array, mask: Array) 
 def add_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> None:
     """Add Σ values[r]·rows[r] over the first ``count`` entries r of ``kept`` to y.
 
-    Eight rows a pass over y keep as many reads from memory under way; when no row is left out, short rows make one
-    stream, which is fastest read in order.
+    Eight rows a pass over y keep as many reads from memory under way.
     """
-    in_order = count == rows.shape[0] and rows.shape[1] * rows.itemsize <= _SHORT
-    eights = 0 if in_order else count - count % 8
+    eights = count - count % 8
     for at in range(0, eights, 8):
         r0, r1, r2, r3 = kept[at], kept[at + 1], kept[at + 2], kept[at + 3]
         r4, r5, r6, r7 = kept[at + 4], kept[at + 5], kept[at + 6], kept[at + 7]
