@@ -319,7 +319,8 @@ class ModelMeasurer:
         total = sum(map(len, shards.values()))
         with tqdm(total=total, desc="trace", unit="text", disable=not (self.progress and shards)) as bar:
             for number, stimuli in shards.items():
-                yield number, _shard(self, stimuli, self._forward, bar)
+                # A copy takes along what pandas keeps with a frame; the shards themselves stay to the end.
+                yield number, _shard(self, stimuli.copy(deep=False), self._forward, bar)
 
 
 def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]") -> Frames:

@@ -12,14 +12,24 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import fontManager
 
 from clada_neuro.artifacts import write_atomic
 
 # blue, orange, green, vermilion, purple, brown, pink, gray, yellow, sky
 COLORS = tuple(sns.color_palette("colorblind").as_hex())
 POINTS = "#8a939e"
+# For words in scripts that the first font lacks; those of them that are installed.
+_FONTS = (
+    "DejaVu Sans",
+    "Arial Unicode MS",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+)
 _STYLE = {
-    "font.family": ["DejaVu Sans"],
     "font.size": 10.5,
     "axes.labelsize": 10.5,
     "axes.spines.top": False,
@@ -85,13 +95,18 @@ def compose(
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        matplotlib.rcParams.update({**_STYLE, "font.family": _installed(_FONTS)})  # type: ignore[arg-type]
         canvas = Canvas(figsize=size, layout="constrained")
         FigureCanvasAgg(canvas)
         paint(canvas)
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")  # it has placed everything; the files need not do it again
         return Figure(name, caption, alt, _bytes(canvas, "svg"), _bytes(canvas, "png"))
+
+
+def _installed(fonts: tuple[str, ...]) -> list[str]:
+    there = {font.name for font in fontManager.ttflist}
+    return [name for name in fonts if name in there]
 
 
 def _bytes(canvas: Canvas, kind: str) -> bytes:

@@ -100,7 +100,8 @@ def _run(results: Results) -> list[Block]:
         ("Target", cell(manifest.get("target"))),
         *(fact for model in prose.language_models(manifest) for fact in _model_facts(model)),
         ("Policy", prose.policy_name(manifest)),
-        ("Calibration", cell(manifest.get("calibration") or "none")),
+        ("Calibration", cell(manifest.get("calibration"))),
+        ("Neuron sparsity", _cutoffs(manifest)),
         *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
     ]
     shown = [(name, value) for name, value in facts if value not in ("", "NA")] if manifest else []
@@ -114,6 +115,19 @@ def _model_facts(model: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Start token", prose.start_token(model)),
         ("Precision and device", f"{model.get('dtype')} on {model.get('device')}"),
     ]
+
+
+def _cutoffs(manifest: Mapping[str, Any]) -> str:
+    """Return which thresholds a dense trace measured neuron_sparsity at, or why it did not."""
+    found = manifest.get("neuron_sparsity") or {}
+    if "missing" in found:
+        return f"missing: {found['missing']}"
+    if "calibration" not in found:
+        return "NA"
+    return (
+        f"at the thresholds of {found['calibration']} for an FFN sparsity of {found['ffn_sparsity']:g}, "
+        f"hash {found['hash']}"
+    )
 
 
 def _departures(manifest: Mapping[str, Any]) -> Block:

@@ -289,6 +289,7 @@ def _manifest(n_trials: int) -> dict:
         },
         "policy": "dense",
         "calibration": None,
+        "neuron_sparsity": {"calibration": "0123.safetensors", "hash": "fedcba98", "ffn_sparsity": 0.4},
         "seed": 0,
         "versions": versions(),
         "exclusions": [

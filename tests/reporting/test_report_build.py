@@ -151,3 +151,15 @@ def test_command_refuses_a_missing_folder(tmp_path):
 
 def test_fixture_carries_a_formula(full_folder):
     assert (pd.read_parquet(full_folder / "stimuli.parquet")["critical_word"] == FORMULA).any()
+
+
+def test_a_dense_run_says_where_neuron_sparsity_was_measured(page):
+    assert "at the thresholds of 0123.safetensors for an FFN sparsity of 0.4, hash fedcba98" in page
+
+
+def test_a_trace_without_a_calibration_says_that_neuron_sparsity_is_missing(full_folder, tmp_path):
+    copied = Path(shutil.copytree(full_folder, tmp_path / "run"))
+    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest["neuron_sparsity"] = {"missing": "no calibration of this model was given"}
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    assert "missing: no calibration of this model was given" in report(copied).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from clada_neuro.reporting import figures
 from clada_neuro.reporting.figures import draw
 
 
@@ -12,3 +13,16 @@ def label(text: str):
 @pytest.mark.parametrize("text", ["$5 and $10", r"$\notamacro$", "a_b^c {", "1 < 2 & 3", "naïve 語"])
 def test_words_are_no_formulas(text):
     assert draw("x", "caption", "alt", label(text)).svg == draw("x", "caption", "alt", label(text)).svg
+
+
+OTHER_FONTS = figures._installed(figures._FONTS[1:])
+
+
+@pytest.mark.skipif(not OTHER_FONTS, reason="no font for Chinese is installed")
+def test_words_in_other_scripts_are_drawn(recwarn):
+    draw("x", "caption", "alt", label("语言模型"))
+    assert not [warning for warning in recwarn if "missing from" in str(warning.message)]
+
+
+def test_fonts_that_are_not_installed_are_not_asked_for():
+    assert figures._installed(("DejaVu Sans", "No Such Font")) == ["DejaVu Sans"]
