@@ -4,13 +4,10 @@
 .venv/bin/python analyses/soak.py smollm2 --sentences 20000 --minutes 6
 
 ``tiny`` is a random two-layer model with a tokenizer trained on the sentences: it stands in for the count. A run that
-``--minutes`` ends is measured up to there. Rows go to results/soak.csv, one a model. Resident memory includes what the
-allocator keeps for later; ``held_*`` is what remains once it gave that back, after the warm-up and at the end.
+``--minutes`` ends is measured up to there. Rows go to results/soak.csv, one a model.
 """
 
 import argparse
-import ctypes
-import gc
 import resource
 import tempfile
 import time
@@ -50,7 +47,6 @@ class Watched:
     measurer: Measurer
     seconds: float
     samples: list[tuple[float, float, int, int]] = field(default_factory=list)
-    held: list[float] = field(default_factory=list)
 
     @property
     def described(self) -> dict:
@@ -62,11 +58,6 @@ class Watched:
             yield number, frames  # written before memory is read
             texts, tokens = texts + len(shards[number]), tokens + len(frames["tokens"])
             self.samples.append((time.monotonic() - begun, resident_mb(), texts, tokens))
-            if (
-                not self.held
-                and max(len(self.samples) / len(shards), self.samples[-1][0] / self.seconds) > WARM_UP
-            ):
-                self.held.append(held_mb())
             if self.samples[-1][0] > self.seconds:
                 raise Enough
 
@@ -74,13 +65,6 @@ class Watched:
 def resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
-
-
-def held_mb() -> float:
-    """Return resident memory without what Python's collector and glibc's allocator can give back."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return resident_mb()
 
 
 def sentences(count: int) -> pd.DataFrame:
@@ -110,7 +94,7 @@ def tiny(texts: list[str]) -> LanguageModel:
     return LanguageModel("tiny", model, fast, fast.eos_token_id, "0" * 16)
 
 
-def summary(name: str, samples: np.ndarray, held: list[float]) -> dict[str, float | str]:
+def summary(name: str, samples: np.ndarray) -> dict[str, float | str]:
     warm = samples[int(WARM_UP * len(samples)) :]
     hours, memory = warm[:, 0] / 3600, warm[:, 1]
     line = stats.linregress(hours, memory)
@@ -125,8 +109,6 @@ def summary(name: str, samples: np.ndarray, held: list[float]) -> dict[str, floa
         "peak_mb": peak,
         "after_warm_up_mb": memory[: max(1, len(warm) // 10)].mean(),
         "at_end_mb": memory[-max(1, len(warm) // 10) :].mean(),
-        "held_after_warm_up_mb": held[0],
-        "held_at_end_mb": held[-1],
         "slope_mb_per_hour": line.slope,
         "slope_low": line.slope - half,
         "slope_high": line.slope + half,
@@ -154,7 +136,7 @@ def main() -> None:
             collect(stimuli, watched, folder)
         except Enough:
             print(f"stopped after {options.minutes:g} minutes")
-    row = summary(options.model, np.array(watched.samples), [*watched.held, held_mb()])
+    row = summary(options.model, np.array(watched.samples))
     kept = pd.read_csv(RESULT).query("model != @options.model") if RESULT.is_file() else pd.DataFrame()
     table = pd.concat([kept, pd.DataFrame([row])], ignore_index=True).sort_values("model").round(2)
     write_text(RESULT, table.to_csv(index=False))

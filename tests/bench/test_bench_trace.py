@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from clada_neuro.bench import scoring_peers
-from clada_neuro.bench.trace import OURS, bench_trace
+from clada_neuro.bench.trace import MODEL, OURS, bench_trace
 from clada_neuro.errors import ModelError
 
 PEER = """
@@ -27,9 +27,10 @@ def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
     worker.write_text(PEER)
     monkeypatch.setattr(scoring_peers, "_WORKER", worker)
     rows = bench_trace(sentences=40, rounds=2, peer_python=sys.executable).set_index("tool")
-    assert list(rows.index) == [OURS, *scoring_peers.TOOLS]
+    assert list(rows.index) == [OURS, MODEL, *scoring_peers.TOOLS]
     assert rows.loc[OURS, ["seconds", "ratio", "measures"]].tolist() == [0.5, 1.0, "all"]
     assert rows.loc["surprisal", ["seconds", "ratio", "measures"]].tolist() == [2.0, 4.0, "surprisal"]
+    assert rows.loc[MODEL, "measures"] == "none"
     assert rows["words"].nunique() == 1
 
 
@@ -41,3 +42,8 @@ def test_a_peer_that_is_not_installed_is_one_line(small):
 def test_a_wrong_interpreter_is_one_line(small):
     with pytest.raises(ModelError, match="cannot be run"):
         bench_trace(sentences=2, rounds=1, peer_python="/nowhere/python")
+
+
+def test_the_model_alone_makes_the_passes_of_the_trace():
+    rows = bench_trace(sentences=60, rounds=1).set_index("tool")
+    assert 0.3 < rows.loc[MODEL, "seconds"] / rows.loc[OURS, "seconds"] < 1.1
