@@ -24,6 +24,8 @@ import pyarrow.parquet as pq
 from clada_neuro.errors import DataError
 
 PROVENANCE_KEY = b"clada_neuro"
+# What pyarrow raises for damaged files; damaged metadata are read as text, JSON and names of columns.
+DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError)
 _VERSIONED = ("clada-neuro", "torch", "transformers", "mixedlm", "statsmodels", "mne", "numpy", "pandas")
 
 
@@ -190,7 +192,7 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
         return pq.ParquetFile(path).read(columns=columns).to_pandas()
     except FileNotFoundError:
         raise DataError(f"'{path}' does not exist; run the step that writes it first") from None
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"'{path}' is not a readable parquet file; delete it and run its step again"
         ) from error
@@ -200,11 +202,11 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     """Return the provenance of a table, empty for a parquet file that carries none."""
     try:
         stored = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError) as error:
+        return json.loads(stored.get(PROVENANCE_KEY, b"{}"))
+    except DAMAGE as error:
         raise DataError(
             f"'{path}' is not a readable parquet file; delete it and run its step again"
         ) from error
-    return json.loads(stored.get(PROVENANCE_KEY, b"{}"))
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:

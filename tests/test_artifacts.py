@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clada_neuro import artifacts
@@ -49,6 +51,18 @@ def test_json_holds_plain_values_only(tmp_path):
     value = {"a": np.float64(1.5), "b": np.nan, "c": np.arange(2), "d": {1: np.bool_(True)}, "e": pd.NA}
     path = artifacts.write_json(tmp_path / "v.json", value)
     assert artifacts.read_json(path) == {"a": 1.5, "b": None, "c": [0, 1], "d": {"1": True}, "e": None}
+
+
+@pytest.mark.parametrize("metadata", [b"\x80", b'{"columns" 1}', b"[]", b'{"index_columns": 1}'])
+def test_a_table_with_damaged_metadata_is_refused(tmp_path, metadata):
+    schema = pa.schema(
+        [("x", pa.int64())], metadata={b"pandas": metadata, artifacts.PROVENANCE_KEY: b"{damaged"}
+    )
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"x": [1]}).cast(schema), path)
+    for read in (artifacts.read_table, artifacts.read_provenance):
+        with pytest.raises(DataError, match="is not a readable parquet file"):
+            read(path)
 
 
 @pytest.mark.parametrize("content", [None, "{broken", "\xff"])

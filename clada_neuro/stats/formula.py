@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from formulaic import Formula
+from formulaic import Formula, SimpleFormula
 from formulaic.errors import FormulaicError
 from formulaic.parser.types import Factor, Term
 
@@ -96,14 +96,16 @@ def _quoted(factor: Factor) -> str:
 
 def _terms(side: str, text: str) -> Iterator[Term]:
     try:
-        terms = list(Formula(side))
+        found = Formula(side)
     except (FormulaicError, SyntaxError) as error:
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': {reason}") from error
-    for factor in (factor for term in terms for factor in term.factors):
+    if not isinstance(found, SimpleFormula):
+        raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': it has parts; write one ~")
+    for factor in (factor for term in found for factor in term.factors):
         if factor.eval_method is Factor.EvalMethod.PYTHON:
             check_formula_part(factor.expr, text)
-    return iter(terms)
+    return iter(found)
 
 
 def names_of(side: str) -> list[str]:

@@ -49,6 +49,7 @@ def test_variables_are_columns_not_functions() -> None:
         ("y ~ x - (1 | s)", "joined with"),
         ("y ~ x * (1 | s)", "joined with"),
         ("y ~ x + + * z + (1 | s)", "cannot read"),
+        ("y ~ x ~ z + (1 | s)", "write one ~"),
     ],
 )
 def test_what_cannot_be_read_says_why(text: str, reason: str) -> None:
