@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from formulaic import Formula, SimpleFormula
-from formulaic.errors import FormulaicError
 from formulaic.parser.types import Factor, Term
 
 from clada_neuro.errors import FitError
@@ -97,7 +96,7 @@ def _quoted(factor: Factor) -> str:
 def _terms(side: str, text: str) -> Iterator[Term]:
     try:
         found = Formula(side)
-    except (FormulaicError, SyntaxError) as error:
+    except Exception as error:  # formulaic's own kinds, and StopIteration and others where it does not check
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': {reason}") from error
     if not isinstance(found, SimpleFormula):
@@ -190,7 +189,7 @@ def _blocks(bar: str, text: str) -> Iterator[RandomTerm]:
         raise FitError(f"cannot read the random term '({bar})' in '{text}'; write (1 + slope | group)")
     for factors in _groupings(group):
         if mark:
-            written = [str(term) for term in _terms(columns, text)]
+            written = [":".join(map(_quoted, term.factors)) for term in _terms(columns, text)]
             yield from (RandomTerm("1" if term == "1" else f"0 + {term}", factors) for term in written)
         else:
             list(_terms(columns, text))

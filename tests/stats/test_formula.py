@@ -17,6 +17,7 @@ from clada_neuro.stats.formula import RandomTerm, parse, plain_names, with_contr
         ("y ~ 1 + (0 + x | s)", "1", [("0 + x", "s")]),
         ("y ~ x + (1 + x || s)", "x", [("1", "s"), ("0 + x", "s")]),
         ("y ~ x + (x * z || s)", "x", [("1", "s"), ("0 + x", "s"), ("0 + z", "s"), ("0 + x:z", "s")]),
+        ("y ~ (`a b` || s)", "1", [("1", "s"), ("0 + `a b`", "s")]),
         ("y ~ x + (1 | lab/s)", "x", [("1", "lab"), ("1", "lab:s")]),
         ("y ~ x + (1 | s:i)", "x", [("1", "s:i")]),
         ("y ~ (1 | s) + a * (b + c)", "a * (b + c)", [("1", "s")]),
@@ -50,6 +51,7 @@ def test_variables_are_columns_not_functions() -> None:
         ("y ~ x * (1 | s)", "joined with"),
         ("y ~ x + + * z + (1 | s)", "cannot read"),
         ("y ~ x ~ z + (1 | s)", "write one ~"),
+        ("y ~ x ^ (-1) + (1 | s)", "cannot read"),
     ],
 )
 def test_what_cannot_be_read_says_why(text: str, reason: str) -> None:
