@@ -61,7 +61,7 @@ class TopFifth(Clada):
     name: ClassVar[str] = "top-fifth"
     knee: float = 0.0
 
-    def scale(self, load: Tensor, state: State) -> Tensor:
+    def scale(self, load: Tensor, acts: Tensor) -> Tensor:
         """Return exp(−2κ·max(λ − knee, 0)) times the base scale."""
         return self.base_scale * torch.exp(-2 * self.kappa * (load - self.knee).clamp_min(0))
 

@@ -25,7 +25,7 @@ from clada_neuro.errors import DataError
 
 PROVENANCE_KEY = b"clada_neuro"
 # What pyarrow raises for damaged files; damaged metadata are read as text, JSON and names of columns.
-DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError)
+_DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
 _VERSIONED = ("clada-neuro", "torch", "transformers", "mixedlm", "statsmodels", "mne", "numpy", "pandas")
 
 
@@ -192,7 +192,7 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
         return pq.ParquetFile(path).read(columns=columns).to_pandas()
     except FileNotFoundError:
         raise DataError(f"'{path}' does not exist; run the step that writes it first") from None
-    except DAMAGE as error:
+    except _DAMAGE as error:
         raise DataError(
             f"'{path}' is not a readable parquet file; delete it and run its step again"
         ) from error
@@ -202,8 +202,8 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     """Return the provenance of a table, empty for a parquet file that carries none."""
     try:
         stored = pq.read_schema(path).metadata or {}
-        return json.loads(stored.get(PROVENANCE_KEY, b"{}"))
-    except DAMAGE as error:
+        return dict(json.loads(stored.get(PROVENANCE_KEY, b"{}")).items())
+    except _DAMAGE as error:
         raise DataError(
             f"'{path}' is not a readable parquet file; delete it and run its step again"
         ) from error

@@ -65,6 +65,7 @@ def map_shards(
     if failed:
         number, first = min(failed.items())
         raise IncompleteError(
-            f"{len(failed)} of {len(shards)} shards failed every time; the first is {number}: {first.reason}"
+            f"{len(failed)} of {len(shards)} shards failed every time; the first is {number}: {first.reason}; "
+            "the same command goes on from what is finished"
         )
     return [found[number] for number in range(len(shards))]  # type: ignore[misc]

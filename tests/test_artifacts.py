@@ -53,10 +53,14 @@ def test_json_holds_plain_values_only(tmp_path):
     assert artifacts.read_json(path) == {"a": 1.5, "b": None, "c": [0, 1], "d": {"1": True}, "e": None}
 
 
-@pytest.mark.parametrize("metadata", [b"\x80", b'{"columns" 1}', b"[]", b'{"index_columns": 1}'])
-def test_a_table_with_damaged_metadata_is_refused(tmp_path, metadata):
+@pytest.mark.parametrize("provenance", [b"{damaged", b"[]", b"null"])
+@pytest.mark.parametrize(
+    "metadata",
+    [b'{"columns": [1], "index_columns": []}', b"\x80", b'{"columns" 1}', b"[]", b'{"index_columns": 1}'],
+)
+def test_a_table_with_damaged_metadata_is_refused(tmp_path, metadata, provenance):
     schema = pa.schema(
-        [("x", pa.int64())], metadata={b"pandas": metadata, artifacts.PROVENANCE_KEY: b"{damaged"}
+        [("x", pa.int64())], metadata={b"pandas": metadata, artifacts.PROVENANCE_KEY: provenance}
     )
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"x": [1]}).cast(schema), path)

@@ -1,14 +1,15 @@
 """Seconds that a trace of short sentences takes, beside packages that give surprisal alone.
 
-Ours is the whole trace: surprisal, entropies and the activity of every layer, with word tables and lags; beside it the
-model's own passes over the same batches, which no trace can do without. The others compute surprisal only, in batches
-of 32, which suits them best. Models are loaded before the clock starts; rounds of
+Ours is the whole trace: surprisal, entropies and the activity of every layer, with word tables and lags; beside it
+stand the same passes of the model alone, which no trace can do without. The others compute surprisal only, in batches of
+32, which suits them best. Models are loaded before the clock starts; rounds of
 all tools are interleaved, and the median round counts.
 """
 
 import tempfile
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -60,7 +61,7 @@ def bench_trace(
     language_model = load_model(model, device="cpu")
     runs = {
         OURS: partial(_ours, stimuli, language_model),
-        MODEL: partial(_passes, language_model, _inputs(stimuli, language_model)),
+        MODEL: partial(_alone, language_model, _recorded(stimuli, language_model)),
     }
     if peer_python is None:
         return _rows(_rounds(runs, rounds, progress), stimuli, {})
@@ -80,26 +81,49 @@ def _ours(stimuli: pd.DataFrame, model: LanguageModel) -> float:
     return perf_counter() - started
 
 
-def _inputs(stimuli: pd.DataFrame, model: LanguageModel) -> list[dict[str, Any]]:
-    """Return what a trace gives to the model, batch by batch; this first trace also warms up."""
-    seen: list[dict[str, Any]] = []
-    hook = model.model.register_forward_pre_hook(
-        lambda _, args, given: seen.append(deepcopy(given)), with_kwargs=True
-    )
+@dataclass(frozen=True)
+class _Pass:
+    """What a trace gives to the model, and for how many positions it asks the output layer."""
+
+    inputs: dict[str, Any]
+    positions: int
+
+
+def _recorded(stimuli: pd.DataFrame, model: LanguageModel) -> list[_Pass]:
+    """Return the passes of a trace; this first one also warms up."""
+    inputs: list[dict[str, Any]] = []
+    positions: list[int] = []
+    hooks = [
+        model.model.register_forward_pre_hook(
+            lambda _, args, given: inputs.append(deepcopy(given)), with_kwargs=True
+        ),
+        model.model.get_output_embeddings().register_forward_hook(
+            lambda _, args, logits: positions.append(logits.shape[1])
+        ),
+    ]
     try:
         trace(stimuli, model, progress=False)
     finally:
+        for hook in hooks:
+            hook.remove()
+    return [_Pass(*one) for one in zip(inputs, positions, strict=True)]
+
+
+@torch.inference_mode()
+def _alone(model: LanguageModel, passes: list[_Pass]) -> float:
+    """Return the seconds of the same passes without anything around them."""
+    passes = deepcopy(passes)  # a pass adds to its cache
+    asked = iter([one.positions for one in passes])
+    hook = model.model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, args: (args[0].flatten(0, 1)[None, : next(asked)],)
+    )
+    try:
+        started = perf_counter()
+        for one in passes:
+            model.model(**one.inputs)
+        return perf_counter() - started
+    finally:
         hook.remove()
-    return seen
-
-
-@torch.no_grad()
-def _passes(model: LanguageModel, batches: list[dict[str, Any]]) -> float:
-    batches = deepcopy(batches)  # a pass adds to its cache
-    started = perf_counter()
-    for given in batches:
-        model.model(**given)
-    return perf_counter() - started
 
 
 def _version(peers: ScoringPeers, tool: str) -> str:

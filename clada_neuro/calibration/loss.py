@@ -52,15 +52,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class _Shard:
-    """Texts that are scored together: a batch of one pass, so that how the work is shared out moves no bit.
+    """Texts that are scored together: a batch of one pass, so that where it is done moves no bit.
 
     Attributes
     ----------
     tokens : Tensor
         ``(texts, length)``.
     prefix : int
-    seeds : list of int
-        One a text, for random controls.
+    rows : list of int
+        Places of the texts among all; they also seed random controls.
     policy : Policy
     dense : dict of str to Tensor
         What `_predict` found, without which there is nothing to compare with.
@@ -70,7 +70,7 @@ class _Shard:
 
     tokens: Tensor
     prefix: int
-    seeds: list[int]
+    rows: list[int]
     policy: Policy = field(default_factory=Dense)
     dense: dict[str, Tensor] = field(default_factory=dict)
     scales: list[Tensor] | None = None
@@ -93,7 +93,7 @@ def _compare(model: LanguageModel, shard: _Shard) -> dict[str, Tensor]:
         shard.policy,
         shard.tokens.tolist(),
         prefix=prefix,
-        seeds=shard.seeds,
+        seeds=shard.rows,
         observer=kept,
         scales=shard.scales,
     )
@@ -141,8 +141,9 @@ class Yardstick:
         rows = list(range(len(tokens)))
         size = max(1, BATCH_TOKENS // tokens.shape[1])
         self._shards = [
-            _Shard(part, prefix, rows[start : start + size])
-            for start, part in zip(rows[::size], tokens.split(size), strict=True)
+            # Indexing copies: a slice would take all texts along to another process.
+            _Shard(tokens[part], prefix, part)
+            for part in (rows[start : start + size] for start in rows[::size])
         ]
         _, self.dense = stages.run(f"{name}-dense", lambda: self._each(_predict, self._shards))
 
@@ -156,17 +157,21 @@ class Yardstick:
             assert isinstance(policy, Clada)
             signals = zip(load_from.surprisal_bits, load_from.entropy_bits, strict=True)
             scales = [scheduled(policy, *pair, self.prefix, seed) for seed, pair in enumerate(signals)]
-        shards = [
+        _, found = self.stages.run(
+            f"{self.name}-{label}", lambda: self._each(_compare, self._under(policy, scales))
+        )
+        return Cost(**found)
+
+    def _under(self, policy: Policy, scales: list[Tensor] | None) -> list[_Shard]:
+        return [
             replace(
                 shard,
                 policy=policy,
-                dense={name: values[shard.seeds] for name, values in self.dense.items()},
-                scales=None if scales is None else [scales[row] for row in shard.seeds],
+                dense={name: values[shard.rows] for name, values in self.dense.items()},
+                scales=None if scales is None else [scales[row] for row in shard.rows],
             )
             for shard in self._shards
         ]
-        _, found = self.stages.run(f"{self.name}-{label}", lambda: self._each(_compare, shards))
-        return Cost(**found)
 
     def _each(
         self, function: Callable[[LanguageModel, _Shard], dict[str, Tensor]], shards: list[_Shard]

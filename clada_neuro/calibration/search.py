@@ -115,6 +115,7 @@ def calibrate(
         "seed": seed,
         "allocation": allocation,
         "weights": language_model.weights_hash,
+        "computed": [str(language_model.model.dtype), str(language_model.device), language_model.threads],
     }
     inputs = content_hash(settings, *(part.tolist() for part in _parts(texts)), *_code())
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)

@@ -60,7 +60,7 @@ def command(
     by = Setting(**setting)
     with sole_writer(out):
         language_model = by.load()
-        with places(by, language_model, scheduler) as found:
+        with places(by, language_model, scheduler) as where:
             calibration = calibrate(
                 language_model,
                 documents,
@@ -71,7 +71,7 @@ def command(
                 tokens=tokens,
                 allocation=allocation,
                 seed=seed,
-                places=found,
+                places=where,
             )
     certificate = calibration.header["certificate"]
     for row in certificate["frontier"]:

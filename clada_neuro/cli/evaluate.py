@@ -85,7 +85,7 @@ def command(
     by = Setting(**setting)
     language_model = by.load()
     about = {"seed": seed, **language_model.describe()}
-    with places(by, language_model, scheduler) as found:
+    with places(by, language_model, scheduler) as where:
         try:
             items = evaluate(
                 language_model,
@@ -96,7 +96,7 @@ def command(
                 seed=seed,
                 starts=starts,
                 calibration=calibration,
-                places=found,
+                places=where,
             )
         except Unanswered as error:
             if len(error.items):

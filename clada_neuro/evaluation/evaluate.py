@@ -1,9 +1,9 @@
 """Put tasks to a model under several policies, item by item, and keep what is finished.
 
 Items go through in chunks. For each batch of a chunk the dense contexts are computed once; then every policy answers.
-A chunk's results under one policy are a file in the cache, named by a hash of all that decides them: model, its
-device and threads, start token, items, start of the policy, policy and its calibration. So an interrupted run goes on, a larger limit adds to a
-smaller one, and results of different calibrations never mix.
+A chunk's results under one policy are a file in the cache, named by a hash of all that decides them: model, its device
+and threads, start token, items, start of the policy, policy and its calibration. So an interrupted run goes on, a larger
+limit adds to a smaller one, and results of different calibrations never mix.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class Unanswered(IncompleteError):
         first, reason = failed[0]
         super().__init__(
             f"{len(failed)} of {chunks} chunks could not be answered (first: {len(first.items)} items of {first.task}; "
-            f"{reason}); the tables hold the rest, and the same command tries the missing ones again"
+            f"{reason}); the rest is kept, and the same command tries the missing ones again"
         )
 
 

@@ -95,7 +95,8 @@ def compose(
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_STYLE, "font.family": _installed(_FONTS)})  # type: ignore[arg-type]
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        matplotlib.rcParams["font.family"] = _installed(_FONTS)
         canvas = Canvas(figsize=size, layout="constrained")
         FigureCanvasAgg(canvas)
         paint(canvas)

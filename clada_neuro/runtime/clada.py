@@ -88,11 +88,8 @@ class Clada(ThresholdPolicy):
         """Return which tokens are computed densely."""
         return load > self.reanalysis_load
 
-    def scale(self, load: Tensor, state: State) -> Tensor:
-        """Return the threshold scale ``(batch,)`` at some load, 0 for tokens that are computed densely."""
-        return self._scale(load, self.acts(load, state))
-
-    def _scale(self, load: Tensor, acts: Tensor) -> Tensor:
+    def scale(self, load: Tensor, acts: Tensor) -> Tensor:
+        """Return the threshold scale ``(batch,)`` at some load, 0 for the tokens that are computed densely."""
         return (self.base_scale * torch.exp(-self.kappa * load)).masked_fill(acts, 0.0)
 
     def observe(self, state: State, logits: Tensor, token: Tensor) -> None:
@@ -109,4 +106,4 @@ class Clada(ThresholdPolicy):
         state.load = load if isinstance(load, Tensor) else torch.tensor([load])
         state.history.push(state.load)
         state.action = self.acts(state.load, state)
-        state.scale = self._scale(state.load, state.action)[:, None]
+        state.scale = self.scale(state.load, state.action)[:, None]

@@ -136,12 +136,12 @@ def generate(
 
 
 def _record(results: list[Generation], active: Tensor, engine: Engine) -> None:
-    sparsity, state = engine.ffn_sparsity().tolist(), engine.state
+    sparsity, event, action = engine.ffn_sparsity().tolist(), engine.state.event, engine.state.action
     for place, row in enumerate(active.tolist()):
         results[row].ffn_sparsity.append(sparsity[place])
-        if state.event is not None and state.action is not None:
-            results[row].events.append(bool(state.event[place]))
-            results[row].actions.append(bool(state.action[place]))
+        if event is not None and action is not None:
+            results[row].events.append(bool(event[place]))
+            results[row].actions.append(bool(action[place]))
 
 
 def _encode(language_model: LanguageModel, text: str) -> Tensor:

@@ -48,4 +48,4 @@ def scheduled(policy: Clada, surprisal: Tensor, entropy: Tensor, prefix: int, se
     state = policy.init(Prefix(count), torch.full((count,), seed))
     state.step = torch.arange(1, count + 1)
     load = policy.load(surprisal[prefix:], entropy[prefix:], state)
-    return torch.cat([torch.zeros(len(surprisal) - count), policy.scale(load, state)])
+    return torch.cat([torch.zeros(len(surprisal) - count), policy.scale(load, policy.acts(load, state))])

@@ -24,7 +24,7 @@ class Workers:
     Attributes
     ----------
     expected : dict
-        What `ModelMeasurer.described` must say of model and threads on each.
+        What `worker.described_model` must say on each.
     """
 
     client: "Client"
@@ -60,14 +60,18 @@ def places(setting: Setting, model: LanguageModel, scheduler: str | None = None)
         yield Here(model)
         return
     with connected(scheduler) as client:
-        setting = setting.everywhere()
-        described(client, setting)
-        yield Workers(client, setting, {"model": model.describe(), "threads": model.threads})
+        setting, expected = setting.everywhere(), worker.described_model(model)
+        worker.refuse_other(description(client, setting, worker.describe_model), expected)
+        yield Workers(client, setting, expected)
 
 
-def described(client: "Client", setting: Setting) -> dict[str, Any]:
+def description(
+    client: "Client",
+    setting: Setting,
+    describe: Callable[[Setting], tuple[dict[str, Any], dict[str, str]]] = worker.describe,
+) -> dict[str, Any]:
     """Return what a worker says of the setting once it has loaded it."""
-    ((_, found),) = completed(client, worker.describe, {0: setting})
+    ((_, found),) = completed(client, describe, {0: setting})
     if isinstance(found, Failure):
         raise DataError(f"no worker can load model '{setting.model}': {found.reason}")
     described, theirs = found

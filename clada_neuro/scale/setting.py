@@ -14,7 +14,7 @@ from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 
 @dataclass(frozen=True)
 class Setting:
-    """What decides every value of a trace, by name.
+    """Model, policy and how they run: what decides every value, by name.
 
     Attributes
     ----------
@@ -48,6 +48,17 @@ class Setting:
         """Return the setting with what this process decides written out, so that another decides the same."""
         return replace(self, threads=self.threads or torch.get_num_threads(), folder=str(Path.cwd()))
 
+    def of_model(self) -> "Setting":
+        """Return the setting with only what decides the model."""
+        return Setting(
+            self.model,
+            self.dtype,
+            self.device,
+            self.start_token,
+            threads=self.threads,
+            folder=self.folder,
+        )
+
     def load(self) -> LanguageModel:
         """Load the model and give it its threads, in this process."""
         if self.threads:
@@ -55,10 +66,10 @@ class Setting:
         model = load_model(self._place(), dtype=self.dtype, device=self.device, start_token=self.start_token)
         return replace(model, name=self.model)
 
-    def measurer(self, progress: bool = True) -> ModelMeasurer:
-        """Load model and policy, ready to measure in this process."""
+    def measurer(self, progress: bool = True, model: LanguageModel | None = None) -> ModelMeasurer:
+        """Load model, unless it is there, and policy, ready to measure in this process."""
         check_language(self.language)
-        model = self.load()
+        model = model or self.load()
         calibration = Path(self.folder, self.calibration) if self.calibration else None
         policy = cutoffs = None
         if self.policy == "dense":

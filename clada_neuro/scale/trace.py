@@ -13,7 +13,7 @@ from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import Trace, collect
 from clada_neuro.places import Failure
 from clada_neuro.scale import worker
-from clada_neuro.scale.processes import described
+from clada_neuro.scale.processes import description
 from clada_neuro.scale.schedulers import connected
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.shards import completed
@@ -67,7 +67,7 @@ class WorkersMeasurer:
     @cached_property
     def described(self) -> dict[str, Any]:
         """Model, language, policy and threads, as a worker found them."""
-        return described(self.client, self.setting)
+        return description(self.client, self.setting)
 
     def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
         """Yield the tables of each shard as they come."""

@@ -23,8 +23,13 @@ _ONE_AT_A_TIME = threading.Lock()  # a worker that was started with several thre
 
 
 @lru_cache(maxsize=1)
+def _loaded(setting: Setting) -> LanguageModel:
+    return setting.load()
+
+
+@lru_cache(maxsize=1)
 def _measurer(setting: Setting) -> ModelMeasurer:
-    return setting.measurer(progress=False)
+    return setting.measurer(progress=False, model=_loaded(setting.of_model()))
 
 
 def _prepared(setting: Setting) -> ModelMeasurer:
@@ -33,10 +38,27 @@ def _prepared(setting: Setting) -> ModelMeasurer:
     return measurer
 
 
+def _prepared_model(setting: Setting) -> LanguageModel:
+    model = _loaded(setting.of_model())
+    torch.set_num_threads(setting.threads or 1)
+    return model
+
+
 def describe(setting: Setting) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what a manifest records of the setting, and the versions that this worker computes with."""
     with _ONE_AT_A_TIME:
         return _prepared(setting).described, software()
+
+
+def describe_model(setting: Setting) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the same of the model alone."""
+    with _ONE_AT_A_TIME:
+        return described_model(_prepared_model(setting)), software()
+
+
+def described_model(model: LanguageModel) -> dict[str, Any]:
+    """Return what decides what a model computes here."""
+    return {"model": model.describe(), "threads": model.threads}
 
 
 def software() -> dict[str, str]:
@@ -54,7 +76,7 @@ def measure(stimuli: pd.DataFrame, setting: Setting, expected: dict[str, Any]) -
     """
     with _ONE_AT_A_TIME:
         measurer = _prepared(setting)
-        _refuse_other(measurer.described, expected)
+        refuse_other(measurer.described, expected)
         ((_, frames),) = measurer.measure({0: stimuli})
     assert not isinstance(frames, Failure)
     return {name: _to_parquet(frame) for name, frame in frames.items()}
@@ -68,9 +90,9 @@ def apply(
 ) -> Result:
     """Return ``function(model, shard)``; raise as `measure` does."""
     with _ONE_AT_A_TIME:
-        measurer = _prepared(setting)
-        _refuse_other(measurer.described, expected)
-        return function(measurer.model, shard)
+        model = _prepared_model(setting)
+        refuse_other(described_model(model), expected)
+        return function(model, shard)
 
 
 def unpack(tables: dict[str, bytes]) -> Frames:
@@ -84,11 +106,12 @@ def _to_parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _refuse_other(described: dict[str, Any], expected: dict[str, Any]) -> None:
+def refuse_other(described: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise `DataError` where two processes would not compute the same."""
     found, wanted = ({**one, **one["model"]} for one in (described, expected))
     for name, value in wanted.items():
         if name != "model" and found.get(name) != value:
             raise DataError(
-                f"workers differ in {name}: {found.get(name)} on one, {value} on another; their results must not be "
+                f"processes differ in {name}: {found.get(name)} on one, {value} on another; their results must not be "
                 "mixed, so give workers of one kind"
             )

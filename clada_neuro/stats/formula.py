@@ -100,7 +100,9 @@ def _terms(side: str, text: str) -> Iterator[Term]:
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': {reason}") from error
     if not isinstance(found, SimpleFormula):
-        raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': it has parts; write one ~")
+        raise FitError(
+            f"cannot read '{side.strip()}' in the formula '{text}': more than one part; write one ~ and no bar outside parentheses"
+        )
     for factor in (factor for term in found for factor in term.factors):
         if factor.eval_method is Factor.EvalMethod.PYTHON:
             check_formula_part(factor.expr, text)

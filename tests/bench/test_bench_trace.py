@@ -4,9 +4,15 @@ import sys
 
 import pytest
 
+from clada_neuro.artifacts import package_data
 from clada_neuro.bench import scoring_peers
+from clada_neuro.bench import trace as module
 from clada_neuro.bench.trace import MODEL, OURS, bench_trace
 from clada_neuro.errors import ModelError
+from clada_neuro.instrument.forward import Forward
+from clada_neuro.instrument.trace import trace
+from clada_neuro.models.loading import load_model
+from clada_neuro.stimuli.formats import read_stimuli
 
 PEER = """
 import json, sys
@@ -44,6 +50,21 @@ def test_a_wrong_interpreter_is_one_line(small):
         bench_trace(sentences=2, rounds=1, peer_python="/nowhere/python")
 
 
-def test_the_model_alone_makes_the_passes_of_the_trace():
-    rows = bench_trace(sentences=60, rounds=1).set_index("tool")
-    assert 0.3 < rows.loc[MODEL, "seconds"] / rows.loc[OURS, "seconds"] < 1.1
+def test_the_model_alone_makes_the_passes_of_the_trace(monkeypatch):
+    model = load_model("smollm2", device="cpu")
+    stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(12)
+    passes = module._recorded(stimuli, model)
+    made, asked = [], []
+    original = Forward._pass
+
+    def noted(self, ids, targets, positions, *rest):
+        made.append(tuple(ids.shape))
+        asked.append(int(positions.sum()))
+        return original(self, ids, targets, positions, *rest)
+
+    monkeypatch.setattr(Forward, "_pass", noted)
+    trace(stimuli, model, progress=False)
+    assert [tuple(one.inputs["input_ids"].shape) for one in passes] == made
+    assert [one.positions for one in passes] == asked
+    assert module._alone(model, passes) > 0
+    assert module._alone(model, passes) > 0  # a pass leaves the recorded caches as they were

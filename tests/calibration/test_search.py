@@ -10,6 +10,7 @@ from clada_neuro.calibration import search, texts
 from clada_neuro.calibration.artifact import load_calibration, read_calibration
 from clada_neuro.calibration.loss import Cost
 from clada_neuro.calibration.policies import POLICIES, make_policy
+from clada_neuro.calibration.stages import Stages
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
@@ -133,6 +134,17 @@ def test_an_interrupted_calibration_goes_on(tmp_path, monkeypatch: pytest.Monkey
     assert resumed.header["offsets"] == whole.header["offsets"]
     for name, tensor in whole.tensors.items():
         torch.testing.assert_close(resumed.tensors[name], tensor)
+
+
+def test_pieces_of_another_precision_are_not_taken_over(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "c.safetensors"
+    monkeypatch.setattr(Stages, "clear", lambda stages: None)
+    search.calibrate(language_model(), documents(), out, tokens=64 * 48, progress=False)
+    float32 = out.read_bytes()
+    model = language_model()
+    model.model.to(torch.bfloat16)
+    search.calibrate(model, documents(), out, tokens=64 * 48, progress=False)
+    assert out.read_bytes() != float32
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "llama"])

@@ -1,5 +1,7 @@
 """One policy object drives both paths: masks, logits and generated tokens agree, except where a score ties."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 from tiny_models import VOCABULARY, tiny_model
@@ -13,6 +15,7 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
+from clada_neuro.runtime.controls import PeriodicRefresh, RandomLoad, ReversedLoad
 from clada_neuro.runtime.kernels.compiled import CompiledSession
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import GATE, HIDDEN, INPUT, Policy
@@ -65,6 +68,12 @@ def clada(model, prompt=PROMPT, **options) -> Clada:
     )
 
 
+def control(model, kind: type[Clada], **options) -> Clada:
+    """The control of a policy with load."""
+    policy = clada(model, kappa=0.2, signal=SIGNAL)
+    return kind(**{entry.name: getattr(policy, entry.name) for entry in fields(Clada)}, **options)
+
+
 POLICIES = {
     "dense": lambda model: Dense(),
     "griffin": lambda model: Griffin(sparsity=0.4),
@@ -72,6 +81,9 @@ POLICIES = {
     "prefix": lambda model: clada(model, gamma=0.5),
     "load": lambda model: clada(model, kappa=0.2, signal=SIGNAL),
     "reanalysis": lambda model: clada(model, kappa=0.2, signal=SIGNAL, reanalysis_load=0.2),
+    "random": lambda model: control(model, RandomLoad, quantiles=torch.linspace(-2, 2, 11)),
+    "reversed": lambda model: control(model, ReversedLoad),
+    "periodic": lambda model: control(model, PeriodicRefresh, period=3),
     "refresh": lambda model: clada(model, gamma=0.5, kappa=0.2, signal=SIGNAL, reanalysis_load=0.2),
 }
 
@@ -133,9 +145,10 @@ def test_a_row_without_weight_is_dropped_and_back_on_a_dense_token(model, step):
 
 def test_sessions_share_a_step_one_after_the_other(model, step):
     expected = {
-        name: reference(model, POLICIES[name](model), DRAWN[:3])[0][-1] for name in ("griffin", "dense")
+        name: reference(model, POLICIES[name](model), DRAWN[:3])[0][-1]
+        for name in ("load", "griffin", "dense")
     }
-    for name in ("griffin", "dense", "griffin"):
+    for name in ("load", "griffin", "dense", "load"):
         session = CompiledSession(model, step, POLICIES[name](model))
         session.prefill(PROMPT)
         for token in DRAWN[:3]:

@@ -3,12 +3,14 @@
 import math
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import VOCABULARY, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from clada_neuro.errors import ModelError
+from clada_neuro.runtime.kernels.cpu import moments
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 
 IDS = torch.randint(0, VOCABULARY, (1, 24), generator=torch.Generator().manual_seed(3))
@@ -45,6 +47,16 @@ def test_surprisal_and_entropy_are_those_of_the_logits_in_float64(model, threads
         entropy = -(log_p.exp() * log_p).sum() / math.log(2)
         expected = (float(-log_p[17] / math.log(2)), float(entropy))
         assert step.surprisal_and_entropy(17) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("spread", [0.1, 3.0, 30.0, 300.0])
+def test_normaliser_and_entropy_of_logits_of_any_spread(spread):
+    logits = spread * np.random.default_rng(0).normal(size=5000).astype(np.float32)
+    logits[7] = -np.inf
+    mass, weighted = moments(logits, logits.max())
+    d = np.maximum(logits.astype(float) - logits.max(), -1e4)
+    assert mass == pytest.approx(np.exp(d).sum(), rel=1e-5)
+    assert weighted == pytest.approx((np.exp(d) * d).sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -1,18 +1,23 @@
 """Calibrations and evaluations on two workers: bit for bit those of a single process."""
 
 import random
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 from command_line import clada
 from workers import ANIMALS
 
 from clada_neuro.calibration import loss, search, texts
+from clada_neuro.calibration.stages import Stages
 from clada_neuro.errors import DataError
 from clada_neuro.evaluation import evaluate as module
 from clada_neuro.evaluation.evaluate import Unanswered, evaluate
 from clada_neuro.evaluation.tasks import Item
+from clada_neuro.models.registry import ffn_layers
 from clada_neuro.places import Failure, Here
+from clada_neuro.runtime.controls import RandomLoad, no_load
 from clada_neuro.scale import processes
 from clada_neuro.scale.processes import places
 
@@ -50,6 +55,27 @@ def calibrations(cluster, setting, model, tmp_path_factory):
 def test_a_calibration_is_the_same_file(calibrations):
     here, workers = ((calibrations / f"{name}.safetensors").read_bytes() for name in ("here", "workers"))
     assert here == workers
+
+
+def test_texts_are_measured_as_all_together(model, tmp_path, monkeypatch):
+    """Two texts a shard: the same costs as of one pass over all, with the seeds of their places among all."""
+    layers = ffn_layers(model.model)
+    thresholds = {site: torch.full((len(layers),), 0.3) for site in ("input", "hidden")}
+    policy = RandomLoad(thresholds, {}, kappa=0.5, quantiles=torch.linspace(-2, 2, 9))
+    tokens = torch.randint(3, 40, (7, 24), generator=torch.Generator().manual_seed(0))
+    whole, parts = (
+        yardstick(model, tokens, size, tmp_path / str(size), policy, monkeypatch) for size in (24 * 7, 48)
+    )
+    for name in ("loss", "divergence", "ffn_sparsity", "surprisal_bits", "entropy_bits"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), equal_nan=True)
+    assert whole.ffn_sparsity.std() > 0
+
+
+def yardstick(model, tokens, batch, folder, policy, monkeypatch):
+    monkeypatch.setattr(loss, "BATCH_TOKENS", batch)
+    folder.mkdir()
+    found = loss.Yardstick(Here(model), tokens, 4, Stages(folder, "x"), "texts", lambda count: None)
+    return found.measure("random", policy, found.measure("plain", no_load(policy)))
 
 
 def questions(task: object) -> list[Item]:
@@ -130,6 +156,14 @@ def test_the_commands_take_a_scheduler(capsys, cluster, checkpoint, asked, tmp_p
     text.write_text("The old sailor slept. ")
     done = clada(capsys, "calibrate", "--text", text, *common, "--out", tmp_path / "c.safetensors")
     assert "at least 12 expected" in done.complaint
+
+
+def test_workers_that_compute_otherwise_are_refused(cluster, setting, model):
+    with (
+        pytest.raises(DataError, match=r"differ in dtype: float64 on one, float32 on another"),
+        places(replace(setting, dtype="float64"), model, cluster.scheduler_address),
+    ):
+        pass
 
 
 def test_workers_of_another_version_are_refused(cluster, setting, model, monkeypatch):

@@ -50,7 +50,7 @@ def test_variables_are_columns_not_functions() -> None:
         ("y ~ x - (1 | s)", "joined with"),
         ("y ~ x * (1 | s)", "joined with"),
         ("y ~ x + + * z + (1 | s)", "cannot read"),
-        ("y ~ x ~ z + (1 | s)", "write one ~"),
+        ("y ~ x ~ z + (1 | s)", "more than one part; write one ~"),
         ("y ~ x ^ (-1) + (1 | s)", "cannot read"),
     ],
 )
