@@ -43,9 +43,15 @@ def score_by_passes(
 
 
 def scheduled(policy: Clada, surprisal: Tensor, entropy: Tensor, prefix: int, seed: int) -> Tensor:
-    """Return the threshold scale of each token of one text from its surprisal and entropy ``(tokens,)``."""
+    """Return the threshold scale of each token of one text, from its surprisal and entropy ``(tokens,)`` in bits.
+
+    The result is where the policy's thresholds are.
+    """
+    device = next(iter(policy.thresholds.values())).device
+    surprisal, entropy = surprisal.to(device), entropy.to(device)
     count = max(0, len(surprisal) - prefix)
-    state = policy.init(Prefix(count), torch.full((count,), seed))
-    state.step = torch.arange(1, count + 1)
+    state = policy.init(Prefix(count, device), torch.full((count,), seed))
+    state.step = torch.arange(1, count + 1, device=device)
     load = policy.load(surprisal[prefix:], entropy[prefix:], state)
-    return torch.cat([torch.zeros(len(surprisal) - count), policy.scale(load, policy.acts(load, state))])
+    dense = torch.zeros(len(surprisal) - count, device=device)
+    return torch.cat([dense, policy.scale(load, policy.acts(load, state))])
