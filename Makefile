@@ -37,7 +37,7 @@ lint: $(VENV)/.developing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# 2,000 simulated studies: half an hour on two cores; finished ones are kept, so it can be interrupted.
+# 2,000 simulated studies: ten minutes or more on two cores; finished ones are kept, so it can be interrupted.
 validate: $(VENV)/.developing
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/validate_statistics.py
 
