@@ -2,7 +2,9 @@
 
 import base64
 import io
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -93,7 +95,7 @@ def compose(
     Neither pyplot nor the caller's rcParams take part, and the bytes depend on the data alone (no date, fixed
     ids), so that a rebuilt report equals the first.
     """
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), _no_talk_of_fonts():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
         matplotlib.rcParams["font.family"] = _installed(_FONTS)
@@ -103,6 +105,18 @@ def compose(
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")  # it has placed everything; the files need not do it again
         return Figure(name, caption, alt, _bytes(canvas, "svg"), _bytes(canvas, "png"))
+
+
+@contextmanager
+def _no_talk_of_fonts() -> Iterator[None]:
+    """Keep matplotlib from reporting, for every text, that a fallback font has no face of normal weight."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _installed(fonts: tuple[str, ...]) -> list[str]:

@@ -19,9 +19,10 @@ OTHER_FONTS = figures._installed(figures._FONTS[1:])
 
 
 @pytest.mark.skipif(not OTHER_FONTS, reason="no font for Chinese is installed")
-def test_words_in_other_scripts_are_drawn(recwarn):
+def test_words_in_other_scripts_are_drawn_without_complaint(recwarn, caplog):
     draw("x", "caption", "alt", label("语言模型"))
     assert not [warning for warning in recwarn if "missing from" in str(warning.message)]
+    assert not caplog.records
 
 
 def test_fonts_that_are_not_installed_are_not_asked_for():
