@@ -6,9 +6,9 @@
 C4 documents that calibration has not seen and WikiText-2 articles, alternating, 256 tokens each with the start token;
 the first 32 are the dense prefix and every later token is processed by the policy. Loss is the rise of nats per token
 over dense; divergence is KL(dense ‖ policy), the expected rise, which has less noise. Work is kept batch by batch, so
-an interrupted run goes on where it stopped; ``--tables`` makes the tables from all that is there, ``--name`` beside others. Load comes from the
-pass without load (`clada_neuro.runtime.fixed_point`). Every policy is carried to exactly the asked sparsity along its
-own curve where it was run at two, else along that of CLADA without load.
+an interrupted run goes on where it stopped; ``--tables`` makes the tables from all that is there, ``--name`` beside
+others. Load comes from the pass without load (`clada_neuro.runtime.fixed_point`). Every policy is carried to exactly the
+asked sparsity along its own curve where it was run at two, else along that of CLADA without load.
 """
 
 import argparse
