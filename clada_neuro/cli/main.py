@@ -3,6 +3,8 @@
 import importlib
 import os
 import sys
+import warnings
+from typing import Any
 
 import click
 
@@ -54,6 +56,7 @@ def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input (one line on stderr), 1 a defect."""
     # Read when torch is loaded: threads that spin while they wait slow everything on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.formatwarning = _note
     try:
         code = cli.main(prog_name="clada-neuro", standalone_mode=False)
     except CladaNeuroError as error:
@@ -63,6 +66,11 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _stop("interrupted; what was finished is kept, and the same command continues from there")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _note(message: Any, *where: Any, **line: Any) -> str:
+    """Return a warning without the place in the code that raised it."""
+    return f"clada-neuro: note: {' '.join(str(message).split())}\n"
 
 
 def _stop(message: str) -> None:

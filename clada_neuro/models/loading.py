@@ -6,8 +6,6 @@ code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instr
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -17,7 +15,6 @@ from typing import Any
 
 import filelock
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,13 +22,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from clada_neuro.artifacts import cache_folder, content_hash, write_atomic
 from clada_neuro.errors import ModelError
+from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
 from clada_neuro.models.start_token import resolve_start_token
 
 EMBEDDED = "smollm2"
+_DONE = "all-weights"  # marks a dequantised copy whose every weight was in the file
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -132,40 +130,18 @@ def load_model(
     Raises
     ------
     ModelError
-        If the model cannot be found, carries only pickled weights, or the start token is unknown.
+        If the model cannot be found, lacks weights or carries only pickled ones, or the start token is unknown.
     """
     if dtype not in _DTYPES:
         raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
     target = find_device(device)
     folder, weights_hash = _locate(str(name))
-    tokenizer = _load(AutoTokenizer, folder, name)
-    model = _load(AutoModelForCausalLM, folder, name, use_safetensors=True, dtype=_DTYPES[dtype])
+    source = {"pretrained_model_name_or_path": folder}
+    tokenizer = load_part(AutoTokenizer, name, **source)
+    model: Any = load_weights(name, use_safetensors=True, dtype=_DTYPES[dtype], **source)
     model.to(target).eval().requires_grad_(False)
     start = resolve_start_token(tokenizer, start_token)
     return LanguageModel(str(name), model, tokenizer, start, weights_hash)
-
-
-def _load(kind: Any, folder: str, name: str | Path, **options: Any) -> Any:
-    try:
-        with _no_progress_bars():
-            return kind.from_pretrained(folder, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"model '{name}' cannot be loaded: {reason}; give a checkpoint folder or name"
-        ) from error
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep transformers' per-tensor bars out of scripts, reports and notebooks."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
 
 
 def find_device(device: str) -> torch.device:
@@ -251,27 +227,23 @@ def _from_gguf(path: Path) -> tuple[str, str]:
     folder = cache_folder("models") / f"{path.stem}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
-        if not (folder / "complete").is_file():
+        if not (folder / _DONE).is_file():
             _dequantise(path, folder)
-            write_atomic(folder / "complete", lambda part: part.write_text(digest))
+            write_atomic(folder / _DONE, lambda part: part.write_text(digest))
     return str(folder), digest
 
 
 def _dequantise(path: Path, folder: Path) -> None:
     """Save tokenizer and float32 weights; transformers refuses to save a GGUF-loaded model, so copy it."""
     source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    try:
-        with _no_progress_bars():
-            AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
-            loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-            config = AutoConfig.from_pretrained(**source)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"GGUF file '{path}' cannot be read: {reason}") from error
+    loaded = load_weights(path, dtype=torch.float32, **source)
+    config = load_part(AutoConfig, path, **source)
+    tokenizer = load_part(AutoTokenizer, path, **source)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     config.dtype = torch.float32
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(loaded.state_dict())
-    with _no_progress_bars():
+    with quiet_transformers():
+        tokenizer.save_pretrained(folder)
         plain.save_pretrained(folder)

@@ -1,15 +1,19 @@
 """Loading: what is refused, with which words; and the embedded model's way from GGUF to safetensors."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import VOCABULARY, tiny_model
+from safetensors.torch import load_file, save_file
+from tiny_models import FAMILIES, VOCABULARY, tiny_model
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from clada_neuro.bench.peers import write_gguf
 from clada_neuro.errors import ModelError
 from clada_neuro.models import loading
+from clada_neuro.models.checkpoint import load_weights
 from clada_neuro.models.loading import load_model
 
 
@@ -138,3 +142,86 @@ def test_the_safetensors_copy_equals_the_gguf():
         assert torch.equal(weight, copy[name]), name
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     assert tokenizer("The café").input_ids == load_model(device="cpu").tokenizer("The café").input_ids
+
+
+def stored(checkpoint, change):
+    """Rewrite a checkpoint's weights: `change` gets and returns name → tensor."""
+    file = checkpoint / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+MATRIX = "model.layers.1.mlp.up_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: {f"module.{name}": value for name, value in w.items()}, r"lacks 21 .*'lm_head.*'module\."),
+        (lambda w: {name: w[name] for name in w if name != MATRIX}, f"lacks 1 weights of the model, '{MATRIX}'"),
+        (lambda w: w | {MATRIX: w[MATRIX][:-1].clone()}, rf"'{MATRIX}' has shape \(51, 24\), .* says \(52, 24\)"),
+    ],
+    ids=["renamed", "missing", "another shape"],
+)  # fmt: skip
+def test_a_checkpoint_that_does_not_fill_the_model_is_refused(checkpoint, change, message):
+    stored(checkpoint, change)
+    with pytest.raises(ModelError, match=message) as error:
+        load_model(checkpoint, device="cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_weights_without_a_place_are_named(checkpoint):
+    stored(checkpoint, lambda w: w | {"lora.weight": torch.zeros(2)})
+    with pytest.warns(UserWarning, match=r"1 weights .* not used, 'lora\.weight'"):
+        loaded = load_model(checkpoint, device="cpu")
+    assert torch.equal(loaded.model.lm_head.weight, tiny_model().lm_head.weight)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("tied", [True, False])
+def test_whole_checkpoints_of_every_family_are_loaded_without_a_word(family, tied, tmp_path, recwarn):
+    config = tiny_model(family).config
+    config.tie_word_embeddings = tied
+    model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(tmp_path)
+    loaded = load_weights("tiny", pretrained_model_name_or_path=tmp_path)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, loaded.state_dict()[name]), name
+    assert not recwarn.list
+
+
+def test_an_incomplete_gguf_is_refused_and_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path / "cache"))
+    model = tiny_model()
+    partial = SimpleNamespace(
+        config=model.config,
+        state_dict=lambda: {name: w for name, w in model.state_dict().items() if name != MATRIX},
+    )
+    path = write_gguf(partial, tmp_path / "part.gguf", "float32")
+    for _ in range(2):
+        with pytest.raises(ModelError, match=f"lacks 1 weights of the model, '{MATRIX}'"):
+            load_model(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", b"GGUF", b"GGUF" + b"\xff" * 200, b"GGUF\x03\0\0\0" + b"\0" * 16]
+)
+def test_a_damaged_gguf_is_one_line(content, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "junk.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"junk\.gguf' cannot be loaded: .+") as error:
+        load_model(path, device="cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_size": "wide"}, {"num_attention_heads": 0}, {"hidden_size": None}, {"rope_scaling": 3}],
+    ids=str,
+)
+def test_an_odd_configuration_is_one_line(checkpoint, change):
+    path = checkpoint / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelError) as error:
+        load_model(checkpoint, device="cpu")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,86 @@
+"""Open a checkpoint with transformers, and refuse one that does not fill the model.
+
+A weight that a checkpoint lacks gets random values from transformers, which says so in a log only: such a model
+computes other numbers in every run. What its loader reports is therefore checked here.
+"""
+
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from clada_neuro.errors import ModelError
+
+_NAMED = 3  # keys in a message
+
+
+def load_part(kind: Any, name: str | Path, **source: Any) -> Any:
+    """Call ``kind.from_pretrained(**source)``; whatever goes wrong there is one line about the model ``name``."""
+    try:
+        with quiet_transformers():
+            return kind.from_pretrained(trust_remote_code=False, **source)
+    except Exception as error:  # transformers and gguf raise every kind for files that make no model
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ModelError(
+            f"model '{name}' cannot be loaded: {reason}; give a checkpoint folder or name"
+        ) from error
+
+
+def load_weights(name: str | Path, **source: Any) -> PreTrainedModel:
+    """Return the causal language model of a checkpoint, every weight of which the checkpoint holds.
+
+    Raises
+    ------
+    ModelError
+        If weights are missing or have other shapes than the configuration says.
+    """
+    model, report = load_part(
+        AutoModelForCausalLM, name, output_loading_info=True, ignore_mismatched_sizes=True, **source
+    )
+    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    if report["mismatched_keys"]:
+        key, found, wanted = sorted(report["mismatched_keys"])[0]
+        more = _more(len(report["mismatched_keys"]) - 1)
+        raise ModelError(
+            f"model '{name}': weight '{key}' has shape {tuple(found)}, its configuration says {tuple(wanted)}{more}; "
+            "weights and configuration belong to different models"
+        )
+    if missing:
+        beside = f", but has {_listed(unexpected)}" if unexpected else ""
+        raise ModelError(
+            f"model '{name}': the checkpoint lacks {len(missing)} weights of the model, {_listed(missing)}{beside}; "
+            "save it whole and under the model's own names with model.save_pretrained(folder)"
+        )
+    if unexpected:
+        warnings.warn(
+            f"model '{name}': {len(unexpected)} weights of the checkpoint have no place in the model and are not "
+            f"used, {_listed(unexpected)}",
+            stacklevel=3,
+        )
+    return model
+
+
+def _listed(keys: Collection[str]) -> str:
+    return ", ".join(f"'{key}'" for key in list(keys)[:_NAMED]) + _more(len(keys) - _NAMED)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' bars and its table of keys out of scripts, reports and notebooks."""
+    shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if shown:
+            transformers_logging.enable_progress_bar()
