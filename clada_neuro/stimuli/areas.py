@@ -6,10 +6,12 @@ from dataclasses import replace
 import pandas as pd
 
 from clada_neuro.errors import StimulusError
+from clada_neuro.stimuli.critical import whole_number
 from clada_neuro.stimuli.files import RawTable, as_text
 
 _AREA_COLUMNS = ("word", "word_index", "is_critical")
-_TRUE = {"1", "true", "yes", "y", "x"}
+_TRUE = {"1", "1.0", "true", "t", "yes", "y", "x"}
+_FALSE = {"", "0", "0.0", "false", "f", "no", "n", "na", "nan"}
 
 
 def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dict[str, str]]:
@@ -53,16 +55,14 @@ def _per_text(values: list[list[object]]) -> list[object]:
 def _in_order(table: RawTable, group: pd.DataFrame, column: str) -> pd.DataFrame:
     places: dict[int, int] = {}
     for position, value in zip(group.index, group[column], strict=True):
-        text = as_text(value).strip()
-        if not text.isdecimal() or len(text) > 9:
-            raise table.error(position, f"word_index '{text}' is not a whole number")
-        if int(text) in places:
-            first = table.rows[places[int(text)]]
+        index = whole_number(table, position, as_text(value).strip(), "word_index")
+        if index in places:
+            first = table.rows[places[index]]
             raise table.error(
                 position,
-                f"word_index {text} already stands in row {first} of the same text; keep one reading of it",
+                f"word_index {index} already stands in row {first} of the same text; keep one reading of it",
             )
-        places[int(text)] = position
+        places[index] = position
     return group.loc[[places[index] for index in sorted(places)]]
 
 
@@ -71,6 +71,9 @@ def _joined(table: RawTable, text: pd.DataFrame, found: Mapping[str, str]) -> di
     record: dict[str, object] = {"sentence": " ".join(words), "words": words}
     if "is_critical" in found:
         cells = [as_text(cell).strip().lower() for cell in text[found["is_critical"]]]
+        for position, cell in zip(text.index, cells, strict=True):
+            if cell not in _TRUE | _FALSE:
+                raise table.error(position, f"is_critical '{cell}' given, 1 or 0 expected")
         marked = [index for index, cell in enumerate(cells) if cell in _TRUE]
         if len(marked) > 1:
             raise table.error(text.index[marked[1]], "a second critical area in the same text; one expected")

@@ -8,6 +8,9 @@ from clada_neuro.stimuli import design
 from clada_neuro.stimuli.files import RawTable
 
 _MARK = re.compile(r"\*([^*\s](?:[^*]*[^*\s])?)\*")
+_WHOLE = re.compile(r"(\d{1,9})(?:[.,]0+)?")
+# A missing index as R, pandas, SPSS and spreadsheets write it; a critical word may be "None" or "NA", an index not.
+_MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>", "."}
 Located = tuple[list[str | None], list[int | None]]
 
 
@@ -64,6 +67,7 @@ def locate(
         A word that is not in its sentence or stands there twice, an index outside the sentence or at another word,
         indices that could count from 0 or from 1.
     """
+    indices = ["" if index.lower() in _MISSING else index for index in indices]
     base = _base(table, words, critical, indices, declared)
     found = [
         _locate(table, position, row, word, index, base)
@@ -77,7 +81,7 @@ def _locate(
 ) -> tuple[str | None, int | None]:
     if not text:
         return (critical, _search(table, position, critical, words)) if critical else (None, None)
-    index = _whole(table, position, text) - base
+    index = whole_number(table, position, text) - base
     if not 0 <= index < len(words):
         raise table.error(position, f"critical_index {text} (from {base}) is outside the {len(words)} words")
     if critical and not design.matches(critical, words[index]):
@@ -97,8 +101,10 @@ def _search(table: RawTable, position: int, critical: str, words: Sequence[str])
         message = f"occurs {len(places)} times in '{sentence}'; add a column critical_index"
     elif len(critical.split()) > 1:
         message = "is several words; name the one that is measured"
+    elif difference := design.lookalike(critical, words):
+        message = f"is not in its sentence '{sentence}': {difference}"
     else:
-        message = f"is not in its sentence '{sentence}'"
+        message = f"is not in its sentence '{sentence}'; leave the cell empty where no word is critical"
     raise table.error(position, f"critical word '{critical}' {message}")
 
 
@@ -117,7 +123,7 @@ def _base(
     for position, (row, word, text) in enumerate(zip(words, critical, indices, strict=True)):
         if not text or not word:
             continue
-        index = _whole(table, position, text)
+        index = whole_number(table, position, text)
         fitting = {base for base in (0, 1) if _stands_at(word, row, index - base)}
         if not possible & fitting:
             raise table.error(
@@ -128,7 +134,8 @@ def _base(
         possible &= fitting
     if any(indices) and len(possible) > 1:
         raise StimulusError(
-            f"{table.origin}: critical_index could count from 0 or from 1; declare index_base=0 or index_base=1"
+            f"{table.origin}: critical_index could count from 0 or from 1; say which: --index-base 0 or --index-base 1 "
+            "(in Python index_base=0 or index_base=1)"
         )
     return min(possible)
 
@@ -137,7 +144,15 @@ def _stands_at(critical: str, words: Sequence[str], index: int) -> bool:
     return 0 <= index < len(words) and design.matches(critical, words[index])
 
 
-def _whole(table: RawTable, position: int, text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise table.error(position, f"critical_index '{text}' is not a whole number")
-    return int(text)
+def whole_number(table: RawTable, position: int, text: str, name: str = "critical_index") -> int:
+    """Return a cell as a whole number; "2.0" is 2, as spreadsheets and data frames with empty cells write it.
+
+    Raises
+    ------
+    StimulusError
+        Anything else.
+    """
+    found = _WHOLE.fullmatch(text)
+    if not found:
+        raise table.error(position, f"{name} '{text}' is not a whole number")
+    return int(found[1])

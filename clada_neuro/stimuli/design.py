@@ -8,6 +8,9 @@ import pandas as pd
 
 from clada_neuro.errors import StimulusError
 
+# Typographic, modifier and full-width apostrophes, and the grave and acute accents typed for them.
+_APOSTROPHES = str.maketrans(dict.fromkeys("‘’‛ʼʹ′＇`´", "'"))
+
 
 def words_of(row: "pd.Series[Any] | Mapping[Hashable, Any]") -> list[str]:
     """Return a stimulus's words: its ``words`` where given, else the whitespace-separated strings."""
@@ -38,29 +41,59 @@ def word_spans(sentence: str, words: Sequence[str]) -> list[tuple[int, int]]:
 def bare(word: str) -> str:
     """Return a word without the punctuation attached to its ends; pure punctuation stays as it is."""
     start, end = 0, len(word)
-    while start < end and unicodedata.category(word[start]).startswith("P"):
+    while start < end and _is_attached(word[start]):
         start += 1
-    while end > start and unicodedata.category(word[end - 1]).startswith("P"):
+    while end > start and _is_attached(word[end - 1]):
         end -= 1
     return word[start:end] or word
 
 
+def _is_attached(character: str) -> bool:
+    """Return whether a character is punctuation or invisible (zero-width space, soft hyphen, direction mark)."""
+    return unicodedata.category(character).startswith("P") or unicodedata.category(character) == "Cf"
+
+
+def same_text(text: str) -> str:
+    """Return what two spellings of one text have in common: composed, straight apostrophes, nothing invisible."""
+    seen = (character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFC", "".join(seen)).translate(_APOSTROPHES)
+
+
 def matches(critical: str, word: str) -> bool:
-    """Return whether a critical word is this word, attached punctuation and case aside."""
-    return critical == word or bare(critical).casefold() == bare(word).casefold()
+    """Return whether a critical word is this word, whatever its case, attached punctuation and way of encoding."""
+    return _folded(critical) == _folded(word)
+
+
+def _folded(word: str) -> str:
+    return bare(same_text(word)).casefold()
 
 
 def positions_of(critical: str, words: Sequence[str]) -> list[int]:
-    """Return where a critical word occurs: as written, else without its punctuation, else in any case."""
-    for same in (
-        lambda word: word == critical,
-        lambda word: bare(word) == bare(critical),
-        lambda word: matches(critical, word),
-    ):
-        found = [index for index, word in enumerate(words) if same(word)]
-        if found:
-            return found
-    return []
+    """Return every place where a critical word occurs, as `matches` sees it."""
+    wanted = _folded(critical)
+    return [index for index, word in enumerate(words) if _folded(word) == wanted]
+
+
+def lookalike(critical: str, words: Sequence[str]) -> str:
+    """Return by which code points a critical word differs from a word that looks like it, else an empty string."""
+    wanted = _folded(critical)
+    for word in words:
+        found = _folded(word)
+        pairs = [(a, b) for a, b in zip(wanted, found, strict=False) if a != b]
+        if len(wanted) == len(found) > len(pairs) and all(_look_alike(a, b) for a, b in pairs):
+            return f"{_code_point(pairs[0][0])} in '{critical}' is {_code_point(pairs[0][1])} in '{word}'"
+    return ""
+
+
+def _look_alike(one: str, other: str) -> bool:
+    """Return whether two characters may be taken for each other: other scripts (Latin a, Cyrillic а), or accents."""
+    names = unicodedata.name(one, ""), unicodedata.name(other, "")
+    base = unicodedata.normalize("NFD", one)[0] == unicodedata.normalize("NFD", other)[0]
+    return base or names[0].split(" ")[0] != names[1].split(" ")[0]
+
+
+def _code_point(character: str) -> str:
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
 
 
 def stimulus_key(frame: pd.DataFrame) -> pd.Series:

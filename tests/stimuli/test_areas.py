@@ -42,6 +42,14 @@ def test_a_critical_area_is_marked():
     assert made["critical_index"].tolist() == [1, 1]
 
 
+def test_numbers_may_come_with_decimals():
+    made = read_stimuli(
+        REPORT.assign(IA_ID=REPORT["IA_ID"] + 0.0, is_critical=["", "1.0", None, "0.0", "1", "FALSE"])
+    )
+    assert made["sentence"].tolist() == ["The dog ran off.", "She sang."]
+    assert made["critical_word"].tolist() == ["dog", "sang"]
+
+
 def test_a_critical_area_is_placed_even_beside_its_twin():
     twins = REPORT.replace({"IA_LABEL": {"dog": "had", "ran": "had"}}).assign(is_critical=[0, 0, 1, 0, 0, 0])
     made = read_stimuli(twins)
@@ -61,6 +69,10 @@ def test_a_critical_area_is_placed_even_beside_its_twin():
             "row 1: word_index 'x' is not a whole number",
         ),
         (lambda report: report.assign(is_critical=[1, 1, 0, 0, 0, 0]), "row 1: a second critical area"),
+        (
+            lambda report: report.assign(is_critical=[0, "target", 0, 0, 0, 0]),
+            "row 1: is_critical 'target' given, 1 or 0 expected",
+        ),
     ],
 )
 def test_wrong_reports_are_one_line(change, message):

@@ -7,6 +7,7 @@ from clada_neuro.errors import StimulusError
 from clada_neuro.stimuli.design import (
     bare,
     latin_square_lists,
+    lookalike,
     positions_of,
     region_labels,
     stimulus_key,
@@ -24,6 +25,8 @@ from clada_neuro.stimuli.design import (
         ("—", "—"),
         ("¿Qué?", "Qué"),
         ("$5", "$5"),
+        ("\ufeff“horse.”\u200b", "horse"),
+        ("\u200b", "\u200b"),
     ],
 )
 def test_attached_punctuation_is_taken_off(word, expected):
@@ -47,11 +50,42 @@ def test_spans_refuse_a_word_out_of_order():
         word_spans("b a b", ["b", "b", "a"])
 
 
-def test_an_exact_match_wins_over_a_loose_one():
-    assert positions_of("us", ["US", "told", "us", "us."]) == [2]
-    assert positions_of("us", ["US", "told", "us."]) == [2]
-    assert positions_of("us", ["US", "told"]) == [0]
-    assert positions_of("us", ["bus"]) == []
+@pytest.mark.parametrize(
+    ("critical", "words", "places"),
+    [
+        ("us", ["US", "told", "us", "us."], [0, 2, 3]),
+        ("horse", ["The", "horse", "wanted", "a", "horse."], [1, 4]),
+        ("horse.", ["The", "“Horse”", "wanted", "a", "horse."], [1, 4]),
+        ("us", ["bus"], []),
+        ("don't", ["I", "don’t,", "she", "said"], [1]),
+        ("don’t", ["I", "donʼt", "do"], [1]),
+        ("Stra\u00dfe", ["Die", "STRASSE"], [1]),
+        ("cafe\u0301", ["a", "caf\u00e9."], [1]),
+        ("Donaudampf", ["der", "Donau\u00addampf\u200b."], [1]),
+        ("Donau\u00addampf", ["der", "Donaudampf."], [1]),
+    ],
+)
+def test_a_word_is_found_wherever_it_reads_the_same(critical, words, places):
+    assert positions_of(critical, words) == places
+
+
+@pytest.mark.parametrize(
+    ("critical", "word", "difference"),
+    [
+        (
+            "h\u043erse",
+            "horse.",
+            "U+043E CYRILLIC SMALL LETTER O in 'h\u043erse' is U+006F LATIN SMALL LETTER O",
+        ),
+        ("Öl", "Ol", "U+00F6 LATIN SMALL LETTER O WITH DIAERESIS in 'Öl' is U+006F"),
+        ("cat", "cut", ""),
+        ("мама", "рама", ""),
+        ("cat", "cats", ""),
+    ],
+)
+def test_lookalikes_are_told_apart_by_code_point(critical, word, difference):
+    assert lookalike(critical, ["The", word]).startswith(difference)
+    assert bool(lookalike(critical, ["The", word])) == bool(difference)
 
 
 def test_the_stimulus_is_the_item_and_its_word():

@@ -91,7 +91,10 @@ def test_words_that_look_missing_stay_words(tmp_path, word):
         ("Мама мыла раму.", "раму", 2),
         ("Wow 🎉 indeed!", "🎉", 1),
         ("A rose, a rose, a lily.", "lily", 5),
-        ("The US told us so.", "us", 3),
+        ("The US told them so.", "us", 1),
+        ("It didn’t end.", "didn't", 1),
+        ("Un cafe\u0301 noir.", "caf\u00e9", 1),
+        ("Der Donau\u00addampfer kam.", "Donaudampfer", 1),
         ("Good .", ".", 1),
     ],
 )
@@ -123,7 +126,7 @@ def test_marks_work_in_a_table_too(tmp_path):
 
 def test_an_index_alone_needs_its_base():
     frame = BASIC.drop(columns="critical_word").assign(critical_index=[4, 4, 4, 4])
-    with pytest.raises(StimulusError, match="could count from 0 or from 1; declare index_base"):
+    with pytest.raises(StimulusError, match="could count from 0 or from 1; say which: --index-base 0"):
         read_stimuli(frame)
     made = read_stimuli(frame, index_base=1)
     assert made["critical_word"].tolist() == ["cat", "sock", "tea", "ink"]
@@ -137,14 +140,47 @@ def test_an_index_beside_the_word_shows_its_base(base):
     assert made["critical_index"].tolist() == [3, 3, 3, 3]
 
 
-def test_an_index_settles_a_word_that_occurs_twice():
+@pytest.mark.parametrize(
+    ("sentence", "critical", "count", "index"),
+    [
+        ("that that is", "that", 2, 1),
+        ("The boy who fed the horse had always wanted a horse.", "horse", 2, 10),
+        ("The boy who fed the “horse” had always wanted a horse.", "horse", 2, 10),
+        ("The boy who fed the horse had always wanted a horse.", "horse.", 2, 10),
+        ("The boy saw the dog.", "the", 2, 3),
+    ],
+)
+def test_an_index_settles_a_word_that_occurs_twice(sentence, critical, count, index):
     frame = pd.DataFrame(
-        {"item": [1], "condition": ["a"], "sentence": ["that that is"], "critical_word": ["that"]}
+        {"item": [1], "condition": ["a"], "sentence": [sentence], "critical_word": [critical]}
     )
-    with pytest.raises(StimulusError, match="occurs 2 times"):
+    with pytest.raises(StimulusError, match=f"row 0: critical word '{critical}' occurs {count} times"):
         read_stimuli(frame)
-    made = read_stimuli(frame.assign(critical_index=[1]), index_base=0)
-    assert made["critical_index"].tolist() == [1]
+    made = read_stimuli(frame.assign(critical_index=[index]), index_base=0)
+    assert made["critical_index"].tolist() == [index]
+
+
+@pytest.mark.parametrize("empty", ["", "NA", "NaN", ".", None, float("nan")])
+def test_an_index_may_be_written_with_decimals_and_be_missing(empty):
+    """As data frames and spreadsheets write whole numbers beside empty cells; without an index no word is critical."""
+    frame = BASIC.drop(columns="critical_word").assign(critical_index=["3.0", "3", 3.0, empty])
+    made = read_stimuli(frame, index_base=0)
+    assert made["critical_index"].fillna(-1).tolist() == [3, 3, 3, -1]
+    assert made["critical_word"].fillna("-").tolist() == ["cat", "sock", "tea", "-"]
+
+
+def test_a_filler_has_neither_word_nor_index():
+    frame = BASIC.assign(critical_word=["cat", "sock", "tea", None], critical_index=[4.0, 4.0, 4.0, None])
+    made = read_stimuli(frame)
+    assert made["critical_index"].fillna(-1).tolist() == [3, 3, 3, -1]
+    assert made["critical_word"].fillna("-").tolist() == ["cat", "sock", "tea", "-"]
+
+
+def test_a_word_that_only_looks_the_same_is_named_by_code_point():
+    with pytest.raises(
+        StimulusError, match=r"row 0: .*U\+0441 CYRILLIC SMALL LETTER ES in '\u0441at' is U\+0063"
+    ):
+        read_stimuli(BASIC.assign(critical_word=["\u0441at", "sock", "tea", "ink"]))
 
 
 def test_regions_as_spans_and_as_labels():
