@@ -11,6 +11,7 @@ import pandas as pd
 
 from clada_neuro.alignment import read_trials
 from clada_neuro.artifacts import package_data
+from clada_neuro.erp.components import Component
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
@@ -238,15 +239,15 @@ def _named(given: Mapping[str, Any], names: list[str], option: str) -> dict[str,
 
 
 def _check_epochs(target: Target) -> None:
-    """Refuse, before any long work, electrodes that are missing and a baseline column that will not be made."""
-    from clada_neuro.erp.channels import find_roi
+    """Refuse, before any long work, what cannot be measured and a baseline column that will not be made."""
+    from clada_neuro.erp.epochs import epochs_to_trials
     from clada_neuro.erp.sources import baseline_subtracted, read_epochs
 
     assert target.epochs is not None
     recordings = read_epochs(target.epochs).epochs
-    for recording in recordings.values():
-        for component in target.measurement.components:
-            find_roi(recording.info, component)
+    for subject, recording in recordings.items():
+        _check_windows(subject, recording.tmin, recording.tmax, target.measurement.components)
+    epochs_to_trials(recordings, **vars(target.measurement))
     named = {column for model in target.analysis.models for column in _BASELINE.findall(model.formula)}
     if not named:
         return
@@ -259,6 +260,19 @@ def _check_epochs(target: Target) -> None:
     raise DataError(
         f"a formula names {min(named)}, but {why}, so there is no such column; take it out of the formula"
     )
+
+
+def _check_windows(subject: str, tmin: float, tmax: float, components: tuple[Component, ...]) -> None:
+    """Refuse a window outside a subject's epochs, naming the components that can be had without it."""
+    inside = [component.name for component in components if component.within(tmin, tmax)]
+    for component in components:
+        if component.name not in inside:
+            alone = f"leave it out with --component {' or '.join(inside)}, " if inside else ""
+            raise DataError(
+                f"subject '{subject}': the {component.name} window ({component.window}) lies outside the epochs "
+                f"({1e3 * tmin:g} to {1e3 * tmax:g} ms); {alone}move it with --window {component.name}=START-END, or "
+                "epoch the recording again"
+            )
 
 
 def _check_responses(target: Target) -> None:

@@ -1,10 +1,14 @@
 """Options that several commands share: how to read a stimulus file, and which policy the model runs under."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+# Two numbers, each with a sign of its own: 300-500, -100-0, -200--100.
+_SPAN = re.compile(r"\s*(-?\d+\.?\d*)\s*-\s*(-?\d+\.?\d*)\s*")
 
 
 def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -112,13 +116,12 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     found = {}
     for text in given:
         name, span = _named(text)
-        try:
-            start, end = map(float, span.split("-"))
-        except ValueError:
+        edges = _SPAN.fullmatch(span)
+        if edges is None:
             raise click.BadParameter(
-                f"'{text}' given, [NAME=]START-END in ms expected, as n400=300-500"
-            ) from None
-        found[name] = (start, end)
+                f"'{text}' given, [NAME=]START-END in ms expected, as n400=300-500 or pre=-100-0"
+            )
+        found[name] = (float(edges[1]), float(edges[2]))
     return found
 
 

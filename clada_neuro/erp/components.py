@@ -62,6 +62,10 @@ class Component:
         """Name of the baseline covariate's column, µV."""
         return f"{self.name}_baseline_uv"
 
+    def within(self, tmin: float, tmax: float) -> bool:
+        """Return whether the whole window lies in epochs or averages that cover these seconds."""
+        return tmin - 1e-6 <= self.tmin and self.tmax <= tmax + 1e-6
+
     @property
     def window(self) -> str:
         """Window as text, for messages and reports."""

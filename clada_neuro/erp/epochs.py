@@ -126,9 +126,20 @@ def epochs_to_trials(
 
 
 def window_mean(data: Array, times: Array, tmin: float, tmax: float) -> Array:
-    """Return the mean over channels and the window, both ends included, shape (n_epochs,)."""
+    """Return the mean over channels and the window, both ends included, shape (n_epochs,).
+
+    Raises
+    ------
+    DataError
+        When no sample lies in the window.
+    """
     slack = 0.5 * (times[1] - times[0]) * 1e-3
     inside = (times >= tmin - slack) & (times <= tmax + slack)
+    if not inside.any():
+        raise DataError(
+            f"no sample lies between {1e3 * tmin:g} and {1e3 * tmax:g} ms, with one every "
+            f"{1e3 * (times[1] - times[0]):g} ms; take a longer window"
+        )
     return data[:, :, inside].mean(axis=(1, 2))
 
 
@@ -176,7 +187,7 @@ def _measure(
     if epochs.baseline is not None and baseline != "none":
         notes.append("the epochs came with a subtracted baseline, so there is none left as a covariate")
     for component in components:
-        if component.tmin < epochs.tmin or component.tmax > epochs.tmax + 1e-6:
+        if not component.within(epochs.tmin, epochs.tmax):
             raise DataError(
                 f"subject '{subject}': the {component.name} window ({component.window}) lies outside the epochs "
                 f"({1e3 * epochs.tmin:g}–{1e3 * epochs.tmax:g} ms); epoch the recording again, move the window or leave the "

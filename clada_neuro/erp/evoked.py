@@ -100,7 +100,7 @@ def amplitudes(evokeds: Sequence[mne.Evoked], component: str | Component) -> NDA
     chosen = get_component(component)
     values = []
     for evoked in evokeds:
-        if chosen.tmin < evoked.tmin - 1e-6 or chosen.tmax > evoked.tmax + 1e-6:
+        if not chosen.within(evoked.tmin, evoked.tmax):
             raise DataError(
                 f"the {chosen.name} window ({chosen.window}) lies outside the average "
                 f"({1e3 * evoked.tmin:g}–{1e3 * evoked.tmax:g} ms); move the window"

@@ -13,6 +13,7 @@ from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
 Source: TypeAlias = str | Path | mne.BaseEpochs | Mapping[str, mne.BaseEpochs]
+_SPLIT = re.compile(r"_split-(\d+)_")
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,15 @@ def read_epochs(source: Source) -> Recordings:
         When nothing is there, a file holds no epochs, or two sources hold one subject.
     """
     subjects: dict[str, mne.BaseEpochs] = {}
+    origins: dict[str, str] = {}
     dropped, n_events = [], 0
     for name, epochs in _named(source):
         parts = _by_subject(name, epochs)
-        twice = [subject for subject in parts if subject in subjects]
-        if twice:
-            raise DataError(
-                f"subject '{twice[0]}' occurs twice ('{name}' is the second); join a subject's runs with "
-                "mne.concatenate_epochs, or name the subjects apart"
-            )
+        origin = Path(epochs.filename).name if isinstance(source, str | Path) else name
+        for subject in parts:
+            if subject in subjects:
+                raise DataError(_twice(subject, origins[subject], origin))
+            origins[subject] = origin
         subjects.update(parts)
         dropped.append(drop_report(next(iter(parts)) if len(parts) == 1 else "all", epochs))
         n_events += len(_events(epochs))
@@ -85,12 +86,30 @@ def baseline_subtracted(source: Source) -> bool:
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """Return the file, or the ``*epo.fif`` files of a folder and its subfolders, in order."""
+    """Return the file, or the ``*epo.fif`` files of a folder and its subfolders, in order.
+
+    Of a recording that was saved in parts the first one, from which MNE reads the others.
+    """
     path = Path(path)
-    files = sorted(file for file in path.rglob("*epo.fif*") if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        if first := _first_part(path):
+            raise DataError(f"'{path.name}' is a later part of a recording; give its first part, '{first}'")
+        return [path]
+    files = sorted(file for file in path.rglob("*epo.fif*") if file.is_file())
     if not files:
         raise DataError(f"folder '{path}' holds no *epo.fif file; save epochs there with epochs.save")
-    return files
+    for file in files:
+        first = _first_part(file)
+        if first and file.with_name(first) not in files:
+            raise DataError(f"'{file.name}' is a later part of a recording, but '{first}' is not beside it")
+    return [file for file in files if not _first_part(file)]
+
+
+def parts_of(first: Path) -> list[Path]:
+    """Return every file of a recording that was saved in parts, by BIDS's names or MNE's own."""
+    stem, fif = first.name.split(".", 1)
+    named = [*first.parent.glob(f"{stem}-*.{fif}"), *first.parent.glob(_SPLIT.sub("_split-*_", first.name))]
+    return sorted({first, *named})
 
 
 def drop_report(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
@@ -126,6 +145,32 @@ def with_metadata(epochs: mne.BaseEpochs, table: pd.DataFrame) -> mne.BaseEpochs
     return described
 
 
+def _first_part(file: Path) -> str:
+    """Return the name of a recording's first part where the file is a later one, else nothing."""
+    split = _SPLIT.search(file.name)
+    if split and int(split.group(1)) > 1:
+        return _SPLIT.sub(f"_split-{'1'.zfill(len(split.group(1)))}_", file.name)
+    later = re.fullmatch(r"(.*epo)-\d+(\.fif(?:\.gz)?)", file.name)
+    return "".join(later.groups()) if later else ""
+
+
+def _twice(subject: str, first: str, second: str) -> str:
+    """Say what to do with two recordings of one subject, by the BIDS entities in which their names differ."""
+    one, two = (dict(re.findall(r"(?:^|_)([a-z]+)-([A-Za-z0-9]+)", name)) for name in (first, second))
+    differing = {key for key in {*one, *two} if one.get(key) != two.get(key)}
+    said = f"subject '{subject}' occurs twice, in '{first}' and in '{second}'"
+    if differing and differing <= {"run", "ses"}:
+        return (
+            f"{said}; join a subject's runs or sessions with mne.concatenate_epochs and save them as one file"
+        )
+    if differing and differing.isdisjoint({"sub"}):
+        return (
+            f"{said}: variants that differ in {', '.join(f'{key}-' for key in sorted(differing))}; give a folder "
+            "that holds one of them for each subject"
+        )
+    return f"{said}; name the subjects apart, or join one subject's recordings with mne.concatenate_epochs"
+
+
 def _events(epochs: mne.BaseEpochs) -> list[int]:
     return [number for number, log in enumerate(epochs.drop_log) if "IGNORED" not in log]
 
@@ -154,7 +199,7 @@ def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:
             f"'{path}' holds no readable epochs ({reason}); an *-epo.fif file was expected"
         ) from error
     entity = re.search(r"sub-([A-Za-z0-9]+)", path.name)
-    stem = re.sub(r"[-_]?epo\.fif(\.gz)?$", "", path.name)
+    stem = re.sub(r"(_split-\d+)?[-_]?epo\.fif(\.gz)?$", "", path.name)
     return (entity.group(1) if entity else _his_id(epochs) or stem), epochs
 
 
@@ -175,7 +220,20 @@ def _by_subject(name: str, epochs: mne.BaseEpochs) -> dict[str, mne.BaseEpochs]:
     metadata = epochs.metadata
     if metadata is None or "subject" not in metadata:
         return {name: epochs}
-    labels = metadata["subject"].astype(str)
+    labels = _labels(name, metadata["subject"])
     if labels.nunique() == 1:
         return {labels.iloc[0]: epochs}
     return {subject: epochs[(labels == subject).to_numpy()] for subject in dict.fromkeys(labels)}
+
+
+def _labels(name: str, subjects: pd.Series) -> pd.Series:
+    """Return the metadata's subjects as text, 7.0 as "7"; a row without one belongs to nobody."""
+    missing = subjects.isna() | (subjects.astype("string").str.strip() == "")
+    if missing.any():
+        raise DataError(
+            f"the metadata of '{name}' name no subject in {int(missing.sum())} of {len(subjects)} rows, the first is "
+            f"row {int(missing.to_numpy().argmax()) + 1}; fill the column in, or drop these epochs"
+        )
+    if pd.api.types.is_float_dtype(subjects) and subjects.mod(1).eq(0).all():
+        subjects = subjects.astype("int64")
+    return subjects.astype(str).str.strip()

@@ -29,7 +29,14 @@ from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, with_predictors
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.rerp import Rerp, rerp
-from clada_neuro.erp.sources import Recordings, Source, baseline_subtracted, files_of, read_epochs
+from clada_neuro.erp.sources import (
+    Recordings,
+    Source,
+    baseline_subtracted,
+    files_of,
+    parts_of,
+    read_epochs,
+)
 from clada_neuro.errors import DataError
 
 PREDICTORS = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
@@ -117,7 +124,8 @@ def _key(source: Source, inputs: str, *choices: Any) -> str:
     """Return the hash of everything the files come from; empty when it is not known."""
     if not inputs or not isinstance(source, str | Path):
         return ""
-    return content_hash(inputs, mne.__version__, *files_of(source), *map(repr, choices))
+    files = [part for first in files_of(source) for part in parts_of(first)]
+    return content_hash(inputs, mne.__version__, *files, *map(repr, choices))
 
 
 def _stored(place: Path) -> str | None:

@@ -28,12 +28,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
 
 BASELINES = ("covariate", "subtract", "none")
+# No window of an ERP lies this near the onset on both sides: such numbers are seconds.
+_SHORTEST_MS = 10
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class EpochsSpecification:
 
     def __post_init__(self) -> None:
         for name, window in self.window_ms.items():
-            _check_span(window, f"window of {name}")
+            _check_span(window, f"window of {name}" if name else "window")
         for name, electrodes in self.roi.items():
             if isinstance(electrodes, str) or not electrodes:
                 raise FitError(
@@ -218,8 +221,8 @@ def read_analysis(path: str | Path) -> Analysis:
     for name in ("window_ms", "exclusions", "language_models"):
         if name in document:
             document[name] = tuple(_list(document[name], name, path))
-    if len(document.get("window_ms", (0, 1))) != 2:
-        raise FitError(f"{path}: window_ms = {list(document['window_ms'])} given, [start, end] expected")
+    if "window_ms" in document:
+        _check_span(document["window_ms"], f"{path}, window_ms")
     analysis = _build(Analysis, {**document, **parts}, str(path))
     if not models:
         raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
@@ -257,8 +260,14 @@ def _build(kind: Any, entry: Mapping[str, Any], where: str) -> Any:
 
 
 def _check_span(span: Any, what: str) -> None:
-    if not isinstance(span, list | tuple) or len(span) != 2 or not span[0] < span[1]:
+    numbers = isinstance(span, list | tuple) and all(isinstance(edge, Real) for edge in span)
+    if not numbers or len(span) != 2 or not span[0] < span[1]:
         raise FitError(f"{what}: {span!r} given, [start, end] in milliseconds expected")
+    if max(map(abs, span)) < _SHORTEST_MS:
+        raise FitError(
+            f"{what}: {span[0]:g} to {span[1]:g} ms given, which looks like seconds; give milliseconds, "
+            f"{1e3 * span[0]:g} to {1e3 * span[1]:g}"
+        )
 
 
 def _check_directions(models: tuple[ModelSpecification, ...], path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from command_line import clada
 
+from clada_neuro.cli.options import _windows
 from clada_neuro.erp.components import N400, P600
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, FitError
@@ -74,6 +75,19 @@ def test_milliseconds_become_seconds_and_named_electrodes_must_all_exist():
 def test_what_cannot_be_measured_is_said(names, window_ms, line):
     with pytest.raises(DataError, match=line):
         Measurement.specified(names, window_ms=window_ms, roi={})
+
+
+@pytest.mark.parametrize(
+    ("given", "window"),
+    [
+        ("n400=300-500", (300, 500)),
+        ("n400=-100-50", (-100, 50)),
+        ("n400=-200--100", (-200, -100)),
+        ("n400=-112.5-0", (-112.5, 0)),
+    ],
+)
+def test_a_window_may_lie_before_the_onset(given, window):
+    assert _windows(None, None, (given,)) == {"n400": window}
 
 
 def test_the_default_analysis_follows_the_baseline(desk):
@@ -160,6 +174,9 @@ def test_a_formula_with_a_baseline_that_will_not_be_there_is_refused(desk, tmp_p
         ("window_ms = { n400 = [500, 300] }", r"window of n400: \[500, 300\] given"),
         ("roi = { n400 = 'Cz' }", "electrodes of n400: 'Cz' given, a list"),
         ("soa_ms = 0.5", "an SOA of 0.5 ms given"),
+        ("window_ms = { n400 = [0.3, 0.5] }", "looks like seconds; give milliseconds, 300 to 500"),
+        ("window_ms = { n400 = ['300', '500'] }", r"\[start, end\] in milliseconds expected"),
+        ("baseline_ms = [-0.2, 0]", "baseline_ms: -0.2 to 0 ms given, which looks like seconds"),
         ("windows = 1", "unknown entry 'windows'"),
     ],
 )
@@ -175,6 +192,10 @@ def test_a_wrong_entry_names_its_place(tmp_path, table, line):
         (["--window", "300-500"], "--window does not say which of n400, p600 it is for"),
         (["--roi", "n400="], "'n400=' given, [NAME=]CHANNEL"),
         (["--window", "n400=300-700"], "overlap"),
+        (["--window", "n400=0.3-0.5"], "window of n400: 0.3 to 0.5 ms given, which looks like seconds"),
+        (["--window", "n400=-300--200"], "the n400 window (-300–-200 ms) lies outside the epochs (-200 to 1000 ms)"),
+        (["--window", "p600=600-1200"], "leave it out with --component n400, move it with --window p600=START-END"),
+        (["--window", "n400=301-303"], "no sample lies between 301 and 303 ms, with one every 5 ms"),
         (["--component", "n400", "--roi", "Cz,Pzz"], "Pzz"),
         (["--baseline", "substract"], "substract"),
     ],

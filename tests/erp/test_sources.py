@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro.erp.sources import drop_report, read_epochs, with_metadata
+from clada_neuro.erp.sources import drop_report, files_of, parts_of, read_epochs, with_metadata
 from clada_neuro.errors import AlignmentError, DataError
 
 
@@ -99,8 +99,59 @@ def test_a_file_of_another_kind_is_named(tmp_path):
         read_epochs(path)
 
 
-def test_a_subject_in_two_files_is_refused(tmp_path):
-    for run in (1, 2):
-        small().save(tmp_path / f"sub-01_run-{run}_epo.fif", verbose="error")
-    with pytest.raises(DataError, match="subject '01' occurs twice"):
+@pytest.mark.parametrize(
+    ("first", "second", "advice"),
+    [
+        ("sub-01_run-1", "sub-01_run-2", "join a subject's runs or sessions with mne.concatenate_epochs"),
+        ("sub-01_ses-a", "sub-01_ses-b", "join a subject's runs or sessions with mne.concatenate_epochs"),
+        (
+            "sub-01_proc-clean",
+            "sub-01_proc-raw",
+            "variants that differ in proc-; give a folder that holds one",
+        ),
+        ("sub-01_desc-ica", "sub-01", "variants that differ in desc-; give a folder that holds one"),
+    ],
+)
+def test_two_files_of_a_subject_are_named_with_what_sets_them_apart(tmp_path, first, second, advice):
+    for stem in (first, second):
+        small().save(tmp_path / f"{stem}_epo.fif", verbose="error")
+    with pytest.raises(DataError) as refused:
         read_epochs(tmp_path)
+    assert f"subject '01' occurs twice, in '{first}_epo.fif' and in '{second}_epo.fif'" in str(refused.value)
+    assert advice in str(refused.value)
+
+
+@pytest.mark.parametrize("naming", ["bids", "neuromag"])
+def test_a_recording_saved_in_parts_is_one(tmp_path, naming):
+    whole = small(1200, pd.DataFrame({"item": range(1200)}))
+    with mne.use_log_level("error"):
+        whole.save(tmp_path / "sub-01_epo.fif", split_size="2MB", split_naming=naming)
+    parts = sorted(tmp_path.iterdir())
+    assert len(parts) > 1
+    read = read_epochs(tmp_path).epochs
+    assert list(read) == ["01"]
+    assert read["01"].metadata["item"].tolist() == list(range(1200))
+    (first,) = files_of(tmp_path)
+    assert parts_of(first) == parts
+    later = next(part for part in parts if part != first)
+    with pytest.raises(
+        DataError, match=f"'{later.name}' is a later part .* give its first part, '{first.name}'"
+    ):
+        read_epochs(later)
+    later.unlink()
+    with pytest.raises(DataError, match="holds no readable epochs"):
+        read_epochs(tmp_path)
+
+
+def test_a_part_without_the_first_is_refused(tmp_path):
+    small().save(tmp_path / "sub-01_split-02_epo.fif", verbose="error")
+    with pytest.raises(DataError, match=r"but 'sub-01_split-01_epo\.fif' is not beside it"):
+        read_epochs(tmp_path)
+
+
+def test_rows_without_a_subject_are_nobodys():
+    epochs = small(3, pd.DataFrame({"subject": ["a", None, "b"]}))
+    with pytest.raises(DataError, match="name no subject in 1 of 3 rows, the first is row 2"):
+        read_epochs(epochs)
+    numbered = small(3, pd.DataFrame({"subject": [1.0, 1.0, 2.0]}))
+    assert list(read_epochs(numbered).epochs) == ["1", "2"]
