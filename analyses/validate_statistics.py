@@ -2,7 +2,8 @@
 
 Coverage of 95 % intervals with planted main effects, interaction, curvature, stimulus variance and by-subject
 slopes; size of the synergy test without an interaction, with and without curvature in one of two correlated
-predictors; one bootstrap replicate a simulation, whose statistic must exceed the observed one half of the time; and
+predictors; size of the test of a predictor without effect that varies over texts, where items have two contexts, with
+the texts as stimuli and with the two texts of an item pooled; one bootstrap replicate a simulation, whose statistic must exceed the observed one half of the time; and
 the warning when (1 | stimulus) is left out. A rate that differs from its nominal value at α = .001 (exact binomial
 test) is marked.
 
@@ -28,10 +29,12 @@ from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.resample import replicate
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
+from clada_neuro.stimuli.unit import stimulus_label
 
 ALPHA = 0.001
 ITEMS, SUBJECTS, CORRELATION = 60, 16, 0.6
 INTERCEPTS = "(1 | subject) + (1 | item) + (1 | stimulus)"
+POOLED = "(1 | subject) + (1 | item)"
 SLOPES = "(1 + surprisal | subject) + (1 | item) + (1 | stimulus)"
 MAIN = "surprisal + sparsity"
 SQUARES = f"{MAIN} + I(surprisal ** 2) + I(sparsity ** 2)"
@@ -42,6 +45,12 @@ NOISE = {"subject_sd": 1.5, "item_sd": 0.7, "stimulus_sd": 0.7, "residual_sd": 5
 PLANTED = {"surprisal": -0.9, "sparsity": -0.4, PRODUCT: -0.3, "surprisal^2": 0.3}
 NULL = {"surprisal": -0.9, "sparsity": -0.4}
 CURVED = {**NULL, "surprisal^2": 0.8}
+# The same words in two contexts: name to items, subjects, SD of texts and of single trials in µV.
+CONTEXTS = {
+    "80 items": (80, 40, 1.0, 5.0),
+    "24 items": (24, 40, 1.0, 5.0),
+    "24 items, texts differ": (24, 40, 2.0, 5.0),
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,37 @@ class Run:
         found = self._coverage(rng)
         for name, effects in (("line", NULL), ("curve", CURVED)):
             found |= {f"{key}, {name}": value for key, value in self._size(effects, rng).items()}
+        for name, design in CONTEXTS.items():
+            found |= {f"{key}, {name}": value for key, value in self._two_contexts(design, rng).items()}
         return found
+
+    def _two_contexts(
+        self, design: tuple[int, int, float, float], rng: np.random.Generator
+    ) -> dict[str, float]:
+        """Test a predictor without effect, drawn anew for each text, in a model with both groupings."""
+        items, subjects, text_sd, residual_sd = design
+        words = pd.DataFrame({"item": np.repeat([f"i{k}" for k in range(items)], 2), "word": "noun"})
+        words["context"] = np.tile(["one", "two"], items)
+        words["stimulus_id"], words["word_index"] = words["item"] + words["context"], 1
+        texts = words["item"] + " " + words["context"] + " noun"
+        words["stimulus"] = [stimulus_label(text, "noun") for text in texts]
+        words["surprisal"] = rng.normal(size=2 * items)
+        stated = Effects({"surprisal": 0.0}, item_sd=0.7, stimulus_sd=text_sd, residual_sd=residual_sd)
+        drawn = simulate_trials(
+            words,
+            effects={"n400_uv": stated},
+            n_subjects=subjects,
+            seed=int(rng.integers(2**31)),
+            latin_square=False,
+        )
+        trials = drawn.trials.merge(
+            words[["stimulus_id", "surprisal"]], on="stimulus_id", validate="many_to_one"
+        )
+        rates = {}
+        for name, grouping in (("texts as stimuli", INTERCEPTS), ("texts of an item pooled", POOLED)):
+            fit = estimate(specify(trials, f"n400_uv ~ surprisal + {grouping}"))
+            rates[f"null predictor rejects, {name}"] = float(fit.coefficient("surprisal")["p"] < 0.05)
+        return rates
 
     def _trials(
         self, effects: Mapping[str, float], slopes: Mapping[str, float], rng: np.random.Generator
@@ -141,6 +180,7 @@ def _warns(model: Model) -> float:
 # What a rate should be; without an entry it is shown and not tested.
 NOMINAL = {
     "interval covers": 0.95,
+    "null predictor rejects, texts as stimuli": 0.05,
     "synergy test rejects": 0.05,
     "synergy coefficient's t test rejects": 0.05,
     "bootstrap statistic is larger": 0.5,
@@ -175,7 +215,7 @@ def main() -> None:
     folder = output_folder(options.out)
     task = Run(options.seed)
     table = replicate(
-        task, options.runs, name="statistics_runs", inputs=content_hash(options.seed, dict(task.sizes), PLANTED, CURVED, NOISE),
+        task, options.runs, name="statistics_runs", inputs=content_hash(options.seed, dict(task.sizes), PLANTED, CURVED, NOISE, CONTEXTS),
         jobs=options.jobs, folder=folder, progress=True,
     )  # fmt: skip
     found = summarize(table)

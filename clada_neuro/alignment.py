@@ -1,6 +1,7 @@
 """Join the words of a trace with the trials of an experiment, and account for every row that did not match."""
 
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pandas as pd
 from clada_neuro import artifacts
 from clada_neuro.errors import AlignmentError, did_you_mean
 from clada_neuro.stimuli import files
+from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
 
 _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
+# The trace's own unit of analysis during the join, and what a trace calls a stimulus file's own column `stimulus`.
+_TEXT, _OWN_IN_STIMULI = "_text", "stimulus_stimuli"
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,14 @@ class Alignment:
         The trials that found no word, with a column `reason`.
     joins : list of dict
         Steps with `rows_before`, `rows_removed`, `rows_after` and `reason`, for the report.
+    notes : tuple of str
+        What should be known before the trials are analysed.
     """
 
     trials: pd.DataFrame
     unmatched: pd.DataFrame
     joins: list[dict[str, Any]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Alignment({len(self.trials)} trials matched, {len(self.unmatched)} not)"
@@ -41,7 +48,8 @@ class Alignment:
         known = ("subject", "item", "condition", "word", "surprisal_bits", *self.trials.filter(regex="_uv$"))
         shown = [name for name in dict.fromkeys(known) if name in self.trials]
         head = self.trials[shown].head(5).round(3).to_html(index=False, border=0, na_rep="NA")
-        return f"<p>{self!r}</p>{joins}{head}"
+        notes = "".join(f"<p>note: {escape(note)}</p>" for note in self.notes)
+        return f"<p>{self!r}</p>{joins}{notes}{head}"
 
 
 def read_trials(path: str | Path) -> pd.DataFrame:
@@ -73,7 +81,8 @@ def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
     Texts are matched by `stimulus_id` where both tables have it, else by `item` and `condition`. The word is the
     trial's `word_index` (from 0) where it has one, else the critical word. A column that both tables have is
     taken from the trials, unless it is one of the trace's measures: then the trial's copy becomes
-    ``<name>_trials``.
+    ``<name>_trials``. `stimulus` is the unique text up to and including the word, or the caller's own column of that
+    name, in the trials or the stimulus file; where that groups trials otherwise, a note says how.
 
     Parameters
     ----------
@@ -89,7 +98,8 @@ def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
     """
     key, targets = _join_key(words, trials)
     _refuse_ambiguous(targets, key)
-    measures = {column.name for column in WORDS.columns}
+    targets = targets.assign(**{_TEXT: stimulus_of(targets)})
+    measures = {column.name for column in WORDS.columns} - {"stimulus"}
     shared = [name for name in trials if name in targets and name not in key]
     trials = trials.rename(columns={name: f"{name}_trials" for name in shared if name in measures})
     targets = targets.drop(columns=[name for name in shared if name not in measures])
@@ -107,16 +117,41 @@ def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
     result = joined.loc[matched].drop(columns="_match").reset_index(drop=True)
     if "word_index" in result:
         result["word_index"] = result["word_index"].astype("int64")
-    return Alignment(
-        with_stimulus(result), unmatched.reset_index(drop=True), _joins(trials, unmatched, words, result)
+    result, notes = _with_stimulus(result, "stimulus" if "stimulus" in trials else _OWN_IN_STIMULI)
+    steps = _joins(trials, unmatched, words, result)
+    return Alignment(result, unmatched.reset_index(drop=True), steps, notes)
+
+
+def _with_stimulus(trials: pd.DataFrame, own: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Settle `stimulus`: the caller's own column where there is one, else the text; say where the two differ."""
+    text = trials[_TEXT]
+    if own not in trials:
+        return trials.drop(columns=_TEXT).assign(stimulus=text), ()
+    given = _as_key(trials[own])
+    if own == _OWN_IN_STIMULI and (trials.groupby("stimulus_id")["word_index"].nunique() > 1).any():
+        given = (
+            given + ":" + trials["word_index"].astype(str)
+        )  # one label a text, several words measured in it
+    return trials.drop(columns=_TEXT).assign(stimulus=given), _difference(given, text)
+
+
+def _difference(given: pd.Series, text: pd.Series) -> tuple[str, ...]:
+    """Say how a column `stimulus` of the caller's groups trials otherwise than their texts do."""
+    known = given.notna()
+    pairs = pd.DataFrame({"given": given[known], "text": text[known]}).drop_duplicates()
+    n_given, n_text = pairs["given"].nunique(), pairs["text"].nunique()
+    if len(pairs) == n_given == n_text:
+        return ()
+    if len(pairs) == n_text:
+        effect = "it is coarser: it pools texts between which a model's predictors differ, so tests are too optimistic"
+    elif len(pairs) == n_given:
+        effect = "it is finer: the same text counts as several stimuli"
+    else:
+        effect = "the two cross: it pools some texts and divides others"
+    return (
+        f"your column 'stimulus' is used, with {n_given:,} values where the trials have {n_text:,} unique texts up to "
+        f"and including the word; {effect}",
     )
-
-
-def with_stimulus(trials: pd.DataFrame) -> pd.DataFrame:
-    """Add `stimulus`, the unique item x critical word that a model's predictors vary over, where it is missing."""
-    if "stimulus" in trials:
-        return trials
-    return trials.assign(stimulus=trials["item"].astype(str) + ":" + trials["word"].astype(str))
 
 
 def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:

@@ -177,6 +177,8 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
     aligned, facts = _responses(plan, traced, how.seed, progress, first)
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
+    for note in aligned.notes:
+        progress(f"      {note}")
     aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
     inputs = _write_trials(aligned, folder, traced)
     plan, constant = plan.without_constants(aligned.trials)
@@ -351,6 +353,7 @@ def _manifest(
         "component": _components(plan),
         "dataset": plan.dataset,
         "joins": aligned.joins,
+        "notes": list(aligned.notes),
         "seed": seed,
         "versions": artifacts.versions(),
     }

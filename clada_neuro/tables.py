@@ -182,6 +182,7 @@ WORDS = Table(
         _ID,
         _c("word_index", "int", "words", "position in the sentence, from 0"),
         _c("word", "str", "", "the word as the caller wrote it"),
+        _c("stimulus", "str", "", "the unique text up to and including the word", required=False),
         _c("n_tokens", "int", "tokens", "tokens of the word, attached punctuation left out"),
         *(column for column in TOKENS.columns if column.word_rule),
         _c(
@@ -211,7 +212,7 @@ TRIALS = Table(
     (
         _c("subject", "str", "", "person"),
         _c("item", "str", "", "sentence frame"),
-        _c("stimulus", "str", "", "unique item x critical word"),
+        _c("stimulus", "str", "", "the unique text up to and including the word"),
         _c("condition", "str", "", "design cell", required=False),
         _c("n400_uv", "float", "microvolt", "mean amplitude in the N400 window and region", required=False),
         _c("p600_uv", "float", "microvolt", "mean amplitude in the P600 window and region", required=False),

@@ -33,8 +33,49 @@ def test_trials_take_the_critical_word_of_their_item_and_condition(words):
     )
     aligned = align(words, trials)
     assert aligned.trials["surprisal_bits"].tolist() == [11, 12]
-    assert aligned.trials["stimulus"].tolist() == ["1:cat", "2:cat"]
+    assert aligned.trials["stimulus"].tolist() == ["1-low:1", "2-high:1"]
     assert aligned.trials["n400_uv"].tolist() == [1.0, 2.0]
+
+
+@pytest.fixture
+def two_contexts(words):
+    """The same words of an item after two contexts, each a text of its own."""
+    texts = words.loc[words["item"] == "1"]
+    return texts.assign(stimulus=texts["condition"] + texts["word"])
+
+
+def test_the_same_word_after_two_contexts_is_two_stimuli(two_contexts):
+    trials = pd.DataFrame({"subject": "a", "item": 1, "condition": ["low", "high"], "n400_uv": 0.0})
+    aligned = align(two_contexts, trials)
+    assert aligned.trials["stimulus"].tolist() == ["lowcat", "highcat"]
+    assert aligned.notes == ()
+
+
+def test_a_column_stimulus_of_the_trials_is_used_and_its_difference_named(two_contexts):
+    trials = pd.DataFrame(
+        {"subject": ["a", "a", "b", "b"], "item": 1, "condition": ["low", "high"] * 2, "n400_uv": 0.0}
+    )
+    for own, words in (
+        (["x", "y", "x", "y"], None),
+        ([1.0, 1.0, 1.0, 1.0], "1 values where the trials have 2 unique texts"),
+        (["x", "y", "z", "u"], "4 values where the trials have 2 unique texts"),
+        (["x", "y", "y", "u"], "the two cross"),
+    ):  # fmt: skip
+        aligned = align(two_contexts, trials.assign(stimulus=own))
+        assert aligned.trials["stimulus"].nunique() == len(set(own))
+        assert [words in note for note in aligned.notes] == ([] if words is None else [True])
+    assert "coarser" in align(two_contexts, trials.assign(stimulus=1)).notes[0]
+    assert "finer" in align(two_contexts, trials.assign(stimulus=["x", "y", "z", "u"])).notes[0]
+
+
+def test_a_column_stimulus_of_the_stimulus_file_names_its_texts(two_contexts):
+    words = two_contexts.assign(stimulus_stimuli="one")
+    trials = pd.DataFrame({"subject": "a", "item": 1, "condition": ["low", "high"], "n400_uv": 0.0})
+    aligned = align(words, trials)
+    assert aligned.trials["stimulus"].tolist() == ["one", "one"]
+    assert "coarser" in aligned.notes[0]
+    every = align(words, trials.loc[[0, 0, 1]].assign(word_index=[0, 1, 1]))
+    assert every.trials["stimulus"].tolist() == ["one:0", "one:1", "one:1"]
 
 
 def test_a_word_index_selects_any_word(words):

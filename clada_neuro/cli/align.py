@@ -16,7 +16,7 @@ def command(words: Path, trials: Path, out: Path) -> None:
 
     folder = artifacts.output_folder(out)
     alignment = align(artifacts.read_table(words), read_trials(trials))
-    provenance = {"joins": alignment.joins, "inputs": artifacts.content_hash(words, trials)}
+    provenance = {"joins": alignment.joins, "notes": list(alignment.notes), "inputs": artifacts.content_hash(words, trials)}
     with artifacts.sole_writer(folder):
         artifacts.write_table(alignment.trials, folder / "trials.parquet", provenance)
         if len(alignment.unmatched):
@@ -25,4 +25,6 @@ def command(words: Path, trials: Path, out: Path) -> None:
             (folder / "unmatched.parquet").unlink(missing_ok=True)
     for step in alignment.joins:
         click.echo(f"{step['step']}: {step['rows_removed']} of {step['rows_before']} ({step['reason']})")
+    for note in alignment.notes:
+        click.echo(f"note: {note}")
     click.echo(f"{len(alignment.trials)} trials written to {folder / 'trials.parquet'}")

@@ -20,6 +20,7 @@ from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs
 from clada_neuro.errors import DataError
+from clada_neuro.stimuli.unit import stimulus_of
 
 Array = NDArray[np.float64]
 MICROVOLTS = 1e6
@@ -229,11 +230,11 @@ def _with_words(
     match = match_words(trials, words, on)
     found = match.row >= 0
     labels = words[[name for name in LABELS if name in words and name != "sentence"]]
+    if "stimulus" not in trials:
+        labels = labels.assign(stimulus=stimulus_of(words))
     located = labels.iloc[match.row[found]].reset_index(drop=True)
     kept = trials.loc[found].reset_index(drop=True)
     kept = pd.concat([kept.drop(columns=[name for name in located if name in kept]), located], axis=1)
-    if "item" in kept and "stimulus" not in kept:
-        kept["stimulus"] = kept["item"].astype(str) + ":" + kept["word"].astype(str)
     return kept, match.unmatched.reset_index(drop=True)
 
 

@@ -11,6 +11,7 @@ from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, read_epochs
 from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.stimuli.unit import stimulus_of
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,12 @@ def _described(
     reason = pd.Series("", index=metadata.index, dtype="object")
     reason[match.unmatched.index] = match.unmatched["reason"]
     labels = [name for name in ("stimulus_id", "item", "word") if name in words]
-    columns = words[[*labels, *predictors]].iloc[match.row.clip(lower=0)].reset_index(drop=True)
+    columns = words[[*labels, *predictors]].assign(stimulus=stimulus_of(words))
+    columns = columns.iloc[match.row.clip(lower=0)].reset_index(drop=True)
     for name in predictors:
         reason[(reason == "") & columns[name].isna()] = f"{name} is missing"
     own = metadata[["subject", *(name for name in LABELS if name in metadata)]]
-    described = own.assign(**{name: columns[name] for name in columns})
-    described["stimulus"] = described["item"].astype(str) + ":" + described["word"].astype(str)
-    return described, reason
+    return own.assign(**{name: columns[name] for name in columns}), reason
 
 
 def _scales(parts: Mapping[str, mne.BaseEpochs], predictors: Sequence[str]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ An amplitude follows the crossed mixed model that the package fits::
     y = intercept + sum_k (b_k + u_k[subject]) x_k + u[subject] + u[item] + u[stimulus] + e
 
 where x_k is a term of z-scored predictors, b_k its effect in µV per SD, and all u and e are independent normal.
-Predictors vary over stimuli (item × critical word), so stimuli have an intercept of their own.
+Predictors vary over stimuli (unique texts up to the word), so stimuli have an intercept of their own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.stimuli.unit import stimulus_of
 
 Array = NDArray[np.float64]
 _LABELS = ("stimulus_id", "word_index", "item", "word")
@@ -173,9 +174,7 @@ def _stimuli(words: pd.DataFrame) -> pd.DataFrame:
             f"stimulus_id={name} stands in {rows} rows of the words table; pass its critical word only "
             "(words[words.is_critical])"
         )
-    if "stimulus" not in stimuli:
-        stimuli["stimulus"] = stimuli["item"].astype(str) + ":" + stimuli["word"].astype(str)
-    return stimuli
+    return stimuli.assign(stimulus=stimulus_of(stimuli))
 
 
 def _scales(stimuli: pd.DataFrame, effects: Mapping[str, Effects]) -> pd.DataFrame:

@@ -287,7 +287,7 @@ def fit(
 def estimate(model: Model, *, reml: bool = True, engine: str = "mixedlm") -> MixedFit:
     """Fit a model that `specify` made; warnings are recorded, not raised."""
     found = find(engine)(model.design, reml)
-    messages = list(found.warnings)
+    messages = [*model.notes, *found.warnings]
     if found.singular:
         messages.append(
             "singular fit: a variance is zero or a correlation ±1; consider a smaller random part"

@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.api import types
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.aliased import without_aliases
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
 from clada_neuro.stats.formula import ModelFormula, names_of, parse, plain_names
 
@@ -15,7 +16,8 @@ from clada_neuro.stats.formula import ModelFormula, names_of, parse, plain_names
 class Model:
     """What is to be fitted, and to which rows.
 
-    ``data`` holds the rows used with z-scored columns in place; ``standardized`` gives their mean and SD.
+    ``data`` holds the rows used with z-scored columns in place; ``standardized`` gives their mean and SD; ``notes``
+    say what of the formula was left out.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Model:
     standardized: Mapping[str, tuple[float, float]]
     contrasts: Mapping[str, str]
     weights: str | None
+    notes: tuple[str, ...] = ()
 
     def numeric_predictors(self) -> list[str]:
         """Return the numeric columns that the fixed part uses."""
@@ -51,8 +54,12 @@ def specify(
     scales = _scales(data, parsed, standardize, weights)
     scaled = apply_scales(data, scales)
     design = build(scaled, parsed, contrasts=contrasts, weights=weights)
+    kept, notes = without_aliases(parsed.random, design.blocks)
+    if notes:
+        parsed = parse(parsed.with_random(kept))
+        design = build(scaled, parsed, contrasts=contrasts, weights=weights)
     used = scaled.iloc[design.rows]
-    return Model(name or parsed.text, parsed, used, design, scales, dict(contrasts or {}), weights)
+    return Model(name or formula, parsed, used, design, scales, dict(contrasts or {}), weights, notes)
 
 
 def apply_scales(data: pd.DataFrame, scales: Mapping[str, tuple[float, float]]) -> pd.DataFrame:

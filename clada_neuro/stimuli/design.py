@@ -96,11 +96,6 @@ def _code_point(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
 
 
-def stimulus_key(frame: pd.DataFrame) -> pd.Series:
-    """Return the unit that model-derived predictors vary over: item × critical word, as ``item:word``."""
-    return frame["item"].astype(str) + ":" + frame["critical_word"].fillna("").astype(str).map(bare)
-
-
 def region_labels(spans: str, words: Sequence[str], names: str | None = None) -> list[str]:
     """Return one region label a word.
 

@@ -10,7 +10,6 @@ from clada_neuro.stimuli.design import (
     lookalike,
     positions_of,
     region_labels,
-    stimulus_key,
     word_spans,
     words_of,
 )
@@ -86,11 +85,6 @@ def test_a_word_is_found_wherever_it_reads_the_same(critical, words, places):
 def test_lookalikes_are_told_apart_by_code_point(critical, word, difference):
     assert lookalike(critical, ["The", word]).startswith(difference)
     assert bool(lookalike(critical, ["The", word])) == bool(difference)
-
-
-def test_the_stimulus_is_the_item_and_its_word():
-    frame = pd.DataFrame({"item": ["1", "1", "2"], "critical_word": ["cat.", "dog", None]})
-    assert stimulus_key(frame).tolist() == ["1:cat", "1:dog", "2:"]
 
 
 def test_regions_must_add_up():

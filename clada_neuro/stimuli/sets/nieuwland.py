@@ -13,7 +13,6 @@ import pandas as pd
 
 from clada_neuro.artifacts import cache_folder, content_hash, read_table, write_table
 from clada_neuro.stimuli.cleaning import Cleaning, Trials
-from clada_neuro.stimuli.design import stimulus_key
 from clada_neuro.stimuli.formats import read_stimuli
 
 FILE = "df_eeg_complete.rda"
@@ -76,7 +75,7 @@ def load_trials(folder: Path, name: str) -> Trials:
     cleaning = clean(folder)
     frame = cleaning.frame.rename(columns={"subj": "subject", "n400": "n400_uv"})
     frame["stimulus_id"] = frame["item"].astype(str) + "-" + frame["noun"]
-    stimuli["stimulus"] = stimulus_key(stimuli)
+    stimuli["stimulus"] = stimuli["item"] + ":" + stimuli["critical_word"]  # every item has one context
     stimuli = stimuli.rename(columns={"critical_index": "word_index"})
     known = stimuli[["stimulus_id", "item", "stimulus", "condition", "word_index"]]
     cleaning.frame = frame.drop(columns="item").merge(
