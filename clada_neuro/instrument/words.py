@@ -4,7 +4,10 @@ The sentence is divided into one territory per word. White space belongs to the 
 between two words (a dash the caller left out of the word list) belongs to the word before it. A token lies in the
 territory of its first visible character, so that every token belongs to exactly one word, whatever the spacing.
 A word's *core* is the word without leading and trailing punctuation. Tokens that touch the core, and white space
-before it, are the word's own; the others are attached punctuation.
+before or inside it, are the word's own; the others are attached punctuation.
+
+Some tokenizers (GPT-NeoX's) leave white space out of their offsets: a token that is a space only then has no width and
+stands where the space ends, which may be the first character of the core.
 """
 
 from collections.abc import Sequence
@@ -109,7 +112,7 @@ def assign_tokens(
     core_start = np.array([word.core_start for word in words])[index.clip(0)]
     core_end = np.array([word.core_end for word in words])[index.clip(0)]
     blank = np.array([not text[start:end].strip() for start, end in offsets], dtype=bool)
-    own = np.where(blank, first < core_start, (first < core_end) & (last > core_start)) & (index >= 0)
+    own = np.where(blank, first < core_end, (first < core_end) & (last > core_start)) & (index >= 0)
     return TokenWords(index, own, reach)
 
 

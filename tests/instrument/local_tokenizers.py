@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 CORPUS = [
@@ -23,9 +23,11 @@ def _trained(tokenizer: Tokenizer, trainer) -> Tokenizer:
     return tokenizer
 
 
-def byte_level(trim: bool = True) -> Tokenizer:
+def byte_level(trim: bool = False, prefix: bool = False) -> Tokenizer:
+    """As GPT-2; with ``trim`` as GPT-NeoX, whose offsets leave out white space."""
     tokenizer = _bpe()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim, add_prefix_space=prefix)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
@@ -71,6 +73,9 @@ def word_piece() -> Tokenizer:
 
 KINDS = {
     "byte-level": byte_level,
+    "byte-level, trimmed": lambda: byte_level(trim=True),
+    "byte-level, prefix space": lambda: byte_level(prefix=True),
+    "byte-level, trimmed, prefix space": lambda: byte_level(trim=True, prefix=True),
     "metaspace, dummy prefix": lambda: metaspace("always"),
     "metaspace, no dummy prefix": lambda: metaspace("never"),
     "byte fallback": byte_fallback,

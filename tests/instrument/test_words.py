@@ -65,6 +65,34 @@ def test_words_hold_every_token_once(kind, sentence):
         assert text.text[word.start : word.end] == word.text
 
 
+@settings(max_examples=40, deadline=None)
+@given(sentence=TEXTS, context=TEXTS)
+def test_offsets_without_white_space_give_the_same_words(sentence, context):
+    frame = stimulus(sentence, context=context)
+    words, expected = (
+        trace_with(lambda n: np.random.default_rng(n).uniform(0, 20, n), frame, kind)[2]
+        for kind in ("byte-level, trimmed", "byte-level")
+    )
+    pd.testing.assert_frame_equal(words, expected)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("byte-level")])
+@pytest.mark.parametrize(("sentence", "place"), [("people 350", 1), ("people  350", 1), (" 350", 0)])
+def test_a_space_of_its_own_belongs_to_the_number_after_it(kind, sentence, place):
+    (text,) = read_texts(stimulus(sentence), tokenizer_of(kind))
+    pieces = tokenizer_of(kind).convert_ids_to_tokens(list(text.ids))
+    number = text.tokens.own & (text.tokens.word_index == place)
+    own = [piece for piece, mine in zip(pieces, number, strict=True) if mine]
+    assert own == ["Ġ"] * sentence.count(" ") + ["3", "5", "0"]
+
+
+def test_white_space_inside_a_listed_word_is_its_own():
+    words = find_words("ice  cream.", ["ice  cream."])
+    assert assign_tokens("ice  cream.", [(0, 3), (3, 4), (4, 10), (10, 11)], words).own.tolist() == [
+        True, True, True, False,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["byte-level", "metaspace, dummy prefix", "metaspace, no dummy prefix"])
 @settings(max_examples=25, deadline=None)
 @given(sentence=TEXTS)
