@@ -25,6 +25,7 @@ from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.trace import trace_by
 from clada_neuro.several import check_layout, study_each
 from clada_neuro.stats.departures import departures, exclude
+from clada_neuro.stats.output import p_text
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
@@ -333,8 +334,8 @@ def _tested(found: Mapping[str, Any]) -> str:
     """Return the p to go by: calibrated under the null where replicates were drawn."""
     calibrated = (found["intervals"] or {}).get("null_p")
     if calibrated is None:
-        return f"p = {found['test']['p']:.3f} (likelihood ratio, liberal with few stimuli)"
-    return f"p = {calibrated:.3f} (calibrated under the null)"
+        return f"{p_text(found['test']['p'])} (likelihood ratio, liberal with few stimuli)"
+    return f"{p_text(calibrated)} (calibrated under the null)"
 
 
 def _manifest(

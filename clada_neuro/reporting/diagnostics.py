@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from clada_neuro.reporting.effects import reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
-from clada_neuro.reporting.labels import axis, unit_of
+from clada_neuro.reporting.labels import axis
 from clada_neuro.reporting.tables import Table, slug, table
 
 _Z = 1.96
@@ -42,6 +42,9 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
     if not shown:
         return None
 
+    unit = response(fit).unit
+    residual = f"Residual ({unit})" if unit else "Residual"
+
     def paint(canvas: Canvas) -> None:
         panels = canvas.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
         for axes, term in zip(panels, shown, strict=True):
@@ -56,7 +59,7 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
                 markersize=4,
                 lw=1.2,
             )
-            axes.set(xlabel=axis(term), ylabel=f"Residual ({unit_of(response(fit))})")
+            axes.set(xlabel=axis(term), ylabel=residual)
             axes.locator_params(axis="x", nbins=6)
 
     caption = (

@@ -1,17 +1,21 @@
 """What the model's measures and the brain responses look like before any regression."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from clada_neuro.reporting import effects
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import axis, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import plural
+from clada_neuro.responses import response_of
 
 _MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
-_RESPONSES = ("n400_uv", "p600_uv")
 _BY_LAYER = ("sparsity_energy99", "adjustment_prev")
 _MOST_CONDITIONS = 12
 _INK = "#374151"
@@ -27,8 +31,17 @@ def figures(results: Results) -> list[Figure]:
     layers = results.tables.get("layers", pd.DataFrame())
     drawn += [_by_layer(layers, name) for name in _BY_LAYER if name in layers]
     trials = results.tables.get("trials", pd.DataFrame())
-    drawn += [_response(trials[name].dropna(), name) for name in _RESPONSES if name in trials]
+    drawn += [_response(trials[name].dropna(), name) for name in responses(results.fits, trials)]
     return drawn
+
+
+def responses(fits: list[dict[str, Any]], trials: pd.DataFrame) -> list[str]:
+    """Return the columns that the regressions explain; without regressions, those named after their unit."""
+    sides = [re.findall(r"\w+", effects.response(fit).column) for fit in fits]
+    named = dict.fromkeys(name for side in sides for name in side) or [
+        name for name in trials if name.endswith(("_uv", "_ms")) and "baseline" not in name
+    ]
+    return [name for name in named if name in trials and pd.api.types.is_numeric_dtype(trials[name])]
 
 
 def critical_words(results: Results) -> pd.DataFrame:
@@ -52,7 +65,7 @@ def _measure(frame: pd.DataFrame, name: str) -> Figure:
     what = f"{words(name)} of {_which(frame)}"
     order = list(dict.fromkeys(frame["condition"].dropna())) if "condition" in frame else []
     if not 1 < len(order) <= _MOST_CONDITIONS:
-        return _histogram(frame[name], name, what, f"distribution_{name}", "Words")
+        return _histogram(frame[name], axis(name), what, f"distribution_{name}", "Words")
 
     def paint(axes: Axes) -> None:
         random = np.random.default_rng(0)
@@ -121,15 +134,15 @@ def _by_layer(layers: pd.DataFrame, name: str) -> Figure:
 
 
 def _response(values: pd.Series, name: str) -> Figure:
-    return _histogram(
-        values, name, f"{words(name)} in {plural(len(values), 'trial')}", f"trials_{name}", "Trials"
-    )
+    measured = response_of(name)
+    what = f"{measured.plural} in {plural(len(values), 'trial')}"
+    return _histogram(values, measured.axis, what, f"trials_{name}", "Trials")
 
 
-def _histogram(values: pd.Series, name: str, what: str, file: str, ylabel: str) -> Figure:
+def _histogram(values: pd.Series, label: str, what: str, file: str, ylabel: str) -> Figure:
     def paint(axes: Axes) -> None:
         sns.histplot(x=values.to_numpy(float), bins=40, color=COLORS[0], alpha=1, edgecolor="white", ax=axes)
-        axes.set(xlabel=axis(name), ylabel=ylabel)
+        axes.set(xlabel=label, ylabel=ylabel)
 
     return draw(file, f"{_capital(what)}.", f"Histogram: {what}.", paint)
 

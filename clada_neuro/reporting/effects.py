@@ -8,10 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw
-from clada_neuro.reporting.labels import axis, is_measure, square, unit_of, words
+from clada_neuro.reporting.labels import axis, is_measure, square, words
 from clada_neuro.reporting.tables import slug
-from clada_neuro.reporting.text import number, plural, quantity
+from clada_neuro.reporting.text import plural
+from clada_neuro.responses import Response, response_of
 
 Array = NDArray[np.float64]
 _BINS = 10
@@ -25,7 +27,7 @@ def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
     drawn: list[Figure] = []
     for term in reported_terms(fit) if "standardized" in fit else []:
         parts = term.split(":")
-        if not all(part in trials for part in [*parts, response(fit)]):
+        if not all(part in trials for part in [*parts, response(fit).column]):
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
@@ -34,9 +36,9 @@ def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
     return drawn
 
 
-def response(fit: Mapping[str, Any]) -> str:
-    """Return the response column of a regression."""
-    return str(fit.get("response") or fit["formula"].split("~")[0].strip())
+def response(fit: Mapping[str, Any]) -> Response:
+    """Return what a regression explains."""
+    return response_of(str(fit.get("response") or fit["formula"].split("~")[0].strip()))
 
 
 def focal_terms(fit: Mapping[str, Any]) -> list[str]:
@@ -69,7 +71,7 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
     rows = [(term, values) for term, values in fit["coefficients"].items() if term != "(Intercept)"]
     if len(rows) < 2:
         return None
-    focal = focal_terms(fit)
+    focal, slope = focal_terms(fit), response(fit).per(bool(fit.get("standardized")))
 
     def paint(axes: Axes) -> None:
         for place, (term, values) in enumerate(rows):
@@ -79,11 +81,11 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), [words(term) for term, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(
-            xlabel=f"Estimate ({unit_of(response(fit))} {'per SD' if fit.get('standardized') else 'per unit'})"
-        )
+        axes.set(xlabel=f"Estimate ({slope})")
 
-    listed = "; ".join(f"{words(term)} {number(values['estimate'])}" for term, values in rows)
+    listed = "; ".join(
+        f"{words(term)} {fixed(values['estimate'], decimals(values['se']))}" for term, values in rows
+    )
     caption = f"{fit['name']}: fixed effects with 95 % intervals; focal terms in blue."
     size = (5.0, 1.1 + 0.42 * len(rows))
     return draw(f"coefficients_{slug(fit['name'])}", caption, f"{caption} Estimates: {listed}.", paint, size)
@@ -144,36 +146,36 @@ def _centers(fit: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Array]:
 
 
 def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Figure:
-    name, amplitude = term, response(fit)
+    measured = response(fit)
+    name, amplitude = term, measured.column
     rows = trials.dropna(subset=[name, amplitude])
     mean, sd = _scale(fit, term)
     grid = np.linspace(rows[name].min(), rows[name].max(), 80)
     at = {**_centers(fit, rows), term: (grid - mean) / sd}
     line, values = predict(fit, at), fit["coefficients"][term]
-    low, high, interval = band(fit, term, at)
+    low, high, limits = band(fit, term, at)
     binned = binned_means(rows, name, amplitude)
 
     def paint(axes: Axes) -> None:
         _stimuli(axes, rows, name, amplitude)
         axes.fill_between(grid, low, high, color=COLORS[0], alpha=0.25, linewidth=0)
-        axes.plot(grid, line, color=COLORS[0], linewidth=2, label=f"fit, {interval}")
+        axes.plot(grid, line, color=COLORS[0], linewidth=2, label=f"fit, {limits}")
         axes.plot(binned[name], binned[amplitude], "s", color=COLORS[1], markersize=5, label="bins of trials")
-        axes.set(xlabel=axis(name), ylabel=axis(amplitude))
+        axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(loc="best")
 
-    per = "per SD" if (fit.get("standardized") or {}).get(term) else "per unit"
-    estimate = f"b = {quantity(values['estimate'], unit_of(amplitude))}"
-    slope = f"{estimate} {per} [{number(values['ci_low'])}, {number(values['ci_high'])}]"
+    slope = _slope(measured, values, bool((fit.get("standardized") or {}).get(term)))
     caption = (
         f"{fit['name']}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned)} equal "
         f"bins of {plural(len(rows), 'trial')}, raw and not adjusted for the other terms."
     )
-    alt = f"{_capital(words(amplitude))} against {words(term)}: {slope}, with raw means of stimuli and of trial bins."
+    alt = f"{_capital(measured.name)} against {words(term)}: {slope}, with raw means of stimuli and of trial bins."
     return draw(f"effect_{slug(fit['name'])}_{slug(term)}", caption, alt, paint)
 
 
 def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.DataFrame) -> Figure:
-    name, by, amplitude = first, second, response(fit)
+    measured = response(fit)
+    name, by, amplitude = first, second, measured.column
     rows = trials.dropna(subset=[name, by, amplitude])
     mean, sd = _scale(fit, first)
     low, high = np.quantile(rows[name], [0.02, 0.98])
@@ -195,17 +197,24 @@ def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.Dat
             )
             binned = binned_means(rows[thirds == place], name, amplitude, bins=6)
             axes.plot(binned[name], binned[amplitude], "os^"[place], color=color, markersize=5)
-        axes.set(xlabel=axis(name), ylabel=axis(amplitude))
+        axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(title=_capital(words(by)), title_fontsize=9.5)
 
     term = f"{first}:{second}" if f"{first}:{second}" in fit["coefficients"] else f"{second}:{first}"
     values = fit["coefficients"][term]
-    slope = f"b = {number(values['estimate'])} [{number(values['ci_low'])}, {number(values['ci_high'])}]"
+    slope = _slope(measured, values, all(part in (fit["standardized"] or {}) for part in (first, second)))
     caption = (
         f"{fit['name']}: {words(term)}, {slope}. Lines: fit at three values of {words(by)}; "
         f"marks: raw means of trial bins in thirds of {words(by)}."
     )
     return draw(f"effect_{slug(fit['name'])}_{slug(term)}", caption, f"Interaction plot. {caption}", paint)
+
+
+def _slope(measured: Response, values: Mapping[str, Any], scaled: bool) -> str:
+    """Return ``b = −0.91 µV per SD [−1.31, −0.51]``."""
+    digits = decimals(values["se"])
+    estimate = f"{fixed(values['estimate'], digits)} {measured.per(scaled)}"
+    return f"b = {estimate} {interval(values['ci_low'], values['ci_high'], digits)}"
 
 
 def binned_means(rows: pd.DataFrame, name: str, amplitude: str, bins: int = _BINS) -> pd.DataFrame:

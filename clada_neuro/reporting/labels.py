@@ -1,6 +1,9 @@
 """Readable names of columns and terms, with their units."""
 
 import re
+from dataclasses import dataclass
+
+from clada_neuro.responses import response_of
 
 _MEASURES = {
     "surprisal_bits": ("surprisal", "bits"),
@@ -24,18 +27,46 @@ _NAMES = {
     "baseline_uv": ("baseline amplitude", "µV"),
     "n400_baseline_uv": ("baseline of the N400", "µV"),
     "p600_baseline_uv": ("baseline of the P600", "µV"),
-    "n400_uv": ("N400 amplitude", "µV"),
-    "p600_uv": ("P600 amplitude", "µV"),
 }
+_MEASURED = ("_uv", "_ms")
+_CONTRAST = re.compile(r"^(?P<factor>.+?)\[(?:(?P<kind>[A-Z])\.)?(?P<level>.*)\]$")
+_CODED = re.compile(r"^C\(\s*`?(?P<name>[^,`)]+?)`?\s*[,)]")
+# A colon between brackets belongs to a level.
+_BETWEEN = re.compile(r":(?![^\[]*\])")
 _LAG = re.compile(r"^(?P<name>.+?)_lag(?P<lag>\d+)(?P<unit>_bits)?$")
 _NEXT = re.compile(r"^(?P<name>.+)_next$")
 _SQUARE = re.compile(r"^(?:I\()?\s*(?P<name>\w+?)\s*(?:\*\*|\^|_squared|_sq$)\s*(?P<power>\d*)\s*\)?$")
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """One coefficient of a factor: ``condition[T.incorrect]``; `kind` is the letter, ``T`` for treatment."""
+
+    factor: str
+    kind: str
+    level: str
+
+
+def factors(term: str) -> list[str]:
+    """Return the factors of a product: ``a:b[T.x]`` gives ``a`` and ``b[T.x]``."""
+    return _BETWEEN.split(term)
+
+
+def contrast(name: str) -> Contrast | None:
+    """Return which level of which column a coefficient stands for; nothing for a numeric predictor."""
+    found = _CONTRAST.match(name)
+    if found is None:
+        return None
+    coded = _CODED.match(found["factor"])
+    return Contrast(coded["name"] if coded else found["factor"], found["kind"] or "", found["level"])
+
+
 def words(name: str) -> str:
     """Return a column's or term's name in words: ``surprisal``, ``surprisal × activation sparsity``."""
-    if ":" in name:
-        return " × ".join(words(part) for part in name.split(":"))
+    if len(parts := factors(name)) > 1:
+        return " × ".join(map(words, parts))
+    if level := contrast(name):
+        return f"{words(level.factor)} {level.level}"
     if name == "(Intercept)":
         return "intercept"
     if lagged := _LAG.match(name):
@@ -47,7 +78,9 @@ def words(name: str) -> str:
     if squared := square(name):
         return f"{words(squared)}²"
     stem = _NAMES.get(name) or _NAMES.get(f"{name}_bits")
-    return stem[0] if stem else name.replace("_", " ")
+    if stem:
+        return stem[0]
+    return response_of(name).name if name.lower().endswith(_MEASURED) else name.replace("_", " ")
 
 
 def axis(name: str) -> str:
@@ -72,13 +105,12 @@ def _of_word(name: str) -> str:
 
 
 def unit_of(name: str) -> str:
-    """Return a column's unit, empty when it has none."""
+    """Return a predictor's unit, empty when it has none."""
     if known := _NAMES.get(name) or _NAMES.get(f"{name}_bits"):
         return known[1]
-    return next(
-        (unit for ending, unit in (("_uv", "µV"), ("_ms", "ms"), ("_bits", "bits")) if name.endswith(ending)),
-        "",
-    )
+    if name.lower().endswith(_MEASURED):
+        return response_of(name).unit
+    return "bits" if name.endswith("_bits") else ""
 
 
 def square(term: str) -> str | None:

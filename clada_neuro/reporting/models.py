@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, draw
-from clada_neuro.reporting.labels import unit_of, words
+from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.tables import Table, coefficient_cells, slug, table
-from clada_neuro.reporting.text import number, p_value, share
+from clada_neuro.reporting.text import p_value, share
+from clada_neuro.responses import response_of
 
 _POOLED = "pooled"
 
@@ -69,10 +71,11 @@ def sentences(results: Results) -> Iterator[str]:
     """Yield one sentence for each reported effect: pooled, its range over models, and how many agree in sign."""
     effects = _effects(results)
     for row in effects.loc[effects["model"] == _POOLED].itertuples():
-        below = round(row.share_negative * row.n_models)
+        below, digits = round(row.share_negative * row.n_models), decimals(row.se)
         yield (
-            f"{row.specification}, {words(row.term)}: pooled b = {number(row.estimate)} {unit_of(row.response)} "
-            f"[{number(row.ci_low)}, {number(row.ci_high)}], from {number(row.lowest)} to {number(row.highest)} over "
+            f"{row.specification}, {words(row.term)}: pooled b = {response_of(row.response).quantity(row.estimate, row.se)} "
+            f"{interval(row.ci_low, row.ci_high, digits)}, from {fixed(row.lowest, digits)} to "
+            f"{fixed(row.highest, digits)} over "
             f"{row.n_models:.0f} models, negative in {share(below / row.n_models, 2) if below < row.n_models else 'all'}."
         )
 
@@ -87,7 +90,7 @@ def _effects(results: Results) -> pd.DataFrame:
             row["term"]: row for row in results.pooled if row["specification"] == name and "term" in row
         }
         for term in reported_terms(same[0]):
-            shared = {"specification": name, "response": response(same[0]), "term": term}
+            shared = {"specification": name, "response": response(same[0]).column, "term": term}
             rows += [
                 {
                     **shared,
@@ -114,9 +117,9 @@ def _effect(rows: pd.DataFrame) -> Figure:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), [name.rsplit("/", 1)[-1] for name in rows["model"]])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel=f"b ({unit_of(first['response'])} per SD where z-scored)")
+        axes.set(xlabel=f"b ({response_of(first['response']).per(True)} where z-scored)")
 
     caption = f"{first['specification']}: the effect of {words(first['term'])} in each language model, and pooled; 95 % CI."
-    listed = "; ".join(f"{row.model} {number(row.estimate)}" for row in rows.itertuples())
+    listed = "; ".join(f"{row.model} {fixed(row.estimate, decimals(row.se))}" for row in rows.itertuples())
     name = f"models_{slug(first['specification'])}_{slug(first['term'])}"
     return draw(name, caption, f"{caption} {listed}.", paint, (5.0, 1.2 + 0.45 * len(rows)))

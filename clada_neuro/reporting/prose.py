@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting.effects import primary, reported_terms, response
-from clada_neuro.reporting.labels import unit_of, words
+from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.synergy import paragraph
-from clada_neuro.reporting.text import cell, number, p_value, plural, quantity, share, stat
+from clada_neuro.reporting.text import cell, number, p_value, plural, share, shares, stat
+from clada_neuro.responses import Response, response_of
 
 _ALPHA = 0.05
 _SATTERTHWAITE = ("mixedlm", "lme4")
@@ -96,7 +98,10 @@ def _responses(results: Results) -> str:
     data = results.manifest.get("dataset") or {}
     source = f" of {data['citation']}" if data.get("citation") else ""
     detail = [
-        *(f"{words(f'{name}_uv')}: mean of {low}–{high} ms" for name, (low, high) in _windows(data)),
+        *(
+            f"{response_of(f'{name}_uv').name}: mean of {low}–{high} ms"
+            for name, (low, high) in _windows(data)
+        ),
         *(
             f"{label} {cell(data[key])}"
             for key, label in (("roi", "over"), ("reference", "reference:"))
@@ -166,12 +171,12 @@ def results_paragraphs(results: Results) -> list[str]:
 
 
 def effect(fit: Mapping[str, Any], term: str) -> str:
-    """Return one effect as a sentence, in raw µV: negative is "more negative"."""
-    values = fit["coefficients"][term]
-    amplitude, name = f"{words(response(fit))}s", words(term)
+    """Return one effect as a sentence, in the words of its response: more negative amplitudes, longer times."""
+    values, measured = fit["coefficients"][term], response(fit)
+    amplitude, name = measured.plural, words(term)
     adjusted = (fit.get("p_bh") or {}).get(term)
     p = values["p"] if adjusted is None else adjusted
-    toward = "more negative" if values["estimate"] < 0 else "more positive"
+    toward = measured.toward(values["estimate"])
     reliable = p is not None and p < _ALPHA
     if ":" in term:
         first, second = (words(part) for part in term.split(":", 1))
@@ -189,17 +194,16 @@ def effect(fit: Mapping[str, Any], term: str) -> str:
         if adjusted in (None, values["p"])
         else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
-    unit = unit_of(response(fit))
-    return f"{text}, {statistics(values, unit)}{corrected}{_registered(fit, term, values['estimate'])}."
+    return f"{text}, {statistics(values, measured)}{corrected}{_registered(fit, term, values['estimate'])}."
 
 
-def statistics(values: Mapping[str, Any], unit: str) -> str:
+def statistics(values: Mapping[str, Any], measured: Response) -> str:
     """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
-    df = values.get("df")
+    df, digits = values.get("df"), decimals(values["se"])
     t = "z" if df is None else f"t({number(df, 1)})"
     return (
-        f"{stat('b', quantity(values['estimate'], unit))}, {stat('SE', number(values['se']))}, "
-        f"95% CI [{number(values['ci_low'])}, {number(values['ci_high'])}], "
+        f"{stat('b', measured.quantity(values['estimate'], values['se']))}, {stat('SE', fixed(values['se'], digits))}, "
+        f"95% CI {interval(values['ci_low'], values['ci_high'], digits)}, "
         f"{stat(t, number(values['t']))}, {stat('p', p_value(values['p']))}"
     )
 
@@ -216,8 +220,8 @@ def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
         return
     marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
     limits = {
-        kind: f", 95% CI [{share(interval['low'])}, {share(interval['high'])}],"
-        for kind, interval in (fit.get("r2_intervals") or {}).items()
+        kind: f", 95% CI {shares(drawn['low'], drawn['high'])},"
+        for kind, drawn in (fit.get("r2_intervals") or {}).items()
     }
     yield (
         f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance, fixed and "

@@ -182,7 +182,7 @@ def _effects(results: Results) -> list[Block]:
         for fit in effects.primary(results.fits)
         if (drawn := effects.figures(fit, trials))
     ]
-    lead = "Amplitudes are raw µV; lower is more negative. The other predictors are held at their means."
+    lead = " ".join([*_directions(results.fits), "The other predictors are held at their means."])
     unscaled = [fit["name"] for fit in results.fits if "standardized" not in fit]
     reason = (
         f"No lines are drawn for {', '.join(unscaled)}: fits.json does not say how predictors were scaled."
@@ -192,6 +192,11 @@ def _effects(results: Results) -> list[Block]:
         *blocks,
         _absent(results, "fits", "trials"),
     ]
+
+
+def _directions(fits: list[dict[str, Any]]) -> list[str]:
+    """Say once for each kind of response what larger values mean."""
+    return list(dict.fromkeys(f"{effects.response(fit).up}." for fit in fits))
 
 
 def _coefficients(results: Results) -> list[Block]:

@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clada_neuro.numerals import decimals, interval, spread
 from clada_neuro.reporting.figures import COLORS, Figure, draw
-from clada_neuro.reporting.labels import unit_of, words
+from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import Table, slug
-from clada_neuro.reporting.text import number, p_value, quantity, share, stat
+from clada_neuro.reporting.text import number, p_value, share, shares, stat
+from clada_neuro.responses import response_of
 
 _ALPHA = 0.05
 _LIBERAL = "liberal with few stimuli"
@@ -23,11 +25,11 @@ def r2_figure(fits: list[dict[str, Any]]) -> Figure:
 
     def paint(axes: Axes) -> None:
         for place, fit in enumerate(fits):
-            shares, intervals = (fit["r2_marginal"], fit["r2_conditional"]), fit.get("r2_intervals") or {}
+            both, intervals = (fit["r2_marginal"], fit["r2_conditional"]), fit.get("r2_intervals") or {}
             if not intervals:
-                axes.plot(shares, [place, place], color="#c3c9d1", linewidth=2, zorder=1)
+                axes.plot(both, [place, place], color="#c3c9d1", linewidth=2, zorder=1)
             for value, color, marker, label in zip(
-                shares, (COLORS[0], COLORS[1]), "os", ("marginal", "conditional"), strict=True
+                both, (COLORS[0], COLORS[1]), "os", ("marginal", "conditional"), strict=True
             ):
                 if intervals:
                     limits = [intervals[label]["low"], intervals[label]["high"]]
@@ -59,6 +61,15 @@ class _Row:
     form: Callable[[float | None], str]
     limits: tuple[float, float] | None = None
 
+    @property
+    def interval(self) -> str:
+        """Both limits with the same decimals; empty without any."""
+        if self.limits is None:
+            return ""
+        if self.form is _r2:
+            return shares(*self.limits, 6)
+        return interval(*self.limits, max(4, decimals(spread(*self.limits))))
+
 
 def table(found: Mapping[str, Any]) -> Table:
     """Return everything the stage wrote about one interaction, one quantity a row."""
@@ -71,14 +82,11 @@ def table(found: Mapping[str, Any]) -> Table:
         {
             "quantity": frame["quantity"],
             "value": [row.form(row.value) for row in rows],
-            "95 % interval": [
-                f"[{', '.join(map(row.form, row.limits))}]" if row.limits else "" for row in rows
-            ],
+            "95 % interval": [row.interval for row in rows],
         }
     )
-    caption = (
-        f"{_names(found)} on {words(found['response'])}: the interaction beyond main effects and squares."
-    )
+    measured = response_of(found["response"])
+    caption = f"{_names(found)} on {measured.plural}: the interaction beyond main effects and squares."
     name = "_".join(slug(str(found[key])) for key in ("response", "term", "language_model") if key in found)
     return Table(f"synergy_{name}", caption, frame, shown)
 
@@ -117,17 +125,17 @@ def _fine(value: float | None) -> str:
 def figure(found: list[dict[str, Any]]) -> Figure | None:
     """Draw each interaction's share of variance with its bootstrap intervals; nothing without intervals."""
     rows = [
-        (f"{_names(entry)}\n{words(entry['response'])}, {label}", entry["r2_synergy"], interval)
+        (f"{_names(entry)}\n{response_of(entry['response']).name}, {label}", entry["r2_synergy"], drawn)
         for entry in found
         for kind, label in _INTERVALS.items()
-        if (interval := (entry.get("intervals") or {}).get(kind))
+        if (drawn := (entry.get("intervals") or {}).get(kind))
     ]
     if not rows:
         return None
 
     def paint(axes: Axes) -> None:
-        for place, (_, value, interval) in enumerate(rows):
-            axes.plot([interval["low"], interval["high"]], [place, place], color=COLORS[0], linewidth=2)
+        for place, (_, value, drawn) in enumerate(rows):
+            axes.plot([drawn["low"], drawn["high"]], [place, place], color=COLORS[0], linewidth=2)
             axes.plot(value, place, "o", color=COLORS[0], markersize=7)
         axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -149,12 +157,12 @@ def paragraph(found: Mapping[str, Any]) -> str:
     t = "z" if coefficient.get("df") is None else f"t({number(coefficient['df'], 1)})"
     calibrated, chi2 = intervals.get("null_p"), f"χ²({test['df']})"
     first, second = (words(name) for name in found["predictors"])
-    amplitude, unit = f"{words(found['response'])}s", unit_of(found["response"])
-    toward = "more negative" if coefficient["estimate"] < 0 else "more positive"
+    measured, digits = response_of(found["response"]), decimals(coefficient["se"])
+    toward = measured.toward(coefficient["estimate"])
     outcome = (
-        f"The effect of {first} on {amplitude} was {toward} at higher {second}"
+        f"The effect of {first} on {measured.plural} was {toward} at higher {second}"
         if (test["p"] if calibrated is None else calibrated) < _ALPHA
-        else f"There was no reliable interaction of {first} and {second} in {amplitude}"
+        else f"There was no reliable interaction of {first} and {second} in {measured.plural}"
     )
     likelihood = f"{stat(chi2, number(test['chi2']))}, {stat('p', p_value(test['p']))}"
     wald = f"{stat(t, number(coefficient['t']))}, {stat('p', p_value(coefficient['p']))}"
@@ -166,12 +174,12 @@ def paragraph(found: Mapping[str, Any]) -> str:
             f"likelihood ratio, {_LIBERAL}, gave {likelihood}, Satterthwaite {wald})"
         )
     text = (
-        f"{outcome}, {stat('b', quantity(coefficient['estimate'], unit))}, "
-        f"95% CI [{number(coefficient['ci_low'])}, {number(coefficient['ci_high'])}], {tests}. Beyond both main effects "
+        f"{outcome}, {stat('b', measured.quantity(coefficient['estimate'], coefficient['se']))}, "
+        f"95% CI {interval(coefficient['ci_low'], coefficient['ci_high'], digits)}, {tests}. Beyond both main effects "
         f"and both squares, the interaction added {stat('ΔR²m', share(found['r2_synergy'], 5))}"
     )
-    if interval := intervals.get("parametric"):
-        text += f" (95% bootstrap interval [{share(interval['low'], 5)}, {share(interval['high'], 5)}])"
+    if drawn := intervals.get("parametric"):
+        text += f" (95% bootstrap interval {shares(drawn['low'], drawn['high'], 5)})"
     text += (
         f"; log-likelihood per trial changed by {number(test['delta_loglik_per_trial'], 5)} nats in sample"
     )
@@ -186,5 +194,5 @@ def _names(found: Mapping[str, Any]) -> str:
     return words(found["term"]) + (f" ({model})" if model else "")
 
 
-def _limits(interval: Mapping[str, float]) -> tuple[float, float] | None:
-    return (interval["low"], interval["high"]) if interval else None
+def _limits(drawn: Mapping[str, float]) -> tuple[float, float] | None:
+    return (drawn["low"], drawn["high"]) if drawn else None

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.artifacts import write_atomic
+from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.text import cell, column, number, p_value, share
+from clada_neuro.reporting.text import cell, column, number, p_value, shares
 
 _HEADER = {
     "n_obs": "rows",
@@ -112,8 +113,8 @@ def summary(fits: list[dict[str, Any]]) -> Table | None:
 
 def _r2_limits(fit: Mapping[str, Any]) -> dict[str, str]:
     return {
-        f"95 % of R² {kind}": f"[{share(interval['low'], 4)}, {share(interval['high'], 4)}]"
-        for kind, interval in (fit.get("r2_intervals") or {}).items()
+        f"95 % of R² {kind}": shares(drawn["low"], drawn["high"], 4)
+        for kind, drawn in (fit.get("r2_intervals") or {}).items()
     }
 
 
@@ -139,13 +140,13 @@ def coefficients(fit: Mapping[str, Any]) -> Table:
 
 
 def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return b, SE, 95 % CI, df, t and p as APA writes them."""
-    limits = zip(frame["ci_low"], frame["ci_high"], strict=True)
+    """Return b, SE, 95 % CI, df, t and p as APA writes them, each row with the decimals its SE allows."""
+    rows = [(row.estimate, row.se, row.ci_low, row.ci_high, decimals(row.se)) for row in frame.itertuples()]
     return pd.DataFrame(
         {
-            "b": frame["estimate"].map(number),
-            "SE": frame["se"].map(number),
-            "95 % CI": [f"[{number(low)}, {number(high)}]" for low, high in limits],
+            "b": [fixed(estimate, digits) for estimate, *_, digits in rows],
+            "SE": [fixed(se, digits) for _, se, *_, digits in rows],
+            "95 % CI": [interval(low, high, digits) for *_, low, high, digits in rows],
             "df": [number(df, 1) for df in frame["df"]],
             "t": frame["t"].map(number),
             "p": frame["p"].map(p_value),

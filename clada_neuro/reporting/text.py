@@ -24,17 +24,27 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
-def quantity(value: float | None, unit: str) -> str:
-    """Return a number with its unit: ``−0.91 µV``; without one, the number."""
-    return f"{number(value)} {unit}".strip()
-
-
 def share(value: float | None, digits: int = 3) -> str:
     """Return a quantity that cannot pass 1, such as R², without its leading zero (APA)."""
+    return _share(value, _share_digits(value, digits))
+
+
+def shares(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Return an interval of such quantities, both ends with the same decimals: ``[.0002, .0041]``."""
+    digits = max(_share_digits(low, digits), _share_digits(high, digits))
+    return f"[{_share(low, digits)}, {_share(high, digits)}]"
+
+
+def _share_digits(value: float | None, digits: int) -> int:
+    """Return more decimals for a value that so few would turn into zero."""
+    if value is None or pd.isna(value) or not 0 < abs(value) < 0.5 * 10**-digits:
+        return digits
+    return min(-math.floor(math.log10(abs(value))) + 1, 8)
+
+
+def _share(value: float | None, digits: int) -> str:
     if value is None or pd.isna(value):
         return "NA"
-    if 0 < abs(value) < 0.5 * 10**-digits:
-        digits = min(-math.floor(math.log10(abs(value))) + 1, 8)
     return f"{value:.{digits}f}".replace("-", "−").replace("0.", ".", 1) if abs(value) < 1 else number(value)
 
 

@@ -5,8 +5,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from formulaic.parser.types import Term
 
+from clada_neuro.numerals import decimals
 from clada_neuro.stats.formula import CONTRASTS, names_in
 
 if TYPE_CHECKING:
@@ -60,9 +62,10 @@ def apa(row: dict[str, float]) -> str:
     """Return ``b = 0.89, SE = 0.09, t(83.7) = 9.90, p < .001, 95 % CI [0.71, 1.07]``."""
     df = "" if row["df"] == float("inf") else f"({row['df']:.1f})"
     statistic = "z" if not df else "t"
+    digits = decimals(row["se"])
     return (
-        f"b = {row['estimate']:.2f}, SE = {row['se']:.2f}, {statistic}{df} = {row['t']:.2f}, {p_text(row['p'])}, "
-        f"95 % CI [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+        f"b = {row['estimate']:.{digits}f}, SE = {row['se']:.{digits}f}, {statistic}{df} = {row['t']:.2f}, "
+        f"{p_text(row['p'])}, 95 % CI [{row['ci_low']:.{digits}f}, {row['ci_high']:.{digits}f}]"
     )
 
 
@@ -80,12 +83,23 @@ def summary(fit: "MixedFit") -> str:
         else "no random effects",
         f"residual SD {fit.sigma:.4f}",
         "",
-        fit.coefficients.to_string(index=False, float_format="{:.4f}".format),
+        _coefficient_text(fit.coefficients).to_string(index=False),
         "",
         f"log-likelihood {fit.loglik:.3f}, AIC {fit.aic:.3f}, "
         f"R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}",
     ]
     return "\n".join([*lines, *(f"note: {message}" for message in fit.warnings)])
+
+
+def _coefficient_text(coefficients: pd.DataFrame) -> pd.DataFrame:
+    """Return the coefficients as text: at least four decimals, more for a small standard error, p never as 0.0000."""
+    digits = [max(4, decimals(se)) for se in coefficients["se"]]
+    in_units = {
+        name: [f"{value:.{n}f}" for value, n in zip(coefficients[name], digits, strict=True)]
+        for name in ("estimate", "se", "ci_low", "ci_high")
+    }
+    plain = {name: coefficients[name].map("{:.4f}".format) for name in ("df", "t")}
+    return coefficients.assign(**in_units, **plain, p=coefficients["p"].map(_p_cell))
 
 
 def html(fit: "MixedFit") -> str:
@@ -95,7 +109,7 @@ def html(fit: "MixedFit") -> str:
     tail = f"<p>R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}</p>"
     tables = [
         table.to_html(index=False, float_format="{:.4f}".format, border=0)
-        for table in (fit.coefficients.assign(p=fit.coefficients["p"].map(_p_cell)), fit.random)
+        for table in (_coefficient_text(fit.coefficients), fit.random)
     ]
     return head + "".join(tables) + tail + _notes(fit.warnings)
 

@@ -10,9 +10,12 @@ import pandas as pd
 
 from clada_neuro.artifacts import content_hash, read_json, write_json
 from clada_neuro.errors import DataError
+from clada_neuro.numerals import decimals
+from clada_neuro.responses import response_of
 from clada_neuro.stats.checks import checks, left_out
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.departures import reduction
+from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.ladder import Ladder, climb_down, groups_of, has_slopes
 from clada_neuro.stats.mixed import FitWarning
 from clada_neuro.stats.r2_intervals import r2_intervals
@@ -172,12 +175,16 @@ def _entry(fitted: Ladder, specification: ModelSpecification) -> dict[str, Any]:
 
 
 def _headline(entry: dict[str, Any]) -> str:
-    focal = [term for term in entry["focal"] if term in entry["coefficients"]]
-    values = [(term, entry["coefficients"][term]) for term in focal]
-    return (
-        "; ".join(f"{term} b = {value['estimate']:.4f} µV, t = {value['t']:.3f}" for term, value in values)
-        or "fitted"
-    )
+    """Return b and t of the focal terms, or of every term when none is: plain ASCII signs, for any terminal."""
+    coefficients, unit = entry["coefficients"], response_of(entry["response"]).unit
+    others = [term for term in coefficients if term != INTERCEPT]
+    shown = [term for term in entry["focal"] if term in coefficients] or others
+    return "; ".join(_line(term, coefficients[term], unit) for term in shown) or "fitted"
+
+
+def _line(term: str, values: dict[str, float], unit: str) -> str:
+    estimate = f"{values['estimate']:.{max(4, decimals(values['se']))}f} {unit}".rstrip()
+    return f"{term} b = {estimate}, t = {values['t']:.3f}"
 
 
 def with_families(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -133,3 +133,14 @@ def test_synergy_without_resampling_is_told_without(full_folder):
     )
     assert "held-out" not in " ".join(synergy.table(found).shown["quantity"])
     assert synergy.figure([found]) is None
+
+
+def test_times_are_longer_and_shorter(fit):
+    fit |= {"response": "log_rt", "formula": "log_rt ~ surprisal_bits"}
+    fit["coefficients"]["surprisal_bits"] |= {
+        "estimate": 0.0126, "se": 0.0031, "ci_low": 0.0064, "ci_high": 0.0188
+    }  # fmt: skip
+    assert plain(prose.effect(fit, "surprisal_bits")).startswith(
+        "Higher surprisal went with longer reading times, b = 0.0126 log units, SE = 0.0031, "
+        "95% CI [0.0064, 0.0188], "
+    )

@@ -231,3 +231,13 @@ def test_texts(plain: MixedFit) -> None:
 def test_a_fit_can_be_pickled(plain: MixedFit) -> None:
     again = pickle.loads(pickle.dumps(plain))
     assert again.coefficients["df"].to_numpy() == pytest.approx(plain.coefficients["df"].to_numpy())
+
+
+def test_a_small_unit_gets_more_decimals_and_p_is_never_zero(small: pd.DataFrame) -> None:
+    fit = _fit(small.assign(n400=small["n400"] / 1000), FORMULA)
+    assert fit.apa("surprisal").startswith("b = -0.00124, SE = 0.00016,")
+    assert "[-0.00156, -0.00093]" in fit.apa("surprisal")
+    row = next(line for line in fit.summary().splitlines() if line.split()[:1] == ["surprisal"])
+    assert row.split()[1:3] == ["-0.00124", "0.00016"]
+    assert "< .001" in row
+    assert " 0.0000" not in row
