@@ -182,8 +182,7 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
         progress(f"      {note}")
     aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
     inputs = _write_trials(aligned, folder, traced)
-    plan, constant = plan.without_constants(aligned.trials)
-    left_out = [f"{name} has one value in all trials: left out of models and synergy" for name in constant]
+    plan, left_out = plan.suited_to(aligned.trials)
     progress(f"[4/5] {len(plan.analysis.models)} models")
     departed = _statistics(plan, aligned.trials, folder, inputs, how, left_out)
     if plan.epochs is None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _AMPLITUDE = re.compile(r"\b(\w+?)(?:_baseline)?_uv\b")
 _BASELINE = re.compile(r"\b\w+_baseline_uv\b")
 # Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
 _CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position")
+_GROUPS = ("subject", "item", "stimulus")
 _ROUNDING = 1e-4  # bits, letters or words: one text in two batches may differ in the last digits
 _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
 
@@ -48,13 +49,21 @@ class Target:
     decided: Analysis | None = None
     controls: tuple[str, ...] = ()
 
-    def without_constants(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
-        """Leave out `controls` that have one value in all trials: critical words often stand in the same place."""
-        constant = [name for name in self.controls if trials[name].max() - trials[name].min() < _ROUNDING]
-        analysis = self.analysis
-        for name in constant:
-            analysis = analysis.without(name)
-        return replace(self, analysis=analysis, decided=self.specified), constant
+    def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
+        """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what.
+
+        `controls` that have one value in all trials (critical words often stand in the same place), and random
+        intercepts of factors with one level, with one trial a level, or with the levels of another factor.
+        """
+        analysis, lines = self.analysis, []
+        for name in self.controls:
+            if trials[name].max() - trials[name].min() < _ROUNDING:
+                analysis = analysis.without(name)
+                lines.append(f"{name} has one value in all trials: left out of models and synergy")
+        for group, why in _needless_groups(trials) if self.controls else ():
+            analysis = analysis.without_group(group)
+            lines.append(f"(1|{group}) left out of models and synergy: {why}")
+        return replace(self, analysis=analysis, decided=self.specified), lines
 
     @property
     def specified(self) -> Analysis:
@@ -142,6 +151,26 @@ def resolve_stimuli(
             "list them with: clada-neuro data list"
         )
     return read_stimuli(name, columns=columns, index_base=index_base, encoding=encoding)
+
+
+def _needless_groups(trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the default analysis's grouping factors that have no variance of their own in these trials, and why."""
+    kept: list[str] = []
+    for group in _GROUPS:
+        levels = trials[group].nunique()
+        same = [
+            other
+            for other in kept
+            if levels == trials[other].nunique() == len(trials[[group, other]].drop_duplicates())
+        ]
+        if levels < 2:
+            yield group, "the trials have one level of it"
+        elif levels == len(trials):
+            yield group, "every trial has a level of its own"
+        elif same:
+            yield group, f"it groups the trials exactly as {same[0]} does"
+        else:
+            kept.append(group)
 
 
 def _names() -> list[str]:

@@ -151,6 +151,8 @@ def test_a_control_without_variance_is_left_out_of_the_default_analysis_and_name
     for name in ("position", "entropy_bits"):
         assert f"{name} has one value in all trials: left out of models and synergy" in departed
         assert f"departs from the analysis: {name} has one value" in done.err
+    assert "(1|stimulus)" not in fitted["formula"]  # every item has one text
+    assert any("(1|stimulus) left out" in line and "as item does" in line for line in departed)
     assert any("zipf_frequency + position" in line and "specified" in line for line in departed)
     analysis = tmp_path / "analysis.toml"
     analysis.write_text(

@@ -16,7 +16,11 @@ def command(words: Path, trials: Path, out: Path) -> None:
 
     folder = artifacts.output_folder(out)
     alignment = align(artifacts.read_table(words), read_trials(trials))
-    provenance = {"joins": alignment.joins, "notes": list(alignment.notes), "inputs": artifacts.content_hash(words, trials)}
+    provenance = {
+        "joins": alignment.joins,
+        "notes": list(alignment.notes),
+        "inputs": artifacts.content_hash(words, trials),
+    }
     with artifacts.sole_writer(folder):
         artifacts.write_table(alignment.trials, folder / "trials.parquet", provenance)
         if len(alignment.unmatched):

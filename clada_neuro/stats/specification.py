@@ -192,6 +192,15 @@ class Analysis:
             synergy = replace(synergy, controls=kept)
         return replace(self, models=models, synergy=synergy)
 
+    def without_group(self, group: str) -> "Analysis":
+        """Return the analysis without the random intercept of one grouping factor, written ``(1|group)``."""
+        term = re.compile(rf"(^| \+ )\(1\|{re.escape(group)}\)")
+        models = tuple(replace(model, formula=term.sub("", model.formula)) for model in self.models)
+        synergy = self.synergy
+        if synergy is not None:
+            synergy = replace(synergy, random=term.sub("", synergy.random).removeprefix(" + "))
+        return replace(self, models=models, synergy=synergy)
+
 
 def read_analysis(path: str | Path) -> Analysis:
     """Read an analysis file.

@@ -1,0 +1,57 @@
+"""The default analysis is narrowed to what the trials can carry, and what was left out is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clada_neuro.stats.specification import read_analysis
+from clada_neuro.targets import Target, resolve_target
+
+MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "length", "zipf_frequency", "position")
+
+
+@pytest.fixture
+def trials() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    texts = pd.DataFrame({"item": np.repeat(range(8), 2), "stimulus": [f"t{k}" for k in range(16)]})
+    texts = texts.assign(**{name: rng.normal(size=16) for name in MEASURES})
+    return pd.DataFrame({"subject": ["a", "b", "c"]}).merge(texts, how="cross").assign(n400_uv=0.0)
+
+
+@pytest.fixture
+def target(tmp_path) -> Target:
+    (tmp_path / "s.csv").write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
+    (tmp_path / "t.csv").write_text("subject,item,condition,n400_uv\n1,1,a,2.5\n")
+    return resolve_target(tmp_path / "s.csv", trials=tmp_path / "t.csv")
+
+
+def test_a_full_design_keeps_everything(target, trials):
+    suited, lines = target.suited_to(trials)
+    assert (suited.analysis, lines) == (target.analysis, [])
+
+
+def test_one_text_an_item_needs_no_intercept_of_its_own(target, trials):
+    suited, lines = target.suited_to(trials[trials.index % 2 == 0])
+    assert lines == ["(1|stimulus) left out of models and synergy: it groups the trials exactly as item does"]
+    assert suited.analysis.models[0].formula.endswith("+ position + (1|subject) + (1|item)")
+    assert suited.analysis.synergy.random == "(1|subject) + (1|item)"
+    assert suited.specified == target.analysis
+
+
+def test_means_of_one_row_a_text_have_no_variance_between_texts(target, trials):
+    means = trials.drop_duplicates("stimulus").assign(subject="mean")
+    suited, lines = target.suited_to(means)
+    assert lines == [
+        "(1|subject) left out of models and synergy: the trials have one level of it",
+        "(1|stimulus) left out of models and synergy: every trial has a level of its own",
+    ]
+    assert suited.analysis.models[0].formula.endswith("+ position + (1|item)")
+    assert suited.analysis.synergy.random == "(1|item)"
+
+
+def test_an_analysis_of_the_users_is_followed_to_the_letter(target, trials, tmp_path):
+    formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
+    (tmp_path / "own.toml").write_text(f'title = "t"\n[[model]]\nname = "m"\nformula = "{formula}"\n')
+    decided = resolve_target(tmp_path / "s.csv", trials=tmp_path / "t.csv", analysis=tmp_path / "own.toml")
+    suited, lines = decided.suited_to(trials[trials.index % 2 == 0])
+    assert (suited.analysis, lines) == (read_analysis(tmp_path / "own.toml"), [])
