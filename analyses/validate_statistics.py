@@ -24,7 +24,8 @@ from clada_neuro.artifacts import content_hash, output_folder
 from clada_neuro.erp.simulate import Effects, simulate_trials
 from clada_neuro.stats.bootstrap import simulate
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.mixedlm import Quick, prepare, refit
+from clada_neuro.stats.engines.base import Quick
+from clada_neuro.stats.engines.mixedlm import prepare
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.resample import replicate
@@ -148,14 +149,14 @@ class Run:
                 ("plain full", (*PLAIN, PRODUCT)),
             )
         }
-        fits = {name: refit(model, full.design.y, start) for name, model in models.items()}
+        fits = {name: model.refit(full.design.y, start) for name, model in models.items()}
         observed, plain = (
             _chi2(fits[a], fits[b]) for a, b in (("baseline", "full"), ("plain", "plain full"))
         )
         small = models["baseline"].design
         mean = small.X @ fits["baseline"].beta
         y = simulate(small, mean, fits["baseline"].covariances, fits["baseline"].sigma, rng)
-        drawn = _chi2(*(refit(models[name], y, start) for name in ("baseline", "full")))
+        drawn = _chi2(*(models[name].refit(y, start) for name in ("baseline", "full")))
         return {
             "synergy test rejects": float(stats.chi2.sf(observed, 1) < 0.05),
             "synergy coefficient's t test rejects": float(full.coefficient(PRODUCT)["p"] < 0.05),

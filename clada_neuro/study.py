@@ -302,7 +302,7 @@ def _statistics(
     """Fit what is specified and return in what the run departs from it, first what was left out before."""
     entries = fit_models(
         trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
-        influence=how.influence, replicates=R2 if how.full else 0, jobs=how.jobs,
+        influence=how.influence, replicates=R2 if how.full else 0, seed=how.seed, jobs=how.jobs,
     )  # fmt: skip
     path, found, wanted = folder / "synergy.json", None, plan.analysis.synergy
     if wanted is None:

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from clada_neuro.artifacts import content_hash
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Block, Design
-from clada_neuro.stats.engines.mixedlm import Prepared, Quick, prepare, quick, refit
+from clada_neuro.stats.engines.base import Prepared, Quick, preparer
 from clada_neuro.stats.mixed import MixedFit
 from clada_neuro.stats.r2 import Moments, moments
-from clada_neuro.stats.resample import percentile_interval, replicate
+from clada_neuro.stats.resample import identity, percentile_interval, replicate
 
 PARAMETRIC, NULL, CLUSTER = "parametric", "null", "cluster"
 _FAILED = {"delta_r2": float("nan"), "chi2": float("nan")}
@@ -64,6 +62,7 @@ class Pair:
     covariances: tuple[np.ndarray, ...]
     sigma: float
     seed: int
+    engine: str
     clusters: tuple[str, str] | None = None
 
     def __call__(self, number: int) -> dict[str, float]:
@@ -73,8 +72,7 @@ class Pair:
             if self.kind == CLUSTER:
                 return self._cluster(rng)
             y = simulate(self.larger, self.mean, self.covariances, self.sigma, rng)
-            fits = [refit(model, y, start) for model, start in zip(self._prepared, self.starts, strict=True)]
-            return _difference(fits, self._moments)
+            return _difference(self._refit(self._prepared, y), self._moments)
         except (FitError, np.linalg.LinAlgError):
             return dict(_FAILED)
 
@@ -84,7 +82,10 @@ class Pair:
 
     @cached_property
     def _prepared(self) -> tuple[Prepared, Prepared]:
-        return prepare(self.smaller, False), prepare(self.larger, False)
+        return self._prepare(self.smaller), self._prepare(self.larger)
+
+    def _prepare(self, design: Design) -> Prepared:
+        return preparer(self.engine)(design, False)
 
     @cached_property
     def _moments(self) -> tuple[Moments, Moments]:
@@ -94,8 +95,16 @@ class Pair:
         assert self.clusters is not None
         rows, copies = draw_clusters(self.larger, self.clusters, rng)
         designs = [_redrawn(design, rows, copies, self.clusters) for design in (self.smaller, self.larger)]
-        fits = [quick(design, start) for design, start in zip(designs, self.starts, strict=True)]
-        return _difference(fits, [moments(design) for design in designs])
+        models = (self._prepare(designs[0]), self._prepare(designs[1]))
+        return _difference(self._refit(models), [moments(design) for design in designs])
+
+    def _refit(self, models: tuple[Prepared, Prepared], y: np.ndarray | None = None) -> tuple[Quick, Quick]:
+        """Fit both; a larger model that ended below the smaller one is fitted again from the smaller one's optimum."""
+        small, large = (model.refit(y, start) for model, start in zip(models, self.starts, strict=True))
+        if large.loglik < small.loglik and small.theta.shape == large.theta.shape:
+            again = models[1].refit(y, small.theta)
+            large = again if again.loglik > large.loglik else large
+        return small, large
 
 
 def bootstrap(
@@ -115,8 +124,10 @@ def bootstrap(
     Raises
     ------
     FitError
-        When the fits are by REML, or the cluster bootstrap's groups are not in the random part.
+        When the fits are by REML or their engine does not refit, or the cluster bootstrap's groups are not in the
+        random part.
     """
+    preparer(larger.engine)  # said once, before the work, instead of a missing value a replicate
     if smaller.reml or larger.reml:
         raise FitError("bootstraps compare ML fits; pass reml=False")
     counts = {PARAMETRIC: replicates, NULL: replicates, CLUSTER: cluster_replicates}
@@ -198,10 +209,8 @@ def _redrawn(
     blocks = []
     for block in design.blocks:
         codes = block.codes[rows]
-        for copy, outer in zip(copies, drawn, strict=True):
-            if _is_nested(codes, outer):
-                codes = copy * len(block.levels) + codes
-        _, codes = np.unique(codes, return_inverse=True)
+        of = [copy for copy, outer in zip(copies, drawn, strict=True) if _is_nested(codes, outer)]
+        _, codes = np.unique(np.stack([codes, *of]), axis=1, return_inverse=True)
         levels = tuple(map(str, range(codes.max() + 1)))
         blocks.append(replace(block, values=block.values[rows], codes=codes, levels=levels))
     weights = None if design.weights is None else design.weights[rows]
@@ -237,6 +246,7 @@ def _pair(kind: str, smaller: MixedFit, larger: MixedFit, clusters: tuple[str, s
         source.estimate.covariances,
         source.sigma,
         seed,
+        larger.engine,
         clusters if kind == CLUSTER else None,
     )
 
@@ -253,6 +263,4 @@ def _interval(values: Any) -> Interval:
 
 def _inputs(task: Pair, smaller: MixedFit, larger: MixedFit) -> str:
     """Return a hash of the data and both models, not of their fits: another number of threads moves the last bits."""
-    design = larger.design
-    rows = pd.DataFrame(design.X).assign(y=design.y, **{block.group: block.codes for block in design.blocks})
-    return content_hash(task.kind, task.seed, task.clusters, smaller.formula, larger.formula, rows)
+    return identity(smaller.model, larger.model, settings=(task.kind, task.engine, task.seed, task.clusters))

@@ -12,10 +12,10 @@ from scipy import stats
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.nesting import LOGLIK_TOLERANCE, settled
 from clada_neuro.stats.output import p_text
 
 _SPAN_TOLERANCE = 1e-8
-_LOGLIK_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Comparison:
         return (
             f"{self.larger} against {self.smaller}: χ²({self.df}) = {self.chi2:.2f}, {p_text(self.p)}, "
             f"Δ log-likelihood per trial {self.delta_loglik_per_trial:.2e}, ΔR²m {self.delta_r2_marginal:.2e}"
+            + "".join(f"; {line}" for line in self.warnings)
         )
 
     def _repr_html_(self) -> str:
@@ -63,10 +64,12 @@ def compare(one: MixedFit, other: MixedFit) -> Comparison:
     check_same_rows([smaller.design, larger.design])
     df = larger.n_parameters - smaller.n_parameters
     _check_nested(smaller, larger, df)
-    smaller, larger = smaller.refit(reml=False), larger.refit(reml=False)
+    smaller = smaller.refit(reml=False)
+    first = larger.refit(reml=False)
+    larger = settled(smaller, first)
     delta = larger.loglik - smaller.loglik
-    warnings = []
-    if delta < -_LOGLIK_TOLERANCE:
+    warnings = [f"'{larger.name}': {line}" for line in larger.warnings if line not in first.warnings]
+    if delta < -LOGLIK_TOLERANCE:
         warnings.append(f"the larger model fits worse by {-delta:.4f} log units: it is not at its optimum")
     if smaller.n_groups and _covariance_sizes(smaller) != _covariance_sizes(larger):
         warnings.append("variances are tested at their boundary, so this p value is too large")

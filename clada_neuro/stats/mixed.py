@@ -14,7 +14,7 @@ from scipy import stats
 from clada_neuro.errors import FitError
 from clada_neuro.stats import output
 from clada_neuro.stats.design import Design, columns_for, group_labels
-from clada_neuro.stats.engines.base import Estimate, find
+from clada_neuro.stats.engines.base import Estimate, estimator
 from clada_neuro.stats.model import Model, apply_scales, specify
 from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
@@ -286,7 +286,11 @@ def fit(
 
 def estimate(model: Model, *, reml: bool = True, engine: str = "mixedlm") -> MixedFit:
     """Fit a model that `specify` made; warnings are recorded, not raised."""
-    found = find(engine)(model.design, reml)
+    return with_warnings(model, reml, engine, estimator(engine)(model.design, reml))
+
+
+def with_warnings(model: Model, reml: bool, engine: str, found: Estimate) -> MixedFit:
+    """Return what an engine found as a fit, with what should be known before it is believed."""
     messages = [*model.notes, *found.warnings]
     if found.singular:
         messages.append(

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Interval
 from clada_neuro.stats.compare import adjust
@@ -22,7 +21,7 @@ from clada_neuro.stats.design import Design
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.output import to_dict
-from clada_neuro.stats.resample import percentile_interval, replicate
+from clada_neuro.stats.resample import identity, percentile_interval, replicate
 
 R2 = "r2_marginal"
 
@@ -107,7 +106,7 @@ def panel_fit(
         task = SequenceDraw(model.design, codes, seed)
         table = replicate(
             task, bootstrap, name="bootstrap_sequence", jobs=jobs, folder=folder, progress=progress,
-            inputs=content_hash(formula, seed, fit.loglik, fit.n_obs),
+            inputs=identity(model, settings=(seed, codes.tolist())),
         )  # fmt: skip
         intervals = {str(column): _interval(table[column]) for column in table}
     residuals = pd.DataFrame({"sequence": codes, "order": model.data[order].to_numpy(), "r": fit.residuals()})

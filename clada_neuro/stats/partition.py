@@ -16,6 +16,7 @@ import pandas as pd
 from clada_neuro.errors import FitError
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.nesting import settled
 
 Subset = frozenset[str]
 _MAX_SETS = 6
@@ -71,14 +72,19 @@ def partition(
     full_formula = " + ".join([*controls, *named.values(), random])
     used = data.iloc[specify(data, f"{response} ~ {full_formula}", standardize=standardize).design.rows]
 
-    def marginal(subset: Subset) -> float:
+    def fitted(subset: Subset) -> MixedFit:
         terms = [*controls, *(named[name] for name in named if name in subset)]
         fixed = " + ".join(terms) or "1"
         columns = standardize if isinstance(standardize, bool) else [c for c in standardize if c in fixed]
         model = specify(used, f"{response} ~ {fixed} + {random}", standardize=columns)
-        return estimate(model, reml=False).r2().marginal
+        return estimate(model, reml=False)
 
-    values = {subset: marginal(subset) for subset in _subsets(everything, empty=True)}
+    fits: dict[Subset, MixedFit] = {}
+    for subset in _subsets(everything, empty=True):  # smaller ones first
+        fits[subset] = fitted(subset)
+        for name in subset:
+            fits[subset] = settled(fits[subset - {name}], fits[subset])
+    values = {subset: fit.r2().marginal for subset, fit in fits.items()}
     part = {name: values[everything] - values[everything - {name}] for name in named}
     return Partition(tuple(named), values, part, commonality(values, everything))
 

@@ -94,4 +94,8 @@ def solve_effect(se: float, df: float, power: float, alpha: float) -> float:
         wrong_tail = np.nan_to_num(stats.nct.cdf(-critical, df, ratio))
         return float(stats.nct.sf(critical, df, ratio) + wrong_tail) - power
 
-    return se * float(optimize.brentq(shortfall, 0.0, critical + 10.0))
+    # With few degrees of freedom the noncentral t has a long lower tail, so the bound is found, not known.
+    upper = critical + 10.0
+    while shortfall(upper) < 0:
+        upper *= 2
+    return se * float(optimize.brentq(shortfall, 0.0, upper))

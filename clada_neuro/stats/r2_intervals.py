@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from clada_neuro.artifacts import content_hash
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Interval, simulate
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.mixedlm import Prepared, prepare, refit
+from clada_neuro.stats.engines.base import Prepared, preparer
 from clada_neuro.stats.mixed import MixedFit
 from clada_neuro.stats.r2 import Moments, moments
-from clada_neuro.stats.resample import percentile_interval, replicate
+from clada_neuro.stats.resample import identity, percentile_interval, replicate
 
 KINDS = ("marginal", "conditional")
 
@@ -29,6 +28,7 @@ class Redrawn:
 
     design: Design
     reml: bool
+    engine: str
     start: np.ndarray
     mean: np.ndarray
     covariances: tuple[np.ndarray, ...]
@@ -40,7 +40,7 @@ class Redrawn:
         rng = np.random.default_rng([self.seed, number])
         try:
             y = simulate(self.design, self.mean, self.covariances, self.sigma, rng)
-            found = refit(self._prepared, y, self.start)
+            found = self._prepared.refit(y, self.start)
         except (FitError, np.linalg.LinAlgError):
             return dict.fromkeys(KINDS, float("nan"))
         shares = self._moments.shares(found.beta, found.covariances, found.sigma)
@@ -52,7 +52,7 @@ class Redrawn:
 
     @cached_property
     def _prepared(self) -> Prepared:
-        return prepare(self.design, self.reml)
+        return preparer(self.engine)(self.design, self.reml)
 
     @cached_property
     def _moments(self) -> Moments:
@@ -73,20 +73,27 @@ def r2_intervals(
     Parameters
     ----------
     fit
-        Of the default engine, by REML or ML; replicates are fitted likewise.
+        By REML or ML; replicates are fitted likewise, by the same engine.
     replicates, seed, jobs, folder, progress
         As in `clada_neuro.stats.bootstrap.bootstrap`.
+
+    Raises
+    ------
+    FitError
+        When the fit's engine does not refit.
     """
+    preparer(fit.engine)  # said once, before the work, instead of a missing value a replicate
     task = Redrawn(
         fit.design,
         fit.reml,
+        fit.engine,
         fit.estimate.theta,
         fit.fitted(random=False),
         fit.estimate.covariances,
         fit.sigma,
         seed,
     )
-    inputs = content_hash(fit.formula, fit.reml, fit.loglik, fit.estimate.beta.tolist(), fit.n_obs, seed)
+    inputs = identity(fit.model, settings=(fit.reml, fit.engine, seed))
     drawn = replicate(
         task,
         replicates,

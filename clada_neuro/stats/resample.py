@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from clada_neuro.artifacts import is_current, output_folder, read_table, write_table
+from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
+from clada_neuro.stats.model import Model
 
 Replicate = Callable[[int], dict[str, float]]
 
@@ -58,6 +59,29 @@ def replicate(
     if path is not None and missing:
         _store(rows, path, inputs)
     return pd.DataFrame([rows[r] for r in range(count)])
+
+
+def identity(*models: Model, settings: object = None) -> str:
+    """Return a hash of models and of the data they are fitted to, for `replicate`'s ``inputs``.
+
+    Not of their fits: two predictors that differ in their unit only, or two codings of a factor, have one likelihood.
+    """
+    parts: list[object] = [settings]
+    for model in models:
+        design = model.design
+        columns = {
+            f"{name} ({at})": column
+            for at, (name, column) in enumerate(zip(design.names, design.X.T, strict=True))
+        }
+        for at, block in enumerate(design.blocks):
+            columns[f"group {at}"] = block.codes
+            columns |= {
+                f"slope {at} {name}": column for name, column in zip(block.names, block.values.T, strict=True)
+            }
+        weights = {} if design.weights is None else {"weights": design.weights}
+        groups = [(block.group, block.levels) for block in design.blocks]
+        parts += [model.formula.text, groups, pd.DataFrame({"y": design.y, **columns, **weights})]
+    return content_hash(*parts)
 
 
 def percentile_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float, float]:

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design, group_labels
-from clada_neuro.stats.engines.mixedlm import quick
+from clada_neuro.stats.engines.base import preparer
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
-from clada_neuro.stats.resample import replicate
+from clada_neuro.stats.resample import identity, replicate
 
 CUTOFF_SD = 3.0
 
@@ -69,11 +68,13 @@ class LeaveOut:
     design: Design
     codes: np.ndarray
     start: np.ndarray
+    engine: str
 
     def __call__(self, level: int) -> dict[str, float]:
         """Return ``{term: estimate}`` without that level; missing where the model cannot be fitted."""
         try:
-            beta = quick(subset(self.design, self.codes != level), self.start).beta
+            part = subset(self.design, self.codes != level)
+            beta = preparer(self.engine)(part, False).refit(start=self.start).beta
         except (FitError, np.linalg.LinAlgError):
             beta = np.full(len(self.design.names), np.nan)
         return dict(zip(self.design.names, beta.tolist(), strict=True))
@@ -98,14 +99,15 @@ def influence(
     Raises
     ------
     FitError
-        When the column is not in the data.
+        When the column is not in the data, or the fit's engine does not refit.
     """
     if factor not in fit.model.data:
         raise FitError(f"no column '{factor}' to leave levels out of; choose a grouping column of the trials")
+    preparer(fit.engine)  # said once, before the work, instead of a missing value a level
     ml = fit.refit(reml=False)
     codes, levels = pd.factorize(group_labels(fit.model.data, (factor,)).to_numpy(dtype=object), sort=True)
-    task = LeaveOut(ml.design, codes, ml.estimate.theta)
-    inputs = content_hash(ml.formula, ml.loglik, ml.n_obs, factor)
+    task = LeaveOut(ml.design, codes, ml.estimate.theta, ml.engine)
+    inputs = identity(ml.model, settings=(factor, list(levels), codes.tolist(), ml.engine))
     table = replicate(
         task,
         len(levels),

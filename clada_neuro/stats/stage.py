@@ -34,6 +34,7 @@ def fit_models(
     *,
     influence: bool = False,
     replicates: int = 0,
+    seed: int = 0,
     jobs: int = 1,
 ) -> list[dict[str, Any]]:
     """Fit each model, reducing slopes that make it singular, and write the list to `path` after each one.
@@ -45,7 +46,7 @@ def fit_models(
     influence : bool
         Also leave out each subject, item and laboratory in turn, in `jobs` processes.
     replicates : int
-        Of the parametric bootstrap behind the intervals of R²; 0 for none.
+        Of the parametric bootstrap behind the intervals of R²; 0 for none. `seed` is theirs.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def fit_models(
     finished = {entry.get("inputs"): entry for entry in _stored(path, [])}
     entries: list[dict[str, Any]] = []
     for specification in models:
-        key = content_hash(inputs, vars(specification), influence, replicates)
+        key = content_hash(inputs, vars(specification), influence, replicates, seed if replicates else None)
         entry = finished.get(key)
         if entry is None:
             fitted = _fit(trials, specification)
@@ -65,7 +66,9 @@ def fit_models(
                 folder = path.parent / "influence" / key
                 entry["influence"] = left_out(fitted.fit, entry["focal"], jobs=jobs, folder=folder)
             if replicates:
-                found = r2_intervals(fitted.fit, replicates, jobs=jobs, folder=path.parent, progress=True)
+                found = r2_intervals(
+                    fitted.fit, replicates, seed=seed, jobs=jobs, folder=path.parent, progress=True
+                )
                 entry["r2_intervals"] = {kind: asdict(interval) for kind, interval in found.items()}
         entries.append(entry)
         write_json(path, entries)

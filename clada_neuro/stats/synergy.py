@@ -21,6 +21,7 @@ from clada_neuro.stats.crossval import ItemFolds, cross_validate
 from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.nesting import settled
 from clada_neuro.stats.output import apa, facts_html
 from clada_neuro.stats.partition import common_denominator
 
@@ -160,7 +161,8 @@ def synergy(
             "plain full": f"{main} + {term}",
         }.items()
     }
-    baseline, full = fits["baseline"], fits["full"]
+    baseline, plain = fits["baseline"], fits["plain baseline"]
+    full, plain_full = settled(baseline, fits["full"]), settled(plain, fits["plain full"])
     inference = full.refit(reml=True)
     folds_result = None
     if item is not None:
@@ -180,7 +182,7 @@ def synergy(
         inference,
         delta_r2(baseline, full),
         common_denominator(baseline, full),
-        delta_r2(fits["plain baseline"], fits["plain full"]),
+        delta_r2(plain, plain_full),
         compare(baseline, full),
         inference.coefficient(term),
         folds_result,

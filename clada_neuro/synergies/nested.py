@@ -9,6 +9,7 @@ from clada_neuro.stats.compare import compare
 from clada_neuro.stats.crossval import HeldOut, gain, held_out
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.nesting import settled
 from clada_neuro.synergies.questions import Question, Step, Terms
 
 _Z = 1.96
@@ -52,7 +53,8 @@ class Nested:
 
     def compare(self, step: Step) -> dict[str, Any]:
         """Return one row: in-sample test, held-out gain in nats a trial with its interval, and R²."""
-        smaller, larger = self.fit(step.smaller), self.fit(step.larger)
+        smaller = self.fit(step.smaller)
+        larger = self._fits[step.larger] = settled(smaller, self.fit(step.larger))
         unseen = gain(self._score(step.smaller), self._score(step.larger))
         better, margin = unseen.delta_loglik_per_trial, _Z * unseen.se
         test = compare(smaller, larger)

@@ -11,7 +11,7 @@ import pytest
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Pair, bootstrap, draw_clusters, simulate
-from clada_neuro.stats.engines.mixedlm import refit
+from clada_neuro.stats.engines.mixedlm import Prepared
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 
@@ -105,6 +105,39 @@ def test_duplicates_become_new_levels(fits: tuple[MixedFit, MixedFit]) -> None:
     assert sizes == {"subject": 16, "item": 30, "stimulus": 60}
 
 
+def test_what_is_nested_in_both_factors_is_new_for_each_pair_of_copies(paired: pd.DataFrame) -> None:
+    from clada_neuro.stats.bootstrap import _redrawn
+
+    formula = "n400 ~ surprisal + (1 | subject) + (1 | item) + (1 | subject:item)"
+    design = estimate(specify(paired, formula), reml=False).design
+    rows, copies = draw_clusters(design, ("subject", "item"), np.random.default_rng(3))
+    drawn = _redrawn(design, rows, copies, ("subject", "item"))
+    # Complete crossing: each of the 16 x 30 pairs of drawn copies has its own two trials.
+    assert len(drawn.blocks[2].levels) == 16 * 30
+    assert (np.bincount(drawn.blocks[2].codes) == 2).all()
+
+
+def test_replicates_of_nested_models_never_end_below(fits: tuple[MixedFit, MixedFit]) -> None:
+    """A larger model that starts at a poor place is fitted again from the smaller one's optimum."""
+    small, large = fits
+    task = Pair(
+        "null", small.design, large.design, (small.estimate.theta, large.estimate.theta),
+        small.fitted(random=False), small.estimate.covariances, small.sigma, 0, "mixedlm",
+    )  # fmt: skip
+    one, two = task._prepared
+
+    class Trapped:
+        """Ends a log unit too low unless it starts at the smaller model's optimum."""
+
+        def refit(self, y=None, start=None):
+            found = two.refit(y, start)
+            return replace(found, loglik=found.loglik - 1e3 * (start is large.estimate.theta))
+
+    y = large.design.y
+    ends = task._refit((one, Trapped()), y)
+    assert ends[1].loglik == pytest.approx(large.loglik, abs=1e-3)
+
+
 def test_cluster_bootstrap(fits: tuple[MixedFit, MixedFit]) -> None:
     found = bootstrap(*fits, replicates=0, cluster_replicates=6)
     assert found.parametric is None
@@ -118,14 +151,14 @@ def test_cluster_bootstrap(fits: tuple[MixedFit, MixedFit]) -> None:
 def test_a_failed_replicate_is_counted_not_dropped(
     fits: tuple[MixedFit, MixedFit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = iter(range(100))
+    calls, refit = iter(range(100)), Prepared.refit
 
-    def sometimes(*arguments):
+    def sometimes(prepared, *arguments):
         if next(calls) == 3:
             raise FitError("no optimum")
-        return refit(*arguments)
+        return refit(prepared, *arguments)
 
-    monkeypatch.setattr("clada_neuro.stats.bootstrap.refit", sometimes)
+    monkeypatch.setattr(Prepared, "refit", sometimes)
     found = bootstrap(*fits, replicates=4, seed=1).parametric
     assert found is not None
     assert (found.n, found.n_failed) == (4, 1)
@@ -136,7 +169,7 @@ def test_tasks_travel_without_native_objects(fits: tuple[MixedFit, MixedFit]) ->
     small, large = fits
     task = Pair(
         "null", small.design, large.design, (small.estimate.theta, large.estimate.theta),
-        small.fitted(random=False), small.estimate.covariances, small.sigma, 0,
+        small.fitted(random=False), small.estimate.covariances, small.sigma, 0, "mixedlm",
     )  # fmt: skip
     first = task(4)
     assert pickle.loads(pickle.dumps(task))(4) == first

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.bootstrap import bootstrap
+from clada_neuro.stats.crossval import cross_validate
 from clada_neuro.stats.engines.base import orthonormal
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.r2_intervals import r2_intervals
+from clada_neuro.stats.sensitivity import influence
 
 CROSSED = "n400 ~ surprisal + length + (1 | subject) + (1 | stimulus)"
 
@@ -124,6 +129,30 @@ def test_lme4_without_r_says_so(paired: pd.DataFrame, monkeypatch: pytest.Monkey
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(FitError, match="no Rscript"):
         estimate(specify(paired, CROSSED), engine="lme4")
+
+
+def test_least_squares_is_refitted_by_whoever_asks(paired: pd.DataFrame) -> None:
+    fit = estimate(specify(paired, "n400 ~ surprisal + length"), engine="statsmodels")
+    without = smf.ols("n400 ~ surprisal + length", paired[paired["lab"] != "lab2"]).fit().params["surprisal"]
+    found = influence(fit, "lab", ["surprisal"]).set_index("level")["estimate"]
+    assert found["lab2"] == pytest.approx(without)
+    share = fit.r2().marginal
+    interval = r2_intervals(fit, 30, seed=1)["marginal"]
+    assert (interval.low < share < interval.high, interval.n_failed) == (True, 0)
+    smaller = estimate(specify(paired, "n400 ~ length"), reml=False, engine="statsmodels")
+    assert cross_validate(smaller, fit.refit(reml=False), folds=5).delta_loglik_per_trial > 0.01
+
+
+def test_an_engine_that_does_not_refit_is_named(paired: pd.DataFrame) -> None:
+    fit = replace(estimate(specify(paired, CROSSED), reml=False), engine="lme4")
+    for resampled in (
+        lambda: influence(fit, "subject"),
+        lambda: r2_intervals(fit, 5),
+        lambda: cross_validate(fit, fit),
+        lambda: bootstrap(fit, fit, replicates=2),
+    ):
+        with pytest.raises(FitError, match=r"engine 'lme4' does not refit.*'mixedlm'"):
+            resampled()
 
 
 @settings(max_examples=30, deadline=None)

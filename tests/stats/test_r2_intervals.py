@@ -55,3 +55,15 @@ def test_the_stage_draws_them_when_asked_and_the_report_says_them(tmp_path, repl
     assert ("r2_intervals" in entry) == bool(replicates)
     ((_, sentences),) = findings(read_results(tmp_path))
     assert ("95% CI" in sentences[-1]) == bool(replicates)
+
+
+def test_the_runs_seed_reaches_them(tmp_path):
+    model = ModelSpecification("M", FORMULA)
+    trials = crossed(1)
+    path = tmp_path / "fits.json"
+    found = {seed: fit_models(trials, (model,), path, "abc", replicates=10, seed=seed)[0] for seed in (0, 5)}
+    scaled = trials.assign(x=(trials["x"] - trials["x"].mean()) / trials["x"].std())
+    for seed, entry in found.items():
+        expected = r2_intervals(fit(scaled, FORMULA), 10, seed=seed)["marginal"]
+        assert entry["r2_intervals"]["marginal"]["low"] == pytest.approx(expected.low)
+    assert found[0]["r2_intervals"] != found[5]["r2_intervals"]

@@ -1,5 +1,7 @@
 """Extreme trials and single levels: what is left out, and that a planted culprit is found."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,3 +53,18 @@ def test_a_planted_culprit_has_the_largest_influence(paired: pd.DataFrame) -> No
 def test_unknown_factor(paired: pd.DataFrame) -> None:
     with pytest.raises(FitError, match="no column 'center'"):
         influence(estimate(specify(paired, FORMULA)), "center")
+
+
+def test_finished_levels_are_those_of_the_same_predictors(paired: pd.DataFrame, tmp_path: Path) -> None:
+    """Neither another unit nor another contrast changes the likelihood, and both change the coefficients."""
+    influence(estimate(specify(paired, FORMULA)), "lab", ["surprisal"], folder=tmp_path)
+    milli = paired.assign(surprisal=paired["surprisal"] * 1000)
+    stored, fresh = (
+        influence(estimate(specify(milli, FORMULA)), "lab", ["surprisal"], folder=folder)
+        for folder in (tmp_path, None)
+    )
+    pd.testing.assert_frame_equal(stored, fresh)
+    formula = "n400 ~ condition + (1 | subject) + (1 | stimulus)"
+    for contrasts, term in ((None, "condition[T.low]"), ({"condition": "sum"}, "condition[S.high]")):
+        fit = estimate(specify(paired, formula, contrasts=contrasts))
+        assert set(influence(fit, "lab", [term], folder=tmp_path)["term"]) == {term}

@@ -1,9 +1,16 @@
-"""The interface of an engine, and the rescaling that keeps every engine's numbers near one."""
+"""The interface of an engine, and the rescaling that keeps every engine's numbers near one.
 
-from collections.abc import Callable
+An engine is a module with ``estimate(design, reml)``. One that can fit a design again and again, as resampling does,
+also has ``prepare(design, reml)``; one that can be started from another model's variances has
+``restart(design, reml, ratios)``. Nothing outside the engine knows how.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib import import_module
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 from scipy import linalg
@@ -18,25 +25,34 @@ _ENGINES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """What an engine returns, in the data's own units.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Quick:
+    """The part of an estimate that resampling needs, in the data's own units.
 
-    ``beta`` (p,), ``vcov`` (p, p), ``degrees()`` (p,) denominator degrees of freedom (infinite: normal tests;
-    computed on demand, because comparisons of models do not need them); ``covariances`` one (k, k) and
-    ``effects`` one (n_levels, k) array a block.
+    ``beta`` (p,); ``covariances`` one (k, k) array a block; ``theta`` where a later fit can start, empty when the
+    engine takes no start.
     """
 
     beta: np.ndarray
-    vcov: np.ndarray
-    degrees: Callable[[], np.ndarray]
     sigma: float
     loglik: float
     covariances: tuple[np.ndarray, ...]
-    effects: tuple[np.ndarray, ...]
-    singular: bool
     converged: bool
     theta: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Estimate(Quick):
+    """What an engine returns of a fit that is reported.
+
+    ``vcov`` (p, p); ``degrees()`` (p,) denominator degrees of freedom (infinite: normal tests; computed on demand,
+    because comparisons of models do not need them); ``effects`` one (n_levels, k) array a block.
+    """
+
+    vcov: np.ndarray
+    degrees: Callable[[], np.ndarray]
+    effects: tuple[np.ndarray, ...]
+    singular: bool
     warnings: tuple[str, ...] = ()
 
     @cached_property
@@ -45,10 +61,14 @@ class Estimate:
         return self.degrees()
 
 
-Engine = Callable[[Design, bool], Estimate]
+class Prepared(Protocol):
+    """A design that an engine has taken in once, to be fitted any number of times."""
+
+    def refit(self, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Quick:
+        """Fit the response ``y`` (its own when None) from ``start``, a `theta`, or from the engine's own start."""
 
 
-def find(name: str) -> Engine:
+def estimator(name: str) -> Callable[[Design, bool], Estimate]:
     """Return the function ``estimate(design, reml)`` of an engine.
 
     Raises
@@ -56,11 +76,40 @@ def find(name: str) -> Engine:
     FitError
         For a name that is not an engine's.
     """
+    return _module(name).estimate
+
+
+def preparer(name: str) -> Callable[[Design, bool], Prepared]:
+    """Return the function ``prepare(design, reml)`` of an engine.
+
+    Raises
+    ------
+    FitError
+        For an engine that does not refit.
+    """
+    found = getattr(_module(name), "prepare", None)
+    if found is None:
+        raise FitError(
+            f"engine '{name}' does not refit, which bootstrap, cross-validation and leaving levels out need; "
+            "fit with engine 'mixedlm'"
+        )
+    return found
+
+
+def restarter(name: str) -> Callable[[Design, bool, Sequence[np.ndarray]], Estimate] | None:
+    """Return the function ``restart(design, reml, ratios)`` of an engine, None where it takes no start.
+
+    ``ratios`` holds one (k, k) array a block of the design: its covariances over the residual variance.
+    """
+    return getattr(_module(name), "restart", None)
+
+
+def _module(name: str) -> ModuleType:
     if name not in _ENGINES:
         raise FitError(
             f"no engine '{name}'{did_you_mean(name, list(_ENGINES))}; there are {', '.join(_ENGINES)}"
         )
-    return import_module(_ENGINES[name]).estimate
+    return import_module(_ENGINES[name])
 
 
 @dataclass(frozen=True, eq=False)

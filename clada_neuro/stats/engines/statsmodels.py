@@ -4,6 +4,7 @@ Crossed effects enter as variance components of one group that holds all rows, s
 """
 
 import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 import statsmodels.api as sm
@@ -24,6 +25,23 @@ def estimate(design: Design, reml: bool) -> Estimate:
     """Fit by statsmodels: normal tests (infinite df) for mixed models, t tests for least squares."""
     scaled = rescale(design)
     return _mixed(design, scaled, reml) if design.blocks else _least_squares(design, scaled, reml)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A design to be fitted again; statsmodels takes no start, so each fit is a whole one."""
+
+    design: Design
+    reml: bool
+
+    def refit(self, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Estimate:
+        """Fit the response ``y`` or its own."""
+        return estimate(self.design if y is None else replace(self.design, y=y), self.reml)
+
+
+def prepare(design: Design, reml: bool) -> Prepared:
+    """Keep a design for several fits."""
+    return Prepared(design, reml)
 
 
 def _mixed(design: Design, scaled: Scaled, reml: bool) -> Estimate:

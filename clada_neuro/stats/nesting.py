@@ -1,0 +1,40 @@
+"""A larger model cannot fit worse than one that it contains: where it does, its optimizer stopped at a local optimum."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from clada_neuro.stats.design import Block
+from clada_neuro.stats.engines.base import restarter
+from clada_neuro.stats.mixed import MixedFit, with_warnings
+
+LOGLIK_TOLERANCE = 1e-3
+
+
+def settled(smaller: MixedFit, larger: MixedFit) -> MixedFit:
+    """Return the larger of two ML fits, fitted again from the smaller one's variances if its likelihood is lower.
+
+    Several more starts are tried, too. What was done stands in the fit's warnings.
+    """
+    below, again = smaller.loglik - larger.loglik, restarter(larger.engine)
+    if below <= LOGLIK_TOLERANCE or again is None:
+        return larger
+    found = again(larger.design, False, [_ratio(block, smaller) for block in larger.design.blocks])
+    if found.loglik <= larger.loglik:
+        return larger
+    note = (
+        f"its first fit ended {below:.3f} log units below '{smaller.name}', which it contains (a local optimum); "
+        "fitted again from there and from more starts"
+    )
+    fit = with_warnings(larger.model, False, larger.engine, found)
+    return replace(fit, warnings=(*fit.warnings, note))
+
+
+def _ratio(block: Block, smaller: MixedFit) -> np.ndarray:
+    """Return the smaller model's covariances of a block's terms over its residual variance; zero for new terms."""
+    ratio = np.zeros((len(block.names), len(block.names)))
+    for other, covariance in zip(smaller.design.blocks, smaller.estimate.covariances, strict=True):
+        if other.group == block.group and set(other.names) <= set(block.names):
+            at = [block.names.index(name) for name in other.names]
+            ratio[np.ix_(at, at)] += covariance / smaller.sigma**2
+    return ratio
