@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -144,4 +143,4 @@ def _fast_engine(model: PreTrainedModel, policy: Policy) -> type[_Compiled] | ty
         llama_weights.check(model)
     except ModelError:
         return None
-    return _Compiled if model.dtype == torch.float32 else None
+    return _Compiled

@@ -26,6 +26,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.kernels.limits import common, require
 from clada_neuro.runtime.kernels.selection import check_policy, chosen_neurons, cutoffs, sparsity_of
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy
@@ -90,23 +91,17 @@ def _finish(y, parts, bias, chunks, m, COLUMNS: tl.constexpr):
 
 def check(model: PreTrainedModel) -> None:
     """Raise `ModelError` unless the kernels can run the model's blocks in a graph."""
-    config, layers = model.config, ffn_layers(model)
-    rotary = getattr(config, "rope_parameters", None) or {}
+    layers = ffn_layers(model)
     maps = [part for ffn in layers for part in (*ffn.inputs, ffn.down)]
-    found_and_needed = {
-        "gated blocks": (all(ffn.gated for ffn in layers), (True,)),
-        "hidden_act": (getattr(config, "hidden_act", None), ("silu",)),
-        "biases": (any(part.bias is not None for part in maps), (False,)),
-        "sliding_window": (getattr(config, "sliding_window", None), (None,)),
-        "dtype": (model.dtype, (torch.float32, torch.bfloat16)),
-        # Frequencies that follow the length are decided on the host.
-        "dynamic rotary frequencies": (rotary.get("rope_type") == "dynamic", (False,)),
-    }
-    for name, (found, needed) in found_and_needed.items():
-        if found not in needed:
-            raise ModelError(
-                f"the CUDA kernels need {name} in {needed}, '{found}' found; use the PyTorch path"
-            )
+    require(
+        "the CUDA kernels",
+        {
+            "gated blocks": (all(ffn.gated for ffn in layers), (True,)),
+            **common(model),
+            "biases": (any(part.bias is not None for part in maps), (False,)),
+            "dtype": (model.dtype, (torch.float32, torch.bfloat16)),
+        },
+    )
 
 
 class Blocks:

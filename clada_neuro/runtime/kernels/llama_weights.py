@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.kernels.cpu import Array, aligned
+from clada_neuro.runtime.kernels.limits import common, require
 
 MODEL_TYPES = ("llama", "mistral")
 
@@ -31,23 +31,24 @@ class Weights(NamedTuple):
 
 def check(model: PreTrainedModel) -> None:
     """Raise `ModelError` unless the step can run the model."""
-    config = model.config
-    wanted = {
-        "model_type": MODEL_TYPES,
-        "hidden_act": ("silu",),
-        "attention_bias": (False, None),
-        "mlp_bias": (False, None),
-        "sliding_window": (None,),
-        "dtype": (torch.float32, torch.bfloat16),
-    }
-    for name, allowed in wanted.items():
-        found = model.dtype if name == "dtype" else getattr(config, name, None)
-        if found not in allowed:
-            raise ModelError(
-                f"the compiled step needs {name} in {allowed}, '{found}' found; use the PyTorch path"
-            )
-    if model.device.type != "cpu":
-        raise ModelError(f"the compiled step runs on the CPU, the model is on {model.device}")
+    kernels = "the compiled steps"
+    require(kernels, {"model_type": (model.config.model_type, MODEL_TYPES)})
+    maps = [*(part for layer in model.model.layers for part in _projections(layer.self_attn)), model.lm_head]
+    all_maps = [*maps, *(part for ffn in ffn_layers(model) for part in (*ffn.inputs, ffn.down))]
+    require(
+        kernels,
+        {
+            **common(model),
+            "dtype": (model.dtype, (torch.float32, torch.bfloat16)),
+            "device": (model.device.type, ("cpu",)),
+            "plain linear maps": (all(type(part) is nn.Linear for part in maps), (True,)),
+            "biases": (any(getattr(part, "bias", None) is not None for part in all_maps), (False,)),
+        },
+    )
+
+
+def _projections(attention: nn.Module) -> tuple[Any, ...]:
+    return attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj
 
 
 def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
@@ -61,7 +62,7 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
     return Weights(
         embedding=_stored(base.embed_tokens.weight),
         head=_stored(model.lm_head.weight),
-        qkv=_stack([torch.cat([p.weight for p in (a.q_proj, a.k_proj, a.v_proj)]) for a in attention]),
+        qkv=_stack([torch.cat([p.weight for p in _projections(a)[:3]]) for a in attention]),
         out=_stack([a.o_proj.weight for a in attention]),
         gate_up=gate_up,
         down=down,
