@@ -11,6 +11,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ from clada_neuro.errors import DataError
 PROVENANCE_KEY = b"clada_neuro"
 # What pyarrow raises for damaged files; damaged metadata are read as text, JSON and names of columns.
 _DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
-_VERSIONED = ("clada-neuro", "torch", "transformers", "mixedlm", "statsmodels", "mne", "numpy", "pandas")
+_VERSIONED = (
+    "clada-neuro", "torch", "transformers", "tokenizers", "numba", "wordfreq", "mixedlm", "statsmodels", "formulaic",
+    "scipy", "mne", "numpy", "pandas",
+)  # fmt: skip
 
 
 def package_data(*parts: str) -> Path:
@@ -46,19 +50,34 @@ def cache_folder(*parts: str) -> Path:
 
 
 def content_hash(*parts: Any) -> str:
-    """Return a 16-digit sha256 of any mixture of paths (their bytes), data frames and JSON values."""
+    """Return a 16-digit sha256 of any mixture of paths (their bytes), tables, arrays, dataclasses and JSON values."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
             with part.open("rb") as handle:
                 while block := handle.read(1 << 20):
                     digest.update(block)
-        elif isinstance(part, pd.DataFrame):
-            digest.update(part.to_json(orient="split", double_precision=15, default_handler=str).encode())
         else:
-            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+            digest.update(json.dumps(part, sort_keys=True, default=_described).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:16]
+
+
+def _described(value: Any) -> Any:
+    """Return JSON that differs wherever two values do; numbers by their bits, whatever their size."""
+    if isinstance(value, pd.DataFrame):
+        return [[str(name), _described(column)] for name, column in value.items()]
+    if isinstance(value, pd.Series):
+        levels = list(value.cat.categories) if isinstance(value.dtype, pd.CategoricalDtype) else None
+        return [str(value.dtype), levels, _described(value.to_numpy())]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        bits = np.ascontiguousarray(value).tobytes()
+        return [str(value.dtype), value.shape, hashlib.sha256(bits).hexdigest()]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)
 
 
 def versions() -> dict[str, str]:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from clada_neuro.artifacts import content_hash, output_folder, versions
+from clada_neuro.artifacts import output_folder, versions
 from clada_neuro.baselines.griffin import Griffin
+from clada_neuro.cache import cache_key
 from clada_neuro.calibration.allocation import allocate, equal_error
 from clada_neuro.calibration.artifact import FORMAT, MAX_BYTES, Calibration
 from clada_neuro.calibration.baselines import GRID, TT_REACH, fit_baselines
@@ -117,7 +118,7 @@ def calibrate(
         "weights": language_model.weights_hash,
         "computed": [str(language_model.model.dtype), str(language_model.device), language_model.threads],
     }
-    inputs = content_hash(settings, *(part.tolist() for part in _parts(texts)), *_code())
+    inputs = cache_key(__name__, settings, *(part.tolist() for part in _parts(texts)))
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
     with tqdm(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
         work = _Work(language_model, texts, stages, bar.update, min_sparsity, allocation, seed)
@@ -136,16 +137,6 @@ def calibrate(
         raise CalibrationError(f"'{out}' has {out.stat().st_size} bytes, at most {MAX_BYTES} expected")
     stages.clear()
     return calibration
-
-
-def _code() -> list[Path]:
-    """Return the files that decide the result: pieces made by other code are made anew."""
-    package = Path(__file__).parents[1]
-    return [
-        path
-        for part in ("baselines", "calibration", "runtime")
-        for path in sorted((package / part).glob("*.py"))
-    ]
 
 
 def _parts(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,13 +14,13 @@ import mne
 import pandas as pd
 
 from clada_neuro.artifacts import (
-    content_hash,
     output_folder,
     read_json,
     write_atomic,
     write_json,
     write_table,
 )
+from clada_neuro.cache import cache_key
 from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component
@@ -125,7 +125,7 @@ def _key(source: Source, inputs: str, *choices: Any) -> str:
     if not inputs or not isinstance(source, str | Path):
         return ""
     files = [part for first in files_of(source) for part in parts_of(first)]
-    return content_hash(inputs, mne.__version__, *files, *map(repr, choices))
+    return cache_key(__name__, inputs, *files, choices)
 
 
 def _stored(place: Path) -> str | None:

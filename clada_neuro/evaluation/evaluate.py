@@ -1,8 +1,8 @@
 """Put tasks to a model under several policies, item by item, and keep what is finished.
 
 Items go through in chunks. For each batch of a chunk the dense contexts are computed once; then every policy answers.
-A chunk's results under one policy are a file in the cache, named by a hash of all that decides them: model, its device
-and threads, start token, items, start of the policy, policy and its calibration. So an interrupted run goes on, a larger
+A chunk's results under one policy are a file in the cache, named by the key of all that decides them: model, its device
+and threads, start token, items, start of the policy, policy and its calibration, code and versions. So an interrupted run goes on, a larger
 limit adds to a smaller one, and results of different calibrations never mix.
 """
 
@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from clada_neuro.artifacts import cache_folder, content_hash, is_current, read_table, write_table
+from clada_neuro.cache import cache_key
 from clada_neuro.errors import IncompleteError
 from clada_neuro.evaluation.contestants import Contestant, contestants
 from clada_neuro.evaluation.continuations import Contexts, Found, Signals, batches
@@ -27,7 +28,6 @@ from clada_neuro.places import Failure, Here, Places
 from clada_neuro.runtime.policy import Policy
 
 CHUNK = 25  # items
-_FORMAT = 1  # of the kept results; raised when what is computed changes
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Kept:
         """Return a path and the hash of all that decides what is in it."""
         items = [(number, item.contexts, item.answers, item.gold) for number, item in chunk.items]
         asked = [contestant.name, contestant.asked, contestant.calibration]
-        inputs = content_hash(_FORMAT, self._model, chunk.task, items, chunk.start, asked)
+        inputs = cache_key(__name__, self._model, chunk.task, items, chunk.start, asked)
         return self._folder / f"{chunk.task}-{contestant.name}-{inputs}.parquet", inputs
 
 

@@ -59,7 +59,7 @@ class Disk:
     ----------
     folder : Path
     inputs : str
-        A `content_hash` of stimuli, model and settings; shards of other inputs are computed anew.
+        The `cache_key` of stimuli, model and settings; shards of other inputs are computed anew.
     tables : sequence of str
         Which tables each shard has.
     """

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from clada_neuro import tables
 from clada_neuro.artifacts import (
-    content_hash,
     output_folder,
     read_manifest,
     read_table,
@@ -24,6 +23,7 @@ from clada_neuro.artifacts import (
     versions,
     write_json,
 )
+from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError, IncompleteError
 from clada_neuro.instrument.batching import Window, split_windows
 from clada_neuro.instrument.covariates import check_language
@@ -197,8 +197,7 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
     """
     stimuli = _stimuli(stimuli)
     described = measurer.described
-    software = {name: version for name, version in versions().items() if name != "platform"}
-    inputs = content_hash(stimuli, described, software, *sorted(Path(__file__).parent.glob("*.py")))
+    inputs = cache_key(__name__, stimuli, described)
     if out is None:
         source, failed = _measured(stimuli, measurer, Memory())
         _refuse_failed(stimuli, failed)
@@ -267,10 +266,11 @@ def _tables(described: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _describe(policy: Policy | None) -> dict[str, Any]:
-    """Return what a manifest records about a policy: its name and a hash of everything that decides its masks."""
+    """Return what a manifest records about a policy: its name and a hash of all that decides its masks, code included."""
     if policy is None:
         return {"name": "dense"}
-    return {"name": policy.name, "hash": content_hash(_plain(policy)), "dense_prefix": LEAST_PREFIX}
+    key = cache_key(type(policy).__module__, _plain(policy))
+    return {"name": policy.name, "hash": key, "dense_prefix": LEAST_PREFIX}
 
 
 def _plain(value: Any) -> Any:

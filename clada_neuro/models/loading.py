@@ -6,6 +6,7 @@ code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instr
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -23,13 +24,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from clada_neuro.artifacts import cache_folder, content_hash, write_atomic
+from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
 from clada_neuro.models.start_token import resolve_start_token
 
 EMBEDDED = "smollm2"
 _DONE = "all-weights"  # marks a dequantised copy whose every weight was in the file
+# Of a checkpoint: what is downloaded, and what the hash is of, since each of them can change a number.
+_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -47,7 +50,7 @@ class LanguageModel:
     start_token_id : int or None
         Put before every text; ``None`` leaves the first token without a value.
     weights_hash : str
-        16 hexadecimal digits over the weight files: calibrations and resumed traces are bound to it.
+        16 hexadecimal digits over weights, config and tokenizer: calibrations and all that is kept are bound to it.
     """
 
     name: str
@@ -168,7 +171,7 @@ def _locate(name: str) -> tuple[str, str]:
             raise ModelError(f"no GGUF file at '{path}'")
         return _from_gguf(path)
     if path.is_dir():
-        return str(path), content_hash(*_weight_files(path))
+        return str(path), _hash_checkpoint(path)
     if path.exists() or name.startswith((".", "/", "~")):
         raise ModelError(f"'{name}' is not a checkpoint folder, a .gguf file or a Hugging Face name")
     return _from_hub(name)
@@ -177,24 +180,29 @@ def _locate(name: str) -> tuple[str, str]:
 def _from_hub(name: str) -> tuple[str, str]:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.safetensors", "*.json", "*.model", "*.txt"]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, allow_patterns=list(_FILES)))
     except Exception as error:  # the hub raises many kinds; each means that the name led nowhere
         offline = " (offline)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise ModelError(
             f"model '{name}' is neither a folder here nor reachable on the Hugging Face hub{offline}; "
             f"use '{EMBEDDED}', which needs no download, or a checkpoint folder"
         ) from error
-    return str(folder), content_hash(*_weight_files(folder))
+    return str(folder), _hash_checkpoint(folder)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def _hash_checkpoint(folder: Path) -> str:
+    """Return a hash of the files that decide what a checkpoint computes, and of their names."""
+    _check_weights(folder)
+    files = sorted(path for pattern in _FILES for path in folder.glob(pattern))
+    return content_hash(*(part for path in files for part in (path.name, path)))
+
+
+def _check_weights(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"'{folder}' has no config.json; give the folder of a Hugging Face checkpoint")
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
-        return files
+    if any(folder.glob("*.safetensors")):
+        return
     pickled = sorted(
         path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)
     )
@@ -222,15 +230,34 @@ def _embedded_gguf() -> Path:
 
 
 def _from_gguf(path: Path) -> tuple[str, str]:
-    """Dequantise a GGUF file into a cached safetensors folder, unless that was done before."""
+    """Dequantise a GGUF file into a cached safetensors folder, unless that was done before.
+
+    The file holds weights, config and tokenizer: its own hash is the model's. The folder is made again when what is in
+    it besides weights was changed, or other packages would make it.
+    """
     digest = content_hash(path)
     folder = cache_folder("models") / f"{path.stem}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
-        if not (folder / _DONE).is_file():
-            _dequantise(path, folder)
-            write_atomic(folder / _DONE, lambda part: part.write_text(digest))
+        done = folder / _DONE
+        if not done.is_file() or done.read_text(encoding="utf-8") != _made(folder):
+            part = folder / "part"
+            shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+            _dequantise(path, part)
+            for old in (old for pattern in _FILES for old in folder.glob(pattern)):
+                old.unlink()
+            for file in part.iterdir():
+                file.replace(folder / file.name)  # at once: another process may have the old one open
+            part.rmdir()
+            write_text(done, _made(folder))
     return str(folder), digest
+
+
+def _made(folder: Path) -> str:
+    """Return a hash of a dequantised folder's small files, the size of its weights and what would make it now."""
+    weights = [path.stat().st_size for path in sorted(folder.glob("*.safetensors"))]
+    small = sorted(path for pattern in _FILES[1:] for path in folder.glob(pattern))
+    return content_hash(weights, *small, *map(metadata.version, ("torch", "transformers", "gguf")))
 
 
 def _dequantise(path: Path, folder: Path) -> None:

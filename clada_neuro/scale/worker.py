@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from clada_neuro.artifacts import versions
+from clada_neuro.cache import made_with
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import ModelMeasurer
@@ -62,8 +62,8 @@ def described_model(model: LanguageModel) -> dict[str, Any]:
 
 
 def software() -> dict[str, str]:
-    """Return versions without the name of the operating system, which may differ between machines."""
-    return {name: version for name, version in versions().items() if name != "platform"}
+    """Return what must be the same in every process: versions, and a hash of the code that a worker runs."""
+    return made_with(__name__)
 
 
 def measure(stimuli: pd.DataFrame, setting: Setting, expected: dict[str, Any]) -> dict[str, bytes]:

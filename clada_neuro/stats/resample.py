@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
+from clada_neuro.cache import cache_key
 from clada_neuro.stats.model import Model
 
 Replicate = Callable[[int], dict[str, float]]
@@ -41,11 +42,13 @@ def replicate(
     task
         Picklable; its result depends on its argument only, so that neither ``jobs`` nor a resume changes a value.
     inputs
-        Hash of what the task was made from. Rows in ``folder/name.parquet`` are reused when it agrees.
+        Hash of what the task was made from. Rows in ``folder/name.parquet`` are reused when it agrees, and with it the
+        task's code and the versions of the packages behind it.
     jobs
         Processes. A script that asks for more than one needs an ``if __name__ == "__main__":`` guard.
     """
     path = None if folder is None else output_folder(folder) / f"{name}.parquet"
+    inputs = cache_key(task.__module__, inputs)
     rows = _stored(path, inputs)
     missing = [r for r in range(count) if r not in rows]
     saved = time.monotonic()
@@ -66,22 +69,7 @@ def identity(*models: Model, settings: object = None) -> str:
 
     Not of their fits: two predictors that differ in their unit only, or two codings of a factor, have one likelihood.
     """
-    parts: list[object] = [settings]
-    for model in models:
-        design = model.design
-        columns = {
-            f"{name} ({at})": column
-            for at, (name, column) in enumerate(zip(design.names, design.X.T, strict=True))
-        }
-        for at, block in enumerate(design.blocks):
-            columns[f"group {at}"] = block.codes
-            columns |= {
-                f"slope {at} {name}": column for name, column in zip(block.names, block.values.T, strict=True)
-            }
-        weights = {} if design.weights is None else {"weights": design.weights}
-        groups = [(block.group, block.levels) for block in design.blocks]
-        parts += [model.formula.text, groups, pd.DataFrame({"y": design.y, **columns, **weights})]
-    return content_hash(*parts)
+    return content_hash(settings, [(model.formula.text, model.design) for model in models])
 
 
 def percentile_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float, float]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash, read_json, write_json
+from clada_neuro.artifacts import read_json, write_json
+from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.numerals import decimals
 from clada_neuro.responses import response_of
@@ -56,8 +57,9 @@ def fit_models(
     """
     finished = {entry.get("inputs"): entry for entry in _stored(path, [])}
     entries: list[dict[str, Any]] = []
-    for specification in models:
-        key = content_hash(inputs, vars(specification), influence, replicates, seed if replicates else None)
+    asked = (influence, replicates, seed if replicates else None)
+    keys = [cache_key(__name__, inputs, model, *asked) for model in models]
+    for key, specification in zip(keys, models, strict=True):
         entry = finished.get(key)
         if entry is None:
             fitted = _fit(trials, specification)
@@ -71,7 +73,9 @@ def fit_models(
                 )
                 entry["r2_intervals"] = {kind: asdict(interval) for kind, interval in found.items()}
         entries.append(entry)
-        write_json(path, entries)
+        # Those of later models stay: after an interrupt they need not be fitted again.
+        later = [finished[key] for key in keys[len(entries) :] if key in finished]
+        write_json(path, [*entries, *later])
         progress(f"{specification.name}: {_headline(entry)}")
         if len(entry["ladder"]) > 1:
             progress(f"{specification.name}: singular; {reduction(entry)}")
@@ -100,7 +104,7 @@ def estimate_synergy(
         Of the bootstrap over subjects and items, where the random part has both.
     """
     replicates = specification.bootstrap if replicates is None else replicates
-    key = content_hash(inputs, vars(specification), seed, replicates, cluster_replicates)
+    key = cache_key(__name__, inputs, specification, seed, replicates, cluster_replicates)
     stored = _stored(path, {})
     if stored.get("inputs") == key:
         return stored

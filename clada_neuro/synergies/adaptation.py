@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro import artifacts, instrument
+from clada_neuro import artifacts
+from clada_neuro.cache import cache_key
 from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.stats.mixed import MixedFit, estimate
@@ -48,8 +49,7 @@ def adaptation(
 
 
 def _measured(ids: np.ndarray, model: LanguageModel, folder: Path) -> Measured:
-    code = sorted(Path(instrument.__file__).parent.glob("*.py"))
-    inputs = artifacts.content_hash(ids.tolist(), model.describe(), *code)
+    inputs = cache_key(measure.__module__, ids, model.describe(), model.threads)
     paths = [artifacts.output_folder(folder) / f"{name}.parquet" for name in ("tokens", "layers")]
     if all(artifacts.is_current(path, inputs) for path in paths):
         return Measured(*(artifacts.read_table(path) for path in paths))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from clada_neuro import artifacts
 from clada_neuro.alignment import align
+from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
@@ -31,10 +32,6 @@ from clada_neuro.synergies.page import Results
 from clada_neuro.synergies.questions import ACTIVITY, SURPRISAL, Question, Step, steps
 from clada_neuro.synergies.settings import HumanSettings
 from clada_neuro.targets import resolve_target
-
-_CODE = [
-    Path(__file__).with_name(name) for name in ("human.py", "human_policies.py", "nested.py", "questions.py")
-]
 
 
 def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Results:
@@ -78,7 +75,7 @@ def _remembered(
 ) -> Ladder:
     """Read a ladder that was finished with the same rows, settings and code from `folder`, or climb it."""
     decisive = {**asdict(settings), "jobs": 0, "questions": 0, "analysis": 0}
-    key = artifacts.content_hash(trials, *words.values(), asdict(question), decisive, *_CODE)
+    key = cache_key(__name__, trials, *words.values(), question, decisive)
     path = artifacts.output_folder(folder / "ladders") / f"{question.name}.json"
     if path.is_file() and (stored := artifacts.read_json(path)).get("inputs") == key:
         return Ladder.from_dict(stored)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro import artifacts, instrument
+from clada_neuro import artifacts
+from clada_neuro.cache import cache_key
 from clada_neuro.instrument.pairs import Layout, dealt, similarity
 from clada_neuro.instrument.sequences import KINDS, Corpus
 from clada_neuro.models.loading import LanguageModel
@@ -62,8 +63,7 @@ def _measured(
 ) -> pd.DataFrame:
     """Return a row a pair and layer, from `path` where the same pairs stand there."""
     design, first, second = draw_pairs(kind, layout, corpus, settings)
-    code = sorted(Path(instrument.__file__).parent.glob("*.py"))
-    inputs = artifacts.content_hash(first.tolist(), second.tolist(), model.describe(), *code)
+    inputs = cache_key(similarity.__module__, first, second, model.describe(), model.threads)
     if artifacts.is_current(path, inputs):
         return artifacts.read_table(path)
     found = similarity(first, second, model, progress=True)

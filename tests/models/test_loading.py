@@ -1,6 +1,8 @@
 """Loading: what is refused, with which words; and the embedded model's way from GGUF to safetensors."""
 
 import json
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from tiny_models import FAMILIES, VOCABULARY, tiny_model
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from clada_neuro.artifacts import content_hash
 from clada_neuro.bench.peers import write_gguf
 from clada_neuro.errors import ModelError
 from clada_neuro.models import loading
@@ -43,9 +46,54 @@ def test_a_checkpoint_folder_keeps_its_weights(checkpoint):
 
 def test_the_hash_is_of_the_weights(checkpoint):
     before = load_model(checkpoint, device="cpu").weights_hash
+    (checkpoint / "README.md").write_text("not read by the loader")
     assert load_model(checkpoint, device="cpu", start_token="none").weights_hash == before
     tiny_model(seed=1).save_pretrained(checkpoint)
     assert load_model(checkpoint, device="cpu").weights_hash != before
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("config.json", '"rms_norm_eps": 1e-06', '"rms_norm_eps": 1.0'),
+        ("config.json", '"hidden_act": "silu"', '"hidden_act": "relu"'),
+        ("tokenizer.json", '"w7": 7', '"W7": 7'),
+    ],
+)
+def test_the_hash_is_of_config_and_tokenizer_too(checkpoint, file, before, after):
+    whole = load_model(checkpoint, device="cpu").weights_hash
+    text = (checkpoint / file).read_text()
+    assert before in text
+    (checkpoint / file).write_text(text.replace(before, after))
+    assert load_model(checkpoint, device="cpu").weights_hash != whole
+
+
+def test_a_dequantised_copy_is_made_again_after_edits_and_by_other_packages(
+    checkpoint, tmp_path, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    made = []
+
+    def dequantise(path, folder):
+        made.append(path)
+        shutil.copytree(checkpoint, folder)
+
+    monkeypatch.setattr(loading, "_dequantise", dequantise)
+    file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    file.write_bytes(b"weights, config and tokenizer")
+    folder, digest = loading._from_gguf(file)
+    assert loading._from_gguf(file) == (folder, digest) == (folder, content_hash(file))
+    assert len(made) == 1
+    config = Path(folder) / "config.json"
+    config.write_text(config.read_text().replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 1.0'))
+    (Path(folder) / "added_tokens.json").write_text("{}")
+    assert loading._from_gguf(file) == (folder, digest)
+    assert config.read_bytes() == (checkpoint / "config.json").read_bytes()
+    assert not (Path(folder) / "added_tokens.json").exists()
+    real = loading.metadata.version
+    monkeypatch.setattr(loading.metadata, "version", lambda name: "9" if name == "gguf" else real(name))
+    loading._from_gguf(file)
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])

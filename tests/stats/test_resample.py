@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clada_neuro import cache
 from clada_neuro.stats.resample import percentile_interval, replicate
 
 
@@ -48,6 +49,14 @@ def test_rows_of_other_inputs_are_not_reused(tmp_path: Path) -> None:
     replicate(Draw(1), 3, name="draw", inputs="a", folder=tmp_path)
     other = replicate(Draw(2), 3, name="draw", inputs="b", folder=tmp_path)
     pd.testing.assert_frame_equal(other, replicate(Draw(2), 3, name="draw", inputs="b"))
+
+
+def test_rows_of_other_versions_are_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replicate(Draw(1), 3, name="draw", inputs="a", folder=tmp_path)
+    versions = cache.versions()
+    monkeypatch.setattr(cache, "versions", lambda: {**versions, "numpy": "9.9"})
+    again = replicate(Draw(2), 3, name="draw", inputs="a", folder=tmp_path)
+    pd.testing.assert_frame_equal(again, replicate(Draw(2), 3, name="draw", inputs="a"))
 
 
 def test_a_shorter_request_reads_the_first_rows(tmp_path: Path) -> None:

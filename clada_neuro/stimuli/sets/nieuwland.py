@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.artifacts import cache_folder, content_hash, read_table, write_table
+from clada_neuro.artifacts import cache_folder, read_table, write_table
+from clada_neuro.cache import cache_key
 from clada_neuro.stimuli.cleaning import Cleaning, Trials
 from clada_neuro.stimuli.formats import read_stimuli
 
@@ -86,8 +87,8 @@ def load_trials(folder: Path, name: str) -> Trials:
 
 @functools.lru_cache(maxsize=1)
 def _read(place: Path) -> pd.DataFrame:
-    """Return the table as served; parsing takes seconds, so its result is kept in the cache by checksum."""
-    parsed = cache_folder("parsed") / f"{content_hash(place)}.parquet"
+    """Return the table as served; parsing takes seconds, so its result is kept in the cache."""
+    parsed = cache_folder("parsed") / f"{cache_key(__name__, place)}.parquet"
     if not parsed.is_file():
         write_table(_parse(place), parsed)
     return read_table(parsed)

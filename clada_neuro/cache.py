@@ -1,0 +1,89 @@
+"""One key for all that is kept on disk to be used again: what it was made from, by which code, with which packages.
+
+Whatever changes a number changes the key: inputs, the source of the module that computes and of every module of this
+package that it imports, however deep or late, and the versions of the packages which that source imports.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from clada_neuro.artifacts import content_hash, versions
+
+_PACKAGE = "clada_neuro"
+_ROOT = Path(__file__).parent
+_IMPORTED_AS = {
+    "clada-neuro": _PACKAGE,
+    "python": _PACKAGE,
+    "tokenizers": "transformers",
+}  # where names differ
+
+
+def cache_key(module: str, *inputs: Any) -> str:
+    """Return the key of what a module computes from some inputs.
+
+    Parameters
+    ----------
+    module : str
+        Whose code computes it: ``__name__`` where that is the caller.
+    *inputs
+        Everything else that decides the result, for `clada_neuro.artifacts.content_hash`; of a language model its
+        ``describe()``, which holds the hash of weights, config and tokenizer.
+    """
+    return content_hash(module, made_with(module), *inputs)
+
+
+def made_with(module: str) -> dict[str, str]:
+    """Return what computes in a module: a hash of its code, and the version of each package that it uses."""
+    code, imported = _reached(module)
+    found = versions()
+    del found["platform"]  # machines of several systems share work
+    return {name: found[name] for name in found if _IMPORTED_AS.get(name, name) in imported} | {"code": code}
+
+
+@lru_cache(maxsize=64)
+def _reached(module: str) -> tuple[str, frozenset[str]]:
+    """Return a hash over the source of a module and all that it imports here, and the packages they import."""
+    sources: dict[str, str] = {}
+    packages, waiting = {_PACKAGE}, [module]
+    while waiting:
+        name = waiting.pop()
+        path = _source(name) or (_given(name) if name == module else None)
+        if path is None:
+            packages.add(name.partition(".")[0])
+        elif name not in sources:
+            sources[name] = path.read_text(
+                encoding="utf-8"
+            )  # with one kind of line end, whatever the checkout
+            waiting += _imports(ast.parse(sources[name]))
+    return content_hash(sources), frozenset(packages)
+
+
+def _source(name: str) -> Path | None:
+    """Return the file of a module of this package; the package's own, which only names others, is left out."""
+    first, *rest = name.split(".")
+    if first != _PACKAGE or not rest:
+        return None
+    place = _ROOT.joinpath(*rest)
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _given(name: str) -> Path | None:
+    """Return the file of a module of someone else, such as one that defines a policy; a notebook has none."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return Path(file) if file else None
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Yield every module that source names, in an import anywhere or as text for a late one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and str(node.value).startswith(f"{_PACKAGE}."):
+            yield str(node.value)
