@@ -10,6 +10,7 @@ from command_line import clada
 sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
+from clada_neuro import cache
 from clada_neuro.artifacts import (
     read_json,
     read_manifest,
@@ -102,10 +103,8 @@ def test_a_changed_setting_makes_every_table_anew(folder):
 
 
 def test_another_version_of_torch_makes_every_table_anew(folder, monkeypatch):
-    from clada_neuro.instrument import trace as module
-
-    versions = module.versions()
-    monkeypatch.setattr(module, "versions", lambda: {**versions, "torch": "9.9"})
+    versions = cache.versions()
+    monkeypatch.setattr(cache, "versions", lambda: {**versions, "torch": "9.9"})
     before = read_json(folder / "manifest.json")["inputs"]
     assert trace(stimuli(), tiny_language(), out=folder, progress=False).manifest["inputs"] != before
 

@@ -1,10 +1,13 @@
 """The stage of a study: what it reduces, checks, keeps and resumes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro.artifacts import read_table
+from clada_neuro import cache
+from clada_neuro.artifacts import read_json, read_table, write_json
 from clada_neuro.stats.mixed import fit
 from clada_neuro.stats.sensitivity import CUTOFF_SD
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
@@ -129,3 +132,45 @@ def test_contrasts_reach_the_fit_and_a_family_can_be_named(trials, tmp_path):
     assert one["family"].endswith("of pilot")
     assert two["family"].endswith("of n400_uv")
     assert one["p_bh"]["x"] == pytest.approx(one["coefficients"]["x"]["p"])
+
+
+INTERCEPTS = tuple(
+    ModelSpecification(name, f"n400_uv ~ {name} + (1 | subject) + (1 | item)") for name in ("x", "z")
+)
+
+
+def test_entries_of_other_versions_are_fitted_anew(trials, tmp_path, monkeypatch):
+    """A stored estimate that these versions did not make does not come back under their name."""
+    path = tmp_path / "fits.json"
+    (kept,) = fit_models(trials, INTERCEPTS[:1], path, "rows")
+    planted = {**kept, "coefficients": {"x": {**kept["coefficients"]["x"], "estimate": 999.0}}}
+    write_json(path, [planted])
+    assert fit_models(trials, INTERCEPTS[:1], path, "rows")[0]["coefficients"]["x"]["estimate"] == 999
+    synergy = SynergySpecification("n400_uv", ("x", "z"), "(1 | subject) + (1 | item)", bootstrap=0)
+    estimate_synergy(trials, synergy, tmp_path / "synergy.json", "rows", 0)
+    found = read_json(tmp_path / "synergy.json")
+    write_json(tmp_path / "synergy.json", {**found, "r2_synergy": 999.0})
+    versions = cache.versions()
+    monkeypatch.setattr(cache, "versions", lambda: {**versions, "mixedlm": "9.9"})
+    (again,) = fit_models(trials, INTERCEPTS[:1], path, "rows")
+    assert again["coefficients"] == kept["coefficients"]
+    anew = estimate_synergy(trials, synergy, tmp_path / "synergy.json", "rows", 0)
+    assert anew["r2_synergy"] == found["r2_synergy"]
+
+
+def test_an_interrupt_keeps_the_entries_of_later_models(trials, tmp_path):
+    path = tmp_path / "fits.json"
+    before = fit_models(trials, INTERCEPTS, path, "rows")
+    changed = replace(INTERCEPTS[0], note="said differently")
+
+    def interrupt(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_models(trials, (changed, INTERCEPTS[1]), path, "rows", interrupt)
+    stored = read_json(path)
+    assert [entry["name"] for entry in stored] == ["x", "z"]
+    assert [entry["inputs"] == old["inputs"] for entry, old in zip(stored, before, strict=True)] == [
+        False,
+        True,
+    ]
