@@ -270,13 +270,17 @@ def _named(given: Mapping[str, Any], names: list[str], option: str) -> dict[str,
 def _check_epochs(target: Target) -> None:
     """Refuse, before any long work, what cannot be measured and a baseline column that will not be made."""
     from clada_neuro.erp.epochs import epochs_to_trials
+    from clada_neuro.erp.layout import common_layout
     from clada_neuro.erp.sources import baseline_subtracted, read_epochs
 
     assert target.epochs is not None
     recordings = read_epochs(target.epochs).epochs
+    layout = common_layout({f"subject '{subject}'": recording for subject, recording in recordings.items()})
     for subject, recording in recordings.items():
         _check_windows(subject, recording.tmin, recording.tmax, target.measurement.components)
-    epochs_to_trials(recordings, **vars(target.measurement))
+        loaded = recording.copy().load_data()
+        epochs_to_trials({subject: loaded}, **vars(target.measurement))
+        layout.check(f"subject '{subject}'", loaded)
     named = {column for model in target.analysis.models for column in _BASELINE.findall(model.formula)}
     if not named:
         return

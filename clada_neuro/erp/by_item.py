@@ -111,9 +111,9 @@ def _regress(
 
 def _cluster_means(data: PredictedEpochs, result: Rerp, predictor: str, cluster: int) -> pd.DataFrame:
     mask = result.masks[predictor][cluster]
-    frames = []
-    for epochs in data.epochs.values():
-        _, binned = bins(epochs.copy().load_data().pick("eeg", exclude=[]), result.tmin)
+    frames, layout = [], data.layout
+    for subject, epochs in data.epochs.items():
+        _, binned = bins(layout.of(f"subject '{subject}'", epochs), result.tmin)
         y = MICROVOLTS * binned[:, mask].mean(axis=1)
         frames.append(epochs.metadata[["subject", "stimulus"]].assign(y=np.asarray(y)))
     return pd.concat(frames, ignore_index=True)

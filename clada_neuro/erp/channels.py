@@ -39,7 +39,7 @@ def find_roi(info: mne.Info, component: Component) -> Roi:
     DataError
         When fewer electrodes are found than the component needs.
     """
-    eeg = _eeg_channels(info)
+    eeg = eeg_channels(info)
     by_name = {canonical(name): name for name in eeg}
     found = {e: by_name[canonical(e)] for e in component.roi if canonical(e) in by_name}
     notes = []
@@ -70,11 +70,38 @@ def canonical(name: str) -> str:
     return _ALIASES.get(bare, bare)
 
 
-def directions(positions: Array) -> Array:
-    """Return unit vectors from the center of the sphere fitted to positions, shape (n, 3)."""
+def eeg_channels(info: mne.Info) -> list[str]:
+    """Return the names of the EEG channels, bad ones included.
+
+    Raises
+    ------
+    DataError
+        When there are none.
+    """
+    picks = mne.pick_types(info, meg=False, eeg=True, exclude=[])
+    if not len(picks):
+        raise DataError(
+            f"no EEG channels among {', '.join(info['ch_names'][:8])}; set their type with set_channel_types"
+        )
+    return [info["ch_names"][pick] for pick in picks]
+
+
+def has_position(channel: dict) -> bool:
+    """Return whether a channel of an `mne.Info` knows where its electrode sat."""
+    position = channel["loc"][:3]
+    return bool(np.isfinite(position).all() and np.any(position))
+
+
+def sphere_center(positions: Array) -> Array:
+    """Return the center of the sphere that fits positions of shape (n, 3) best."""
     design = np.column_stack([2 * positions, np.ones(len(positions))])
     solution, *_ = np.linalg.lstsq(design, (positions**2).sum(axis=1), rcond=None)
-    centered = positions - solution[:3]
+    return solution[:3]
+
+
+def directions(positions: Array) -> Array:
+    """Return unit vectors from the center of the sphere fitted to positions, shape (n, 3)."""
+    centered = positions - sphere_center(positions)
     return centered / np.linalg.norm(centered, axis=1, keepdims=True)
 
 
@@ -88,17 +115,8 @@ def template() -> dict[str, Array]:
     return {canonical(name): vector for name, vector in zip(montage.ch_names, located, strict=True)}
 
 
-def _eeg_channels(info: mne.Info) -> list[str]:
-    picks = mne.pick_types(info, meg=False, eeg=True, exclude=[])
-    if not len(picks):
-        raise DataError(
-            f"no EEG channels among {', '.join(info['ch_names'][:8])}; set their type with set_channel_types"
-        )
-    return [info["ch_names"][pick] for pick in picks]
-
-
 def _by_position(info: mne.Info, eeg: list[str], electrodes: Sequence[str]) -> dict[str, str]:
-    located = [channel for channel in info["chs"] if channel["ch_name"] in eeg and _has_position(channel)]
+    located = [channel for channel in info["chs"] if channel["ch_name"] in eeg and has_position(channel)]
     if len(located) < 4:  # a sphere has four unknowns
         return {}
     vectors = directions(np.array([channel["loc"][:3] for channel in located]))
@@ -111,8 +129,3 @@ def _by_position(info: mne.Info, eeg: list[str], electrodes: Sequence[str]) -> d
         if cosines[best] >= np.cos(np.radians(_MAX_DEGREES)):
             found[electrode] = located[best]["ch_name"]
     return found
-
-
-def _has_position(channel: dict) -> bool:
-    position = channel["loc"][:3]
-    return bool(np.isfinite(position).all() and np.any(position))

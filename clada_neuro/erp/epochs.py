@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component, get_components, soa_warnings
+from clada_neuro.erp.layout import check_finite
 from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
@@ -152,8 +153,6 @@ def check_units(data: Array, who: str) -> None:
     DataError
         When the typical size lies outside 10 nV to 1 mV.
     """
-    if not np.isfinite(data).all():
-        raise DataError(f"{who}: the epochs hold values that are not finite; drop these epochs first")
     size = float(np.median(data.std(axis=-1)))
     low, high = _PLAUSIBLE_VOLTS
     if size > high:
@@ -182,6 +181,7 @@ def _measure(
         )
     if not len(epochs):
         raise DataError(f"subject '{subject}' has no epochs left; leave the subject out")
+    epochs = epochs.copy().load_data()
     frame = epochs.metadata.reset_index(drop=True).assign(subject=subject, epoch=epochs.selection)
     notes = []
     before = _baseline_window(subject, epochs, baseline, baseline_window)
@@ -196,6 +196,7 @@ def _measure(
             )
         roi = find_roi(epochs.info, component)
         notes += [*roi.notes, f"{component.name}: mean of {', '.join(roi.channels)}, {component.window}"]
+        check_finite(f"subject '{subject}'", epochs, list(roi.channels))
         data = epochs.get_data(picks=list(roi.channels))
         check_units(data, f"subject '{subject}'")
         frame[component.column] = MICROVOLTS * window_mean(data, epochs.times, component.tmin, component.tmax)

@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from clada_neuro.erp.channels import directions, find_roi
+from clada_neuro.erp.channels import directions, eeg_channels, find_roi, has_position
 from clada_neuro.erp.components import Component, get_component
 from clada_neuro.erp.epochs import MICROVOLTS, check_units, window_mean
+from clada_neuro.erp.layout import check_finite
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
@@ -91,7 +92,10 @@ def read_evokeds(path: str | Path) -> list[mne.Evoked]:
     if not evokeds:
         raise DataError(f"'{path}' holds no averages; an *-ave.fif file was expected")
     for evoked in evokeds:
-        check_units(evoked.data[None], f"'{path.name}'")
+        good = [name for name in eeg_channels(evoked.info) if name not in evoked.info["bads"]]
+        who = f"'{path.name}', average '{evoked.comment}'"
+        check_finite(who, evoked, good)
+        check_units(evoked.get_data(picks=good)[None], who)
     return evokeds
 
 
@@ -100,11 +104,7 @@ def amplitudes(evokeds: Sequence[mne.Evoked], component: str | Component) -> NDA
     chosen = get_component(component)
     values = []
     for evoked in evokeds:
-        if not chosen.within(evoked.tmin, evoked.tmax):
-            raise DataError(
-                f"the {chosen.name} window ({chosen.window}) lies outside the average "
-                f"({1e3 * evoked.tmin:g}–{1e3 * evoked.tmax:g} ms); move the window"
-            )
+        _check_window(evoked, chosen)
         picked = evoked.get_data(picks=list(find_roi(evoked.info, chosen).channels))
         values.append(window_mean(picked[None], evoked.times, chosen.tmin, chosen.tmax)[0])
     return MICROVOLTS * np.array(values)
@@ -156,17 +156,31 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
 @quiet
 def differences(groups: Groups) -> list[mne.Evoked]:
     """Return each subject's first condition minus the second, paired as in `paired_difference`."""
-    _, one, two, _ = _paired(groups)
+    subjects, one, two, _ = _paired(groups)
+    for subject, *pair in zip(subjects, one, two, strict=True):
+        _refuse_unlike(
+            {f"subject '{subject}' in '{name}'": part for name, part in zip(groups, pair, strict=True)}
+        )
     return [mne.combine_evoked(list(pair), weights=[1, -1]) for pair in zip(one, two, strict=True)]
 
 
 @quiet
 def grand_averages(groups: Groups) -> dict[str, mne.Evoked]:
-    """Return each group's mean over subjects with equal weight; the group's name is the comment."""
+    """Return each group's mean over subjects with equal weight; the group's name is the comment.
+
+    A channel that is bad in any of a group's averages is bad in their mean.
+
+    Raises
+    ------
+    AlignmentError
+        When averages differ in channels, or in the time they cover.
+    """
     averages = {}
     for name, evokeds in groups.items():
+        _refuse_unlike(_numbered(name, evokeds))
         averages[name] = mne.grand_average(list(evokeds), interpolate_bads=False, drop_bads=False)
         averages[name].comment = name
+        averages[name].info["bads"] = sorted({bad for evoked in evokeds for bad in evoked.info["bads"]})
     return averages
 
 
@@ -174,9 +188,15 @@ def waveforms(groups: Groups, component: str | Component) -> pd.DataFrame:
     """Return the component's electrodes over time: group, time_s, mean_uv, ci_low, ci_high, n_subjects.
 
     The interval is the 95 % t interval over subjects at each sample, not corrected for their number.
+
+    Raises
+    ------
+    AlignmentError
+        When averages of a group differ in the time they cover.
     """
     frames = []
     for name, evokeds in groups.items():
+        _refuse_unlike(_numbered(name, evokeds), channels=False)
         roi = [list(find_roi(evoked.info, get_component(component)).channels) for evoked in evokeds]
         pairs = zip(evokeds, roi, strict=True)
         curves = MICROVOLTS * np.array([evoked.get_data(picks=picks).mean(axis=0) for evoked, picks in pairs])
@@ -200,6 +220,7 @@ def topographies(groups: Groups, component: str | Component) -> pd.DataFrame:
     chosen = get_component(component)
     frames = []
     for name, average in grand_averages(groups).items():
+        _check_window(average, chosen)
         channels = [average.ch_names[pick] for pick in mne.pick_types(average.info, eeg=True, exclude="bads")]
         window = average.copy().crop(chosen.tmin, chosen.tmax).get_data(picks=channels)
         frame = pd.DataFrame({"group": name, "channel": channels})
@@ -210,12 +231,43 @@ def topographies(groups: Groups, component: str | Component) -> pd.DataFrame:
 
 def _seen_from_above(info: mne.Info, channels: list[str]) -> NDArray[np.float64]:
     places = np.array([info["chs"][info["ch_names"].index(name)]["loc"][:3] for name in channels])
-    if not np.isfinite(places).all():
+    if not all(has_position(info["chs"][info["ch_names"].index(name)]) for name in channels):
         return np.full((len(channels), 2), np.nan)
     vectors = directions(places)
     angle = np.arccos(vectors[:, 2]) / (np.pi / 2)
     flat = vectors[:, :2]
     return angle[:, None] * flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+
+
+def _check_window(average: mne.Evoked, component: Component) -> None:
+    if not component.within(average.tmin, average.tmax):
+        raise DataError(
+            f"the {component.name} window ({component.window}) lies outside the average "
+            f"({1e3 * average.tmin:g}–{1e3 * average.tmax:g} ms); move the window"
+        )
+
+
+def _numbered(group: str, evokeds: Sequence[mne.Evoked]) -> dict[str, mne.Evoked]:
+    return {f"average {number} of '{group}'": evoked for number, evoked in enumerate(evokeds, start=1)}
+
+
+def _refuse_unlike(averages: Mapping[str, mne.Evoked], channels: bool = True) -> None:
+    """Refuse averages that cannot be stacked: MNE would drop what some lack, in silence, or fail."""
+    (first, one), *others = averages.items()
+    for name, other in others:
+        if channels and (odd := sorted(set(one.ch_names) ^ set(other.ch_names))):
+            raise AlignmentError(
+                f"{first} and {name} differ in channel {', '.join(odd[:5])}; pick those that all have "
+                "(mne.channels.equalize_channels)"
+            )
+        if len(one.times) != len(other.times) or not np.allclose(one.times, other.times, atol=1e-6):
+            spans = [
+                f"{1e3 * part.tmin:g} to {1e3 * part.tmax:g} ms, {len(part.times)} samples"
+                for part in (one, other)
+            ]
+            raise AlignmentError(
+                f"{first} ({spans[0]}) and {name} ({spans[1]}) differ in time; crop or resample them alike"
+            )
 
 
 def _two(groups: Groups) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import mne
 import numpy as np
 import pandas as pd
 
+from clada_neuro.erp.layout import Layout, common_layout
 from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, read_epochs
@@ -38,11 +39,16 @@ class PredictedEpochs:
     lost: pd.DataFrame
     simulated: bool
 
+    @property
+    def layout(self) -> Layout:
+        """The channels and the time that all subjects share."""
+        return common_layout({f"subject '{name}'": epochs for name, epochs in self.epochs.items()})
+
     def stimuli(self) -> pd.DataFrame:
-        """Return each stimulus once: ``stimulus``, ``item``, predictors, ``z_`` predictors."""
+        """Return each stimulus once: ``stimulus``, ``item``, predictors, ``z_`` predictors, means over its epochs."""
         rows = pd.concat([epochs.metadata for epochs in self.epochs.values()], ignore_index=True)
-        names = [*self.predictors, *(f"z_{name}" for name in self.predictors)]
-        return rows.drop_duplicates("stimulus")[["stimulus", "item", *names]].reset_index(drop=True)
+        means = dict.fromkeys([*self.predictors, *(f"z_{name}" for name in self.predictors)], "mean")
+        return rows.groupby("stimulus", sort=False).agg({"item": "first", **means}).reset_index()
 
 
 @quiet
@@ -149,14 +155,15 @@ def tercile_averages(
         ``low``, ``middle``, ``high``: one Evoked per subject who has epochs in all three, ready for
         `evoked.waveforms`, `evoked.topographies` and `evoked.grand_averages`.
     """
+    layout = data.layout
     edges = np.quantile(data.stimuli()[predictor].astype(float), [1 / 3, 2 / 3])
     groups: dict[str, list[mne.Evoked]] = {"low": [], "middle": [], "high": []}
-    for epochs in data.epochs.values():
+    for subject, epochs in data.epochs.items():
         place = np.searchsorted(edges, epochs.metadata[predictor].to_numpy(float))
         if len(np.unique(place)) < 3:
             continue
         for number, (name, averages) in enumerate(groups.items()):
-            average = epochs[place == number].average()
+            average = layout.of(f"subject '{subject}'", epochs[place == number].average())
             average.comment = name
             averages.append(average if baseline is None else average.apply_baseline(baseline))
     if not groups["low"]:

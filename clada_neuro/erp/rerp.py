@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.spatial import QhullError
 
+from clada_neuro.erp.channels import has_position
 from clada_neuro.erp.predictors import PredictedEpochs
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
@@ -27,6 +29,7 @@ ITEMS_FIXED = (
 )
 _CLUSTER_FORMING_P = 0.05
 _BIN_SECONDS = 0.01
+_ROUNDING = 1e-20
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,10 @@ def rerp(
         raise DataError(f"{len(data.epochs)} subject arrived; a test over subjects needs two or more")
     names = ["intercept", *data.predictors]
     betas: dict[str, list[mne.Evoked]] = {name: [] for name in names}
+    layout = data.layout
     for subject, epochs in data.epochs.items():
-        for name, beta in subject_betas(subject, epochs, data.predictors, baseline, baseline_window).items():
+        alike = layout.of(f"subject '{subject}'", epochs)
+        for name, beta in subject_betas(subject, alike, data.predictors, baseline, baseline_window).items():
             betas[name].append(beta)
     adjacency = _adjacency(betas["intercept"][0].info)
     tables, masks, t_values = [], {}, {}
@@ -113,7 +118,9 @@ def rerp(
         )
         tables.append(_table(name, t.T, masks[name], p, times, betas[name][0].ch_names))
     clusters = pd.concat(tables, ignore_index=True)
-    return Rerp(betas, clusters, masks, t_values, times, tmin, [ITEMS_FIXED, *_lost_note(data)])
+    return Rerp(
+        betas, clusters, masks, t_values, times, tmin, [ITEMS_FIXED, *layout.notes, *_lost_note(data)]
+    )
 
 
 @quiet
@@ -135,6 +142,11 @@ def subject_betas(
     picked = epochs.copy().load_data().pick("eeg", exclude=[])
     z = picked.metadata[[f"z_{name}" for name in predictors]].to_numpy(float)
     design = np.column_stack([np.ones(len(z)), z])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise DataError(
+            f"subject '{subject}': {', '.join(predictors)} do not vary apart from each other over the words of its "
+            f"{len(z)} epochs; leave a predictor or the subject out"
+        )
     fits = mne.stats.linear_regression(picked, design, names=names)
     betas = {name: fits[name].beta for name in names}
     if baseline == "covariate" and epochs.baseline is None:
@@ -181,16 +193,26 @@ def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:
     centered = before - before.mean(axis=0)
     a, *_ = np.linalg.lstsq(design, centered)
     residual = centered - design @ a
-    g = np.einsum("nc,nct->ct", residual, data) / (residual**2).sum(axis=0)[:, None]
+    left = (residual**2).sum(axis=0)
+    # A channel without a level of its own, as the reference or one whose baseline was subtracted: nothing to adjust for.
+    level = left > _ROUNDING * (data**2).sum(axis=(0, 2))
+    inverse = np.divide(1.0, left, out=np.zeros_like(left), where=level)
+    g = np.einsum("nc,nct->ct", residual, data) * inverse[:, None]
     return a[:, :, None] * g
 
 
 def _adjacency(info: mne.Info):
-    if not all(np.isfinite(channel["loc"][:3]).all() for channel in info["chs"]):
+    if not all(map(has_position, info["chs"])):
         raise DataError(
             "electrodes have no positions, so none are neighbours; set a montage (epochs.set_montage)"
         )
-    adjacency, _ = mne.channels.find_ch_adjacency(info, "eeg")
+    try:
+        adjacency, _ = mne.channels.find_ch_adjacency(info, "eeg")
+    except (QhullError, ValueError):  # too few, or all on one line
+        raise DataError(
+            f"the electrodes that all subjects share ({', '.join(info['ch_names'])}) do not span the scalp, so none are "
+            "neighbours"
+        ) from None
     return adjacency
 
 
@@ -204,9 +226,16 @@ def _clusters(betas: Array, adjacency, n_permutations: int, seed: int):
         adjacency=adjacency,
         out_type="mask",
         rng=seed,
+        stat_fun=_t_values,
     )
     order = np.argsort(p, kind="stable")
     return t, [masks[number] for number in order], p[order]
+
+
+def _t_values(betas: Array) -> Array:
+    """Return t over subjects; 0 where all are 0, as at a reference that was kept as a channel."""
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(mne.stats.ttest_1samp_no_p(betas), nan=0.0)
 
 
 def _table(

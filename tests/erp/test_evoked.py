@@ -11,6 +11,7 @@ from scipy import stats
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.evoked import (
     amplitudes,
+    differences,
     grand_averages,
     paired_difference,
     read_evokeds,
@@ -99,6 +100,32 @@ def test_grand_averages_weight_subjects_equally():
     average = grand_averages({"a": [flat(1), flat(3)]})["a"]
     assert average.comment == "a"
     assert average.get_data("Cz").mean() * 1e6 == pytest.approx(2, abs=0.05)
+
+
+def test_averages_that_cannot_be_stacked_are_named():
+    lacking = flat(2).drop_channels(["Pz"])
+    with pytest.raises(AlignmentError, match=r"average 1 of 'a' and average 2 of 'a' differ in channel Pz"):
+        grand_averages({"a": [flat(1), lacking]})
+    with pytest.raises(
+        AlignmentError, match=r"subject '1' in 'a' and subject '1' in 'b' differ in channel Pz"
+    ):
+        differences({"a": [flat(1)], "b": [lacking]})
+    with pytest.raises(
+        AlignmentError, match=r"average 2 of 'a' \(-100 to 200 ms, 31 samples\) differ in time"
+    ):
+        waveforms({"a": [flat(1), flat(1).crop(-0.1, 0.2)]}, VERTEX)
+
+
+def test_averages_are_stacked_by_name_and_a_bad_channel_stays_bad():
+    turned = flat(3)
+    turned.data[turned.ch_names.index("Cz")] += 1e-6
+    turned.reorder_channels(turned.ch_names[::-1])
+    turned.info["bads"] = ["Pz"]
+    turned.data[turned.ch_names.index("Pz")] = np.nan
+    average = grand_averages({"a": [flat(1), turned]})["a"]
+    assert average.get_data("Cz").mean() * 1e6 == pytest.approx(2.5, abs=0.05)
+    assert average.info["bads"] == ["Pz"]
+    assert "Pz" not in topographies({"a": [flat(1), turned]}, VERTEX)["channel"].tolist()
 
 
 def test_files_that_are_missing_or_of_another_kind_are_named(tmp_path, simulated):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import clada
 
@@ -206,6 +207,33 @@ def test_wrong_options_are_one_line(desk, capsys, options, line):
     )
     assert done.code == 2
     assert line in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda epochs: epochs.resample(100), "subject 'S02' has 100 samples a second and subject 'S01' 200"),
+        (
+            lambda epochs: epochs.apply_function(lambda x: x + np.nan, picks=["Fp1"]),
+            "channel Fp1 holds values",
+        ),
+        (lambda epochs: epochs.apply_function(lambda x: 1e6 * x), "looks like µV"),
+        (
+            lambda epochs: epochs.drop_channels(["P3", "P4", "CP1", "CP2", "C3", "C4", "Cz", "CPz"]),
+            "needs 3 of",
+        ),
+    ],
+)
+def test_recordings_that_cannot_be_used_are_one_line_before_the_trace(
+    simulated, desk, tmp_path, change, line
+):
+    for subject in ("S01", "S02"):
+        epochs = simulated.epochs[subject].copy()
+        if subject == "S02":
+            change(epochs)
+        epochs.save(tmp_path / f"sub-{subject}_epo.fif", verbose="error")
+    with pytest.raises(DataError, match=line):
+        resolve_target(desk / "stimuli.csv", epochs=tmp_path)
 
 
 def test_options_of_epochs_are_refused_for_trials(desk, capsys, tmp_path):

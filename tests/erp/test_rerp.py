@@ -13,6 +13,7 @@ from clada_neuro.erp.rerp import ITEMS_FIXED, bins, rerp, subject_betas
 from clada_neuro.erp.simulate import Effects
 from clada_neuro.erp.simulate_eeg import EPOCH_EFFECTS, simulate_epochs
 from clada_neuro.errors import DataError
+from clada_neuro.stimuli.unit import stimulus_label
 
 NAMES = ("surprisal_bits", "adjustment_prev")
 
@@ -100,6 +101,20 @@ def test_by_item_recovers_the_effects_over_stimuli(data, result):
         assert (row["n_items"], row["df"]) == (60, 59)
     selected = table[table["note"] == SELECTED]
     assert "adjustment_prev cluster 0" in selected.index.get_level_values("where")
+
+
+def test_by_item_tells_contexts_of_the_same_word_apart(critical_words):
+    """One noun an item after two contexts: pooled, or with one context's surprisal for both, b is far from −3."""
+    words = critical_words(30, 2).drop(columns=["sparsity_energy99", "adjustment_prev"])
+    words["word"] = "noun" + words["item"]
+    words["stimulus"] = [stimulus_label(f"context {text} {word}", word) for text, word in
+                         zip(words["stimulus_id"], words["word"], strict=True)]  # fmt: skip
+    planted = {"n400_uv": Effects({"surprisal_bits": -3.0}, item_sd=0, stimulus_sd=0, residual_sd=0.5)}
+    made = simulate_epochs(words, effects=planted, n_subjects=6, seed=4, sfreq=50.0, noise_uv=1.0)
+    data = with_predictors(made.epochs, words, ["surprisal_bits"])
+    (row,) = by_item(data, ["n400"]).to_dict("records")
+    assert (row["n_stimuli"], row["n_items"]) == (60, 30)
+    assert row["b_uv_per_sd"] == pytest.approx(-3.0, abs=0.15)
 
 
 def test_same_seed_same_clusters(data, result):
