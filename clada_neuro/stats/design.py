@@ -1,6 +1,7 @@
 """From a data frame and a formula to the arrays an engine fits: y, X, and one block per random term."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +13,11 @@ from formulaic.parser.types import Term
 from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
-from clada_neuro.stats.formula import (
-    CONTRASTS,
-    ModelFormula,
-    RandomTerm,
-    coded_names,
-    names_in,
-    with_contrasts,
-)
+from clada_neuro.stats.factors import as_factor, labels
+from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, in_call, names_in, with_contrasts
+from clada_neuro.stats.functions import CONTEXT
 
 INTERCEPT = "(Intercept)"
-_FUNCTIONS = {"sqrt": np.sqrt, "abs": np.abs}
 # Below this share of a column's norm, what the earlier columns leave of it is rounding error.
 _RANK_TOLERANCE = 1e-10
 
@@ -84,10 +79,8 @@ def build(
     rows = complete_rows(data, columns)
     if not len(rows):
         raise FitError(f"no row of {len(data)} has values in all of {', '.join(columns)}")
-    sides = [formula.fixed, *(term.columns for term in formula.random)]
-    coded = [*contrasts, *(name for side in sides for name in coded_names(side))]
-    frame = _plain_columns(data.iloc[rows], columns, coded)
-    response, response_spec = _evaluate(f"0 + {formula.response}", frame, {}, formula.text)
+    frame = _plain_columns(data.iloc[rows], columns)
+    response, response_spec = _evaluate(formula.response_side, frame, {}, formula.text)
     y = response.to_numpy(float).ravel()
     if len(y) != len(rows):
         raise FitError(f"the response '{formula.response}' is not one numeric column")
@@ -112,31 +105,21 @@ def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
     """Evaluate a fitted formula side on new rows, with the levels, centers and scales of the fit."""
     names = names_in(spec.formula)
     check_columns(data, names)
-    coded = [name for factor in spec.factor_contrasts for name in names_in([Term([factor])])]
-    frame = _plain_columns(data, names, coded)
+    frame = _plain_columns(data, names)
     for factor, state in spec.factor_contrasts.items():
         known = set(map(str, state.levels))
-        new = next(
-            (v for n in names_in([Term([factor])]) for v in frame[n].astype(str) if v not in known), None
-        )
+        new = next((v for n in names_in([Term([factor])]) for v in labels(frame[n]) if v not in known), None)
         if new is not None:
             raise FitError(
                 f"'{factor}' has the level '{new}', which the fit has not seen; it knows {sorted(known)}"
             )
-    return np.asarray(spec.get_model_matrix(frame, context=_FUNCTIONS, na_action="raise"), dtype=float)
+    return np.asarray(spec.get_model_matrix(frame, context=CONTEXT, na_action="raise"), dtype=float)
 
 
 def group_labels(data: pd.DataFrame, factors: tuple[str, ...]) -> pd.Series:
     """Return each row's level of a grouping factor as text; interacting factors are joined by a colon."""
-    labels = [_labels(data[name]) for name in factors]
-    return labels[0].str.cat(labels[1:], sep=":") if len(labels) > 1 else labels[0]
-
-
-def _labels(values: pd.Series) -> pd.Series:
-    """Write whole numbers without a decimal point, so that 1 and 1.0 are one level."""
-    if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")
-    return values.astype(str)
+    first, *others = [labels(data[name]) for name in factors]
+    return first.str.cat(others, sep=":") if others else first
 
 
 def check_columns(
@@ -154,15 +137,15 @@ def check_columns(
             raise FitError(f"contrast '{kind}' of '{name}' is unknown; choose from {', '.join(CONTRASTS)}")
 
 
-def _plain_columns(data: pd.DataFrame, columns: Sequence[str], factors: Iterable[str] = ()) -> pd.DataFrame:
-    """Turn nullable numbers into floats, text and ``factors`` into strings: formulaic sees two kinds only."""
+def _plain_columns(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Turn nullable numbers into floats and all else into factors: formulaic sees two kinds only."""
     frame = {}
     for name in dict.fromkeys(columns):
         values = data[name]
         if isinstance(values.dtype, pd.CategoricalDtype):
-            frame[name] = values.cat.remove_unused_categories()
-        elif name in factors or types.is_bool_dtype(values) or not types.is_numeric_dtype(values):
-            frame[name] = _labels(values).astype(object)
+            frame[name] = as_factor(values.cat.remove_unused_categories())
+        elif types.is_bool_dtype(values) or not types.is_numeric_dtype(values):
+            frame[name] = as_factor(values)
         else:
             frame[name] = values.astype(float)
     return pd.DataFrame(frame, index=data.index).reset_index(drop=True)
@@ -174,7 +157,7 @@ def _evaluate(
     used = with_contrasts(side, contrasts) if contrasts else side
     try:
         with np.errstate(all="ignore"):
-            matrix: Any = Formula(used).get_model_matrix(frame, context=_FUNCTIONS, na_action="ignore")
+            matrix: Any = Formula(used).get_model_matrix(frame, context=CONTEXT, na_action="ignore")
     except (FormulaicError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FitError(f"cannot evaluate '{side.strip()}' of '{text}': {reason}") from error
@@ -182,8 +165,10 @@ def _evaluate(
 
 
 def _plain_name(name: str, contrasts: Mapping[str, str]) -> str:
+    """Return a column's name as R users write it: factors without our wrapping, dotted names without quotes."""
     for factor, kind in contrasts.items():
-        name = name.replace(f"C({factor}, {CONTRASTS[kind]})", factor)
+        name = name.replace(f"C({in_call(factor)}, {CONTRASTS[kind]})", factor)
+    name = re.sub(r"`([A-Za-z][\w.]*)`", r"\1", name)
     return INTERCEPT if name == "Intercept" else name
 
 

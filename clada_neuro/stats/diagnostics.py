@@ -6,8 +6,10 @@ from scipy import stats
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.coding import codings
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.design import INTERCEPT, columns_for
+from clada_neuro.stats.formula import in_call, names_of
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 
@@ -60,7 +62,7 @@ def curvature(fit: MixedFit, predictor: str) -> Comparison:
     model = fit.model
     response, _, right = fit.formula.partition("~")
     larger = specify(
-        model.data, f"{response} ~ I({predictor} ** 2) + {right}", name=f"{model.name} + {predictor}²",
+        model.data, f"{response} ~ I({in_call(predictor)} ** 2) + {right}", name=f"{model.name} + {predictor}²",
         contrasts=model.contrasts, weights=model.weights,
     )  # fmt: skip
     return compare(fit, estimate(larger, reml=False, engine=fit.engine))
@@ -75,11 +77,11 @@ def partial_effect(fit: MixedFit, predictor: str, points: int = 50, confidence: 
     values = _numeric(fit, predictor)
     data = fit.model.data
     grid = pd.DataFrame({predictor: np.linspace(values.min(), values.max(), points)})
-    for name in fit.model.formula.variables():
+    numbers = fit.model.numeric_predictors()
+    first = {coding.column: coding.levels[0] for coding in codings(fit.design.spec).values()}
+    for name in names_of(fit.model.formula.fixed):
         if name != predictor:
-            column = data[name]
-            numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-            grid[name] = column.astype(float).mean() if numeric else sorted(column.astype(str).unique())[0]
+            grid[name] = data[name].astype(float).mean() if name in numbers else first[name]
     X = columns_for(fit.design.spec, grid)
     mean = X @ fit.estimate.beta
     half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(np.einsum("ij,jk,ik->i", X, fit.estimate.vcov, X))

@@ -5,17 +5,14 @@ came with somebody else's paper must not be able to do that.
 """
 
 import ast
-import re
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.factors import contr
+from clada_neuro.stats.functions import ARGUMENTS, INSTEAD, NUMPY, OFFERED
+from clada_neuro.stats.notation import read
 
-_FUNCTIONS = {
-    "C", "I", "abs", "bs", "cc", "center", "cr", "cs", "exp", "exp10", "exp2", "lag", "log", "log10", "log2", "poly",
-    "scale", "sqrt", "standardize",
-}  # fmt: skip
 _METHODS = {"abs", "between", "isin", "isna", "notna"}  # of a column, in exclusions
-_CONTRASTS = {"SAS", "diff", "helmert", "poly", "sum", "treatment"}
-_NUMPY = {"abs", "exp", "expm1", "log", "log10", "log1p", "log2", "sign", "sqrt"}
+_IN_CONDITIONS = {"abs", "exp", "log", "log10", "log1p", "log2", "sqrt"}
 _PARTS = (
     ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.keyword, ast.Name, ast.Constant,
     ast.List, ast.Tuple, ast.Attribute, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
@@ -28,12 +25,31 @@ def check_formula_part(expression: str, text: str) -> None:
     Raises
     ------
     FitError
-        Naming the part.
+        Naming the part, and what to write instead where that is known.
     """
-    tree = _parse(expression, f"'{expression}' in the formula '{text}'")
-    allowed = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and _known(node.func)}
-    allowed |= {id(node) for node in ast.walk(tree) if _is_contrast(node)}
+    tree, _ = read(expression)
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for name in (node.id for node in called if isinstance(node, ast.Name) and node.id not in ARGUMENTS):
+        instead = f"write {INSTEAD[name]}" if name in INSTEAD else f"a formula may call {OFFERED}"
+        raise FitError(f"{name}() in the formula '{text}' is not offered; {instead}")
+    allowed = {id(node) for node in called if isinstance(node, ast.Name) or _belongs(node, "np", NUMPY)}
+    allowed |= {id(node) for node in ast.walk(tree) if _belongs(node, "contr", vars(contr))}
     _refuse_others(tree, allowed, f"'{expression}' in the formula '{text}'")
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        _check_arguments(call, text)
+
+
+def _check_arguments(call: ast.Call, text: str) -> None:
+    name = ast.unparse(call.func)
+    known = ARGUMENTS.get(name, ("base",) if name == "contr.treatment" else ())
+    unknown = next((given.arg for given in call.keywords if given.arg not in known), None)
+    most = len(known) + (name != "contr.treatment")
+    if unknown is None and not call.args and name != "contr.treatment":
+        raise FitError(f"{name}() in the formula '{text}' names no column")
+    if unknown is not None or len(call.args) > most:
+        what = f"'{unknown}'" if unknown is not None else f"number {most + 1}"
+        takes = f"the column, {', '.join(known)}" if known else "the column only"
+        raise FitError(f"argument {what} of {name}() in '{text}' is not offered; {name}() takes {takes}")
 
 
 def check_condition(condition: str) -> None:
@@ -45,18 +61,12 @@ def check_condition(condition: str) -> None:
         Naming the condition.
     """
     what = f"exclusion '{condition}'"
-    tree = _parse(re.sub(r"`[^`]*`", "column", condition), what)
-    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    _refuse_others(tree, {id(node) for node in called if _known(node) or _is_method(node)}, what)
-
-
-def _parse(expression: str, what: str) -> ast.Expression:
     try:
-        return ast.parse(expression.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise FitError(
-            f"{what} cannot be read: {str(error).splitlines()[0] if str(error) else 'too deep'}"
-        ) from error
+        tree, _ = read(condition)
+    except FitError as error:
+        raise FitError(f"exclusion {error}") from error
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    _refuse_others(tree, {id(node) for node in called if _is_function(node) or _is_method(node)}, what)
 
 
 def _refuse_others(tree: ast.Expression, allowed: set[int], what: str) -> None:
@@ -65,28 +75,22 @@ def _refuse_others(tree: ast.Expression, allowed: set[int], what: str) -> None:
         call = isinstance(node, ast.Call) and id(node.func) not in allowed
         if attribute or call or not isinstance(node, _PARTS):
             raise FitError(
-                f"{what} would run code ({ast.unparse(node)[:40]}); use columns, arithmetic and "
-                f"{', '.join(sorted(_FUNCTIONS))}"
+                f"{what} would run code ({ast.unparse(node)[:40]}); use columns, arithmetic, comparisons and the "
+                "functions that are offered"
             )
 
 
-def _known(function: ast.expr) -> bool:
-    if isinstance(function, ast.Name):
-        return function.id in _FUNCTIONS
-    return _is_contrast(function) or _belongs(function, "np", _NUMPY)
-
-
-def _is_contrast(node: ast.AST) -> bool:
-    return _belongs(node, "contr", _CONTRASTS)
-
-
-def _belongs(node: ast.AST, owner: str, names: set[str]) -> bool:
+def _belongs(node: ast.AST, owner: str, names: object) -> bool:
     return (
         isinstance(node, ast.Attribute)
-        and node.attr in names
+        and node.attr in names  # type: ignore[operator]
         and isinstance(node.value, ast.Name)
         and node.value.id == owner
     )
+
+
+def _is_function(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in _IN_CONDITIONS
 
 
 def _is_method(node: ast.AST) -> bool:

@@ -1,7 +1,8 @@
 """R-style formulas: random terms are split off here, everything else is read by formulaic.
 
 ``n400 ~ surprisal * sparsity + (1 + surprisal || subject) + (1 | item/noun)`` becomes a response, a fixed part
-and one `RandomTerm` per covariance block. ``||`` and ``/`` are expanded as lme4 does.
+and one `RandomTerm` per covariance block. ``||`` and ``/`` are expanded as lme4 does. The parts are written as
+formulaic reads them (see `notation`).
 """
 
 import ast
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from formulaic import Formula, SimpleFormula
 from formulaic.parser.types import Factor, Term
 
-from clada_neuro.errors import FitError
+from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.expressions import check_formula_part
+from clada_neuro.stats.notation import formulaic_name, from_r, quoted, read, tokens
 
 CONTRASTS = {"treatment": "contr.treatment", "sum": "contr.sum", "helmert": "contr.helmert"}
 
@@ -31,21 +33,26 @@ class RandomTerm:
         return ":".join(self.factors)
 
     def __str__(self) -> str:
-        return f"({self.columns} | {self.group})"
+        return f"({self.columns} | {':'.join(map(quoted, self.factors))})"
 
 
 @dataclass(frozen=True)
 class ModelFormula:
-    """A formula as written (`text`) and its parts."""
+    """A formula as written (`text`) and its parts; an offset is taken from the response, where it means the same."""
 
     text: str
     response: str
     fixed: str
     random: tuple[RandomTerm, ...]
 
+    @property
+    def response_side(self) -> str:
+        """Return the response as a formula of one column."""
+        return f"0 + I({self.response})"
+
     def variables(self) -> list[str]:
         """Return the data columns that the formula needs, in order of appearance."""
-        sides = [f"0 + {self.response}", self.fixed, *(term.columns for term in self.random)]
+        sides = [self.response_side, self.fixed, *(term.columns for term in self.random)]
         names = [name for side in sides for name in names_of(side)]
         names += [factor for term in self.random for factor in term.factors]
         return list(dict.fromkeys(names))
@@ -64,36 +71,86 @@ def parse(text: str) -> ModelFormula:
         When a side is missing, a parenthesis is open, a bar stands outside parentheses, or formulaic refuses it.
     """
     text = " ".join(text.split())
-    response, tilde, right = _as_python(text).partition("~")
+    response, tilde, right = text.partition("~")
     if not tilde or not response.strip() or not right.strip():
         raise FitError(f"'{text}' is not a formula; write response ~ predictors + (1 | group)")
-    fixed, bars = _split_bars(right, text)
+    left = from_r(response, called=True)
+    if left.startswith("["):
+        raise FitError(f"'{response.strip()}' is more than one response; write one formula for each")
+    fixed, bars = _split_bars(from_r(right), text)
     random = tuple(block for bar in bars for block in _blocks(bar, text))
-    formula = ModelFormula(text, response.strip(), fixed, random)
-    for side in (f"0 + {formula.response}", fixed):
-        _terms(side, text)
+    fixed, offsets = _without_offsets(fixed, text)
+    formula = ModelFormula(text, " - ".join([left, *offsets]), fixed, random)
+    list(_terms(formula.response_side, text))
+    _check_alike(formula)
     return formula
 
 
-def _as_python(text: str) -> str:
-    """Write R's power and factor() as formulaic does."""
-    return re.sub(r"\b(as\.)?factor\(", "C(", text.replace("^", "**"))
+def _check_alike(formula: ModelFormula) -> None:
+    """Refuse two columns whose names become the same one inside functions, as `a b` and `a_b` do."""
+    seen: dict[str, str] = {}
+    for name in formula.variables():
+        other = seen.setdefault(formulaic_name(f"`{name}`"), name)
+        if other != name:
+            raise FitError(
+                f"columns '{other}' and '{name}' of '{formula.text}' are too much alike; rename one"
+            )
+
+
+def check_contrasts(formula: ModelFormula, contrasts: Mapping[str, str]) -> None:
+    """Raise `FitError` for a contrast of a column that no term uses as a factor."""
+    sides = [formula.fixed, *(term.columns for term in formula.random)]
+    known = [name for side in sides for name in [*plain_names(side), *coded_names(side)]]
+    for name in contrasts:
+        if name not in known:
+            raise FitError(
+                f"contrasts for '{name}', but no term of '{formula.text}' is made of it{did_you_mean(name, known)}"
+            )
 
 
 def with_contrasts(side: str, contrasts: Mapping[str, str]) -> str:
     """Return one side of a formula with each factor of ``contrasts`` wrapped in ``C(factor, contr.…)``."""
-    wrapped = {name: f"C({name}, {CONTRASTS[kind]})" for name, kind in contrasts.items()}
-    terms = list(_terms(side, side))
-    written = [":".join(wrapped.get(f.expr, _quoted(f)) for f in term.factors) for term in terms]
+    wrapped: dict[str, str] = {}
+    for name, kind in contrasts.items():
+        coded = f"C({in_call(name)}, {CONTRASTS[kind]})"
+        wrapped |= {name: coded, f"C({in_call(name)})": coded}
+    return _written(
+        [
+            [wrapped.get(factor.expr, _quoted(factor)) for factor in term.factors]
+            for term in _terms(side, side)
+        ]
+    )
+
+
+def _written(terms: Iterable[Sequence[str]]) -> str:
+    """Return the formula of terms; without an intercept among them it begins with 0."""
+    written = [":".join(factors) for factors in terms]
     return " + ".join(written if "1" in written else ["0", *written])
 
 
 def _quoted(factor: Factor) -> str:
-    plain = factor.eval_method is not Factor.EvalMethod.LOOKUP or factor.expr.isidentifier()
-    return factor.expr if plain else f"`{factor.expr}`"
+    return quoted(factor.expr) if factor.eval_method is Factor.EvalMethod.LOOKUP else factor.expr
+
+
+def in_call(name: str) -> str:
+    """Return a column's name as it stands inside a function, where a dot would be Python's."""
+    return name if name.isidentifier() else f"`{name}`"
+
+
+def _without_offsets(fixed: str, text: str) -> tuple[str, list[str]]:
+    """Take the terms ``offset(…)`` out of a fixed part."""
+    terms = [[_quoted(factor) for factor in term.factors] for term in _terms(fixed, text)]
+    found = [factors for factors in terms if any(factor.startswith("offset(") for factor in factors)]
+    if not found:
+        return fixed, []
+    if any(len(factors) > 1 for factors in found):
+        raise FitError(f"an offset cannot interact, as in '{text}'; write … + offset(x)")
+    return _written(factors for factors in terms if factors not in found), [one[0][6:] for one in found]
 
 
 def _terms(side: str, text: str) -> Iterator[Term]:
+    if "." in tokens(side):
+        raise FitError(f"'.' stands for all columns in the formula '{text}'; name the predictors")
     try:
         found = Formula(side)
     except Exception as error:  # formulaic's own kinds, and StopIteration and others where it does not check
@@ -139,36 +196,40 @@ def names_in(terms: Iterable[Term]) -> list[str]:
 
 
 def _python_names(expression: str) -> list[str]:
-    tree = ast.parse(expression, mode="eval")
+    tree, quoted_names = read(expression)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     called |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
+    return [quoted_names.get(name, name) for name in names]
 
 
 def _split_bars(right: str, text: str) -> tuple[str, list[str]]:
     """Take the top-level ``( … | … )`` groups out of a right-hand side."""
-    fixed, bars, depth, start = "", [], 0, 0
-    for position, character in enumerate(right):
-        if character == "(":
-            start = position if depth == 0 else start
-            depth += 1
-        elif character == ")":
-            depth -= 1
-            if depth < 0:
-                break
-            if depth == 0:
-                group = right[start : position + 1]
-                if _has_bar(group[1:-1]):
-                    bars.append(group[1:-1])
-                else:
-                    fixed += group
-        elif depth == 0:
-            fixed += character
+    fixed: list[str] = [""]  # parts between plus signs
+    bars, depth, group, called = [], 0, "", False
+    for token in tokens(right):
+        depth += (token == "(") - (token == ")")
+        if depth < 0:
+            break
+        if not group:
+            called = fixed[-1][-1:].isalnum() and token == "("
+        if depth or token == ")":
+            group += token
+        elif token == "+":
+            fixed.append("")
+        elif token in ("|", "||"):
+            raise FitError(f"random terms need parentheses in '{text}'; write (1 | group)")
+        else:
+            fixed[-1] += token
+        if group and depth == 0:
+            if _has_bar(group[1:-1]) and not called:
+                bars.append(group[1:-1])
+            else:
+                fixed[-1] += group
+            group = ""
     if depth != 0:
         raise FitError(f"the parentheses of '{text}' do not match")
-    if "|" in fixed:
-        raise FitError(f"random terms need parentheses in '{text}'; write (1 | group)")
-    parts = [part.strip() for part in re.split(r"\+(?![^(]*\))", fixed)]
+    parts = [part.strip() for part in fixed]
     if any(part.endswith(("-", "*", ":")) for part in parts):
         raise FitError(f"random terms are joined with '+' in '{text}'; write … + (1 | group)")
     return " + ".join(part for part in parts if part) or "1", bars
@@ -176,9 +237,9 @@ def _split_bars(right: str, text: str) -> tuple[str, list[str]]:
 
 def _has_bar(group: str) -> bool:
     depth = 0
-    for character in group:
-        depth += (character == "(") - (character == ")")
-        if character == "|" and depth == 0:
+    for token in tokens(group):
+        depth += (token == "(") - (token == ")")
+        if token in ("|", "||") and depth == 0:
             return True
     return False
 
@@ -189,7 +250,7 @@ def _blocks(bar: str, text: str) -> Iterator[RandomTerm]:
         columns, _, group = bar.partition("|")
     if "|" in group or not group.strip() or not columns.strip():
         raise FitError(f"cannot read the random term '({bar})' in '{text}'; write (1 + slope | group)")
-    for factors in _groupings(group):
+    for factors in _groupings(group, text):
         if mark:
             written = [":".join(map(_quoted, term.factors)) for term in _terms(columns, text)]
             yield from (RandomTerm("1" if term == "1" else f"0 + {term}", factors) for term in written)
@@ -198,8 +259,17 @@ def _blocks(bar: str, text: str) -> Iterator[RandomTerm]:
             yield RandomTerm(columns.strip(), factors)
 
 
-def _groupings(group: str) -> Iterator[tuple[str, ...]]:
+def _groupings(group: str, text: str) -> Iterator[tuple[str, ...]]:
     """Expand ``a/b`` into ``a`` and ``a:b``."""
-    nested = [tuple(f.strip(" `()") for f in part.split(":")) for part in group.split("/")]
+    nested: list[tuple[str, ...]] = [()]
+    for token in tokens(re.sub(r"\bC\(", "(", group)):  # factor(subject) groups as subject does
+        if token == "/":
+            nested.append(())
+        elif not token.isspace() and token not in ("(", ")", ":"):
+            nested[-1] += (token.strip("`"),)
+            if not (token.startswith("`") or quoted(token) == token):
+                raise FitError(
+                    f"cannot group by '{group.strip()}' in '{text}'; write (1 | a), (1 | a:b) or (1 | a/b)"
+                )
     for last in range(1, len(nested) + 1):
         yield tuple(name for part in nested[:last] for name in part)

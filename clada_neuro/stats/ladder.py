@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.stats.design import Block
-from clada_neuro.stats.formula import ModelFormula, RandomTerm, names_of, parse
+from clada_neuro.stats.formula import ModelFormula, RandomTerm, check_contrasts, names_of, parse
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 
@@ -83,6 +83,7 @@ def climb_down(
     FitError
         When the formula does not suit the data.
     """
+    check_contrasts(parse(formula), contrasts or {})
     rungs: list[Rung] = []
     while True:
         model = specify(

@@ -15,8 +15,10 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats import output
 from clada_neuro.stats.design import Design, columns_for, group_labels
 from clada_neuro.stats.engines.base import Estimate, estimator
+from clada_neuro.stats.formula import check_contrasts, parse
 from clada_neuro.stats.model import Model, apply_scales, specify
 from clada_neuro.stats.r2 import VarianceShares, moments
+from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
 
 if TYPE_CHECKING:
@@ -226,9 +228,9 @@ class MixedFit:
         """Return this fit's entry in fits.json."""
         return output.to_dict(self)
 
-    def to_r_script(self, data_file: str = "trials.csv") -> str:
-        """Return an R script that refits the model with lme4 and lmerTest."""
-        return output.to_r_script(self, data_file)
+    def to_r_script(self, data_file: str = "trials.csv", weight_mean: float = 1.0) -> str:
+        """Return an R script that refits the model with lme4 from a file beside it (see `rscript.to_r_script`)."""
+        return to_r_script(self, data_file, weight_mean)
 
     def summary(self) -> str:
         """Return the fit as text."""
@@ -277,6 +279,7 @@ def fit(
     FitError
         When the model cannot be specified on these data, with the term or column to change.
     """
+    check_contrasts(parse(formula), contrasts or {})
     model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights)
     result = estimate(model, reml=reml, engine=engine)
     for message in result.warnings:

@@ -9,7 +9,7 @@ from pandas.api import types
 from clada_neuro.errors import FitError
 from clada_neuro.stats.aliased import without_aliases
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
-from clada_neuro.stats.formula import ModelFormula, names_of, parse, plain_names
+from clada_neuro.stats.formula import ModelFormula, coded_names, names_of, parse, plain_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Model:
 
     def numeric_predictors(self) -> list[str]:
         """Return the numeric columns that the fixed part uses."""
-        return _numeric(self.data, names_of(self.formula.fixed))
+        coded = {*coded_names(self.formula.fixed), *self.contrasts}
+        return [name for name in _numeric(self.data, names_of(self.formula.fixed)) if name not in coded]
 
 
 def specify(
@@ -51,7 +52,7 @@ def specify(
         When the formula does not suit the data.
     """
     parsed = parse(formula)
-    scales = _scales(data, parsed, standardize, weights)
+    scales = _scales(data, parsed, standardize, contrasts or {}, weights)
     scaled = apply_scales(data, scales)
     design = build(scaled, parsed, contrasts=contrasts, weights=weights)
     kept, notes = without_aliases(parsed.random, design.blocks)
@@ -78,7 +79,11 @@ def _numeric(data: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def _scales(
-    data: pd.DataFrame, formula: ModelFormula, standardize: bool | Sequence[str], weights: str | None
+    data: pd.DataFrame,
+    formula: ModelFormula,
+    standardize: bool | Sequence[str],
+    contrasts: Mapping[str, str],
+    weights: str | None,
 ) -> dict[str, tuple[float, float]]:
     if standardize is False:
         return {}
@@ -87,7 +92,8 @@ def _scales(
     used = data.iloc[complete_rows(data, columns)]
     # A slope's column is scaled as a fixed one is, so that models with and without the fixed effect are nested.
     sides = [formula.fixed, *(term.columns for term in formula.random)]
-    plain = [name for side in sides for name in plain_names(side)]
+    coded = {*contrasts, *(name for side in sides for name in coded_names(side))}
+    plain = [name for side in sides for name in plain_names(side) if name not in coded]
     names = _numeric(used, plain) if standardize is True else list(standardize)
     check_columns(data, names)
     return {name: _mean_sd(used[name]) for name in names}

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from formulaic.parser.types import Term
 
 from clada_neuro.numerals import decimals
-from clada_neuro.stats.formula import CONTRASTS, names_in
+from clada_neuro.stats.coding import codings
 
 if TYPE_CHECKING:
     from clada_neuro.stats.mixed import MixedFit
@@ -49,7 +48,7 @@ def to_dict(fit: "MixedFit") -> dict[str, Any]:
             "p": _QUANTILES.tolist(),
             "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
         },
-        "lme4_script": to_r_script(fit, "trials.csv"),
+        "lme4_script": fit.to_r_script(),
     }
 
 
@@ -130,32 +129,14 @@ def _p_cell(p: float) -> str:
     return p_text(p).removeprefix("p ").removeprefix("= ")
 
 
-def to_r_script(fit: "MixedFit", data_file: str) -> str:
-    """Return R code that reads ``data_file`` and refits the model with lme4 and lmerTest."""
-    columns = ", ".join(f'"{name}"' for name in fit.model.formula.variables())
-    lines = [
-        "library(lmerTest)",
-        f'd <- read.csv("{data_file}")',
-        f"d <- d[complete.cases(d[, c({columns})]), ]",
-    ]
-    for name, (mean, sd) in fit.standardized.items():
-        lines.append(f"d${name} <- (d${name} - {mean!r}) / {sd!r}")
-    for name, kind in fit.model.contrasts.items():
-        lines.append(
-            f"d${name} <- factor(d${name}); contrasts(d${name}) <- {CONTRASTS[kind]}(nlevels(d${name}))"
-        )
-    formula = fit.formula.replace("**", "^")
-    weights = f", weights = {fit.model.weights}" if fit.model.weights else ""
-    function = "lmer" if fit.design.blocks else "lm"
-    reml = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
-    lines += [f"m <- {function}({formula}, data = d{reml}{weights})", "print(summary(m))"]
-    return "\n".join(lines) + "\n"
-
-
 def contrasts_used(fit: "MixedFit") -> dict[str, str]:
-    """Return how each factor of the fixed part is coded."""
-    factors = [Term([factor]) for factor in fit.design.spec.factor_contrasts]
-    return {name: fit.model.contrasts.get(name, "treatment") for name in names_in(factors)}
+    """Return how each factor of the fixed part was coded, by its column; by its term where a column has two."""
+    found = codings(fit.design.spec)
+    columns = [coding.column for coding in found.values()]
+    return {
+        coding.column if columns.count(coding.column) == 1 else name: str(coding)
+        for name, coding in found.items()
+    }
 
 
 def _contrast_text(fit: "MixedFit") -> str:

@@ -63,7 +63,11 @@ def fit_models(
         entry = finished.get(key)
         if entry is None:
             fitted = _fit(trials, specification)
-            entry = {**_entry(fitted, specification), "inputs": key, "trials": inputs}
+            entry = {
+                **_entry(fitted, specification, _weight_mean(trials, specification.weights)),
+                "inputs": key,
+                "trials": inputs,
+            }
             if influence:
                 folder = path.parent / "influence" / key
                 entry["influence"] = left_out(fitted.fit, entry["focal"], jobs=jobs, folder=folder)
@@ -153,7 +157,7 @@ def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> Ladder:
     weights = specification.weights
     if weights:
         # With mean 1, sigma and R² stand on the scale of the rows; coefficients do not change.
-        trials = trials.assign(**{weights: trials[weights] / trials[weights].mean()})
+        trials = trials.assign(**{weights: trials[weights] / _weight_mean(trials, weights)})
     return climb_down(
         trials,
         specification.formula,
@@ -165,11 +169,16 @@ def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> Ladder:
     )
 
 
-def _entry(fitted: Ladder, specification: ModelSpecification) -> dict[str, Any]:
+def _weight_mean(trials: pd.DataFrame, weights: str | None) -> float:
+    return float(trials[weights].mean()) if weights else 1.0
+
+
+def _entry(fitted: Ladder, specification: ModelSpecification, weight_mean: float) -> dict[str, Any]:
     directions = dict(specification.directions or {})
     focal = list(directions)
     return {
         **fitted.fit.to_dict(),
+        "lme4_script": fitted.fit.to_r_script(weight_mean=weight_mean),
         **checks(fitted.fit, focal),
         "specified": specification.formula,
         "ladder": fitted.to_dict(),

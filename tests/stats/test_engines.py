@@ -1,9 +1,7 @@
 """The engines agree where they can fit the same model, and refuse the rest."""
 
 import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -82,24 +80,6 @@ def test_lme4_live(paired: pd.DataFrame, reml: bool) -> None:
     one, other = estimate(model, reml=reml), estimate(model, reml=reml, engine="lme4")
     _agree(one, other, 1e-4)
     assert other.coefficients["df"].to_numpy() == pytest.approx(one.coefficients["df"].to_numpy(), rel=1e-2)
-
-
-@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
-def test_the_r_script_gives_the_same_coefficients(paired: pd.DataFrame, tmp_path: Path) -> None:
-    data = paired.assign(
-        n400=paired["n400"].where(paired["item"] != 5), group=[f"g{k % 3}" for k in paired["item"]]
-    )
-    data.to_csv(tmp_path / "trials.csv", index=False)
-    formula = "n400 ~ surprisal * group + I(surprisal^2) + (1 + surprisal || subject) + (1 | item/condition)"
-    model = specify(data, formula, standardize=["surprisal"], contrasts={"group": "helmert"})
-    ours = estimate(model, reml=False)
-    script = tmp_path / "refit.R"
-    written = ours.to_r_script(str(tmp_path / "trials.csv"))
-    script.write_text(f"suppressMessages({{{written}}})\ncat('FIXEF', sort(fixef(m)), '\\n')")
-    done = subprocess.run(["Rscript", str(script)], capture_output=True, text=True, check=True)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("FIXEF"))
-    theirs = np.array(line.split()[1:], dtype=float)
-    assert theirs == pytest.approx(np.sort(ours.coefficients["estimate"].to_numpy()), rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.slow

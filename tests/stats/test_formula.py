@@ -21,7 +21,7 @@ from clada_neuro.stats.formula import RandomTerm, parse, plain_names, with_contr
         ("y ~ x + (1 | lab/s)", "x", [("1", "lab"), ("1", "lab:s")]),
         ("y ~ x + (1 | s:i)", "x", [("1", "s:i")]),
         ("y ~ (1 | s) + a * (b + c)", "a * (b + c)", [("1", "s")]),
-        ("log(y) ~ scale(log(x)) + I(x^2) + (1 | s)", "scale(log(x)) + I(x**2)", [("1", "s")]),
+        ("log(y) ~ scale(log(x)) + I(x^2) + (1 | s)", "scale(log(x)) + I(x ** 2)", [("1", "s")]),
     ],
 )
 def test_parts(text: str, fixed: str, random: list[tuple[str, str]]) -> None:

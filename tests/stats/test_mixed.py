@@ -180,7 +180,9 @@ def test_unknown_engine_and_contrast(small: pd.DataFrame) -> None:
     with pytest.raises(FitError, match="did you mean 'mixedlm'"):
         fit(small, "n400 ~ surprisal + (1 | subject)", engine="mixdlm")
     with pytest.raises(FitError, match="choose from treatment"):
-        fit(small, "n400 ~ surprisal + (1 | subject)", contrasts={"subject": "poly"})
+        fit(small, "n400 ~ item + (1 | subject)", contrasts={"item": "poly"})
+    with pytest.raises(FitError, match="of it"):
+        fit(small, "n400 ~ surprisal + (1 | subject)", contrasts={"item": "sum"})
 
 
 def test_missing_stimulus_is_warned_of(paired: pd.DataFrame) -> None:
@@ -224,7 +226,7 @@ def test_texts(plain: MixedFit) -> None:
     assert "2880 rows (0 left out" in summary
     assert "<table" in plain._repr_html_()
     script = plain.to_r_script("x.csv")
-    assert 'read.csv("x.csv")' in script
+    assert 'read.csv("x.csv", ' in script
     assert "lmer(n400 ~ surprisal * sparsity + entropy" in script
 
 

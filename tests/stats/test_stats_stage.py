@@ -125,7 +125,9 @@ def test_contrasts_reach_the_fit_and_a_family_can_be_named(trials, tmp_path):
         for name, contrasts, family in (("one", {"group": "sum"}, "pilot"), ("two", None, ""))
     )
     one, two = fit_models(data, models, tmp_path / "fits.json", "rows")
-    assert (one["contrasts"], two["contrasts"]) == ({"group": "sum"}, {"group": "treatment"})
+    assert (one["contrasts"], two["contrasts"]) == (
+        {"group": "sum (a 1, b -1)"}, {"group": "treatment (reference a)"},
+    )  # fmt: skip
     coded = next(value for term, value in one["coefficients"].items() if term.startswith("group"))
     plain = two["coefficients"]["group[T.b]"]
     assert -2 * coded["estimate"] == pytest.approx(plain["estimate"], rel=1e-4)  # a is +1, b is -1

@@ -1,0 +1,52 @@
+"""The functions that a formula may call, with the arguments they take; R's meaning wherever R has the function."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.factors import C, contr
+from clada_neuro.stats.splines import ns
+
+
+def log(x: Any, base: float | None = None) -> Any:
+    """Return the natural logarithm, or that to a base."""
+    return np.log(x) if base is None else np.log(x) / np.log(base)
+
+
+def numeric(x: Any) -> Any:
+    """Return a column of numbers as it is: R's as.numeric(), which would number the levels of a factor."""
+    values = pd.Series(x)
+    if not types.is_numeric_dtype(values):
+        raise FitError("as.numeric() of text; make a column of numbers first")
+    return values.astype(float)
+
+
+CONTEXT = {
+    "C": C, "abs": np.abs, "contr": contr, "expm1": np.expm1, "log": log, "log1p": np.log1p, "ns": ns,
+    "numeric": numeric, "sign": np.sign, "sqrt": np.sqrt,
+}  # fmt: skip
+# Names of the arguments after the first, by function; formulaic brings what CONTEXT lacks.
+ARGUMENTS = {
+    "C": ("contrasts", "levels"), "I": (), "abs": (), "bs": ("df", "knots", "degree"), "center": (),
+    "cr": ("df", "knots", "constraints"), "cs": ("df", "knots", "constraints"), "exp": (), "expm1": (),
+    "log": ("base",), "log10": (), "log1p": (), "log2": (), "ns": ("df", "knots", "Boundary_knots"), "numeric": (),
+    "offset": (), "poly": ("degree", "raw"), "scale": ("center", "scale"), "sign": (), "sqrt": (), "standardize": (),
+}  # fmt: skip
+NUMPY = {"abs", "exp", "expm1", "log", "log10", "log1p", "log2", "sign", "sqrt"}
+OFFERED = ", ".join(sorted({*ARGUMENTS, "as.numeric", "factor", "ordered", "relevel"} - {"numeric"}))
+INSTEAD = {
+    "cc": "bs(x, df = 5) or ns(x, df = 3)",
+    "cut": "a column with the categories",
+    "exp10": "I(10^x)",
+    "exp2": "I(2^x)",
+    "ifelse": "I((x > 0) * y), or a column made before",
+    "interaction": "a:b",
+    "lag": "a column with the earlier value, made within each sentence",
+    "mean": "scale(x, scale = FALSE)",
+    "s": "ns(x, df = 3)",
+    "te": "ns(x, df = 3):ns(z, df = 3)",
+    "ti": "ns(x, df = 3):ns(z, df = 3)",
+}

@@ -1,0 +1,232 @@
+"""A fit as an R script that refits it with lme4 from a CSV file beside it and gives the same numbers.
+
+Whatever R could decide otherwise is written out: which columns are text, the order of levels, contrasts, z-scores.
+"""
+
+import ast
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec
+from pandas.api import types
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.coding import codings
+from clada_neuro.stats.formula import ModelFormula, names_of
+from clada_neuro.stats.notation import each_call, formulaic_name, in_r, read, write
+
+if TYPE_CHECKING:
+    from clada_neuro.stats.mixed import MixedFit
+
+_HEAD = """here <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))
+if (length(here)) setwd(dirname(here))  # Rscript reads the data beside this script
+# A spreadsheet would run text that begins so; the file has an apostrophe before it.
+plain <- function(x) if (is.character(x)) sub("^'([=+@\\t\\r-])", "\\\\1", x) else x"""
+_CR = """cr <- function(x, knots, constraint = NULL) {  # cubic regression spline with these knots
+  unit <- function(j) as.numeric(seq_along(knots) == j)
+  basis <- sapply(seq_along(knots), function(j) splinefun(knots, unit(j), method = "natural")(x))
+  if (is.null(constraint)) basis else basis %*% qr.Q(qr(cbind(constraint)), complete = TRUE)[, -1]
+}"""
+_FUNCTIONS = {"numeric": "as.numeric", "bs": "splines::bs", "ns": "splines::ns", "cs": "cr"}
+_OPERATORS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "^", ast.Mod: "%%", ast.FloorDiv: "%/%",
+    ast.BitAnd: "&", ast.BitOr: "|", ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">",
+    ast.GtE: ">=", ast.USub: "-", ast.UAdd: "+", ast.Invert: "!",
+}  # fmt: skip
+
+
+def to_r_script(fit: "MixedFit", data_file: str, weight_mean: float = 1.0) -> str:
+    """Return R code that reads ``data_file`` beside it and refits the model with lme4 and lmerTest.
+
+    Parameters
+    ----------
+    weight_mean
+        What the weights in the file were divided by before the fit.
+    """
+    model, formula = fit.model, fit.model.formula
+    writer = _Writer(
+        formula, model.data, model.contrasts, [fit.design.spec, *(b.spec for b in fit.design.blocks)]
+    )
+    columns = list(dict.fromkeys([*formula.variables(), *([model.weights] if model.weights else [])]))
+    used = ", ".join(map(json.dumps, columns))
+    lines = [
+        *(["library(lmerTest)"] if fit.design.blocks else []),
+        _HEAD,
+        *([_CR] if writer.has_cr else []),
+        f'd <- read.csv({_text(data_file)}, check.names = FALSE, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
+        "names(d) <- plain(names(d)); d[] <- lapply(d, plain)",
+        f"d <- d[complete.cases(d[c({used})]), ]",
+        *(
+            f"d${in_r(name)} <- (d${in_r(name)} - {float(mean)!r}) / {float(sd)!r}"
+            for name, (mean, sd) in fit.standardized.items()
+        ),
+        *writer.factors(),
+    ]
+    weights = ""
+    if model.weights:
+        weights = f", weights = {in_r(model.weights)}" + (
+            "" if weight_mean == 1 else f" / {float(weight_mean)!r}"
+        )
+    reml = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
+    function = "lmer" if fit.design.blocks else "lm"
+    lines += [f"m <- {function}({writer.formula()}, data = d{reml}{weights})", "print(summary(m))"]
+    return "\n".join(lines) + "\n"
+
+
+class _Writer:
+    """Writes the parts of one model's formula as R code."""
+
+    def __init__(
+        self,
+        formula: ModelFormula,
+        data: pd.DataFrame,
+        contrasts: Mapping[str, str],
+        specs: Sequence[ModelSpec],
+    ) -> None:
+        self.parts = formula
+        self.contrasts = contrasts
+        self.codings = {name: coding for spec in specs for name, coding in codings(spec).items()}
+        self.states = {name: state for spec in specs for name, state in spec.transform_state.items()}
+        self.text = {name for name in formula.variables() if not _is_number(data[name])}
+        self.sides = [formula.fixed, *(term.columns for term in formula.random)]
+
+    @property
+    def has_cr(self) -> bool:
+        return any(name.startswith(("cr(", "cs(")) for name in self.states)
+
+    def text_columns(self) -> str:
+        """Return the argument of read.csv that keeps "01" and "1" apart, and TRUE from becoming a number."""
+        named = ", ".join(
+            f'{in_r(name)} = "character"' for name in self.parts.variables() if name in self.text
+        )
+        return f",\n  colClasses = c({named})" if named else ""
+
+    def factors(self) -> list[str]:
+        """Return the lines that fix each factor's levels and contrasts."""
+        lines = []
+        for name in dict.fromkeys(name for side in self.sides for name in names_of(side)):
+            if name not in self.text and name not in self.contrasts:
+                continue
+            column = f"d${in_r(name)}"
+            levels = next((one.levels for one in self.codings.values() if one.column == name), ())
+            if not levels:  # compared with a text, not coded
+                continue
+            kind = self.contrasts.get(name, "treatment")
+            lines.append(f"{column} <- factor({column}, levels = {self._levels(name, levels)})")
+            lines.append(f"contrasts({column}) <- contr.{kind}(levels({column}))")
+        return lines
+
+    def formula(self) -> str:
+        """Return the formula, random terms included."""
+        right = [self._side(self.parts.fixed)]
+        for term in self.parts.random:
+            right.append(f"({self._side(term.columns)} | {':'.join(map(in_r, term.factors))})")
+        return f"{self._expression(self.parts.response)} ~ {' + '.join(right)}"
+
+    def _side(self, side: str) -> str:
+        return each_call(side, self._expression, _token)
+
+    def _levels(self, name: str, levels: Sequence[str]) -> str:
+        return f"c({', '.join(map(_text, levels) if name in self.text else levels)})"
+
+    def _expression(self, expression: str) -> str:
+        tree, names = read(expression)
+        return self._node(tree.body, names)
+
+    def _node(self, node: ast.AST, names: Mapping[str, str]) -> str:
+        """Write an expression; parentheses keep its order of evaluation."""
+        write = partial(self._node, names=names)
+        match node:
+            case ast.Constant():
+                return _constant(node.value)
+            case ast.Name():
+                return in_r(names.get(node.id, node.id))
+            case ast.List() | ast.Tuple():
+                nested = any(isinstance(part, ast.List) for part in node.elts)
+                return f"{'cbind' if nested else 'c'}({', '.join(map(write, node.elts))})"
+            case ast.BinOp():
+                return (
+                    f"{_grouped(write, node.left)} {_OPERATORS[type(node.op)]} {_grouped(write, node.right)}"
+                )
+            case ast.UnaryOp():
+                return f"{_OPERATORS[type(node.op)]}{_grouped(write, node.operand)}"
+            case ast.Compare():
+                right = _grouped(write, node.comparators[0])
+                return f"{_grouped(write, node.left)} {_OPERATORS[type(node.ops[0])]} {right}"
+            case ast.Call():
+                return self._call(node, names)
+        raise FitError(f"'{ast.unparse(node)}' cannot be written for R; make a column of it first")
+
+    def _call(self, node: ast.Call, names: Mapping[str, str]) -> str:
+        name, x = ast.unparse(node.func).removeprefix("np."), self._node(node.args[0], names)
+        if name == "C":
+            return self._factor(node, x, names)
+        if name in ("cr", "cs"):
+            return f"cr({x}, {self._knots(node, names)})"
+        if name == "center":
+            return f"scale({x}, scale = FALSE)"
+        if name == "standardize":  # with the SD of the sample, n below the root
+            return f"I(scale({x}) * sqrt(length({x}) / (length({x}) - 1)))"
+        more = [self._node(argument, names) for argument in node.args[1:]]
+        more += [f"{k.arg and k.arg.replace('_', '.')} = {self._node(k.value, names)}" for k in node.keywords]
+        return f"{_FUNCTIONS.get(name, name)}({', '.join([x, *more])})"
+
+    def _factor(self, node: ast.Call, x: str, names: Mapping[str, str]) -> str:
+        column = node.args[0]
+        name = names.get(column.id, column.id) if isinstance(column, ast.Name) else ""
+        own = next((self._node(given.value, names) for given in node.keywords), None)
+        levels = next(coding.levels for coding in self.codings.values() if coding.column == name)
+        if own:
+            x = f"factor({x}, levels = {own})"
+        elif name not in self.text and name not in self.contrasts:
+            x = f"factor({x})"
+        return f"C({x}, {self._contrast(node.args[1:], name, levels, names)})"
+
+    def _contrast(
+        self, given: Sequence[ast.expr], name: str, levels: Sequence[str], names: Mapping[str, str]
+    ) -> str:
+        if not given:
+            return f"contr.{self.contrasts.get(name, 'treatment')}"
+        (contrast,) = given
+        if isinstance(contrast, ast.Call):
+            base = ast.literal_eval(contrast.keywords[0].value)
+            position = base if isinstance(base, int) else levels.index(base) + 1
+            return f"contr.treatment({len(levels)}, base = {position})"
+        if isinstance(contrast, ast.Attribute):
+            return f"MASS::contr.sdif({len(levels)})" if contrast.attr == "diff" else f"contr.{contrast.attr}"
+        return self._node(contrast, names)
+
+    def _knots(self, node: ast.Call, names: Mapping[str, str]) -> str:
+        """Return the knots of a cubic regression spline, and its constraint, as the fit chose them."""
+        state = self.states[formulaic_name(write(node, dict(names)))]
+        parts = [state["knots"], *(np.ravel(one) for one in [state["constraints"]] if one is not None)]
+        return ", ".join(f"c({', '.join(repr(float(value)) for value in part)})" for part in parts)
+
+
+def _token(token: str) -> str:
+    if token == "**":
+        return "^"
+    name = token.strip("`")
+    return in_r(name) if token.startswith("`") or name[:1].isalpha() or name[:1] == "_" else token
+
+
+def _grouped(write: Callable[[ast.AST], str], node: ast.AST) -> str:
+    return f"({write(node)})" if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare) else write(node)
+
+
+def _constant(value: object) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    return {"True": "TRUE", "False": "FALSE", "None": "NULL"}.get(repr(value), repr(value))
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_number(values: pd.Series) -> bool:
+    return types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
