@@ -8,24 +8,20 @@ command goes on where it stopped.
 
 import argparse
 import json
-import os
 from pathlib import Path
+
+from _shared.texts import c4_for_calibration, data_folder
 
 from clada_neuro import calibrate, load_model
 from clada_neuro.calibration.texts import split_documents
 
-C4_CALIBRATION = 600
 GUTENBERG_PIECES = 200
 
 
 def documents() -> list[str]:
-    folders = [Path(part) for part in os.environ["CLADA_NEURO_DATA"].split(os.pathsep)]
-    root = next(folder for folder in folders if (folder / "c4_sample").is_dir())
-    lines = (root / "c4_sample" / "c4_sample.jsonl").read_text(encoding="utf-8").splitlines()
-    c4 = [json.loads(line)["text"] for line in lines[:C4_CALIBRATION]]
-    books = [path.read_text(encoding="utf-8") for path in sorted((root / "gutenberg").glob("*.body.txt"))]
+    books = [path.read_text(encoding="utf-8") for path in sorted(data_folder("gutenberg").glob("*.body.txt"))]
     pieces = [piece for book in books for piece in split_documents(book)[: GUTENBERG_PIECES // len(books)]]
-    return c4 + pieces
+    return c4_for_calibration() + pieces
 
 
 def main() -> None:

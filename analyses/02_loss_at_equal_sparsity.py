@@ -6,24 +6,23 @@
 C4 documents that calibration has not seen and WikiText-2 articles, alternating, 256 tokens each with the start token;
 the first 32 are the dense prefix and every later token is processed by the policy. Loss is the rise of nats per token
 over dense; divergence is KL(dense ‖ policy), the expected rise, which has less noise. Work is kept batch by batch, so
-an interrupted run goes on where it stopped; ``--tables`` makes the tables from all that is there, ``--name`` beside
-others. Load comes from the pass without load (`clada_neuro.runtime.fixed_point`). Every policy is carried to exactly the
+an interrupted run goes on where it stopped; ``--tables`` makes the tables of results/loss_at_equal_sparsity/ from all
+that is there, ``--name`` beside others. Load comes from the pass without load (`clada_neuro.runtime.fixed_point`). Every policy is carried to exactly the
 asked sparsity along its own curve where it was run at two, else along that of CLADA without load.
 """
 
 import argparse
-import json
 import math
-import os
-import re
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
-from loss_compensations import COMPENSATIONS, Compensations
-from loss_page import page
-from loss_variants import LOAD_VARIANTS, SIMPLER_RULES, SimplerRules, load_variant
+from _shared.loss_compensations import COMPENSATIONS, Compensations
+from _shared.loss_page import page
+from _shared.loss_variants import LOAD_VARIANTS, SIMPLER_RULES, SimplerRules, load_variant
+from _shared.results import results_folder
+from _shared.texts import c4_for_calibration, c4_for_measuring, wikitext2
 from scipy import stats
 from tqdm import tqdm
 
@@ -49,26 +48,11 @@ from clada_neuro.runtime.controls import ForeignPrefix
 from clada_neuro.runtime.policy import Policy
 
 LENGTH, PREFIX, BATCH = 256, 32, 8
-C4_CALIBRATION = 600  # documents that 01_calibrate_smollm2.py may use
-FIT_DOCUMENTS = 16  # of those, for thresholds that the calibration does not hold
+FIT_DOCUMENTS = 16  # of those that calibration may see, for thresholds that the calibration does not hold
 STEP, SLOPE_DOCUMENTS = 0.04, 24  # of sparsity and how many, for the slope of loss
 POWER = 2.8  # standard errors that an effect has to have to be found four times in five
 MEASURES = ("loss", "divergence")
 NOTICEABLE = 0.002  # nats: what reallocating by load is expected to give
-RESULTS = Path(__file__).parent / "results"
-
-
-def sources() -> dict[str, list[str]]:
-    folders = [Path(part) for part in os.environ["CLADA_NEURO_DATA"].split(os.pathsep)]
-    root = next(folder for folder in folders if (folder / "c4_sample").is_dir())
-    lines = (root / "c4_sample" / "c4_sample.jsonl").read_text(encoding="utf-8").splitlines()
-    wiki = (root / "wikitext2" / "wiki.test.raw.rebuilt").read_text(encoding="utf-8")
-    c4 = [json.loads(line)["text"] for line in lines]
-    return {
-        "calibration": c4[:C4_CALIBRATION],
-        "c4": c4[C4_CALIBRATION:],
-        "wikitext2": re.split(r"\n(?= = [^=])", wiki),
-    }
 
 
 def cut(model: LanguageModel, texts: list[str], count: int) -> list[list[int]]:
@@ -84,8 +68,7 @@ def cut(model: LanguageModel, texts: list[str], count: int) -> list[list[int]]:
 
 def documents(model: LanguageModel, count: int) -> torch.Tensor:
     """Return ``(count, LENGTH)`` tokens: C4 and WikiText-2 in turn, then what C4 has left."""
-    texts = sources()
-    c4, wiki = (cut(model, texts[name], count) for name in ("c4", "wikitext2"))
+    c4, wiki = (cut(model, texts, count) for texts in (c4_for_measuring(), wikitext2()))
     alternating = [ids for both in zip(c4, wiki, strict=False) for ids in both]
     return torch.tensor((alternating + c4[len(wiki) :])[:count])
 
@@ -101,7 +84,7 @@ class Experiment:
         folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
         self.cells = output_folder(folder / "cells")
         self.stages = Stages(output_folder(folder / "passes"), inputs)
-        self.fit_tokens = torch.tensor(cut(model, sources()["calibration"], FIT_DOCUMENTS))
+        self.fit_tokens = torch.tensor(cut(model, c4_for_calibration(), FIT_DOCUMENTS))
         fitted = (model.model, self.layers, self.calibration, self.fit_tokens)
         self.simpler, self.compensations = SimplerRules(*fitted), Compensations(*fitted)
 
@@ -239,7 +222,7 @@ def main() -> None:
     parser.add_argument("--policy", nargs="+", default=[*POLICIES[1:], *SIMPLER_RULES, *COMPENSATIONS])
     parser.add_argument("--load-variants", action="store_true", help="measure those instead of --policy")
     parser.add_argument("--tables", action="store_true", help="only make the tables")
-    parser.add_argument("--name", default="loss_at_equal_sparsity", help="of the tables in results/")
+    parser.add_argument("--name", default="loss_at_equal_sparsity", help="of the tables")
     options = parser.parse_args()
     experiment = Experiment(load_model("smollm2"))
     if not options.tables:
@@ -251,9 +234,9 @@ def main() -> None:
         experiment.run(texts[:SLOPE_DOCUMENTS], slope)
         experiment.run(texts, cells)
     table = summary(experiment.found()).round(5)
-    RESULTS.mkdir(exist_ok=True)
-    write_text(RESULTS / f"{options.name}.csv", table.to_csv(index=False))
-    write_text(RESULTS / f"{options.name}.md", results_page(experiment, table))
+    results = results_folder(__file__)
+    write_text(results / f"{options.name}.csv", table.to_csv(index=False))
+    write_text(results / f"{options.name}.md", results_page(experiment, table))
     print(table.to_string())
 
 

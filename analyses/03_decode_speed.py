@@ -3,21 +3,20 @@
     NUMBA_NUM_THREADS=2 python analyses/03_decode_speed.py MODEL [--dtype D] [--rounds N] [--llama-python PYTHON]
     python analyses/03_decode_speed.py llama-7b-random --dtype bfloat16 --device cuda
 
-MODEL is smollm2, llama-1b-random or llama-7b-random (random weights). Writes results/decode_MODEL_DTYPE.csv, on a GPU
-decode_MODEL_DTYPE_cuda.csv, the command in its first line. Nothing else should run at the same time; `load_average`
+MODEL is smollm2, llama-1b-random or llama-7b-random (random weights). Writes results/decode_speed/MODEL_DTYPE.csv, on a GPU
+MODEL_DTYPE_cuda.csv, the command in its first line. Nothing else should run at the same time; `load_average`
 says whether something did (the benchmark itself adds its threads).
 """
 
 import argparse
 import shlex
 import sys
-from pathlib import Path
+
+from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
 from clada_neuro.bench.decode import bench_decode
 from clada_neuro.errors import CladaNeuroError
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -38,7 +37,8 @@ def main() -> None:
         sys.exit(2)
     command = f"# python {shlex.join(sys.argv)}\n"
     write_text(
-        RESULTS / f"decode_{options.model}_{options.dtype}{'_cuda' * (options.device == 'cuda')}.csv",
+        results_folder(__file__)
+        / f"{options.model}_{options.dtype}{'_cuda' * (options.device == 'cuda')}.csv",
         command + table.to_csv(index=False, float_format="%.4g"),
     )
     print(table.to_string(index=False, float_format="{:.2f}".format))

@@ -3,32 +3,30 @@
     python analyses/04_known_effects.py [--set NAME]… [--limit ITEMS] [--out out/known_effects]
 
 Every published stimulus set with conditions, and our own two. Means by condition and the contrasts registered in
-04_known_effects.toml (differences within items), with 95 % intervals from 2,000 resamples of the items. Writes
-results/known_effects.csv, .md and two figures; a run on part of the sets or items leaves these alone and writes to
+_shared/contrasts.toml (differences within items), with 95 % intervals from 2,000 resamples of the items. Writes
+results/known_effects/: tables, a page and two figures; a run on part of the sets or items leaves these alone and writes to
 the traces' folder. Interrupted, the same command goes on where it stopped.
 """
 
 import argparse
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _shared.contrasts import Contrast, differences, registered, stimuli
+from _shared.results import results_folder
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from clada_neuro import load_model, read_stimuli, trace
-from clada_neuro.artifacts import output_folder, package_data, write_atomic, write_text
+from clada_neuro import load_model, trace
+from clada_neuro.artifacts import output_folder, write_atomic, write_text
 from clada_neuro.reporting.figures import COLORS, compose
 from clada_neuro.stats.resample import percentile_interval
-from clada_neuro.stimuli import datasets
 
-HERE = Path(__file__).parent
 MEASURES = {
     "surprisal_bits": "surprisal (bits)",
     "adjustment_prev": "adjustment (1 − cosine)",
@@ -42,47 +40,6 @@ RESAMPLES = 2_000
 VERDICTS = ("larger", "not shown", "smaller", "no items")
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """A difference within items.
-
-    `human` names the published response that is larger in `high` than in `low`, `without` one that is not.
-    """
-
-    set: str
-    high: str
-    low: str
-    human: str
-    minus: tuple[str, ...] = ()
-    where: str = ""
-    without: str = ""
-    note: str = ""
-
-    @property
-    def name(self) -> str:
-        """The contrast in words."""
-        first = f"{self.high} − {self.low}"
-        return f"({first}) − ({' − '.join(self.minus)})" if self.minus else first
-
-    @property
-    def signs(self) -> dict[str, int]:
-        """Condition to +1 or −1."""
-        return {self.high: 1, self.low: -1, **dict(zip(self.minus, (-1, 1), strict=False))}
-
-
-def registered() -> list[Contrast]:
-    document = tomllib.loads((HERE / "04_known_effects.toml").read_text(encoding="utf-8"))
-    return [Contrast(**{**entry, "minus": tuple(entry.get("minus", ()))}) for entry in document["contrast"]]
-
-
-def stimuli(name: str, limit: int | None) -> pd.DataFrame:
-    own = package_data("stimuli", f"{name}.csv")
-    frame = read_stimuli(own) if own.is_file() else datasets.load(name)
-    if "contrast" in frame:
-        frame["condition"] = frame["contrast"] + " " + frame["condition"]
-    return frame.loc[frame["item"].isin(frame["item"].unique()[:limit])]
-
-
 def item_interval(values: Iterable[float], seed: int = 0) -> tuple[float, float]:
     """Return the 95 % percentile interval of the mean over items, from resamples of the items."""
     known = np.asarray(list(values), dtype=float)
@@ -91,20 +48,6 @@ def item_interval(values: Iterable[float], seed: int = 0) -> tuple[float, float]
     rows = np.random.default_rng(seed).integers(len(known), size=(RESAMPLES, len(known)))
     low, _, high = percentile_interval(known[rows].mean(axis=1))
     return low, high
-
-
-def differences(words: pd.DataFrame, contrast: Contrast, measure: str) -> pd.Series:
-    """Return the contrast's difference in each item that has one of its conditions; NaN where another is missing.
-
-    Parameters
-    ----------
-    words : pandas.DataFrame
-        Critical words, one row an item and condition.
-    """
-    kept = words.query(contrast.where) if contrast.where else words
-    by_condition = kept.pivot(index="item", columns="condition", values=measure)
-    by_condition = by_condition.reindex(columns=list(contrast.signs))
-    return by_condition.dropna(how="all").mul(contrast.signs).sum(axis=1, skipna=False)
 
 
 def summarize(name: str, words: pd.DataFrame, contrasts: list[Contrast]) -> Iterator[dict[str, object]]:
@@ -155,7 +98,7 @@ def page(found: pd.DataFrame, contrasts: list[Contrast], model: dict[str, object
     return f"""# Effects the field knows, at the critical word
 
 Model {model["model"]}, {model["dtype"]}, start token `{model["start_token"]}`, every neuron computed. Written by
-`analyses/04_known_effects.py` from the contrasts registered in `analyses/04_known_effects.toml`.
+`analyses/04_known_effects.py` from the contrasts registered in `analyses/_shared/contrasts.toml`.
 
 Each row is a difference within items, first condition minus second, with a 95 % interval from {RESAMPLES:,} resamples
 of the items. People's response is larger in the first condition, so larger surprisal is the published direction.
@@ -334,7 +277,7 @@ def main() -> None:
         print(name, flush=True)
     found = pd.DataFrame(rows)
     part = options.sets or options.limit
-    folder = output_folder(options.out if part else HERE / "results")
+    folder = output_folder(options.out if part else results_folder(__file__))
     found.round(6).to_csv(folder / "known_effects.csv", index=False)
     write_text(folder / "known_effects.md", page(found, contrasts, model.describe()))
     draw_contrasts(found, folder / "known_effects.png")

@@ -7,12 +7,12 @@ writes to out/synergy_prefix instead. What is finished is kept in out/, so the s
 """
 
 import sys
-from pathlib import Path
+
+from _shared.results import results_folder
 
 from clada_neuro.cli.main import main
 
-RESULTS = Path(__file__).parent / "results" / "synergy_prefix"
-FULL = ["--out", str(RESULTS), "--work", "out/synergy_prefix/work"]
+FULL = ["--out", str(results_folder(__file__)), "--work", "out/synergy_prefix/work"]
 
 if __name__ == "__main__":
     sys.argv[1:] = ["synergy", "prefix", *(sys.argv[1:] or FULL)]

@@ -7,12 +7,12 @@ writes to out/synergy_human instead. What is finished is kept in out/, so the sa
 """
 
 import sys
-from pathlib import Path
+
+from _shared.results import results_folder
 
 from clada_neuro.cli.main import main
 
-RESULTS = Path(__file__).parent / "results" / "synergy_human"
-FULL = ["--out", str(RESULTS), "--work", "out/synergy_human/work"]
+FULL = ["--out", str(results_folder(__file__)), "--work", "out/synergy_human/work"]
 
 if __name__ == "__main__":
     sys.argv[1:] = ["synergy", "human", *(sys.argv[1:] or FULL)]

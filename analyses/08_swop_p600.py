@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from _shared.results import results_folder
 
 from clada_neuro.artifacts import output_folder, versions, write_atomic, write_json
 from clada_neuro.erp.components import N400, P600
@@ -30,7 +31,6 @@ from clada_neuro.reporting.waveforms import averages
 from clada_neuro.stimuli import datasets
 
 FILES = {"V3": "SWOP_regrBsln_V3_idag-evo.fif", "V2": "SWOP_regrBsln_V2_idag-evo.fif"}
-RESULTS = Path(__file__).parent / "results" / "swop_p600"
 
 
 def main(folder: Path) -> None:
@@ -76,4 +76,4 @@ def draw(groups: Groups, result: PairedDifference) -> Figure:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else results_folder(__file__))

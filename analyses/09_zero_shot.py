@@ -4,13 +4,14 @@
 
 Every policy answers the same items. The context is read densely; from its last token (``answer``) or its middle
 (``middle``) the policy is on; an answer scores by log-probability, per character where lm-evaluation-harness does so.
-Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit
-adds to a smaller one.
+Writes results/zero_shot/.
+Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit adds to a smaller one.
 """
 
 import argparse
 import sys
-from pathlib import Path
+
+from _shared.results import results_folder
 
 from clada_neuro import load_model
 from clada_neuro.artifacts import write_text
@@ -19,7 +20,6 @@ from clada_neuro.evaluation.summary import summarise
 from clada_neuro.evaluation.tables import markdown
 from clada_neuro.evaluation.tasks import TASKS
 
-RESULTS = Path(__file__).parent / "results"
 POLICIES = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "teal", "wina")
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--task", nargs="+", default=list(TASKS))
     parser.add_argument("--sparsity", type=float, default=0.4)
     parser.add_argument("--start-token", default="auto")
-    parser.add_argument("--name", default="zero_shot", help="of the tables in analyses/results")
+    parser.add_argument("--name", default="zero_shot", help="of the tables")
     options = parser.parse_args()
     model = load_model("smollm2", start_token=options.start_token)
     items = evaluate(
@@ -52,9 +52,9 @@ def main() -> None:
         f"`{command}`: {counts.min()} to {counts.max()} items a task, start token {model.start_token}, "
         f"weights {model.weights_hash}, calibration {calibrations}\n\n"
     )
-    RESULTS.mkdir(exist_ok=True)
-    write_text(RESULTS / f"{options.name}.csv", f"# {command}\n{summary.round(5).to_csv(index=False)}")
-    write_text(RESULTS / f"{options.name}.md", made + markdown(summary))
+    results = results_folder(__file__)
+    write_text(results / f"{options.name}.csv", f"# {command}\n{summary.round(5).to_csv(index=False)}")
+    write_text(results / f"{options.name}.md", made + markdown(summary))
     print(markdown(summary))
 
 

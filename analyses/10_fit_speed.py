@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python analyses/10_fit_speed.py [--rounds 5] [--trials trials.parquet]
 
-Writes results/fit_speed.csv, the command and the load of the machine in its first line. Nothing else should run at the
+Writes results/fit_speed/fit_speed.csv, the command and the load of the machine in its first line. Nothing else should run at the
 same time. lme4 is timed beside where Rscript is installed. The small model is that of tests/reference/sim_small.csv
 (2,880 rows); its replicates are 1,000 parametric and 1,000 under the null, in as many processes as there are cores.
 """
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
 from clada_neuro.bench.fit import bench_fit
@@ -23,7 +24,6 @@ from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 SMALL = HERE.parent / "tests" / "reference" / "sim_small.csv"
 RANDOM = "entropy + (1 + surprisal | subject) + (1 | item)"
 REPLICATES = 1000
@@ -58,7 +58,9 @@ def main() -> None:
     table = bench_fit(**vars(options), progress=lambda line: print(line, file=sys.stderr))
     table = pd.concat([table, pd.DataFrame([bench_bootstrap()])], ignore_index=True)
     head = f"# python {shlex.join(sys.argv)}; {os.cpu_count()} cores, load average before {load:.1f}\n"
-    write_text(RESULTS / "fit_speed.csv", head + table.to_csv(index=False, float_format="%.6g"))
+    write_text(
+        results_folder(__file__) / "fit_speed.csv", head + table.to_csv(index=False, float_format="%.6g")
+    )
     print(table.drop(columns="formula").to_string(index=False, float_format="{:.2f}".format))
 
 

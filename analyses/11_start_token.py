@@ -3,25 +3,26 @@
     python analyses/11_start_token.py [--out out/start_token]
 
 Our own stimuli, and published sets where CLADA_NEURO_DATA has them, after the token that `auto` chooses, after nothing,
-and after SmolLM2's nominal beginning-of-sequence token, which is a chat marker. Writes results/start_token.csv: words
-by place in the sentence, critical words, and the contrasts registered in 04_known_effects.toml (one value an item),
-each compared with `auto`; and results/whitespace_correction.csv: the same groups of words with and without correction
+and after SmolLM2's nominal beginning-of-sequence token, which is a chat marker. Writes results/start_token/: in start_token.csv words
+by place in the sentence, critical words, and the contrasts registered in _shared/contrasts.toml (one value an item),
+each compared with `auto`; and in whitespace_correction.csv the same groups of words with and without correction
 (attached punctuation counted in both).
 """
 
 import argparse
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _shared.contrasts import differences, registered
+from _shared.contrasts import stimuli as stimuli_of
+from _shared.results import results_folder
 
 from clada_neuro import load_model, trace
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.stimuli.design import bare
 
-effects = import_module("04_known_effects")
 SETS = ("n400_demo", "p600_demo", "nieuwland2018", "ainsworth1998")
 STARTS = ("auto", "none", "<|im_start|>")
 PLAIN, CORRECTED = "surprisal_with_punct_bits", "surprisal_corrected_bits"
@@ -43,9 +44,9 @@ def groups(words: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def contrasts(name: str, words: pd.DataFrame, measure: str) -> Iterator[tuple[str, pd.Series]]:
     """Yield each registered contrast of a set, one value an item."""
     critical = words[words["is_critical"]]
-    for contrast in effects.registered():
+    for contrast in registered():
         if contrast.set == name:
-            yield f"contrast: {contrast.name}", effects.differences(critical, contrast, measure)
+            yield f"contrast: {contrast.name}", differences(critical, contrast, measure)
 
 
 def compared(values: pd.Series, others: pd.Series) -> dict[str, float]:
@@ -93,7 +94,7 @@ def main() -> None:
     starts, corrections = [], []
     for name in SETS:
         try:
-            stimuli = effects.stimuli(name, None)
+            stimuli = stimuli_of(name, None)
         except CladaNeuroError as error:
             print(f"{name} is left out: {error}")
             continue
@@ -101,7 +102,7 @@ def main() -> None:
         traced = {start: trace(stimuli, models[start], out=folders[start]).words for start in STARTS}
         starts += by_start(name, traced)
         corrections += by_correction(name, traced)
-    results = Path(__file__).parent / "results"
+    results = results_folder(__file__)
     pd.DataFrame(starts).round(4).to_csv(results / "start_token.csv", index=False)
     pd.DataFrame(corrections).round(4).to_csv(results / "whitespace_correction.csv", index=False)
 

@@ -3,7 +3,7 @@
     python -m venv peers && peers/bin/pip install torch==2.13.0 minicons==0.3.39 surprisal==0.1.7
     OMP_NUM_THREADS=2 python analyses/12_trace_speed.py --peer-python peers/bin/python [--sentences 200] [--rounds 3]
 
-Writes results/trace_speed.csv, the command and the load of the machine in its first line. Nothing else should run at
+Writes results/trace_speed/trace_speed.csv, the command and the load of the machine in its first line. Nothing else should run at
 the same time.
 """
 
@@ -11,7 +11,8 @@ import argparse
 import os
 import shlex
 import sys
-from pathlib import Path
+
+from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
 from clada_neuro.bench.trace import bench_trace
@@ -28,7 +29,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     table = bench_trace(**vars(options), progress=lambda line: print(line, file=sys.stderr))
     head = f"# python {shlex.join(sys.argv)}; {os.cpu_count()} cores, load average before {load:.1f}\n"
-    write_text(Path(__file__).parent / "results" / "trace_speed.csv", head + table.to_csv(index=False))
+    write_text(results_folder(__file__) / "trace_speed.csv", head + table.to_csv(index=False))
     print(table.to_string(index=False))
 
 

@@ -1,12 +1,12 @@
 """Do word surprisals equal log-softmax in float64 on the same ids? Ours, minicons' and surprisal's, case by case.
 
     python -m venv peers && peers/bin/pip install torch==2.13.0 minicons==0.3.39 surprisal==0.1.7
-    python analyses/peer_conformance.py --python peers/bin/python
+    python analyses/16_peer_conformance.py --python peers/bin/python
 
 All tools read the same weights with the same start token, and a configuration whose context is 2,048 tokens. A word's
 value is the sum over its tokens, attached punctuation included; a word fails when it is further than 1e-4 bits from the
 reference, or missing. The reference of a longer text never gives the model more than its context: overlapping windows,
-each beginning in the middle of the one before.
+each beginning in the middle of the one before. Writes results/peer_conformance/peer_conformance.csv.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from _shared.results import results_folder
 
 from clada_neuro import load_model, trace
 from clada_neuro.bench.scoring_peers import TOOLS, ScoringPeers, save_for_peers
@@ -116,7 +117,7 @@ def main() -> None:
                 rows.append({"case": case, "tool": tool, **row, "error": reply.get("error", "")})
         peers.close()
     table = pd.DataFrame(rows).fillna({"error": ""})
-    out = Path(__file__).parent / "results" / "peer_conformance.csv"
+    out = results_folder(__file__) / "peer_conformance.csv"
     table.to_csv(out, index=False)
     print(table.pivot(index="case", columns="tool", values="failed").loc[list(CASES)].to_string())
     print(table.groupby("tool")[["words", "failed"]].sum().to_string())

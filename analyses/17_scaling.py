@@ -1,8 +1,8 @@
 """What one shard costs: tokens per second, bytes to a worker and back, the client's time to store it.
 
-.venv/bin/python analyses/scaling.py --threads 1 2      # SmolLM2, float32, the demonstration's stimuli, repeated
+    python analyses/17_scaling.py --threads 1 2      # SmolLM2, float32, the demonstration's stimuli, repeated
 
-Writes results/scaling.csv; docs/scaling.md does the arithmetic.
+Writes results/scaling/scaling.csv; docs/scaling.md does the arithmetic.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from _shared.results import results_folder
 from distributed.protocol import dumps
 
 from clada_neuro.artifacts import write_text
@@ -21,7 +22,7 @@ from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.worker import measure, unpack
 from clada_neuro.targets import resolve_stimuli
 
-RESULT = Path(__file__).parent / "results" / "scaling.csv"
+RESULT = results_folder(__file__) / "scaling.csv"
 
 
 def shards(count: int) -> list[pd.DataFrame]:

@@ -1,10 +1,10 @@
 """Does a long trace stay within its memory? Generated sentences, resident memory after every shard, its linear trend.
 
-.venv/bin/python analyses/soak.py tiny --sentences 100000
-.venv/bin/python analyses/soak.py smollm2 --sentences 20000 --minutes 6
+    python analyses/18_soak.py tiny --sentences 100000
+    python analyses/18_soak.py smollm2 --sentences 20000 --minutes 6
 
 ``tiny`` is a random two-layer model with a tokenizer trained on the sentences: it stands in for the count. A run that
-``--minutes`` ends is measured up to there. Rows go to results/soak.csv, one a model.
+``--minutes`` ends is measured up to there. Rows go to results/soak/soak.csv, one a model.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from _shared.results import results_folder
 from scipy import stats
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -26,7 +27,7 @@ from clada_neuro.artifacts import write_text
 from clada_neuro.instrument.trace import Measurer, ModelMeasurer, collect
 from clada_neuro.models.loading import LanguageModel, load_model
 
-RESULT = Path(__file__).parent / "results" / "soak.csv"
+RESULT = results_folder(__file__) / "soak.csv"
 WORDS = (
     "the a old young sailor baker children crowd owner café street window letter story river night told gave found "
     "lost opened closed believed slowly never often quietly because although when behind under without green heavy "

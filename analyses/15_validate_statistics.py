@@ -7,7 +7,9 @@ the texts as stimuli and with the two texts of an item pooled; one bootstrap rep
 the warning when (1 | stimulus) is left out. A rate that differs from its nominal value at α = .001 (exact binomial
 test) is marked.
 
-Usage: python analyses/validate_statistics.py [--runs 2000] [--jobs N] [--out DIR]
+    python analyses/15_validate_statistics.py [--runs 2000] [--jobs N] [--out DIR]
+
+Writes results/validate_statistics/statistics.csv.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _shared.results import results_folder
 from scipy import stats
 
 from clada_neuro.artifacts import content_hash, output_folder
@@ -211,7 +214,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "validation")
+    parser.add_argument("--out", type=Path, default=results_folder(__file__))
     options = parser.parse_args()
     folder = output_folder(options.out)
     task = Run(options.seed)

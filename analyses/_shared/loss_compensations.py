@@ -5,9 +5,9 @@ from functools import cache
 from typing import ClassVar
 
 import torch
-from loss_variants import recast
 from torch import Tensor
 
+from _shared.loss_variants import recast
 from clada_neuro.calibration.artifact import Calibration
 from clada_neuro.calibration.fit import measure
 from clada_neuro.calibration.policies import base_policy

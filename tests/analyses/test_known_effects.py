@@ -1,23 +1,17 @@
 """The contrasts of analyses/04_known_effects.py: arithmetic, intervals, and that every registered condition exists."""
 
-import importlib.util
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from analysis_scripts import load
 from PIL import Image
-
-SCRIPT = Path(__file__).parent.parent / "analyses" / "04_known_effects.py"
 
 
 @pytest.fixture(scope="module")
 def known_effects():
-    specification = importlib.util.spec_from_file_location("known_effects", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load("04_known_effects")
 
 
 def long(values, items="abc"):

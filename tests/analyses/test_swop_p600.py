@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis_scripts import ANALYSES
 
-ROOT = Path(__file__).parents[2]
 HERE = [
     Path(folder)
     for folder in os.environ.get("CLADA_NEURO_DATA", "").split(os.pathsep)
@@ -18,7 +18,7 @@ HERE = [
 
 @pytest.mark.skipif(not HERE, reason="CLADA_NEURO_DATA names no folder with swop_sv")
 def test_the_script_writes_the_committed_table_and_a_figure(tmp_path):
-    script = ROOT / "analyses" / "08_swop_p600.py"
+    script = ANALYSES / "08_swop_p600.py"
     done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (

@@ -1,12 +1,11 @@
-"""The validation of `analyses/validate_statistics.py` in a hundred runs, and its summary by hand."""
+"""The validation of `analyses/15_validate_statistics.py` in a hundred runs, and its summary by hand."""
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+from analysis_scripts import load
 from scipy import stats
 
 from clada_neuro.stats.resample import replicate
@@ -14,13 +13,7 @@ from clada_neuro.stats.resample import replicate
 
 @pytest.fixture(scope="module")
 def validation() -> ModuleType:
-    path = Path(__file__).parents[2] / "analyses" / "validate_statistics.py"
-    spec = importlib.util.spec_from_file_location("validate_statistics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("15_validate_statistics")
 
 
 @pytest.mark.slow
@@ -31,6 +24,8 @@ def test_a_hundred_runs(validation: ModuleType) -> None:
     rates = found.set_index("what")["rate"]
     # Without squares, a curve in one of two correlated predictors passes for an interaction.
     assert rates["test without squares rejects, curve"] > 0.3
+    # Nor does a random intercept of the item cover what varies between its texts.
+    assert rates["null predictor rejects, texts of an item pooled, 24 items, texts differ"] > 0.15
 
 
 def test_one_run_is_repeatable(validation: ModuleType) -> None:
@@ -40,6 +35,9 @@ def test_one_run_is_repeatable(validation: ModuleType) -> None:
     assert set(first.values()) <= {0.0, 1.0}
     assert first["warns without (1 | stimulus)"] == 1.0
     assert first["warns with (1 | stimulus)"] == 0.0
+    assert len([name for name in first if name.startswith("null predictor rejects")]) == 2 * len(
+        validation.CONTEXTS
+    )
 
 
 def test_summary_marks_what_departs(validation: ModuleType) -> None:
