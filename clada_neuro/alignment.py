@@ -1,22 +1,29 @@
 """Join the words of a trace with the trials of an experiment, and account for every row that did not match."""
 
+import re
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clada_neuro import artifacts
-from clada_neuro.errors import AlignmentError, did_you_mean
-from clada_neuro.stimuli import files
+from clada_neuro import unmatched as lost
+from clada_neuro.errors import AlignmentError
+from clada_neuro.stimuli.keys import as_key, plain_words, respelled
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
+from clada_neuro.trials import label_text
+from clada_neuro.unmatched import MAX_LOST, step
 
 _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
 # The trace's own unit of analysis during the join, and what a trace calls a stimulus file's own column `stimulus`.
 _TEXT, _OWN_IN_STIMULI = "_text", "stimulus_stimuli"
+_MEASURES = {column.name for column in WORDS.columns} - {"stimulus"}
+_SHOWN = 3  # examples of spellings
+_NEARLY_ALL = 0.9
+_LABEL = re.compile(r".*:[0-9a-f]{12}", re.DOTALL)  # of a stimulus, as the trace writes it
+_DERIVED = re.compile(r"(.+)_(lag\d+|next)")  # as the trace and word-by-word presentation add them
 
 
 @dataclass(frozen=True)
@@ -52,37 +59,22 @@ class Alignment:
         return f"<p>{self!r}</p>{joins}{notes}{head}"
 
 
-def read_trials(path: str | Path) -> pd.DataFrame:
-    """Read a table of single trials (CSV, TSV, semicolon CSV, xlsx or parquet).
-
-    Columns of plain numbers become numbers; the words "None" and "NA" stay words where the column holds words.
-
-    Raises
-    ------
-    AlignmentError
-        If there is no column `subject`.
-    """
-    path = Path(path)
-    if path.suffix == ".parquet":
-        trials = artifacts.read_table(path)
-    else:
-        raw = files.read_table(path)
-        trials = files.numeric_columns(raw.frame, raw.decimal_comma)
-    if "subject" not in trials:
-        names = [str(name) for name in trials]
-        hint = did_you_mean("subject", names)
-        raise AlignmentError(f"'{path}' lacks the column 'subject'{hint}; it has {', '.join(names)}")
-    return trials
-
-
-def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
+def align(
+    words: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    index_base: int | None = None,
+    max_lost: float = MAX_LOST,
+) -> Alignment:
     """Give each trial the measures of the word it was recorded on.
 
-    Texts are matched by `stimulus_id` where both tables have it, else by `item` and `condition`. The word is the
-    trial's `word_index` (from 0) where it has one, else the critical word. A column that both tables have is
-    taken from the trials, unless it is one of the trace's measures: then the trial's copy becomes
-    ``<name>_trials``. `stimulus` is the unique text up to and including the word, or the caller's own column of that
-    name, in the trials or the stimulus file; where that groups trials otherwise, a note says how.
+    Texts are matched by `stimulus_id` where both tables have it, else by `item` and `condition`; keys that differ
+    only in case, blanks or zeros before a number are taken for one another, and said. The word is the trial's
+    `word_index` where it has one, else the critical word, and where both tables name the `word` it must be the same.
+    A column that both tables have is taken from the trials, unless it is one of the trace's measures: then the
+    trial's copy becomes ``<name>_trials``. Trials that were aligned before lose the measures of the earlier trace.
+    `stimulus` is the unique text up to and including the word, or the caller's own column of that name, in the trials
+    or the stimulus file; where that groups trials otherwise, a note says how.
 
     Parameters
     ----------
@@ -90,36 +82,42 @@ def align(words: pd.DataFrame, trials: pd.DataFrame) -> Alignment:
         The `words` table of a trace.
     trials : pandas.DataFrame
         One row per presentation of one word to one subject.
+    index_base : int, optional
+        0 or 1: what `word_index` counts from in the trials; 0 by default.
+    max_lost : float
+        The largest share of trials that may stay without a word.
 
     Raises
     ------
     AlignmentError
-        If the tables share no key, a key is ambiguous, or no trial matches.
+        If the tables share no key, a key is ambiguous, no trial matches, or more than `max_lost` do not.
     """
+    trials = label_text(trials.reset_index(drop=True))
     key, targets = _join_key(words, trials)
-    _refuse_ambiguous(targets, key)
+    offered = pd.DataFrame({name: as_key(targets[name]) for name in key})
+    _refuse_ambiguous(offered)
+    wanted, notes = _wanted(trials, words, key, index_base or 0)
+    found = _places(wanted, offered)
+    reasons = lost.reasons(trials, wanted, words, targets, found)
+    gone = reasons.ne("").to_numpy()
+    hint = _index_hint(trials, wanted, targets, offered, gone) if index_base is None else ""
+    if gone.all():
+        raise AlignmentError(_nothing_matched(wanted, offered, reasons, words) + hint)
+    steps, warnings = lost.steps(reasons, wanted, words, max_lost, hint)
+    kept, said = _without_measures(trials.assign(**wanted[key].astype("str")), key)
     targets = targets.assign(**{_TEXT: stimulus_of(targets)})
-    measures = {column.name for column in WORDS.columns} - {"stimulus"}
-    shared = [name for name in trials if name in targets and name not in key]
-    trials = trials.rename(columns={name: f"{name}_trials" for name in shared if name in measures})
-    targets = targets.drop(columns=[name for name in shared if name not in measures])
-    joined = trials.assign(**{name: _as_key(trials[name]) for name in key}).merge(
-        targets.assign(**{name: _as_key(targets[name]) for name in key}),
-        on=key,
-        how="left",
-        indicator="_match",
+    own = targets.drop(columns=[name for name in targets if name in kept and name != "word_index"])
+    result = pd.concat(
+        [
+            kept.loc[~gone].drop(columns="word_index", errors="ignore").reset_index(drop=True),
+            own.iloc[found[~gone].astype(int)].reset_index(drop=True),
+        ],
+        axis=1,
     )
-    matched = joined["_match"].eq("both")
-    lost = ~matched.to_numpy()
-    unmatched = trials.loc[lost].assign(reason=_reasons(trials, words, key)[lost])
-    if not matched.any():
-        raise AlignmentError(_nothing_matched(trials, targets, key))
-    result = joined.loc[matched].drop(columns="_match").reset_index(drop=True)
-    if "word_index" in result:
-        result["word_index"] = result["word_index"].astype("int64")
-    result, notes = _with_stimulus(result, "stimulus" if "stimulus" in trials else _OWN_IN_STIMULI)
-    steps = _joins(trials, unmatched, words, result)
-    return Alignment(result, unmatched.reset_index(drop=True), steps, notes)
+    result, differing = _with_stimulus(result, "stimulus" if "stimulus" in kept else _OWN_IN_STIMULI)
+    unmatched = trials.loc[gone].assign(reason=reasons[gone]).reset_index(drop=True)
+    notes = [*warnings, *_repeated(trials), *notes, *said, *differing]
+    return Alignment(result, unmatched, [*steps, _unused(words, result)], tuple(notes))
 
 
 def _with_stimulus(trials: pd.DataFrame, own: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -127,7 +125,8 @@ def _with_stimulus(trials: pd.DataFrame, own: str) -> tuple[pd.DataFrame, tuple[
     text = trials[_TEXT]
     if own not in trials:
         return trials.drop(columns=_TEXT).assign(stimulus=text), ()
-    given = _as_key(trials[own])
+    given = as_key(trials[own])
+    given = given.mask(given == "").astype("str")
     if own == _OWN_IN_STIMULI and (trials.groupby("stimulus_id")["word_index"].nunique() > 1).any():
         given = (
             given + ":" + trials["word_index"].astype(str)
@@ -172,62 +171,112 @@ def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.
     return list(text_key), words.loc[words["is_critical"]]
 
 
-def _as_key(values: pd.Series) -> pd.Series:
-    """Make 7, 7.0 and '7' one key."""
-    if pd.api.types.is_float_dtype(values) and values.dropna().mod(1).eq(0).all():
-        values = values.astype("Int64")
-    return values.astype("string")
+def _wanted(
+    trials: pd.DataFrame, words: pd.DataFrame, key: list[str], index_base: int
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the trials' keys in the words' spelling, and which were spelled otherwise."""
+    wanted, notes = {}, []
+    for name in key:
+        given = as_key(trials[name])
+        if name == "word_index":
+            wanted[name] = as_key(pd.to_numeric(given, errors="coerce") - index_base)
+            continue
+        meant = respelled(given, set(as_key(words[name])))
+        wanted[name] = given.map(lambda value, meant=meant: meant.get(value, value))
+        if meant:
+            pairs = [f"'{theirs}' read as '{ours}'" for theirs, ours in meant.items()]
+            more = f" and {len(pairs) - _SHOWN:,} more" if len(pairs) > _SHOWN else ""
+            notes.append(f"{name} {', '.join(pairs[:_SHOWN])}{more}: {int(given.isin(meant).sum()):,} trials")
+    return pd.DataFrame(wanted), notes
 
 
-def _refuse_ambiguous(targets: pd.DataFrame, key: list[str]) -> None:
-    twice = targets.loc[targets.duplicated(key, keep=False)]
+def _places(wanted: pd.DataFrame, offered: pd.DataFrame) -> np.ndarray:
+    """Return the position of each trial's word, NaN where there is none."""
+    places = pd.Series(np.arange(len(offered), dtype=float), index=pd.MultiIndex.from_frame(offered))
+    return places.reindex(pd.MultiIndex.from_frame(wanted)).to_numpy()
+
+
+def _index_hint(
+    trials: pd.DataFrame, wanted: pd.DataFrame, targets: pd.DataFrame, offered: pd.DataFrame, gone: np.ndarray
+) -> str:
+    """Say that `word_index` counts from 1, where that finds more of the trials' words, and nearly all."""
+    if "word_index" not in wanted or not gone.any():
+        return ""
+    shifted = as_key(pd.to_numeric(wanted["word_index"], errors="coerce") - 1)
+    found = _places(wanted.assign(word_index=shifted), offered)
+    right = ~np.isnan(found)
+    if "word" in trials:
+        there = targets["word"].iloc[found[right].astype(int)]
+        right[right] = plain_words(trials["word"][right]).to_numpy() == plain_words(there).to_numpy()
+    if right.mean() < _NEARLY_ALL or right.mean() <= 1 - gone.mean():
+        return ""
+    return "; word_index seems to count from 1: say so with --trial-index-base 1 (index_base=1 in Python)"
+
+
+def _refuse_ambiguous(offered: pd.DataFrame) -> None:
+    twice = offered.loc[offered.duplicated(keep=False)]
     if len(twice):
-        first = ", ".join(f"{name}={twice.iloc[0][name]}" for name in key)
+        first = ", ".join(f"{name}={value}" for name, value in twice.iloc[0].items())
         raise AlignmentError(
             f"{len(twice)} words share their key ({first}, …): give trials and stimuli a common stimulus_id"
         )
 
 
-def _reasons(trials: pd.DataFrame, words: pd.DataFrame, key: list[str]) -> np.ndarray:
-    """Return why each trial, in its place, would stay without a word."""
-    text_key = [name for name in key if name != "word_index"]
-    known = set(zip(*(_as_key(words[name]) for name in text_key), strict=True))
-    texts = list(zip(*(_as_key(trials[name]) for name in text_key), strict=True))
-    missing_word = "no such word in the text" if "word_index" in key else "the text has no critical word"
-    return np.array([missing_word if text in known else "no such text among the stimuli" for text in texts])
+def _nothing_matched(
+    wanted: pd.DataFrame, offered: pd.DataFrame, reasons: pd.Series, words: pd.DataFrame
+) -> str:
+    def example(keys: pd.DataFrame) -> str:
+        return ", ".join(f"{name}={keys.iloc[0][name]}" for name in keys) if len(keys) else "no rows"
 
-
-def _nothing_matched(trials: pd.DataFrame, targets: pd.DataFrame, key: list[str]) -> str:
-    def example(frame: pd.DataFrame) -> str:
-        return ", ".join(f"{name}={frame.iloc[0][name]}" for name in key) if len(frame) else "no rows"
-
+    why = "; ".join(lost.describe(reasons, wanted, words).values())
     return (
-        f"none of {len(trials)} trials matches a word: trials have {example(trials)}, "
-        f"words have {example(targets)}; use the same identifiers in both files"
+        f"none of {len(wanted)} trials matches a word: trials have {example(wanted)}, words have {example(offered)}; use "
+        "the same identifiers in both files" + (f" ({why})" if why else "")
     )
 
 
-def _joins(
-    trials: pd.DataFrame, unmatched: pd.DataFrame, words: pd.DataFrame, result: pd.DataFrame
-) -> list[dict[str, Any]]:
-    steps = []
-    before = len(trials)
-    for reason, count in unmatched["reason"].value_counts().items():
-        steps.append(_step("trials without a word", before, int(count), str(reason)))
-        before -= int(count)
-    if not steps:
-        steps.append(_step("trials without a word", before, 0, "every trial found its word"))
+def _without_measures(trials: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Take an earlier trace's measures out of trials that were aligned before; rename what others call the same."""
+    known = [name for name in map(str, trials.columns) if name not in key and _is_measure(name)]
+    required = {column.name for column in WORDS.columns if column.required}
+    if required <= set(trials):
+        labels = trials["stimulus"].astype(str) if "stimulus" in trials else pd.Series(dtype=str)
+        made = ["stimulus"] if labels.str.fullmatch(_LABEL).all() and "stimulus" in trials else []
+        note = (
+            f"the trials were aligned before: {len(known)} measures of that trace and their lags are left out"
+        )
+        return trials.drop(columns=[*known, *made]), [note]
+    renamed = {name: f"{name}_trials" for name in known}
+    if twice := [name for name in renamed.values() if name in trials]:
+        raise AlignmentError(
+            f"the trials have both {twice[0].removesuffix('_trials')} and {twice[0]}; leave one out"
+        )
+    said = [f"{old} is now {new}" for old, new in renamed.items() if old not in ("word", "word_index")]
+    notes = [f"the trials' own columns that are named as the trace's: {', '.join(said)}"] if said else []
+    return trials.rename(columns=renamed), notes
+
+
+def _is_measure(name: str) -> bool:
+    derived = _DERIVED.fullmatch(name)
+    return (derived[1] if derived else name) in _MEASURES
+
+
+def _repeated(trials: pd.DataFrame) -> list[str]:
+    """Say which rows are the same as an earlier one: a file pasted twice, or a join gone wrong."""
+    same = trials.astype(str).duplicated()
+    if "subject" not in trials or not same.any():
+        return []
+    return [
+        f"{int(same.sum()):,} of {len(trials):,} trials equal an earlier one in every column (the first is row "
+        f"{int(same.to_numpy().argmax())}, from 0); they count twice"
+    ]
+
+
+def _unused(words: pd.DataFrame, result: pd.DataFrame) -> dict[str, Any]:
     texts = words["stimulus_id"].nunique()
-    unused = texts - result["stimulus_id"].nunique()
-    steps.append(_step("stimuli without a trial", texts, unused, "no trial refers to the text"))
-    return steps
-
-
-def _step(step: str, before: int, removed: int, reason: str) -> dict[str, Any]:
-    return {
-        "step": step,
-        "rows_before": before,
-        "rows_removed": removed,
-        "rows_after": before - removed,
-        "reason": reason,
-    }
+    return step(
+        "stimuli without a trial",
+        texts,
+        texts - result["stimulus_id"].nunique(),
+        "no trial refers to the text",
+    )

@@ -154,6 +154,12 @@ def write_text(path: str | Path, text: str) -> Path:
     return write_atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
+def text_lines(text: str) -> list[str]:
+    """Return the lines of a text; unlike `str.splitlines`, U+0085 and U+2028 do not end one, for they stand inside."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if not lines[-1] else lines
+
+
 def write_json(path: str | Path, value: Any) -> Path:
     """Write JSON atomically; numpy numbers become plain ones and non-finite numbers ``null``."""
     return write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

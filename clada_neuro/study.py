@@ -29,6 +29,7 @@ from clada_neuro.stats.output import p_text
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
+from clada_neuro.unmatched import MAX_LOST
 
 Progress = Callable[[str], None]
 # Replicates of a full run: of the interaction, parametric and over subjects and items, and of each regression's R².
@@ -76,6 +77,11 @@ def run(
     columns: Mapping[str, str] | None = None,
     index_base: int | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
+    trial_index_base: int | None = None,
+    trial_encoding: str | None = None,
+    trial_sheet: str | None = None,
+    max_lost: float = MAX_LOST,
     progress: Progress = lambda line: None,
 ) -> Path:
     """Run a whole study and return the path of its report.
@@ -117,8 +123,13 @@ def run(
         Of the model on a CPU.
     seed : int
         Seed of everything random.
-    columns, index_base, encoding
+    columns, index_base, encoding, sheet
         How to read a stimulus file: see `clada_neuro.read_stimuli`.
+    trial_index_base, trial_encoding, trial_sheet
+        What `word_index` counts from in trials or in the metadata of epochs (0 by default), and how to read a file of
+        trials.
+    max_lost : float
+        The largest share of trials that may stay without a word.
     progress : callable
         Receives one line a stage.
 
@@ -138,6 +149,11 @@ def run(
         columns=columns,
         index_base=index_base,
         encoding=encoding,
+        sheet=sheet,
+        trial_index_base=trial_index_base,
+        trial_encoding=trial_encoding,
+        trial_sheet=trial_sheet,
+        max_lost=max_lost,
     )
     models = (
         (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
@@ -221,7 +237,7 @@ def _responses(
 ) -> tuple[Alignment, dict[str, Any]]:
     """Align the target's trials, measured, given or simulated; with what the manifest should say of them."""
     if plan.trials is not None:
-        return align(traced.words, plan.trials), {}
+        return align(traced.words, plan.trials, index_base=plan.index_base, max_lost=plan.max_lost), {}
     if plan.epochs is not None:
         return _measure_epochs(plan, traced, progress)
     from clada_neuro.erp.simulate import simulate_trials

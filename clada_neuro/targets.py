@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.alignment import read_trials
 from clada_neuro.artifacts import package_data
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.measurement import Measurement
@@ -17,6 +16,8 @@ from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
+from clada_neuro.trials import read_trials
+from clada_neuro.unmatched import MAX_LOST
 
 DEMO = "demo"
 # n400_uv and n400_baseline_uv both name the n400.
@@ -35,7 +36,7 @@ class Target:
 
     Responses are `trials`, or are read from `epochs`, or are simulated from the trace when both are missing.
     `analysis` is what is run; `decided`, where it differs, is what was specified in advance. `measured` says how
-    amplitudes are taken from epochs; `controls` names terms that may be left out.
+    amplitudes are taken from epochs; `controls` names terms that may be left out. `index_base` and `max_lost` are for `align`.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Target:
     measured: EpochsSpecification | None = None
     decided: Analysis | None = None
     controls: tuple[str, ...] = ()
+    index_base: int | None = None
+    max_lost: float = MAX_LOST
 
     def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
         """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what.
@@ -95,6 +98,11 @@ def resolve_target(
     columns: Mapping[str, str] | None = None,
     index_base: int | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
+    trial_index_base: int | None = None,
+    trial_encoding: str | None = None,
+    trial_sheet: str | None = None,
+    max_lost: float = MAX_LOST,
 ) -> Target:
     """Find out what `target` names and read it; arguments as in `clada_neuro.run`.
 
@@ -106,13 +114,21 @@ def resolve_target(
         For a name that is neither a file, a data set nor ``"demo"``, a stimulus file without trials, options of
         stimulus files given to a name, or responses that the analysis does not find.
     """
-    stimuli = resolve_stimuli(target, columns=columns, index_base=index_base, encoding=encoding)
+    stimuli = resolve_stimuli(target, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
+    given = read_analysis(analysis) if analysis else None
     if _is_name(target):
-        _refuse_file_options(target, trials=trials, epochs=epochs)
+        _refuse_file_options(
+            target, trials=trials, epochs=epochs, trial_index_base=trial_index_base, trial_encoding=trial_encoding,
+            trial_sheet=trial_sheet,
+        )  # fmt: skip
         found = _demo(stimuli) if target == DEMO else _data_set(str(target), stimuli)
+    elif trials is not None and epochs is None:
+        reading = {"encoding": trial_encoding, "sheet": trial_sheet or 0}
+        found = _trial_file(Path(target), stimuli, trials, given, component, reading)
     else:
-        found = _files(Path(target), stimuli, trials, epochs, measured)
-    decided = read_analysis(analysis) if analysis else found.analysis
+        found = _epochs_file(Path(target), stimuli, trials, epochs, measured)
+    found = replace(found, index_base=trial_index_base, max_lost=max_lost)
+    decided = given or found.analysis
     chosen = decided.for_response(f"{component}_uv") if component else decided
     found = replace(found, analysis=chosen, decided=decided, controls=() if analysis else found.controls)
     if found.epochs is not None:
@@ -131,6 +147,7 @@ def resolve_stimuli(
     columns: Mapping[str, str] | None = None,
     index_base: int | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
 ) -> pd.DataFrame:
     """Read the stimuli of the demonstration, of a data set, or of a file as `clada_neuro.read_stimuli` does.
 
@@ -140,7 +157,7 @@ def resolve_stimuli(
         For a name that is neither a file, a data set nor ``"demo"``, or options of stimulus files given to a name.
     """
     if _is_name(name):
-        _refuse_file_options(name, column=columns, index_base=index_base, encoding=encoding)
+        _refuse_file_options(name, column=columns, index_base=index_base, encoding=encoding, sheet=sheet)
         if name != DEMO:
             return datasets.load(str(name))
         parts = [read_stimuli(package_data("stimuli", part)) for part in _DEMO_FILES]
@@ -150,7 +167,7 @@ def resolve_stimuli(
             f"'{name}' is neither a stimulus file here nor a data set{did_you_mean(str(name), _names())}; "
             "list them with: clada-neuro data list"
         )
-    return read_stimuli(name, columns=columns, index_base=index_base, encoding=encoding)
+    return read_stimuli(name, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet or 0)
 
 
 def _needless_groups(trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -207,31 +224,44 @@ def _data_set(name: str, stimuli: pd.DataFrame) -> Target:
     )
 
 
-def _files(
+def _epochs_file(
     stimuli: Path,
     table: pd.DataFrame,
     trials: str | Path | None,
     epochs: str | Path | None,
     measured: EpochsSpecification | None,
 ) -> Target:
-    if (trials is None) == (epochs is None):
+    if epochs is None or trials is not None:
         raise DataError(
             f"'{stimuli}' needs responses: add either --trials FILE (a row per subject and stimulus) or "
             "--epochs FILE (MNE epochs), or use clada-neuro trace for the stimuli alone"
         )
-    analysis = _shipped_analysis("default")
-    if epochs is not None:
-        covariate = measured is None or measured.baseline in (None, "covariate")
-        chosen = _epochs_analysis(Path(epochs)) if covariate else analysis
-        return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs), controls=_CONTROLS)
-    responses = read_trials(str(trials))
-    models = tuple(model for model in analysis.models if model.response in responses)
-    if not models:
-        wanted = " or ".join(model.response for model in analysis.models)
-        raise DataError(f"'{trials}' has no column {wanted}; name the amplitudes so, or give --analysis FILE")
-    synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
-    chosen = replace(analysis, models=models, synergy=synergy)
-    return Target(stimuli.stem, table, responses, chosen, controls=_CONTROLS)
+    covariate = measured is None or measured.baseline in (None, "covariate")
+    chosen = _epochs_analysis(Path(epochs)) if covariate else _shipped_analysis("default")
+    return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs), controls=_CONTROLS)
+
+
+def _trial_file(
+    stimuli: Path,
+    table: pd.DataFrame,
+    trials: str | Path,
+    given: Analysis | None,
+    component: str | None,
+    reading: Mapping[str, Any],
+) -> Target:
+    """Read trials, in which every response of the analysis must be numbers, and narrow the default analysis to them."""
+    analysis = given or _shipped_analysis("default")
+    wanted = analysis.for_response(f"{component}_uv") if component else analysis
+    names = {name for model in wanted.models for name in re.findall(r"\w+", model.response)}
+    responses = read_trials(trials, numbers=names, **reading)
+    models = tuple(model for model in wanted.models if model.response in responses)
+    if given is None and not models:
+        named = " or ".join(model.response for model in wanted.models)
+        raise DataError(f"'{trials}' has no column {named}; name the amplitudes so, or give --analysis FILE")
+    if given is None:
+        synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
+        analysis = replace(analysis, models=models, synergy=synergy)
+    return Target(stimuli.stem, table, responses, analysis, controls=_CONTROLS)
 
 
 def _epochs_analysis(epochs: Path) -> Analysis:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clada_neuro.artifacts import text_lines
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 
@@ -82,7 +83,7 @@ def read_documents(path: Path) -> list[str]:
     if path.suffix != ".jsonl":
         return split_documents(content)
     documents = []
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(text_lines(content), start=1):
         try:
             documents.append(str(json.loads(line)["text"]))
         except (json.JSONDecodeError, KeyError, TypeError) as error:

@@ -4,18 +4,32 @@ from pathlib import Path
 
 import click
 
+from clada_neuro.cli.options import matching_options, trial_file_options
+
 
 @click.command()
 @click.argument("words", type=click.Path(path_type=Path))
 @click.argument("trials", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for trials.parquet.")
-def command(words: Path, trials: Path, out: Path) -> None:
+@trial_file_options
+@matching_options
+def command(
+    words: Path,
+    trials: Path,
+    out: Path,
+    trial_encoding: str | None,
+    trial_sheet: str | None,
+    trial_index_base: int | None,
+    max_lost: float,
+) -> None:
     """Give each trial in TRIALS (CSV, TSV, xlsx or parquet) the measures of its word in WORDS (parquet)."""
     from clada_neuro import artifacts
-    from clada_neuro.alignment import align, read_trials
+    from clada_neuro.alignment import align
+    from clada_neuro.trials import read_trials
 
     folder = artifacts.output_folder(out)
-    alignment = align(artifacts.read_table(words), read_trials(trials))
+    table = read_trials(trials, encoding=trial_encoding, sheet=trial_sheet or 0)
+    alignment = align(artifacts.read_table(words), table, index_base=trial_index_base, max_lost=max_lost)
     provenance = {
         "joins": alignment.joins,
         "notes": list(alignment.notes),

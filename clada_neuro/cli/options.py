@@ -21,14 +21,19 @@ def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     return found
 
 
+def _whole(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
+    return None if given is None else int(given)
+
+
 def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --column, --index-base and --encoding; the command receives `columns`, `index_base` and `encoding`."""
+    """Add --column, --index-base, --encoding and --sheet; the command receives `columns`, `index_base` and so on."""
     for add in (
+        click.option("--sheet", metavar="NAME", help="Sheet of a workbook [default: the first]."),
         click.option("--encoding", help="Encoding of the stimulus file, when it is not Unicode."),
         click.option(
             "--index-base",
             type=click.Choice(["0", "1"]),
-            callback=lambda _, __, base: None if base is None else int(base),
+            callback=_whole,
             help="What critical_index counts from.",
         ),
         click.option(
@@ -38,6 +43,39 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME=COLUMN",
             callback=_pairs,
             help="What the stimulus file calls one of our columns, e.g. item=Frame; may be repeated.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
+def trial_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --trial-encoding and --trial-sheet, passed on under the same names."""
+    for add in (
+        click.option(
+            "--trial-sheet", metavar="NAME", help="Sheet of a workbook of trials [default: the first]."
+        ),
+        click.option("--trial-encoding", help="Encoding of the trials, when they are not Unicode."),
+    ):
+        command = add(command)
+    return command
+
+
+def matching_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --trial-index-base and --max-lost: how trials find their words."""
+    for add in (
+        click.option(
+            "--max-lost",
+            type=click.FloatRange(0, 1),
+            default=0.1,
+            show_default=True,
+            help="Largest share of trials that may stay without a word.",
+        ),
+        click.option(
+            "--trial-index-base",
+            type=click.Choice(["0", "1"]),
+            callback=_whole,
+            help="What word_index counts from in trials or epochs [default: 0].",
         ),
     ):
         command = add(command)

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import epochs_options, policy_options, scale_options, stimulus_file_options
+from clada_neuro.cli.options import (
+    epochs_options,
+    matching_options,
+    policy_options,
+    scale_options,
+    stimulus_file_options,
+    trial_file_options,
+)
 
 
 @click.command()
@@ -25,6 +32,8 @@ from clada_neuro.cli.options import epochs_options, policy_options, scale_option
 @epochs_options
 @scale_options
 @stimulus_file_options
+@trial_file_options
+@matching_options
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", metavar="NAME", help="Only the models of one component, such as n400 or p600.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")

@@ -29,6 +29,7 @@ def command(
     columns: dict[str, str],
     index_base: int | None,
     encoding: str | None,
+    sheet: str | None,
     scheduler: str | None,
     **setting: Any,
 ) -> None:
@@ -42,5 +43,5 @@ def command(
     from clada_neuro.scale.trace import trace_by
     from clada_neuro.targets import resolve_stimuli
 
-    table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding)
+    table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
     click.echo(f"{trace_by(Setting(**setting), table, out, scheduler)} in {out}")

@@ -1,25 +1,21 @@
 """Files to tables of text: separators, encodings, workbooks, and the row numbers a spreadsheet shows.
 
-Every cell stays text, so the words "None", "NA" and "null" stay words. `numeric_columns` turns plain number
-columns into numbers afterwards.
+Every cell stays text here, so the words "None", "NA" and "null" stay words; `cells.typed` finds the numbers.
 """
 
 import codecs
 import csv
 import io
-import re
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.errors import StimulusError
+from clada_neuro.artifacts import text_lines
+from clada_neuro.errors import StimulusError, did_you_mean
 
 SEPARATORS = ("\t", ";", ",")
-_LONGEST = 300  # characters of a number; Python refuses to convert thousands of digits
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?(0|[1-9]\d*),\d+")
 
 
 @dataclass(frozen=True)
@@ -60,35 +56,39 @@ def read_table(path: str | Path, encoding: str | None = None, sheet: str | int =
         File missing, empty, not decodable, header names repeated, or a row with too many or too few cells.
     """
     path = Path(path)
+    if path.suffix.lower() == ".xls":
+        raise StimulusError(f"'{path}' is an old Excel file; save it as .xlsx or CSV")
     if path.suffix.lower() == ".xlsx":
-        records, separator = _sheet_records(path, sheet), ""
+        records, origin = _sheet_records(path, sheet)
+        separator = ""
     else:
+        if sheet != 0:
+            raise StimulusError(f"'{path}' is no workbook, so it has no sheet '{sheet}'; leave --sheet out")
         records, separator = _text_records(path, encoding)
+        origin = f"'{path}'"
     kept = [(number, cells) for number, cells in enumerate(records, start=1) if any(c.strip() for c in cells)]
     if len(kept) < 2:
         found = "no row" if not kept else "a header but no row below it"
-        raise StimulusError(f"'{path}' is empty: {found} found, a header and one row a stimulus expected")
+        raise StimulusError(f"{origin} is empty: {found} found, a header and rows below it expected")
     header = [name.strip() for name in kept[0][1]]
     repeated = {name for name in header if header.count(name) > 1 and name}
     if repeated:
-        raise StimulusError(f"'{path}' names the column '{min(repeated)}' twice; rename one of them")
+        raise StimulusError(f"{origin} names the column '{min(repeated)}' twice; rename one of them")
     for number, cells in kept[1:]:
         if len(cells) != len(header):
             raise StimulusError(
-                f"'{path}', row {number}: {len(cells)} cells found, {len(header)} expected as in the header; "
+                f"{origin}, row {number}: {len(cells)} cells found, {len(header)} expected as in the header; "
                 "put quotes around text that contains the separator"
             )
     header = [name or f"unnamed_{position}" for position, name in enumerate(header)]
     frame = pd.DataFrame([cells for _, cells in kept[1:]], columns=header, dtype=object)
-    return RawTable(
-        frame, [str(number) for number, _ in kept[1:]], f"'{path}'", decimal_comma=separator == ";"
-    )
+    return RawTable(frame, [str(number) for number, _ in kept[1:]], origin, decimal_comma=separator == ";")
 
 
 def read_lines(path: str | Path, encoding: str | None = None) -> RawTable:
     """Read a file of one sentence a line into a table with the column ``sentence``; blank lines are skipped."""
     path = Path(path)
-    lines = _decode(path, encoding).splitlines()
+    lines = text_lines(_decode(path, encoding))
     kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not kept:
         raise StimulusError(f"'{path}' is empty: one sentence a line expected")
@@ -116,33 +116,6 @@ def as_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def numeric_columns(frame: pd.DataFrame, decimal_comma: bool = False) -> pd.DataFrame:
-    """Turn columns that hold only numbers (with empty or ``NA`` cells as missing) into numbers.
-
-    Codes with leading zeros stay text, and so does a column with nothing but missing cells.
-    """
-    out = frame.copy()
-    for name in out.columns:
-        cells = out[name]
-        if not all(isinstance(cell, str) for cell in cells):
-            continue
-        filled = [cell.strip() for cell in cells if cell.strip() not in ("", "NA")]
-        if filled and all(_is_number(cell, decimal_comma) for cell in filled):
-            text = cells.str.strip().mask(cells.str.strip().isin(["", "NA"]))
-            numbers = pd.to_numeric(text.str.replace(",", ".") if decimal_comma else text)
-            # Whole numbers beyond 64 bits are codes; no table format holds them as numbers.
-            out[name] = numbers if pd.api.types.is_numeric_dtype(numbers) else cells.astype("str")
-        else:
-            out[name] = cells.astype("str")
-    return out
-
-
-def _is_number(cell: str, decimal_comma: bool) -> bool:
-    if len(cell) > _LONGEST:
-        return False
-    return bool(_NUMBER.fullmatch(cell) or (decimal_comma and _DECIMAL_COMMA.fullmatch(cell)))
 
 
 def _decode(path: Path, encoding: str | None) -> str:
@@ -174,18 +147,38 @@ def _decode(path: Path, encoding: str | None) -> str:
 
 def _text_records(path: Path, encoding: str | None) -> tuple[list[list[str]], str]:
     text = _decode(path, encoding)
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    header = next((line for line in text_lines(text) if line.strip()), "")
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    lines = io.StringIO(text, newline="").readlines()
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    records: list[list[str]] = []
+    begin = 0
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        for cells in reader:
+            records.append(cells)
+            width = next((len(record) for record in records if record), 0)
+            _refuse_swallowed(path, len(records), lines[begin : reader.line_num], separator, width)
+            begin = reader.line_num
     except csv.Error as error:
         raise StimulusError(
-            f"'{path}' has unbalanced quotes ({error}); write a quote inside quoted text twice"
+            f"'{path}', row {len(records) + 1} has unbalanced quotes ({error}); put quotes around the whole cell and "
+            "write those inside it twice"
         ) from error
     return records, separator
 
 
-def _sheet_records(path: Path, sheet: str | int) -> list[list[str]]:
+def _refuse_swallowed(path: Path, row: int, lines: list[str], separator: str, width: int) -> None:
+    """Refuse a record over several lines each of which is a whole row: a stray quote made one cell of them."""
+    alone = [line.rstrip("\r\n").split(separator) for line in lines]
+    if len(lines) > 1 and all(len(cells) == width for cells in alone):
+        raise StimulusError(
+            f"'{path}', row {row}: a quote makes one cell of {len(lines)} rows; close it there, or write a quote inside "
+            "quoted text twice"
+        )
+
+
+def _sheet_records(path: Path, sheet: str | int) -> tuple[list[list[str]], str]:
+    """Return a sheet's rows, and its name beside those of the other sheets for messages."""
     import openpyxl
 
     try:
@@ -194,8 +187,11 @@ def _sheet_records(path: Path, sheet: str | int) -> list[list[str]]:
             if (isinstance(sheet, str) and sheet not in names) or (
                 isinstance(sheet, int) and sheet >= len(names)
             ):
-                raise StimulusError(f"'{path}' has no sheet {sheet!r}; it has {', '.join(names)}")
-            page = book[sheet if isinstance(sheet, str) else names[sheet]]
+                raise StimulusError(
+                    f"'{path}' has no sheet '{sheet}'{did_you_mean(str(sheet), names)}; it has {', '.join(names)}"
+                )
+            name = sheet if isinstance(sheet, str) else names[sheet]
+            page = book[name]
             records = [[as_text(cell) for cell in row] for row in page.iter_rows(values_only=True)]
     except StimulusError:
         raise
@@ -203,4 +199,6 @@ def _sheet_records(path: Path, sheet: str | int) -> list[list[str]]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StimulusError(f"'{path}' is not a readable .xlsx workbook ({reason}); save it again") from error
     width = max((k + 1 for row in records for k, cell in enumerate(row) if cell.strip()), default=0)
-    return [(row + [""] * width)[:width] for row in records]
+    others = ", ".join(other for other in names if other != name)
+    origin = f"'{path}', sheet '{name}' (--sheet chooses another: {others})" if others else f"'{path}'"
+    return [(row + [""] * width)[:width] for row in records], origin

@@ -14,8 +14,9 @@ import pandas as pd
 from clada_neuro.errors import StimulusError, did_you_mean
 from clada_neuro.stimuli import design
 from clada_neuro.stimuli.areas import join_areas
+from clada_neuro.stimuli.cells import LABELS, typed
 from clada_neuro.stimuli.critical import locate, take_marks
-from clada_neuro.stimuli.files import RawTable, as_text, from_frame, numeric_columns, read_lines, read_table
+from clada_neuro.stimuli.files import RawTable, as_text, from_frame, read_lines, read_table
 
 NAMES = (
     "stimulus_id",
@@ -80,8 +81,6 @@ def read_stimuli(
         table = from_frame(source)
     elif Path(source).suffix.lower() == ".stims":
         table = _number_lines(read_lines(source, encoding))
-    elif Path(source).suffix.lower() == ".xls":
-        raise StimulusError(f"'{source}' is an old Excel file; save it as .xlsx or CSV")
     else:
         table = read_table(source, encoding, sheet)
     found = _find_columns(table, columns or {})
@@ -101,7 +100,7 @@ def _find_columns(table: RawTable, declared: Mapping[str, str]) -> dict[str, str
     for name, column in declared.items():
         if name not in NAMES:
             raise StimulusError(
-                f"columns= names '{name}'{did_you_mean(name, list(NAMES))}; use {', '.join(NAMES)}"
+                f"--column names '{name}'{did_you_mean(name, list(NAMES))}; use {', '.join(NAMES)}"
             )
         if column not in present:
             raise _missing(table, column, f"declared as the {name}")
@@ -112,7 +111,7 @@ def _find_columns(table: RawTable, declared: Mapping[str, str]) -> dict[str, str
     required = ["item", "condition"] + ([] if "word" in found else ["sentence"])
     for name in required:
         if name not in found:
-            raise _missing(table, name, f"or name it: columns={{'{name}': …}}")
+            raise _missing(table, name, f"or name it: --column {name}=…")
     return found
 
 
@@ -154,7 +153,7 @@ def _assemble(table: RawTable, found: Mapping[str, str], index_base: int | None)
     if "context" in found:
         out["context"] = cells("context")
     out["stimulus_id"] = _identify(table, cells("stimulus_id") if "stimulus_id" in found else None, out)
-    return _with_originals(table, out)
+    return _with_originals(table, found, out)
 
 
 def _words(table: RawTable, found: Mapping[str, str], sentences: list[str]) -> list[list[str]]:
@@ -200,12 +199,12 @@ def _identify(table: RawTable, given: list[str] | None, out: dict[str, list]) ->
     return ids
 
 
-def _with_originals(table: RawTable, out: dict[str, list]) -> pd.DataFrame:
+def _with_originals(table: RawTable, found: Mapping[str, str], out: dict[str, list]) -> pd.DataFrame:
     made = pd.DataFrame({name: out[name] for name in _ORDER if name in out})
     made["critical_index"] = made["critical_index"].astype("Int64")
     for name in made.columns.difference(["critical_index", "words", "regions"]):
         made[name] = made[name].astype("str")
-    kept = numeric_columns(table.frame, table.decimal_comma) if table.is_text else table.frame
+    kept = typed(table, text={column for name, column in found.items() if name in LABELS})
     for name in [str(column) for column in kept.columns]:
         if name not in made:
             made[name] = kept[name]

@@ -2,6 +2,7 @@
 
 import json
 
+from clada_neuro.artifacts import text_lines
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stimuli import datasets
 
@@ -22,7 +23,7 @@ def read_corpus(name: str) -> list[str]:
             f"no corpus '{name}'{did_you_mean(name, list(_FILES))}; there are {', '.join(_FILES)}"
         )
     file, field = _FILES[name]
-    lines = (datasets.path(name) / file).read_text(encoding="utf-8").splitlines()
+    lines = text_lines((datasets.path(name) / file).read_text(encoding="utf-8"))
     return [_plain(json.loads(line)[field]) for line in lines]
 
 

@@ -41,7 +41,7 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
 def test_missing_file_and_zscore(tmp_path: Path) -> None:
     runner = CliRunner()
     missing = runner.invoke(command, ["nowhere.csv", "--formula", FORMULA, "--out", str(tmp_path)])
-    assert "no trials file at 'nowhere.csv'" in str(missing.exception)
+    assert "cannot read 'nowhere.csv'" in str(missing.exception)
     runner.invoke(
         command,
         [str(REFERENCE), "--formula", FORMULA, "--out", str(tmp_path), "--zscore", "surprisal"],

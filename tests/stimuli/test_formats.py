@@ -47,7 +47,8 @@ def test_every_column_is_kept_and_numbers_are_numbers(tmp_path):
     made = read_stimuli(path)
     assert made["cloze"].tolist()[0] == pytest.approx(0.3)
     assert made["cloze"].isna().tolist() == [False, True]
-    assert made["author"].tolist() == ["None", "NA"]
+    assert made["author"].tolist()[0] == "None"
+    assert made["author"].isna().tolist() == [False, True]
     assert made["code"].tolist() == ["01", "02"]
     assert made["critical_word"].isna().all()
 

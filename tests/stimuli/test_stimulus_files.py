@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import StimulusError
-from clada_neuro.stimuli.files import as_text, numeric_columns, read_lines, read_table
+from clada_neuro.stimuli.files import as_text, read_lines, read_table
+from clada_neuro.stimuli.formats import read_stimuli
 
 ROWS = [
     ["item", "condition", "sentence"],
@@ -37,7 +38,7 @@ def test_a_workbook_gives_the_same_cells(tmp_path):
     book.save(tmp_path / "stimuli.xlsx")
     table = read_table(tmp_path / "stimuli.xlsx")
     assert [list(table.frame.columns), *table.frame.to_numpy().tolist()] == ROWS
-    with pytest.raises(StimulusError, match="no sheet 'third'; it has Sheet, other"):
+    with pytest.raises(StimulusError, match=r"no sheet 'third'.*; it has Sheet, other"):
         read_table(tmp_path / "stimuli.xlsx", sheet="third")
 
 
@@ -109,24 +110,42 @@ def test_lines_keep_their_numbers(tmp_path):
     assert table.rows == ["1", "3"]
 
 
-def test_only_columns_of_numbers_become_numbers():
-    frame = pd.DataFrame(
-        {
-            "cloze": ["0.5", "", "NA"],
-            "count": ["3", "4", "5"],
-            "code": ["007", "008", "009"],
-            "word": ["None", "NA", "null"],
-            "missing": ["NA", "", "NA"],
-            "comma": ["0,93", "1,5", "0,1"],
-        },
-        dtype=object,
-    )
-    plain, european = numeric_columns(frame), numeric_columns(frame, decimal_comma=True)
-    assert plain["cloze"].isna().tolist() == [False, True, True]
-    assert plain["count"].tolist() == [3, 4, 5]
-    for name in ("code", "word", "missing", "comma"):
-        assert plain[name].tolist() == frame[name].tolist()
-    assert european["comma"].tolist() == [0.93, 1.5, 0.1]
+def test_a_quote_that_swallows_rows_is_named_with_its_row(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text('item\tsentence\n1\tA cat.\n2\t"Come in.\n3\tA dog.\n4\tGo away."\n', encoding="utf-8")
+    with pytest.raises(StimulusError, match="row 3: a quote makes one cell of 3 rows"):
+        read_table(path)
+
+
+def test_a_quote_inside_a_cell_is_named_with_its_row(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text('item\tsentence\n1\tA cat.\n2\t"Come in," he said.\n', encoding="utf-8")
+    with pytest.raises(StimulusError, match="row 3 has unbalanced quotes"):
+        read_table(path)
+
+
+def test_only_line_feeds_and_returns_end_a_line(tmp_path):
+    (tmp_path / "x.csv").write_text("item,sentence\u2028\n1,A\x85cat\u2028slept.\n", encoding="utf-8")
+    (tmp_path / "x.stims").write_text("A *b*\u2028c.\r\nD *e*\x85f.\r\n", encoding="utf-8", newline="")
+    assert read_table(tmp_path / "x.csv").frame.iloc[0].tolist() == ["1", "A\x85cat\u2028slept."]
+    assert read_lines(tmp_path / "x.stims").frame["sentence"].tolist() == ["A *b*\u2028c.", "D *e*\x85f."]
+
+
+def test_messages_about_a_sheet_name_the_others(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    book.active.append(["made by", "us"])
+    book.active.append(["in", "2020"])
+    book.create_sheet("Data").append(["item"])
+    book["Data"].append([1])
+    book.save(tmp_path / "x.xlsx")
+    with pytest.raises(
+        StimulusError, match=r"sheet 'Notes' .--sheet chooses another: Data. lacks the column 'item'"
+    ):
+        read_stimuli(tmp_path / "x.xlsx")
+    assert read_table(tmp_path / "x.xlsx", sheet="Data").frame["item"].tolist() == ["1"]
+    with pytest.raises(StimulusError, match=r"no sheet 'data' .did you mean 'Data'"):
+        read_table(tmp_path / "x.xlsx", sheet="data")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clada_neuro.artifacts import text_lines
 from clada_neuro.errors import DataError
 
 Row = Mapping[str, Any]
@@ -47,7 +48,7 @@ class Hub:
 def read_lines(folder: Path, file: str) -> list[Row]:
     """Read a file of JSON lines."""
     rows = []
-    for number, line in enumerate((folder / file).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text_lines((folder / file).read_text(encoding="utf-8")), start=1):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.stimuli.files import numeric_columns, read_table
+from clada_neuro.stimuli.cells import typed
+from clada_neuro.stimuli.files import RawTable, read_table
 from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.stimuli.registry import data_set
 
@@ -30,7 +31,7 @@ def load_stimuli(folder: Path, name: str) -> pd.DataFrame:
     build = {"cprag102": _cprag, "role88": _role}.get(name, _negation)
     frame = build(table)
     frame["critical_index"] = frame["sentence"].str.split().str.len() - 1
-    return read_stimuli(numeric_columns(frame), index_base=0)
+    return read_stimuli(typed(RawTable(frame, list(map(str, frame.index)), name)), index_base=0)
 
 
 def _cprag(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,13 +13,14 @@ of positions. What was checked against the words themselves:
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from clada_neuro.errors import DataError
-from clada_neuro.stimuli.files import RawTable, numeric_columns, read_lines, read_table
+from clada_neuro.stimuli.cells import typed
+from clada_neuro.stimuli.files import RawTable, read_lines, read_table
 from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.stimuli.registry import data_set
 
@@ -82,7 +83,7 @@ def load_stimuli(folder: Path, name: str) -> pd.DataFrame:
         frame["critical_index"] = [
             schema.corrections.get(key, index) for key, index in zip(keys, counted, strict=True)
         ]
-    made = read_stimuli(numeric_columns(frame), columns={"item": schema.item}, index_base=0)
+    made = read_stimuli(typed(replace(table, frame=frame)), columns={"item": schema.item}, index_base=0)
     return made.drop(columns="sentence_original", errors="ignore")
 
 

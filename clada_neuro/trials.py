@@ -1,0 +1,102 @@
+"""A table of trials from a file, checked before anything is computed from it."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from clada_neuro import artifacts
+from clada_neuro.errors import AlignmentError, did_you_mean
+from clada_neuro.stimuli import files
+from clada_neuro.stimuli.cells import LABELS, MEASURED, typed
+from clada_neuro.stimuli.keys import as_key
+
+# Single-trial amplitudes scatter by several µV, those in volts by several 1e-6: no column of µV has a typical size
+# below a nanovolt.
+SMALLEST_UV = 1e-3
+
+
+def read_columns(
+    path: str | Path,
+    *,
+    numbers: Collection[str] = (),
+    encoding: str | None = None,
+    sheet: str | int = 0,
+) -> pd.DataFrame:
+    """Read any table of trials (CSV, TSV, semicolon CSV, xlsx or parquet), for every command in the same way.
+
+    Labels are text, other columns numbers where their cells are numbers (see `stimuli.cells`).
+
+    Parameters
+    ----------
+    numbers
+        Columns that must be numbers, if they are there; those ending in ``_uv`` and ``_ms`` must be, too.
+    encoding, sheet
+        As in `clada_neuro.read_stimuli`.
+
+    Raises
+    ------
+    StimulusError, AlignmentError
+        For a file that is no table, with file and row for text among numbers; for a column in ``numbers`` that is
+        empty, and for amplitudes in volts.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".parquet":
+        trials = label_text(artifacts.read_table(path))
+    else:
+        trials = typed(files.read_table(path, encoding, sheet), numbers=numbers)
+    return _check_numbers(trials, numbers, f"'{path}'")
+
+
+def read_trials(
+    path: str | Path,
+    *,
+    numbers: Collection[str] = (),
+    encoding: str | None = None,
+    sheet: str | int = 0,
+) -> pd.DataFrame:
+    """Read a table of single trials; arguments as for `read_columns`.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no column `subject`.
+    """
+    trials = read_columns(path, numbers=numbers, encoding=encoding, sheet=sheet)
+    if "subject" not in trials:
+        names = [str(name) for name in trials]
+        hint = did_you_mean("subject", names)
+        raise AlignmentError(f"'{path}' lacks the column 'subject'{hint}; it has {', '.join(names)}")
+    return trials
+
+
+def label_text(trials: pd.DataFrame) -> pd.DataFrame:
+    """Make labels text: a condition coded 1, 2, 3 is a factor, whatever the table came from."""
+    labels = {name: as_key(trials[name]) for name in trials if name in LABELS}
+    return trials.assign(**{name: text.mask(text == "").astype("str") for name, text in labels.items()})
+
+
+def _check_numbers(trials: pd.DataFrame, numbers: Collection[str], origin: str) -> pd.DataFrame:
+    for name in map(str, trials.columns):
+        if name not in numbers and not name.endswith(MEASURED):
+            continue
+        values = pd.to_numeric(trials[name], errors="coerce")
+        strays = (values.isna() & trials[name].notna()).to_numpy()
+        if strays.any():
+            row = int(strays.argmax())
+            raise AlignmentError(
+                f"{origin}: '{trials[name].iloc[row]}' in row {row} (from 0) of column '{name}' is not a number; numbers "
+                "and missing values are expected there"
+            )
+        if name in numbers and values.isna().all():
+            raise AlignmentError(
+                f"{origin}: the column '{name}' is empty in all {len(values)} rows; fill it, or leave its model out"
+            )
+        size = values.abs().median()
+        if name.endswith("_uv") and not name.endswith("_baseline_uv") and 0 < size < SMALLEST_UV:
+            raise AlignmentError(
+                f"{origin}: half of the amplitudes in '{name}' are smaller than {size:.2g} µV, so they must be volts; "
+                "multiply them by 1e6"
+            )
+        trials = trials.assign(**{name: values})
+    return trials
