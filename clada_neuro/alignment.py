@@ -92,6 +92,8 @@ def align(
     AlignmentError
         If the tables share no key, a key is ambiguous, no trial matches, or more than `max_lost` do not.
     """
+    if trials.empty:
+        raise AlignmentError("none of 0 trials matches a word: the table of trials has no row")
     trials = label_text(trials.reset_index(drop=True))
     key, targets = _join_key(words, trials)
     offered = pd.DataFrame({name: as_key(targets[name]) for name in key})
@@ -226,7 +228,7 @@ def _nothing_matched(
     wanted: pd.DataFrame, offered: pd.DataFrame, reasons: pd.Series, words: pd.DataFrame
 ) -> str:
     def example(keys: pd.DataFrame) -> str:
-        return ", ".join(f"{name}={keys.iloc[0][name]}" for name in keys) if len(keys) else "no rows"
+        return ", ".join(f"{name}={keys.iloc[0][name]}" for name in keys)
 
     why = "; ".join(lost.describe(reasons, wanted, words).values())
     return (

@@ -20,6 +20,7 @@ from clada_neuro.reporting.text import cell, number, plural
 _SHOWN_ELSEWHERE = (
     "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",
     "dataset", "versions", "units", "command", "created", "departures", "erp", "language_models",
+    "notes",
 )  # fmt: skip
 
 
@@ -84,7 +85,8 @@ def _findings(results: Results) -> list[Block]:
     blocks = [Block(name, points=sentences) for name, sentences in prose.findings(results)]
     count = len(list(prose.warnings(results)))
     warning = f"{plural(count, 'warning')} came with the regressions: see Diagnostics." if count else ""
-    return [*blocks, Block(warning=warning), _absent(results, "fits")]
+    noted = [Block(warning=str(note)) for note in results.manifest.get("notes") or []]
+    return [*noted, *blocks, Block(warning=warning), _absent(results, "fits")]
 
 
 def _models(results: Results) -> list[Block]:
