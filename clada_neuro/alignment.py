@@ -10,7 +10,7 @@ import pandas as pd
 
 from clada_neuro import unmatched as lost
 from clada_neuro.errors import AlignmentError
-from clada_neuro.stimuli.keys import as_key, plain_words, respelled
+from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
 from clada_neuro.trials import label_text
@@ -20,7 +20,6 @@ _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
 # The trace's own unit of analysis during the join, and what a trace calls a stimulus file's own column `stimulus`.
 _TEXT, _OWN_IN_STIMULI = "_text", "stimulus_stimuli"
 _MEASURES = {column.name for column in WORDS.columns} - {"stimulus"}
-_SHOWN = 3  # examples of spellings
 _NEARLY_ALL = 0.9
 _LABEL = re.compile(r".*:[0-9a-f]{12}", re.DOTALL)  # of a stimulus, as the trace writes it
 _DERIVED = re.compile(r"(.+)_(lag\d+|next)")  # as the trace and word-by-word presentation add them
@@ -184,11 +183,9 @@ def _wanted(
             wanted[name] = as_key(pd.to_numeric(given, errors="coerce") - index_base)
             continue
         meant = respelled(given, set(as_key(words[name])))
-        wanted[name] = given.map(lambda value, meant=meant: meant.get(value, value))
+        wanted[name] = given.replace(meant)
         if meant:
-            pairs = [f"'{theirs}' read as '{ours}'" for theirs, ours in meant.items()]
-            more = f" and {len(pairs) - _SHOWN:,} more" if len(pairs) > _SHOWN else ""
-            notes.append(f"{name} {', '.join(pairs[:_SHOWN])}{more}: {int(given.isin(meant).sum()):,} trials")
+            notes.append(spellings(name, given, meant, "trials"))
     return pd.DataFrame(wanted), notes
 
 

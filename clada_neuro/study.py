@@ -29,7 +29,7 @@ from clada_neuro.stats.output import p_text
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, resolve_target
-from clada_neuro.unmatched import MAX_LOST
+from clada_neuro.unmatched import MAX_LOST, warn_of_loss
 
 Progress = Callable[[str], None]
 # Replicates of a full run: of the interaction, parametric and over subjects and items, and of each regression's R².
@@ -210,7 +210,12 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
 
         progress("      averages and regression ERPs")
         analyze_epochs(
-            plan.epochs, traced.words, folder, measurement=plan.measurement, seed=how.seed, inputs=inputs
+            plan.epochs,
+            _counted_from(traced.words, plan.index_base),
+            folder,
+            measurement=plan.measurement,
+            seed=how.seed,
+            inputs=inputs,
         )
     manifest = _manifest(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
@@ -259,9 +264,16 @@ def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Al
     from clada_neuro.erp.stage import PREDICTORS
 
     assert plan.epochs is not None
-    words = traced.words
-    measured = epochs_to_trials(plan.epochs, words, **vars(plan.measurement))
-    aligned = align(add_next(words, PREDICTORS) if plan.measurement.soa else words, measured.trials)
+    words, base = traced.words, plan.index_base
+    measured = epochs_to_trials(plan.epochs, _counted_from(words, base), **vars(plan.measurement))
+    lost = measured.joins[-1]
+    warnings = warn_of_loss(
+        "epochs", lost["rows_before"], lost["rows_removed"], lost["reason"], plan.max_lost
+    )
+    aligned = align(
+        add_next(words, PREDICTORS) if plan.measurement.soa else words, measured.trials, index_base=base
+    )
+    aligned = replace(aligned, notes=(*warnings, *aligned.notes))
     notes = [*measured.notes, *_unused_baselines(plan, aligned.trials)]
     for note in notes:
         progress(f"      {note}")
@@ -271,6 +283,11 @@ def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Al
         "simulated": measured.simulated,
     }
     return aligned, facts
+
+
+def _counted_from(words: pd.DataFrame, base: int | None) -> pd.DataFrame:
+    """Return the words with the indices that metadata counting from `base` give them."""
+    return words.assign(word_index=words["word_index"] + (base or 0))
 
 
 def _unused_baselines(plan: Target, trials: pd.DataFrame) -> list[str]:

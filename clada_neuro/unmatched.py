@@ -75,21 +75,34 @@ def steps(
     if lost.empty:
         return [step("trials without a word", total, 0, "every trial found its word")], []
     described = describe(lost, wanted, words)
-    summary = (
-        f"{len(lost):,} of {total:,} trials ({100 * len(lost) / total:.1f} %) have no word and are left out: "
-        f"{'; '.join(described.values())}{hint}"
-    )
-    if len(lost) / total > max_lost:
-        allowed = math.ceil(100 * len(lost) / total) / 100
-        raise AlignmentError(
-            f"{summary}; correct the keys, or allow such a loss with --max-lost {allowed:g} (max_lost= in Python)"
-        )
+    warnings = warn_of_loss("trials", total, len(lost), "; ".join(described.values()) + hint, max_lost)
     out, before = [], total
     for kind, reason in described.items():
         removed = int(lost.str.startswith(kind).sum())
         out.append(step("trials without a word", before, removed, reason))
         before -= removed
-    return out, [f"warning: {summary}"]
+    return out, warnings
+
+
+def warn_of_loss(what: str, total: int, lost: int, why: str, max_lost: float) -> list[str]:
+    """Return a warning that some rows have no word, none where all have.
+
+    Raises
+    ------
+    AlignmentError
+        When they are more than a share of `max_lost`.
+    """
+    if not lost:
+        return []
+    summary = (
+        f"{lost:,} of {total:,} {what} ({100 * lost / total:.1f} %) have no word and are left out: {why}"
+    )
+    if lost / total > max_lost:
+        allowed = math.ceil(100 * lost / total) / 100
+        raise AlignmentError(
+            f"{summary}; correct the keys, or allow such a loss with --max-lost {allowed:g} (max_lost= in Python)"
+        )
+    return [f"warning: {summary}"]
 
 
 def describe(lost: pd.Series, wanted: pd.DataFrame, words: pd.DataFrame) -> dict[str, str]:

@@ -117,7 +117,8 @@ def epochs_to_trials(
     unmatched = trials.iloc[:0].assign(reason="")
     if words is not None:
         before = len(trials)
-        trials, unmatched = _with_words(trials, words, on)
+        trials, unmatched, respelled = _with_words(trials, words, on)
+        notes += respelled
         why = unmatched["reason"].value_counts()
         joins.append(
             _step(
@@ -227,7 +228,7 @@ def _baseline_window(
 
 def _with_words(
     trials: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
     match = match_words(trials, words, on)
     found = match.row >= 0
     labels = words[[name for name in LABELS if name in words and name != "sentence"]]
@@ -236,7 +237,7 @@ def _with_words(
     located = labels.iloc[match.row[found]].reset_index(drop=True)
     kept = trials.loc[found].reset_index(drop=True)
     kept = pd.concat([kept.drop(columns=[name for name in located if name in kept]), located], axis=1)
-    return kept, match.unmatched.reset_index(drop=True)
+    return kept, match.unmatched.reset_index(drop=True), match.notes
 
 
 def _listed(counts: pd.Series) -> str:

@@ -9,11 +9,15 @@ them is meant.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clada_neuro.errors import AlignmentError
+from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings
 
 LABELS = ("stimulus_id", "item", "condition", "sentence", "word_index", "word")
+_NAMES = ("stimulus_id", "item", "condition")
 _TEXT_LABELS = ("stimulus_id", "item", "sentence")
 
 
@@ -29,11 +33,14 @@ class WordMatch:
         The metadata rows without a word, with a column ``reason``.
     on
         The labels that were compared.
+    notes
+        Labels that the metadata spell otherwise than the words.
     """
 
     row: pd.Series
     unmatched: pd.DataFrame
     on: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None = None) -> WordMatch:
@@ -54,21 +61,20 @@ def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] |
         When the tables share no label that names a text, or no row finds its word.
     """
     labels = _shared(metadata, words, on)
-    wanted = _keys(metadata, labels)
-    offered = _keys(words, labels)
+    wanted, notes = _respelled(_keys(metadata, labels), offered := _keys(words, labels))
     chosen = _unambiguous(offered, words)
     position = pd.Series(chosen.index, index=pd.MultiIndex.from_frame(chosen))
-    found = position.reindex(pd.MultiIndex.from_frame(wanted)).fillna(-1).astype(int).to_numpy()
+    found = _positions(wanted, position)
     row = pd.Series(found, index=metadata.index)
     lost = row.index[row < 0]
     reasons = _reasons(wanted.loc[lost], offered)
     if len(lost) == len(metadata):
         first = reasons[0] if reasons else "the metadata have no rows"
+        advice = _counts_from_one(wanted, position) or "use the stimuli's own labels in the metadata"
         raise AlignmentError(
-            f"none of {len(metadata)} epochs finds its word by {', '.join(labels)} ({first}); "
-            "use the stimuli's own labels in the metadata, or name the labels to compare"
+            f"none of {len(metadata)} epochs finds its word by {', '.join(labels)} ({first}); {advice}"
         )
-    return WordMatch(row, metadata.loc[lost].assign(reason=reasons), labels)
+    return WordMatch(row, metadata.loc[lost].assign(reason=reasons), labels, notes)
 
 
 def add_next(words: pd.DataFrame, predictors: Sequence[str]) -> pd.DataFrame:
@@ -105,10 +111,30 @@ def _keys(table: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame:
 
 def _key(values: pd.Series, name: str) -> pd.Series:
     """Make 7, 7.0 and '7' one key, and "Dog," and "dog"."""
-    if pd.api.types.is_float_dtype(values) and values.dropna().mod(1).eq(0).all():
-        values = values.astype("Int64")
-    text = values.astype("string").str.strip().fillna("")
-    return text.str.casefold().str.replace(r"^\W+|\W+$", "", regex=True) if name == "word" else text
+    return plain_words(values) if name == "word" else as_key(values)
+
+
+def _respelled(wanted: pd.DataFrame, offered: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the labels in the words' spelling, and what was spelled otherwise."""
+    notes = []
+    for name in [name for name in _NAMES if name in wanted]:
+        if meant := respelled(wanted[name], set(offered[name])):
+            notes.append(spellings(name, wanted[name], meant, "epochs"))
+            wanted = wanted.assign(**{name: wanted[name].replace(meant)})
+    return wanted, tuple(notes)
+
+
+def _positions(wanted: pd.DataFrame, position: pd.Series) -> NDArray[np.int64]:
+    return position.reindex(pd.MultiIndex.from_frame(wanted)).fillna(-1).astype(int).to_numpy()
+
+
+def _counts_from_one(wanted: pd.DataFrame, position: pd.Series) -> str:
+    """Say that `word_index` counts from 1, where that finds most of the words."""
+    if "word_index" not in wanted:
+        return ""
+    shifted = as_key(pd.to_numeric(wanted["word_index"], errors="coerce") - 1)
+    found = (_positions(wanted.assign(word_index=shifted), position) >= 0).mean()
+    return "word_index seems to count from 1: say so with --trial-index-base 1" if found > 0.5 else ""
 
 
 def _unambiguous(offered: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def _responses(results: Results) -> str:
     rows = plural(len(trials), "trial") if people else f"{len(trials):,} means over trials"
     counts = f"{rows}{people}" + (f" ({', '.join(groups)})" if groups else "")
     if results.simulated:
-        return f"The responses are SIMULATED, not recorded: {counts}."
+        return f"The responses are SIMULATED, not recorded: {counts}.{_without_words(results.manifest)}"
     data = results.manifest.get("dataset") or {}
     source = f" of {data['citation']}" if data.get("citation") else ""
     detail = [
@@ -111,7 +111,20 @@ def _responses(results: Results) -> str:
     steps = [step for step in results.manifest.get("exclusions") or [] if "stimuli" not in step["step"]]
     removed = sum(step.get("rows_removed", 0) for step in steps)
     lost = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
+    lost += _without_words(results.manifest)
     return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
+
+
+def _without_words(manifest: Mapping[str, Any]) -> str:
+    """Return how many responses had no word among the stimuli, and were left out for that."""
+    steps = [step for step in manifest.get("joins") or [] if step["step"].endswith(" without a word")]
+    removed = sum(step["rows_removed"] for step in steps)
+    if not removed:
+        return ""
+    before = steps[0]["rows_before"]
+    return (
+        f" {removed:,} of {before:,} responses ({100 * removed / before:.1f}%) had no word among the stimuli."
+    )
 
 
 def _epochs(results: Results) -> str:

@@ -16,6 +16,8 @@ class Aligned(Protocol):
     def trials(self) -> pd.DataFrame: ...  # noqa: D102
     @property
     def joins(self) -> list[dict[str, Any]]: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 class Result(Protocol):
@@ -35,7 +37,7 @@ def store(
         write_table(alignment.trials, folder / "trials.parquet", {"joins": alignment.joins})
         path = folder / "manifest.json"
         manifest = read_json(path) if path.is_file() else {}
-        write_json(path, {**manifest, "joins": alignment.joins})
+        write_json(path, {**manifest, "joins": alignment.joins, "notes": list(alignment.notes)})
     if fits:
         write_json(folder / "fits.json", [fit.to_dict() for fit in fits])
     if synergy is not None:

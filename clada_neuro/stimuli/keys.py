@@ -3,12 +3,13 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
 from clada_neuro.stimuli.files import as_text
 
+_SHOWN = 3  # examples of spellings
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 
 
@@ -31,6 +32,13 @@ def respelled(given: Iterable[str], known: Collection[str]) -> dict[str, str]:
         if len(candidates) == 1:
             found[key] = next(iter(candidates))
     return dict(sorted(found.items()))
+
+
+def spellings(name: str, given: pd.Series, meant: Mapping[str, str], what: str) -> str:
+    """Say which keys were read as which, and in how many rows."""
+    pairs = [f"'{theirs}' read as '{ours}'" for theirs, ours in meant.items()]
+    more = f" and {len(pairs) - _SHOWN:,} more" if len(pairs) > _SHOWN else ""
+    return f"{name} {', '.join(pairs[:_SHOWN])}{more}: {int(given.isin(list(meant)).sum()):,} {what}"
 
 
 def nearest(key: str, known: Iterable[str]) -> str:

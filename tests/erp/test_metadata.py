@@ -60,6 +60,21 @@ def test_nothing_matched_says_what_was_compared():
         match_words(pd.DataFrame({"item": ["9"]}), WORDS)
 
 
+def test_indices_from_one_are_found_out_by_the_words_beside_them():
+    events = pd.DataFrame({"item": "1", "word_index": [1, 2, 3], "word": ["The", "dog", "barked"]})
+    with pytest.raises(
+        AlignmentError, match="word_index seems to count from 1: say so with --trial-index-base 1"
+    ):
+        match_words(events, WORDS)
+    assert match_words(events, WORDS.assign(word_index=WORDS["word_index"] + 1)).row.tolist() == [0, 1, 2]
+
+
+def test_labels_that_differ_in_case_blanks_or_zeros_are_matched_and_said():
+    found = match_words(pd.DataFrame({"item": ["02", "1"], "word_index": [2, 1]}), WORDS)
+    assert found.row.tolist() == [5, 1]
+    assert found.notes == ("item '02' read as '2': 1 epochs",)
+
+
 def test_no_common_label_names_the_metadata_columns():
     with pytest.raises(
         AlignmentError, match=r"share no column that names a text .* the metadata have trigger"

@@ -1,9 +1,12 @@
 """From a stimulus file and a folder of epochs to the report, on the embedded model."""
 
+import mne
+import pandas as pd
 import pytest
 
 from clada_neuro import artifacts
 from clada_neuro.erp.simulate_eeg import simulate_epochs
+from clada_neuro.errors import AlignmentError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.study import run
@@ -36,6 +39,25 @@ def test_epochs_go_all_the_way_to_the_report(material):
     assert fitted["coefficients"]["surprisal_bits"]["estimate"] < 0
     assert set(artifacts.read_table(out / "erp" / "waveforms.parquet")["component"]) == {"n400"}
     assert "<title>Simulated data" in (out / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_metadata_that_count_words_from_one_give_the_same_trials(material, tmp_path):
+    shifted = tmp_path / "eeg"
+    shifted.mkdir()
+    for path in sorted((material / "eeg").glob("*_epo.fif")):
+        epochs = mne.read_epochs(path, verbose="error")
+        epochs.metadata = epochs.metadata.assign(word_index=epochs.metadata["word_index"] + 1)
+        epochs.save(shifted / path.name, verbose="error")
+    options = {"component": "n400", "out": tmp_path / "out"}
+    with pytest.raises(AlignmentError, match="--trial-index-base 1"):
+        run(material / "stimuli.csv", epochs=shifted, **options)
+    run(material / "stimuli.csv", epochs=shifted, trial_index_base=1, **options)
+    trials = artifacts.read_table(tmp_path / "out" / "trials.parquet")
+    run(material / "stimuli.csv", epochs=material / "eeg", **options)
+    expected = artifacts.read_table(tmp_path / "out" / "trials.parquet")
+    columns = ["subject", "word", "word_index", "surprisal_bits", "n400_uv"]
+    pd.testing.assert_frame_equal(trials[columns], expected[columns])
 
 
 @pytest.mark.slow

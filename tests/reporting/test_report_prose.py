@@ -5,6 +5,7 @@ import pytest
 
 from clada_neuro.reporting import prose, synergy
 from clada_neuro.reporting.results import read_results
+from clada_neuro.reporting.sections import sections
 from clada_neuro.reporting.text import NBSP
 
 
@@ -79,6 +80,19 @@ def test_means_over_trials_have_no_subjects(results):
     manifest = {**results.manifest, "simulated": False}
     changed = type(results)(**{**vars(results), "tables": {"trials": means}, "manifest": manifest})
     assert "We analyzed 360 means over trials (12 items)." in " ".join(prose.methods(changed))
+
+
+def test_responses_without_a_word_are_counted_in_methods_and_their_warning_leads_the_page(results):
+    step = {"step": "trials without a word", "rows_before": 400, "rows_removed": 20, "reason": "r"}
+    changed = {
+        "simulated": False,
+        "joins": [step],
+        "notes": ["warning: 20 of 400 trials (5.0 %) have no word"],
+    }
+    noted = type(results)(**{**vars(results), "manifest": {**results.manifest, **changed}})
+    text = " ".join(prose.methods(noted))
+    assert "20 of 400 responses (5.0%) had no word among the stimuli." in text
+    assert sections(noted)[0].blocks[0].warning == changed["notes"][0]
 
 
 def test_every_corrected_family_is_named(results):

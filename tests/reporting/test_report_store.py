@@ -14,6 +14,7 @@ from clada_neuro.reporting.store import store
 class Alignment:
     trials: pd.DataFrame
     joins: list[dict]
+    notes: tuple[str, ...]
 
 
 @dataclass
@@ -29,13 +30,14 @@ def test_what_a_session_computed_stands_beside_the_trace(tmp_path):
     joins = [{"step": "s", "rows_before": 1, "rows_removed": 0, "rows_after": 1, "reason": "r"}]
     store(
         tmp_path,
-        Alignment(pd.DataFrame({"n400_uv": [1.0]}), joins),
+        Alignment(pd.DataFrame({"n400_uv": [1.0]}), joins, ("one",)),
         [Entry({"name": "a"})],
         Entry({"term": "x:y"}),
     )
     assert pd.read_parquet(tmp_path / "trials.parquet")["n400_uv"].tolist() == [1.0]
     assert read_provenance(tmp_path / "trials.parquet")["joins"] == joins
-    assert json.loads((tmp_path / "manifest.json").read_text()) == {"model": {"model": "m"}, "joins": joins}
+    expected = {"model": {"model": "m"}, "joins": joins, "notes": ["one"]}
+    assert json.loads((tmp_path / "manifest.json").read_text()) == expected
     assert json.loads((tmp_path / "fits.json").read_text()) == [{"name": "a"}]
     assert json.loads((tmp_path / "synergy.json").read_text()) == {"term": "x:y"}
 
