@@ -1,7 +1,10 @@
 """Two-layer random models of every supported family, with odd sizes."""
 
+from pathlib import Path
+
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.clada import Clada
@@ -43,6 +46,18 @@ def tiny_model(family: str = "llama", seed: int = 0, scale: float = 8.0) -> PreT
         elif "bias" in name:
             weight.normal_(std=0.1)
     return model
+
+
+def tiny_checkpoint(folder: Path, family: str = "llama") -> Path:
+    """Save a tiny model with a tokenizer of one token a word, ``w2`` to ``w96``."""
+    tiny_model(family).save_pretrained(folder)
+    vocabulary = {"<s>": 0, "</s>": 1} | {f"w{i}": i for i in range(2, VOCABULARY)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="w2"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>").save_pretrained(
+        folder
+    )
+    return folder
 
 
 def tiny_policy(model: PreTrainedModel, threshold: float = 0.5, **options: object) -> Clada:

@@ -5,6 +5,7 @@ another model select at random and look almost plausible.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -74,15 +75,21 @@ class Calibration:
         """
         curve = self.header["curve"]
         reached = [0.0, *curve["ffn_sparsity"]]
-        if not 0 <= sparsity <= reached[-1]:
-            raise CalibrationError(
-                f"sparsity {sparsity:g} asked for, this calibration reaches 0 to {reached[-1]:.2f}; choose one inside"
-            )
+        check_reach(sparsity, reached[-1], "this calibration")
         return float(np.interp(sparsity, reached, [0.0, *curve["scale"]]))
 
     def to(self, device: torch.device) -> "Calibration":
         """Return the calibration with its tensors on a device."""
         return Calibration(self.header, {name: tensor.to(device) for name, tensor in self.tensors.items()})
+
+
+def check_reach(sparsity: float, reach: float, what: str) -> None:
+    """Raise `CalibrationError` unless a sparsity lies within reach; the limit that is printed does."""
+    if not 0 <= sparsity <= reach:
+        limit = math.floor(1000 * reach + 1e-6) / 1000
+        raise CalibrationError(
+            f"sparsity {sparsity:g} asked for, {what} reaches 0 to {limit:g}; choose one inside"
+        )
 
 
 def load_calibration(language_model: LanguageModel, path: str | Path | None = None) -> Calibration:

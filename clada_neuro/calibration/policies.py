@@ -15,7 +15,7 @@ from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.baselines.teal import Teal
 from clada_neuro.baselines.threshold import ThresholdTruncation
 from clada_neuro.baselines.wina import Wina
-from clada_neuro.calibration.artifact import Calibration, load_calibration
+from clada_neuro.calibration.artifact import Calibration, check_reach, load_calibration
 from clada_neuro.errors import CalibrationError, did_you_mean
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
@@ -148,10 +148,7 @@ def _baseline(name: str, layers: list[FFN], calibration: Calibration, sparsity: 
     reach = (
         float(grid[-1]) if kind != "tt" else min(float(grid[-1]), calibration.header["baselines"]["tt_reach"])
     )
-    if not 0 <= sparsity <= reach:
-        raise CalibrationError(
-            f"policy '{name}' reaches ffn_sparsity 0 to {reach:.2f} here, {sparsity:g} was asked for"
-        )
+    check_reach(sparsity, reach, f"policy '{name}' here")
     at = partial(_interpolate, grid, sparsity)
     tensors = calibration.tensors
     norms = {

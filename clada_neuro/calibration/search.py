@@ -26,6 +26,7 @@ from clada_neuro.calibration.sensitivity import SHARES, sensitivity
 from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
+from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.places import Here, Places
@@ -96,7 +97,7 @@ def calibrate(
     CalibrationError
         If there is too little text or a limit makes no sense.
     ModelError
-        If the model is not supported.
+        If the model is not supported or reads fewer tokens than a calibration text has.
     IncompleteError
         If texts could not be scored on workers; finished work is kept.
     """
@@ -107,6 +108,9 @@ def calibrate(
         )
     if allocation not in ALLOCATIONS:
         raise CalibrationError(f"allocation '{allocation}' given, one of {', '.join(ALLOCATIONS)} expected")
+    check_length(
+        language_model.model, LENGTH, "a calibration text", "calibrate a model with a longer context"
+    )
     out = Path(out)
     output_folder(out.parent)
     texts = divide(language_model, documents, tokens, seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clada_neuro.artifacts import text_lines
 from clada_neuro.errors import CalibrationError
+from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import LanguageModel
 
 LENGTH = 256  # tokens of a text, start token included
@@ -54,6 +55,7 @@ def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int,
         # about 4 characters a token: enough text for the cut, without tokenizing whole books
         piece = documents[number][: 12 * LENGTH]
         ids = start + language_model.tokenizer(piece, add_special_tokens=False).input_ids
+        check_vocabulary(language_model.model, ids, f"document {number + 1}")
         if len(ids) >= LENGTH:
             texts.append(ids[:LENGTH])
     if len(texts) < _LEAST_TEXTS:

@@ -1,15 +1,16 @@
 """``clada-neuro generate``: continue a prompt under a policy."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from clada_neuro.cli.options import model_options
 
 
 @click.command()
 @click.argument("prompt")
-@click.option(
-    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
-)
+@model_options
 @click.option(
     "--policy", default="clada", show_default=True, help="Policy name; an unknown one lists them all."
 )
@@ -26,7 +27,6 @@ import click
 @click.option("--compare-dense", is_flag=True, help="Generate densely, too, and compare speed.")
 def command(
     prompt: str,
-    model: str,
     policy: str,
     sparsity: float,
     calibration: Path | None,
@@ -35,6 +35,8 @@ def command(
     top_p: float,
     seed: int,
     compare_dense: bool,
+    model: str,
+    **setting: Any,
 ) -> None:
     """Continue PROMPT, with the text as it comes and what was left uncomputed."""
     from clada_neuro.calibration.artifact import load_calibration
@@ -43,7 +45,7 @@ def command(
     from clada_neuro.models.registry import ffn_layers
     from clada_neuro.runtime.decode import Generation, generate
 
-    language_model = load_model(model)
+    language_model = load_model(model, **setting)
     layers = ffn_layers(language_model.model)
     found = None if policy in UNCALIBRATED else load_calibration(language_model, calibration)
     names = [policy, *(["dense"] if compare_dense and policy != "dense" else [])]

@@ -1,6 +1,7 @@
 """The ``clada-neuro`` command: its groups, and how errors become one line and an exit code."""
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -57,6 +58,10 @@ def main() -> None:
     # Read when torch is loaded: threads that spin while they wait slow everything on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.formatwarning = _note
+    for stream in (sys.stdout, sys.stderr):
+        # A pipe may know fewer characters than a text holds: the others are written as \uXXXX.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="clada-neuro", standalone_mode=False)
     except CladaNeuroError as error:

@@ -24,6 +24,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
+from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
@@ -145,7 +146,7 @@ class Contexts:
     Raises
     ------
     ModelError
-        For another start, or a context or answer without tokens.
+        For another start, a context or answer without tokens, or both together longer than the model reads.
     """
 
     @torch.no_grad()
@@ -156,6 +157,12 @@ class Contexts:
             raise ModelError(f"start '{start}' given, one of {', '.join(STARTS)} expected")
         if not all(contexts) or not all(answers):
             raise ModelError("a context or an answer has no token, at least one expected")
+        for request in requests:
+            for answer in request.answers:
+                what = f"a context of {len(request.context)} tokens with an answer of {len(answer)}"
+                # Nothing follows the answer's last token, which is not read.
+                check_length(model, len(request.context) + len(answer) - 1, what, "shorten it")
+                check_vocabulary(model, request.context + answer, what)
         first = [max(1, len(ids) - 1 if start == "answer" else len(ids) // 2) for ids in contexts]
         self.model, device = model, model.device
         self._counts = [len(request.answers) for request in requests]
@@ -284,7 +291,8 @@ class Contexts:
         if seen is None:
             seen = _Seen(DynamicCache(config=self.model.config), rows.real[:, :0])
         real = torch.cat([seen.real, rows.real], dim=1)
-        position = seen.real.sum(1, keepdim=True) + torch.arange(rows.real.shape[1], device=real.device)
+        # Padding repeats the last position: the next ones may lie beyond what the model reads.
+        position = (real.cumsum(1) - 1).clamp_min(0)[:, seen.real.shape[1] :]
         with _only(self.model, asked):
             logits = self.model(
                 input_ids=rows.tokens,

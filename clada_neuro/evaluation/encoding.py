@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from clada_neuro.errors import DataError
 from clada_neuro.evaluation.continuations import Request
 from clada_neuro.evaluation.tasks import Item
+from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 
 
@@ -49,6 +50,12 @@ def encode_item(model: LanguageModel, item: Item, seed: int) -> list[Encoded]:
         ids, answers = pairs[0][0], tuple(tuple(answer) for _, answer in pairs)
         dropped = max(0, len(head) + len(ids) + max(map(len, answers)) - 1 - model.max_context)
         kept = (*head, *ids[dropped:])
+        check_length(
+            model.model,
+            len(head) + max(map(len, answers)) - 1,
+            f"the longest answer to context {context[:40]!r}",
+            "leave the item out or take a model with a longer context",
+        )
         if not kept or not all(answers):
             raise DataError(f"context {context[:40]!r} or one of its answers has no token; use a start token")
         found.append(Encoded(Request(kept, answers, seed), tuple(places), dropped))

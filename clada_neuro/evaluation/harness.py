@@ -29,6 +29,7 @@ from tqdm import tqdm
 from clada_neuro.calibration.policies import policy_for
 from clada_neuro.evaluation.continuations import Contexts, Found, Request, batches
 from clada_neuro.evaluation.encoding import encode_pair
+from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import load_model
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
@@ -164,6 +165,8 @@ class HarnessModel(LM):
             wanted.pop("temperature", None)
         head = [] if self.language.start_token_id is None else [self.language.start_token_id]
         ids = [*head, *self.tokenizer(context, add_special_tokens=False).input_ids]
+        instead = "lower the task's max_gen_toks or take a model with a longer context"
+        check_length(self.language.model, most + 1, "a token of context and those to be generated", instead)
         prompt = torch.tensor([ids[-(self.language.max_context - most) :]], device=self.language.device)
         model: Any = self.language.model
         with torch.no_grad(), attach(model, self.policy):

@@ -33,6 +33,7 @@ from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Frames, Memory, Store, cut
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
+from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.places import Failure
 from clada_neuro.runtime.cutoffs import Cutoffs
@@ -326,6 +327,8 @@ class ModelMeasurer:
 def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]") -> Frames:
     tokenizer = work.model.tokenizer
     texts = read_texts(stimuli, tokenizer)
+    for text in texts:
+        check_vocabulary(work.model.model, text.ids, f"stimulus '{text.stimulus_id}'")
     windows = [
         split_windows(number, text.ids, work.model.start_token_id, work.model.max_context, text.scored)
         for number, text in enumerate(texts)

@@ -27,6 +27,7 @@ from transformers import (
 from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
+from clada_neuro.models.limits import context_window
 from clada_neuro.models.start_token import resolve_start_token
 
 EMBEDDED = "smollm2"
@@ -72,8 +73,7 @@ class LanguageModel:
     @cached_property
     def max_context(self) -> int:
         """Longest input in tokens, start token included."""
-        config = self.model.config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 1024))
+        return context_window(self.model)
 
     @property
     def start_token(self) -> str | None:

@@ -9,32 +9,35 @@ This is the reference path: it computes what the policy would skip and masks it.
 read only the kept rows.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+from transformers.generation import GenerationMode
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.loading import LanguageModel
 from clada_neuro.runtime.policy import GATE, INPUT, Policy
 from clada_neuro.runtime.session import Session
 
 _ATTACHED = "_clada_neuro_session"
-# Arguments of `generate` that would draw tokens in another order than one after the other.
-_REFUSED = {"num_beams": 1, "assistant_model": None, "prompt_lookup_num_tokens": None, "penalty_alpha": None}
+_ONE_BY_ONE = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
 
 
 @contextmanager
-def attach(model: PreTrainedModel, policy: Policy) -> Iterator[Session]:
+def attach(model: PreTrainedModel | LanguageModel, policy: Policy) -> Iterator[Session]:
     """Make a model follow a policy inside a ``with`` block.
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
+    model : transformers.PreTrainedModel or LanguageModel
         Of a supported architecture; its ``generate`` works inside the block, sampling and batches included.
     policy : Policy
 
@@ -49,6 +52,8 @@ def attach(model: PreTrainedModel, policy: Policy) -> Iterator[Session]:
     ModelError
         For an unsupported, quantised or already attached model; inside, for beam search and assisted decoding.
     """
+    if isinstance(model, LanguageModel):
+        model = model.model
     if _ATTACHED in model.__dict__:
         raise ModelError("a policy is already attached to this model; leave its block first")
     session = Session(model, policy)
@@ -132,16 +137,34 @@ def _following_generate(model: PreTrainedModel, session: Session) -> Any:
     original: Any = model.generate
 
     def generate(*args: Any, **kwargs: Any) -> Any:
-        config = kwargs.get("generation_config") or model.generation_config
-        for name, plain in _REFUSED.items():
-            value = kwargs.get(name, getattr(config, name, None))
-            if value not in (None, plain):
-                raise ModelError(
-                    f"generate({name}=…) does not draw one token after the other, which a policy needs; "
-                    "use greedy decoding or sampling"
-                )
-        criteria = StoppingCriteriaList([_Announce(session), *(kwargs.pop("stopping_criteria", None) or [])])
+        given = signature(original).bind(*args, **kwargs).arguments
+        options = given.pop("kwargs", {})
+        _refuse_other_orders(model, given, options)
+        given["stopping_criteria"] = StoppingCriteriaList(
+            [_Announce(session), *(given.get("stopping_criteria") or [])]
+        )
         session.cancel()
-        return original(*args, stopping_criteria=criteria, **kwargs)
+        return original(**given, **options)
 
     return generate
+
+
+def _refuse_other_orders(model: PreTrainedModel, given: dict[str, Any], options: dict[str, Any]) -> None:
+    """Raise `ModelError` for what does not draw one token after the other, wherever it was asked for."""
+    # As `generate` puts them together: its arguments, a configuration, the model's own.
+    config = copy.deepcopy(given.get("generation_config") or GenerationConfig())
+    if model.generation_config is not None:
+        config.update(**model.generation_config.to_dict(), defaults_only=True)
+    config.update(**options)
+    mode = config.get_generation_mode(given.get("assistant_model"))
+    asked = {
+        mode.replace("_", " "): mode not in _ONE_BY_ONE,
+        "custom_generate": given.get("custom_generate") is not None,
+        "guidance_scale": config.guidance_scale not in (None, 1),
+    }
+    for name, refused in asked.items():
+        if refused:
+            raise ModelError(
+                f"generate with {name} does not draw one token after the other, which a policy needs; "
+                "use greedy decoding or sampling"
+            )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.runtime.engines import Engine, engine_for
 from clada_neuro.runtime.policy import Policy
@@ -101,8 +102,8 @@ def generate(
     Raises
     ------
     ModelError
-        For an empty prompt without a start token, one that is not text, or a stop token that is not in the
-        vocabulary.
+        For an empty prompt without a start token, one that is not text or longer than the model reads, or a stop
+        token that is not in the vocabulary.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     ends = _stop_ids(language_model, stop)
@@ -110,6 +111,11 @@ def generate(
     writers = [_Writer(language_model.tokenizer, row, stream) for row in range(len(texts))]
     draw = _Sampler(temperature, top_p, seed, len(texts))
     ids = [_encode(language_model, text) for text in texts]
+    for text, prompt in zip(texts, ids, strict=True):
+        # The last drawn token is never read.
+        read = len(prompt) + max(0, max_new_tokens - 1)
+        what = f"prompt {text[:40]!r} with {max_new_tokens} new tokens"
+        check_length(language_model.model, read, what, "shorten the prompt or lower max_new_tokens")
     with engine_for(language_model.model, policy, ids, max_new_tokens) as engine:
         active = torch.arange(len(texts), device=language_model.device)
         logits = engine.prefill()
@@ -153,6 +159,7 @@ def _encode(language_model: LanguageModel, text: str) -> Tensor:
     ids = start + language_model.tokenizer(text, add_special_tokens=False).input_ids
     if not ids:
         raise ModelError("the prompt is empty and the model has no start token; give at least one word")
+    check_vocabulary(language_model.model, ids, f"prompt {text[:40]!r}")
     return torch.tensor(ids, device=language_model.device)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
 from clada_neuro.runtime.policy import Policy
@@ -98,9 +99,12 @@ def score(
     Raises
     ------
     ModelError
-        For an empty sequence, a prefix below 1, or one pass forced on a policy that depends on its own predictions.
+        For an empty sequence or one longer than the model reads, a prefix below 1, or one pass forced on a policy that depends on its own predictions.
     """
     prefixes = _checked_prefixes(sequences, prefix)
+    for row, tokens in enumerate(sequences):
+        check_length(model, len(tokens), f"sequence {row}", "cut it into windows")
+        check_vocabulary(model, tokens, f"sequence {row}")
     if stepwise is None:
         stepwise = policy.sequential and scales is None
     if policy.sequential and not stepwise and scales is None:

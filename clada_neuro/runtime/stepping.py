@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from clada_neuro.models.limits import context_window
 from clada_neuro.runtime.session import Session
 
 
@@ -44,7 +45,8 @@ class Decoder:
 
         The token has been announced to the session (`Session.drawn`).
         """
-        self.position = self.length[:, None]
+        # A finished sequence that goes along stays within what the model reads.
+        self.position = self.length[:, None].clamp_max(context_window(self.model) - 1)
         self.real = torch.ones_like(self.position, dtype=torch.bool)
         self._mask = torch.cat([self._mask, self.real.long()], dim=1)
         self.length = self.length + 1

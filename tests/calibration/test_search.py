@@ -97,7 +97,7 @@ def test_impossible_requests_are_refused(calibrated, tmp_path) -> None:
         make_policy("clda", layers, calibration)
     with pytest.raises(CalibrationError, match="reaches 0 to"):
         make_policy("clada", layers, calibration, 0.95)
-    with pytest.raises(CalibrationError, match=r"reaches ffn_sparsity 0 to 0\.30"):
+    with pytest.raises(CalibrationError, match=r"reaches 0 to 0\.3;"):
         make_policy("tt", layers, calibration, 0.4)
     with pytest.raises(CalibrationError, match="needs a calibration"):
         make_policy("teal", layers, None)

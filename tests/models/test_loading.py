@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import FAMILIES, VOCABULARY, tiny_model
-from tokenizers import Tokenizer, models
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from tiny_models import FAMILIES, tiny_checkpoint, tiny_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clada_neuro.artifacts import content_hash
 from clada_neuro.bench.peers import write_gguf
@@ -22,13 +21,7 @@ from clada_neuro.models.loading import load_model
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    tiny_model().save_pretrained(tmp_path)
-    vocabulary = {"<s>": 0, "</s>": 1} | {f"w{i}": i for i in range(2, VOCABULARY)}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="w2"))
-    PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>").save_pretrained(
-        tmp_path
-    )
-    return tmp_path
+    return tiny_checkpoint(tmp_path)
 
 
 def test_a_checkpoint_folder_keeps_its_weights(checkpoint):

@@ -1,10 +1,12 @@
 import pytest
 import torch
 from tiny_models import FAMILIES, tiny_model, tiny_policy
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.generation import MaxLengthCriteria, StoppingCriteriaList
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import ModelError
+from clada_neuro.models.loading import LanguageModel
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.scoring import score
 
@@ -185,8 +187,44 @@ def test_prefill_in_chunks_is_prefill() -> None:
     assert torch.equal(whole, chunks)
 
 
-@pytest.mark.parametrize("options", [{"num_beams": 2}, {"prompt_lookup_num_tokens": 2}])
-def test_beams_and_assistants_are_refused(options: dict) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_beams": 2},
+        {"prompt_lookup_num_tokens": 2},
+        {"guidance_scale": 2.0},
+        {"penalty_alpha": 0.6, "top_k": 4},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("place", ["argument", "configuration", "second argument", "model"])
+def test_beams_and_assistants_are_refused(options: dict, place: str) -> None:
     model = tiny_model()
+    config = GenerationConfig(max_new_tokens=2, **options)
+    positional = (config,) if place == "second argument" else ()
+    named = {
+        "argument": {"max_new_tokens": 2, **options},
+        "configuration": {"generation_config": config},
+    }.get(place, {})
+    if place == "model":
+        model.generation_config = config
     with attach(model, tiny_policy(model)), pytest.raises(ModelError, match="one token after the other"):
-        model.generate(TOKENS, max_new_tokens=2, **options)
+        model.generate(TOKENS, *positional, **named)
+
+
+def test_a_configuration_by_position_is_followed() -> None:
+    model = tiny_model()
+    config = GenerationConfig(max_new_tokens=4, num_beams=1, eos_token_id=None)
+    stop = StoppingCriteriaList([MaxLengthCriteria(TOKENS.shape[1] + 2)])
+    with attach(model, Dense()):
+        out = model.generate(TOKENS, config, stopping_criteria=stop)
+    assert torch.equal(out, tiny_model().generate(TOKENS, config)[:, : TOKENS.shape[1] + 2])
+
+
+def test_what_load_model_returns_is_attached_like_its_model() -> None:
+    model = tiny_model()
+    whole = LanguageModel("tiny", model, None, 0, "abc")
+    with attach(whole, tiny_policy(model)):
+        followed = model.generate(TOKENS, max_new_tokens=3, eos_token_id=None)
+    with attach(model, tiny_policy(model)):
+        assert torch.equal(followed, model.generate(TOKENS, max_new_tokens=3, eos_token_id=None))

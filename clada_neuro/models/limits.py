@@ -1,0 +1,33 @@
+"""What a model can read: so many tokens at once, of its own vocabulary. Beyond either it fails deep inside, or runs on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from clada_neuro.errors import ModelError
+
+
+def context_window(model: PreTrainedModel) -> int:
+    """Return the longest input in tokens, start token included."""
+    config = model.config.get_text_config()
+    return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 1024))
+
+
+def check_length(model: PreTrainedModel, tokens: int, what: str, instead: str) -> None:
+    """Raise `ModelError` if ``what`` has more tokens than the model reads; ``instead`` says what to do."""
+    longest = context_window(model)
+    if tokens > longest:
+        raise ModelError(f"{what}: {tokens} tokens, this model reads at most {longest}; {instead}")
+
+
+def check_vocabulary(model: PreTrainedModel, ids: Sequence[int], what: str) -> None:
+    """Raise `ModelError` if a token has no embedding: tokenizers may know more tokens than their model."""
+    embeddings: Any = model.get_input_embeddings()
+    size = int(embeddings.weight.shape[0])
+    highest = max(ids, default=0)
+    if highest >= size:
+        raise ModelError(
+            f"{what}: token {highest} of the tokenizer has no embedding, the model knows 0 to {size - 1}; leave out "
+            "tokens that were added to the tokenizer alone, or resize the model's embeddings and train them"
+        )
