@@ -25,15 +25,16 @@ def command(
     trial_encoding: str | None,
     trial_sheet: str | None,
 ) -> None:
-    """Fit FORMULA to TRIALS (CSV, TSV, xlsx or parquet), print the table, write fits.json and refit.R."""
-    import re
+    """Fit FORMULA to TRIALS (CSV, TSV, xlsx or parquet), print the table, write fits.json and refit.R with its data."""
     import warnings
 
     from clada_neuro.artifacts import output_folder, sole_writer, write_json, write_text
+    from clada_neuro.reporting.tables import write_csv
+    from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
     from clada_neuro.trials import read_columns
 
-    response = re.findall(r"\w+", formula.partition("~")[0])
+    response = names_of(parse(formula).response_side)
     data = read_columns(trials, numbers=response, encoding=trial_encoding, sheet=trial_sheet or 0)
     folder = output_folder(out)
     with warnings.catch_warnings():
@@ -42,4 +43,6 @@ def command(
     click.echo(found.summary())
     with sole_writer(folder):
         write_json(folder / "fits.json", [found.to_dict()])
-        write_text(folder / "refit.R", found.to_r_script(str(trials)))
+        # Without the byte-order mark, which R would read into the first column's name.
+        write_csv(data, folder / "refit.csv", encoding="utf-8")
+        write_text(folder / "refit.R", found.to_r_script("refit.csv"))

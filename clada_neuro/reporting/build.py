@@ -1,10 +1,8 @@
 """`report`: from the tables of an output folder to one self-contained page."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -16,7 +14,6 @@ from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Aligned, Result, store
 from clada_neuro.reporting.tables import write_csv
 from clada_neuro.reporting.text import cell
-from clada_neuro.tables import TRIALS
 
 _HERE = Path(__file__).parent
 
@@ -125,11 +122,6 @@ def _save_parts(results: Results, page: list[Section]) -> None:
         write_csv(results.tables["words"], folder / "words.csv")
     if "trials" in results.tables:
         # Without the byte-order mark, which R would read into the first column's name.
-        write_csv(_fitted_columns(results), folder / "trials.csv", encoding="utf-8")
-
-
-def _fitted_columns(results: Results) -> pd.DataFrame:
-    """Return the trials with their labels and the columns that a formula names; the rest stands in the parquet."""
-    named = {name for fit in results.fits for name in re.findall(r"\w+", fit["formula"])}
-    trials = results.tables["trials"]
-    return trials[[name for name in trials if name in named or name in TRIALS.names()]]
+        write_csv(results.tables["trials"], folder / "trials.csv", encoding="utf-8")
+        scripts = [f"# {fit['name']}\n{fit['lme4_script']}" for fit in results.fits if fit.get("lme4_script")]
+        write_text(folder / "refit.R", "\n".join(scripts))

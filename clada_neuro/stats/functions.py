@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.factors import C, contr
@@ -17,11 +16,11 @@ def log(x: Any, base: float | None = None) -> Any:
 
 
 def numeric(x: Any) -> Any:
-    """Return a column of numbers as it is: R's as.numeric(), which would number the levels of a factor."""
-    values = pd.Series(x)
-    if not types.is_numeric_dtype(values):
-        raise FitError("as.numeric() of text; make a column of numbers first")
-    return values.astype(float)
+    """Return the numbers that a column holds, as text too: a condition coded 1, 2, 3 as a slope."""
+    try:
+        return pd.to_numeric(pd.Series(x).astype(object)).astype(float)
+    except ValueError:
+        raise FitError("as.numeric() of text that is not numbers; make a column of numbers first") from None
 
 
 CONTEXT = {

@@ -5,8 +5,10 @@ Whatever R could decide otherwise is written out: which columns are text, the or
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +24,9 @@ from clada_neuro.stats.notation import each_call, formulaic_name, in_r, read, wr
 if TYPE_CHECKING:
     from clada_neuro.stats.mixed import MixedFit
 
-_HEAD = """here <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))
-if (length(here)) setwd(dirname(here))  # Rscript reads the data beside this script
+_HEAD = """# Rscript finds the data beside this script; elsewhere, work in its folder.
+here <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))
+here <- dirname(c(gsub("~+~", " ", here, fixed = TRUE), "./refit.R")[1])
 # A spreadsheet would run text that begins so; the file has an apostrophe before it.
 plain <- function(x) if (is.character(x)) sub("^'([=+@\\t\\r-])", "\\\\1", x) else x"""
 _CR = """cr <- function(x, knots, constraint = NULL) {  # cubic regression spline with these knots
@@ -31,7 +34,7 @@ _CR = """cr <- function(x, knots, constraint = NULL) {  # cubic regression splin
   basis <- sapply(seq_along(knots), function(j) splinefun(knots, unit(j), method = "natural")(x))
   if (is.null(constraint)) basis else basis %*% qr.Q(qr(cbind(constraint)), complete = TRUE)[, -1]
 }"""
-_FUNCTIONS = {"numeric": "as.numeric", "bs": "splines::bs", "ns": "splines::ns", "cs": "cr"}
+_FUNCTIONS = {"bs": "splines::bs", "ns": "splines::ns", "cs": "cr"}
 _OPERATORS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "^", ast.Mod: "%%", ast.FloorDiv: "%/%",
     ast.BitAnd: "&", ast.BitOr: "|", ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">",
@@ -57,7 +60,7 @@ def to_r_script(fit: "MixedFit", data_file: str, weight_mean: float = 1.0) -> st
         *(["library(lmerTest)"] if fit.design.blocks else []),
         _HEAD,
         *([_CR] if writer.has_cr else []),
-        f'd <- read.csv({_text(data_file)}, check.names = FALSE, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
+        f'd <- read.csv({_path(data_file)}, check.names = FALSE, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
         "names(d) <- plain(names(d)); d[] <- lapply(d, plain)",
         f"d <- d[complete.cases(d[c({used})]), ]",
         *(
@@ -131,7 +134,7 @@ class _Writer:
         return each_call(side, self._expression, _token)
 
     def _levels(self, name: str, levels: Sequence[str]) -> str:
-        return f"c({', '.join(map(_text, levels) if name in self.text else levels)})"
+        return f"c({', '.join(map(_text, map(_plain, levels)) if name in self.text else levels)})"
 
     def _expression(self, expression: str) -> str:
         tree, names = read(expression)
@@ -171,6 +174,8 @@ class _Writer:
             return f"scale({x}, scale = FALSE)"
         if name == "standardize":  # with the SD of the sample, n below the root
             return f"I(scale({x}) * sqrt(length({x}) / (length({x}) - 1)))"
+        if name == "numeric":
+            return f"as.numeric(as.character({x}))"  # a factor's own numbers are its levels' places
         more = [self._node(argument, names) for argument in node.args[1:]]
         more += [f"{k.arg and k.arg.replace('_', '.')} = {self._node(k.value, names)}" for k in node.keywords]
         return f"{_FUNCTIONS.get(name, name)}({', '.join([x, *more])})"
@@ -226,6 +231,15 @@ def _constant(value: object) -> str:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _path(file: str) -> str:
+    return _text(file) if Path(file).is_absolute() else f"file.path(here, {_text(file)})"
+
+
+def _plain(level: str) -> str:
+    """Return a level as the script reads it, without the apostrophe that keeps a spreadsheet from running it."""
+    return re.sub(r"^'(?=[=+@\t\r-])", "", level)
 
 
 def _is_number(values: pd.Series) -> bool:

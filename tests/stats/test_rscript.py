@@ -76,8 +76,10 @@ def numbers(script: str, folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("formula, how", CASES, ids=[formula for formula, _ in CASES])
 def test_r_gives_the_same_numbers(data: pd.DataFrame, tmp_path: Path, formula: str, how: dict) -> None:
     ours = fitted(data, formula, how)
-    write_csv(data, tmp_path / "trials.csv", encoding="utf-8")
-    theirs = numbers(ours.to_r_script(), tmp_path)
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    write_csv(data, folder / "trials.csv", encoding="utf-8")
+    theirs = numbers(ours.to_r_script(), folder)
     table = ours.coefficients
     scale = np.abs(table["estimate"]).max()
     assert theirs["B"] == pytest.approx(table["estimate"].to_numpy(), abs=1e-4 * scale)
