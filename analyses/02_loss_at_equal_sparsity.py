@@ -41,8 +41,8 @@ from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.calibration.policies import POLICIES, make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.places import Here
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.places import Here
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.controls import ForeignPrefix
 from clada_neuro.runtime.policy import Policy

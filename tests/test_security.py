@@ -98,7 +98,7 @@ def test_archives_are_never_unpacked_to_disk(tree):
 
 def test_tables_for_people_are_written_with_formulas_neutralised():
     """A CSV written otherwise holds names and numbers of ours alone: R's input, names of policies, tasks and terms."""
-    elsewhere = {"stats/engines/lme4.py", "synergies/page.py", "cli/evaluate.py"}
+    elsewhere = {"stats/engines/lme4.py", "questions/page.py", "cli/evaluate.py"}
     writing = {
         str(path.relative_to(ROOT / "clada_neuro"))
         for path in CODE

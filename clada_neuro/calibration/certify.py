@@ -16,7 +16,7 @@ from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.calibration.policies import make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
-from clada_neuro.places import Places
+from clada_neuro.models.places import Places
 
 _UP = (0.0, 0.05)  # above the least wanted sparsity
 _DOWN = (-0.1, -0.2)

@@ -11,7 +11,7 @@ from torch import Tensor
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.places import Places, map_shards
+from clada_neuro.models.places import Places, map_shards
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.fixed_point import scheduled
 from clada_neuro.runtime.policy import Policy

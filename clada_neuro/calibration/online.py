@@ -20,7 +20,7 @@ from clada_neuro.calibration.loss import Cost, Yardstick
 from clada_neuro.calibration.policies import CONTROLS, base_policy, make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
-from clada_neuro.places import Places
+from clada_neuro.models.places import Places
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
 

@@ -28,8 +28,8 @@ from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.places import Here, Places
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.places import Here, Places
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from clada_neuro.synergies.settings import AdaptationSettings, HumanSettings, PrefixSettings
+from clada_neuro.questions.settings import AdaptationSettings, HumanSettings, PrefixSettings
 
 
 @click.group()
@@ -40,9 +40,9 @@ def _add(name: str, settings: Callable[..., Any], text: str) -> None:
 
     def run_analysis(out: Path, work: Path | None, model: str, **options: Any) -> None:
         chosen = settings(**options)  # refuses nonsense before a model is loaded
-        from clada_neuro.synergies.analysis import run
+        from clada_neuro.questions.analysis import run
 
-        analysis = getattr(import_module(f"clada_neuro.synergies.{name}"), name)
+        analysis = getattr(import_module(f"clada_neuro.questions.{name}"), name)
         page = run(
             analysis, chosen, out, model=model, work=work, progress=lambda line: click.echo(line, err=True)
         )

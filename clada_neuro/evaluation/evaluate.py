@@ -24,7 +24,7 @@ from clada_neuro.evaluation.encoding import encode_item
 from clada_neuro.evaluation.items import load_items, sample, task_of
 from clada_neuro.evaluation.tasks import Item, Task
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.places import Failure, Here, Places
+from clada_neuro.models.places import Failure, Here, Places
 from clada_neuro.runtime.policy import Policy
 
 CHUNK = 25  # items

@@ -35,7 +35,7 @@ from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
-from clada_neuro.places import Failure
+from clada_neuro.models.places import Failure
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.stimuli.formats import read_stimuli

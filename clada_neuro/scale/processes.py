@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clada_neuro.errors import DataError
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.places import Failure, Here, Key, Places, Result, Shard
+from clada_neuro.models.places import Failure, Here, Key, Places, Result, Shard
 from clada_neuro.scale import worker
 from clada_neuro.scale.schedulers import connected
 from clada_neuro.scale.setting import Setting

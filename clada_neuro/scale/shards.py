@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from clada_neuro.errors import CladaNeuroError, DataError
-from clada_neuro.places import Failure, Key, Result, Shard
+from clada_neuro.models.places import Failure, Key, Result, Shard
 from clada_neuro.scale.schedulers import ATTEMPTS
 
 if TYPE_CHECKING:

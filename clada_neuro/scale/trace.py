@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import Trace, collect
-from clada_neuro.places import Failure
+from clada_neuro.models.places import Failure
 from clada_neuro.scale import worker
 from clada_neuro.scale.processes import description
 from clada_neuro.scale.schedulers import connected

@@ -16,7 +16,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import ModelMeasurer
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.places import Failure, Result, Shard
+from clada_neuro.models.places import Failure, Result, Shard
 from clada_neuro.scale.setting import Setting
 
 _ONE_AT_A_TIME = threading.Lock()  # a worker that was started with several threads has one model all the same

@@ -8,10 +8,11 @@ import pytest
 from IPython.display import HTML
 from tiny_models import tiny_model, tiny_policy
 
-from clada_neuro import load_model, notebook, trace
+from clada_neuro import load_model, trace, widgets
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import FitError
-from clada_neuro.notebook import (
+from clada_neuro.runtime.scoring import score
+from clada_neuro.widgets import (
     Choice,
     Slider,
     Text,
@@ -21,7 +22,6 @@ from clada_neuro.notebook import (
     neurons_of_layer,
     word_by_word,
 )
-from clada_neuro.runtime.scoring import score
 
 SENTENCE = "The gardener watered the piano."
 
@@ -43,7 +43,7 @@ class Screen:
 @pytest.fixture
 def screen(monkeypatch) -> Screen:
     screen = Screen()
-    monkeypatch.setattr(notebook, "display", screen.display)
+    monkeypatch.setattr(widgets, "display", screen.display)
     return screen
 
 
@@ -82,7 +82,7 @@ def test_fractional_steps_make_fractional_sliders(screen):
 
 
 def test_parts_are_shown_one_below_the_other():
-    shown = notebook.show(pd.DataFrame({"a": [1]}), "x < y").data
+    shown = widgets.show(pd.DataFrame({"a": [1]}), "x < y").data
     assert shown.index("<table") < shown.index("x &lt; y")
 
 
@@ -110,7 +110,7 @@ def test_pictures_say_what_they_show(model, traced):
     tokens, active = active_neurons(model, SENTENCE)
     first, second = (active[place, 3] for place in (0, 1))
     counts = f"{second.sum()} active, {(first & second).sum()} of them before"
-    texts = notebook._counts(active[:, 3])
+    texts = widgets._counts(active[:, 3])
     assert texts[:2] == [f"{first.sum()} active", counts]
     assert neurons_of_layer(tokens, active, 3).caption.startswith("Layer 3")
 
@@ -128,7 +128,7 @@ def test_a_budget_states_what_was_read_and_what_it_cost():
 
 
 def test_continuations_are_marked_from_the_word_where_they_part():
-    shown = notebook.side_by_side(
+    shown = widgets.side_by_side(
         "A <b>", {"dense": " cat sat", "sparse": " cat saw", "same": " cat sat"}
     ).data
     assert shown.count("A &lt;b&gt;") == 3

@@ -7,7 +7,7 @@ import misbehave
 import pytest
 
 from clada_neuro.errors import DataError, IncompleteError, StimulusError
-from clada_neuro.places import Failure, Here, map_shards
+from clada_neuro.models.places import Failure, Here, map_shards
 from clada_neuro.scale.processes import places
 from clada_neuro.scale.schedulers import connected
 from clada_neuro.scale.shards import completed

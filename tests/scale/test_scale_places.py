@@ -15,8 +15,8 @@ from clada_neuro.errors import DataError
 from clada_neuro.evaluation import evaluate as module
 from clada_neuro.evaluation.evaluate import Unanswered, evaluate
 from clada_neuro.evaluation.tasks import Item
+from clada_neuro.models.places import Failure, Here
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.places import Failure, Here
 from clada_neuro.runtime.controls import RandomLoad, no_load
 from clada_neuro.scale import processes
 from clada_neuro.scale.processes import places

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import DataError
-from clada_neuro.synergies.human import climb, ladder
-from clada_neuro.synergies.human_page import Ladder, human_results
-from clada_neuro.synergies.human_policies import explore
-from clada_neuro.synergies.questions import DONE, EVENT, read_questions, steps
-from clada_neuro.synergies.settings import HumanSettings
+from clada_neuro.questions.human import climb, ladder
+from clada_neuro.questions.human_page import Ladder, human_results
+from clada_neuro.questions.human_policies import explore
+from clada_neuro.questions.questions import DONE, EVENT, read_questions, steps
+from clada_neuro.questions.settings import HumanSettings
 
 QUESTION = replace(read_questions().questions["nieuwland2018_n400"], name="planted", bootstrap=0)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
@@ -201,7 +201,7 @@ def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(fo
 
 
 def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkeypatch):
-    where = "clada_neuro.synergies.human."
+    where = "clada_neuro.questions.human."
     monkeypatch.setattr(f"{where}trials_of", lambda *_: planted(0.0, n_items=30))
     monkeypatch.setattr(f"{where}resolve_target", lambda *_, **__: SimpleNamespace(stimuli=None))
     read = words_read({"clada": 0.1, "no-load": 0.0})

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
-from clada_neuro.synergies.page import Results
+from clada_neuro.questions.page import Results
 
 S = TypeVar("S")
 Progress = Callable[[str], None]
@@ -29,7 +29,7 @@ def run(
     analysis : callable
         `prefix.prefix`, `adaptation.adaptation` or `human.human`.
     settings
-        Of that analysis: see `clada_neuro.synergies.settings`.
+        Of that analysis: see `clada_neuro.questions.settings`.
     out : path
         Folder of the page, the figure and the small tables.
     work : path, optional

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from clada_neuro.instrument.sequences import KINDS, Measured
-from clada_neuro.synergies.adaptation import analyze, token_rows
-from clada_neuro.synergies.adaptation_page import adaptation_results
-from clada_neuro.synergies.corpus import read_corpus
-from clada_neuro.synergies.settings import AdaptationSettings
+from clada_neuro.questions.adaptation import analyze, token_rows
+from clada_neuro.questions.adaptation_page import adaptation_results
+from clada_neuro.questions.corpus import read_corpus
+from clada_neuro.questions.settings import AdaptationSettings
 
 VOCABULARY, LAYERS = 50, 3
 SETTINGS = AdaptationSettings(sequences=20, scored=40, bootstrap=50, pooled=5)
@@ -102,5 +102,5 @@ def test_articles_come_without_the_task_around_them(tmp_path, monkeypatch):
         "article": "###\nArticle: Rain fell.\n\nIt stopped.\n\nSummarize the above article in 1 sentence.\n"
     }
     (tmp_path / "xsum_0shot.jsonl").write_text(json.dumps(article) + "\n", encoding="utf-8")
-    monkeypatch.setattr("clada_neuro.synergies.corpus.datasets.path", lambda name: tmp_path)
+    monkeypatch.setattr("clada_neuro.questions.corpus.datasets.path", lambda name: tmp_path)
     assert read_corpus("xsum") == ["Rain fell.\n\nIt stopped."]

@@ -9,9 +9,9 @@ import pytest
 
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.sequences import KINDS, Corpus
-from clada_neuro.synergies.prefix import analyze, draw_pairs, layouts, stretches
-from clada_neuro.synergies.prefix_page import prefix_results
-from clada_neuro.synergies.settings import PrefixSettings
+from clada_neuro.questions.prefix import analyze, draw_pairs, layouts, stretches
+from clada_neuro.questions.prefix_page import prefix_results
+from clada_neuro.questions.settings import PrefixSettings
 
 SETTINGS = PrefixSettings(pairs=160, position=36, distances=(4, 2), bootstrap=100)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}

@@ -15,8 +15,8 @@ from clada_neuro import artifacts
 from clada_neuro.calibration.policies import policy_for
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.synergies.nested import Nested
-from clada_neuro.synergies.questions import (
+from clada_neuro.questions.nested import Nested
+from clada_neuro.questions.questions import (
     ACTIVITY,
     DONE,
     EVENT,

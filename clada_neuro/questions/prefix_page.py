@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
+from clada_neuro.questions.page import Results
 from clada_neuro.reporting.figures import COLORS, Figure, compose
-from clada_neuro.synergies.page import Results
 
 _Z = 1.96
 

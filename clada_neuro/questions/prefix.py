@@ -18,16 +18,16 @@ from clada_neuro.cache import cache_key
 from clada_neuro.instrument.pairs import Layout, dealt, similarity
 from clada_neuro.instrument.sequences import KINDS, Corpus
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.questions.analysis import Progress
+from clada_neuro.questions.corpus import read_corpus
+from clada_neuro.questions.page import Results
+from clada_neuro.questions.parts import part_r2
+from clada_neuro.questions.prefix_page import Found, prefix_results
+from clada_neuro.questions.settings import PrefixSettings
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.panel import Panel, panel_fit
-from clada_neuro.synergies.analysis import Progress
-from clada_neuro.synergies.corpus import read_corpus
-from clada_neuro.synergies.page import Results
-from clada_neuro.synergies.parts import part_r2
-from clada_neuro.synergies.prefix_page import Found, prefix_results
-from clada_neuro.synergies.settings import PrefixSettings
 
 MEASURES = ("cosine", "jaccard")
 _CELLS = ["distance", "kind", "target", "shared"]

@@ -20,17 +20,17 @@ from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.questions.analysis import Progress
+from clada_neuro.questions.human_page import Ladder, human_results
+from clada_neuro.questions.human_policies import calibration_facts, explore, words_under_policies
+from clada_neuro.questions.nested import Nested
+from clada_neuro.questions.page import Results
+from clada_neuro.questions.questions import ACTIVITY, SURPRISAL, Question, Step, steps
+from clada_neuro.questions.settings import HumanSettings
 from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.ceiling import noise_ceiling
 from clada_neuro.stats.ladder import climb_down
 from clada_neuro.stats.mixed import FitWarning
-from clada_neuro.synergies.analysis import Progress
-from clada_neuro.synergies.human_page import Ladder, human_results
-from clada_neuro.synergies.human_policies import calibration_facts, explore, words_under_policies
-from clada_neuro.synergies.nested import Nested
-from clada_neuro.synergies.page import Results
-from clada_neuro.synergies.questions import ACTIVITY, SURPRISAL, Question, Step, steps
-from clada_neuro.synergies.settings import HumanSettings
 from clada_neuro.targets import resolve_target
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from clada_neuro.questions.page import Results
+from clada_neuro.questions.questions import EVENT
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.stats.compare import adjust
-from clada_neuro.synergies.page import Results
-from clada_neuro.synergies.questions import EVENT
 
 _ALPHA = 0.05
 _TABLES = ("tests", "coefficients", "rungs", "policies")

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clada_neuro.questions.questions import Question, Step, Terms
 from clada_neuro.stats.compare import compare
 from clada_neuro.stats.crossval import HeldOut, gain, held_out
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.nesting import settled
-from clada_neuro.synergies.questions import Question, Step, Terms
 
 _Z = 1.96
 

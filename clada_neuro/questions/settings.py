@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from clada_neuro.errors import DataError
-from clada_neuro.synergies.questions import Specified, read_questions
+from clada_neuro.questions.questions import Specified, read_questions
 
 _CORPORA = ("xsum", "c4_sample")
 

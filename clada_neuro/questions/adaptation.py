@@ -16,15 +16,15 @@ from clada_neuro import artifacts
 from clada_neuro.cache import cache_key
 from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.questions.adaptation_page import Found, adaptation_results
+from clada_neuro.questions.analysis import Progress
+from clada_neuro.questions.corpus import read_corpus
+from clada_neuro.questions.page import Results
+from clada_neuro.questions.parts import part_r2
+from clada_neuro.questions.settings import AdaptationSettings
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.panel import R2, Panel, layer_curve, panel_fit, r2_by_level, shuffled
-from clada_neuro.synergies.adaptation_page import Found, adaptation_results
-from clada_neuro.synergies.analysis import Progress
-from clada_neuro.synergies.corpus import read_corpus
-from clada_neuro.synergies.page import Results
-from clada_neuro.synergies.parts import part_r2
-from clada_neuro.synergies.settings import AdaptationSettings
 
 SIGNALS = ("surprisal_bits", "entropy_bits", "surprisal_bits:entropy_bits")
 CONTROLS = ("log_prefix", "log_frequency", "position", "surprisal_lag1", "adjustment_lag1")

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from clada_neuro.questions.page import Results
 from clada_neuro.reporting.figures import COLORS, Figure, compose
-from clada_neuro.synergies.page import Results
 
 PUBLISHED_R2 = 0.17  # arXiv 2502.19078, abstract
 

@@ -1,0 +1,1 @@
+"""The paper's three questions: shared prefixes, adaptation, and human responses. Like `study`, they compose stages."""
