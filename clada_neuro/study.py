@@ -209,7 +209,7 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
         from clada_neuro.erp.stage import analyze_epochs
 
         progress("      averages and regression ERPs")
-        analyze_epochs(
+        place = analyze_epochs(
             plan.epochs,
             _counted_from(traced.words, plan.index_base),
             folder,
@@ -217,6 +217,8 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
             seed=how.seed,
             inputs=inputs,
         )
+        for note in artifacts.read_json(place / "erp.json")["notes"]:
+            progress(f"      {note}")
     manifest = _manifest(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": _calibration(manifest["model"]["weights_hash"], setting)}
@@ -270,8 +272,9 @@ def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Al
     warnings = warn_of_loss(
         "epochs", lost["rows_before"], lost["rows_removed"], lost["reason"], plan.max_lost
     )
+    known = [name for name in PREDICTORS if name in words]
     aligned = align(
-        add_next(words, PREDICTORS) if plan.measurement.soa else words, measured.trials, index_base=base
+        add_next(words, known) if plan.measurement.soa else words, measured.trials, index_base=base
     )
     aligned = replace(aligned, notes=(*warnings, *aligned.notes))
     notes = [*measured.notes, *_unused_baselines(plan, aligned.trials)]

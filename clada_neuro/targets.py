@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.artifacts import package_data
-from clada_neuro.erp.components import Component
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
@@ -26,7 +25,7 @@ _BASELINE = re.compile(r"\b\w+_baseline_uv\b")
 # Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
 _CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position")
 _GROUPS = ("subject", "item", "stimulus")
-_ROUNDING = 1e-4  # bits, letters or words: one text in two batches may differ in the last digits
+_ROUNDING = 1e-4  # bits, letters, words or µV: one text in two batches may differ in the last digits
 _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
 
 
@@ -60,7 +59,7 @@ class Target:
         """
         analysis, lines = self.analysis, []
         for name in self.controls:
-            if trials[name].max() - trials[name].min() < _ROUNDING:
+            if name in trials and trials[name].max() - trials[name].min() < _ROUNDING:
                 analysis = analysis.without(name)
                 lines.append(f"{name} has one value in all trials: left out of models and synergy")
         for group, why in _needless_groups(trials) if self.controls else ():
@@ -238,7 +237,10 @@ def _epochs_file(
         )
     covariate = measured is None or measured.baseline in (None, "covariate")
     chosen = _epochs_analysis(Path(epochs)) if covariate else _shipped_analysis("default")
-    return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs), controls=_CONTROLS)
+    # A baseline that other software subtracted is 0 in every trial.
+    baselines = {column for model in chosen.models for column in _BASELINE.findall(model.formula)}
+    controls = (*_CONTROLS, *sorted(baselines))
+    return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs), controls=controls)
 
 
 def _trial_file(
@@ -299,18 +301,12 @@ def _named(given: Mapping[str, Any], names: list[str], option: str) -> dict[str,
 
 def _check_epochs(target: Target) -> None:
     """Refuse, before any long work, what cannot be measured and a baseline column that will not be made."""
-    from clada_neuro.erp.epochs import epochs_to_trials
-    from clada_neuro.erp.layout import common_layout
+    from clada_neuro.erp.checks import check_recordings
     from clada_neuro.erp.sources import baseline_subtracted, read_epochs
 
     assert target.epochs is not None
     recordings = read_epochs(target.epochs).epochs
-    layout = common_layout({f"subject '{subject}'": recording for subject, recording in recordings.items()})
-    for subject, recording in recordings.items():
-        _check_windows(subject, recording.tmin, recording.tmax, target.measurement.components)
-        loaded = recording.copy().load_data()
-        epochs_to_trials({subject: loaded}, **vars(target.measurement))
-        layout.check(f"subject '{subject}'", loaded)
+    check_recordings(recordings, target.measurement)
     named = {column for model in target.analysis.models for column in _BASELINE.findall(model.formula)}
     if not named:
         return
@@ -323,19 +319,6 @@ def _check_epochs(target: Target) -> None:
     raise DataError(
         f"a formula names {min(named)}, but {why}, so there is no such column; take it out of the formula"
     )
-
-
-def _check_windows(subject: str, tmin: float, tmax: float, components: tuple[Component, ...]) -> None:
-    """Refuse a window outside a subject's epochs, naming the components that can be had without it."""
-    inside = [component.name for component in components if component.within(tmin, tmax)]
-    for component in components:
-        if component.name not in inside:
-            alone = f"leave it out with --component {' or '.join(inside)}, " if inside else ""
-            raise DataError(
-                f"subject '{subject}': the {component.name} window ({component.window}) lies outside the epochs "
-                f"({1e3 * tmin:g} to {1e3 * tmax:g} ms); {alone}move it with --window {component.name}=START-END, or "
-                "epoch the recording again"
-            )
 
 
 def _check_responses(target: Target) -> None:

@@ -47,6 +47,8 @@ def by_item(
     pandas.DataFrame
         where, predictor, b_uv_per_sd, se, df, t, p, ci_low, ci_high, n_stimuli, n_items, note.
     """
+    if not data.predictors:
+        raise DataError("no predictor arrived; give one or more that vary over the words")
     chosen = list(components)
     trials = epochs_to_trials(
         data.epochs, components=chosen, baseline=baseline, baseline_window=baseline_window

@@ -14,6 +14,8 @@ from clada_neuro.erp.sources import Source, read_epochs
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stimuli.unit import stimulus_of
 
+_ROUNDING = 1e-5
+
 
 @dataclass(frozen=True)
 class PredictedEpochs:
@@ -100,6 +102,32 @@ def with_predictors(
     return PredictedEpochs(parts, tuple(predictors), scales, lost, simulated)
 
 
+@quiet
+def varying(
+    source: Source, words: pd.DataFrame, predictors: Sequence[str], on: Sequence[str] | None = None
+) -> tuple[list[str], list[str]]:
+    """Return the predictors that vary over the epochs' words, and a line on each that does not."""
+    metadata = pd.concat(
+        [_metadata(subject, epochs) for subject, epochs in read_epochs(source).epochs.items()],
+        ignore_index=True,
+    )
+    row = match_words(metadata, words, on).row
+    heard = words.iloc[row[row >= 0].unique()].reindex(columns=list(predictors)).astype(float)
+    constant = _constant(heard)
+    notes = [
+        f"{name} {'has one value in' if heard[name].notna().any() else 'is missing for'} the words of all epochs: left "
+        "out of averages and regression ERPs"
+        for name in constant
+    ]
+    return [name for name in predictors if name not in constant], notes
+
+
+def _constant(values: pd.DataFrame) -> list[str]:
+    """Return the columns without variation beyond rounding: one text in two batches may differ in the last digits."""
+    varies = values.std() > _ROUNDING * values.abs().max()
+    return list(values.columns[~varies])
+
+
 def _metadata(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
     if epochs.metadata is None:
         raise DataError(f"the epochs of subject '{subject}' carry no metadata; see sources.with_metadata")
@@ -128,8 +156,7 @@ def _scales(parts: Mapping[str, mne.BaseEpochs], predictors: Sequence[str]) -> p
     rows = pd.concat([epochs.metadata for epochs in parts.values()])
     values = rows.drop_duplicates("stimulus")[list(predictors)].astype(float)
     scales = pd.DataFrame({"mean": values.mean(), "sd": values.std()})
-    constant = scales.index[~(scales["sd"] > 0)]
-    if len(constant):
+    if constant := _constant(values):
         raise DataError(f"predictor '{constant[0]}' does not vary over the stimuli; leave it out")
     return scales
 

@@ -99,6 +99,8 @@ def rerp(
     """
     if len(data.epochs) < 2:
         raise DataError(f"{len(data.epochs)} subject arrived; a test over subjects needs two or more")
+    if not data.predictors:
+        raise DataError("no predictor arrived; give one or more that vary over the words")
     names = ["intercept", *data.predictors]
     betas: dict[str, list[mne.Evoked]] = {name: [] for name in names}
     layout = data.layout

@@ -2,13 +2,14 @@
 
 In ``<folder>/erp``: ``waveforms``, ``topographies`` (by tercile of each predictor), ``rerp_waveforms``,
 ``rerp_topographies`` (µV per SD), ``rerp_clusters``, ``by_item``, ``rejections``, ``lost`` as parquet;
-``terciles-<predictor>-ave.fif`` and ``rerp-ave.fif``, grand averages for MNE; ``erp.json``, what was done.
+``terciles-<predictor>-ave.fif`` and ``rerp-ave.fif``, grand averages for MNE; ``erp.json``, what was done. What the data do
+not allow, as averages by a predictor that does not vary, is left out and noted there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mne
 import pandas as pd
@@ -26,9 +27,9 @@ from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.evoked import Groups, grand_averages, topographies, waveforms
 from clada_neuro.erp.measurement import Measurement
-from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, with_predictors
+from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, varying, with_predictors
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.rerp import Rerp, rerp
+from clada_neuro.erp.rerp import rerp
 from clada_neuro.erp.sources import (
     Recordings,
     Source,
@@ -41,6 +42,7 @@ from clada_neuro.errors import DataError
 
 PREDICTORS = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
 _PRESETS = Measurement()
+T = TypeVar("T")
 
 
 @quiet
@@ -66,7 +68,7 @@ def analyze_epochs(
     folder
         Output folder of the run.
     predictors
-        Columns of ``words``.
+        Columns of ``words``; those that do not vary are left out.
     measurement
         Components and baseline.
     n_permutations, seed
@@ -87,37 +89,55 @@ def analyze_epochs(
     (place / "erp.json").unlink(missing_ok=True)  # written last: with it the tables are complete
     recordings = read_epochs(source)
     subtracted_before = baseline_subtracted(recordings.epochs)
-    data = with_predictors(_corrected(recordings, measurement), words, predictors)
-    as_covariate = measurement.baseline == "covariate" and not subtracted_before
-    window = measurement.baseline_window if as_covariate else None
-    terciles = {name: tercile_averages(data, name, baseline=window) for name in predictors}
-    chosen = measurement.components
-    result = rerp(
-        data,
-        baseline="covariate" if as_covariate else "none",
-        baseline_window=measurement.baseline_window,
-        n_permutations=n_permutations,
-        seed=seed,
-    )
-    tables = {
-        "waveforms": _by_predictor(terciles, chosen, waveforms),
-        "topographies": _by_predictor(terciles, chosen, topographies),
-        "rerp_waveforms": _by_component(result.betas, chosen, waveforms),
-        "rerp_topographies": _by_component(result.betas, chosen, topographies),
-        "rerp_clusters": result.clusters,
-        "by_item": by_item(data, chosen, result, measurement.baseline, measurement.baseline_window),
-        "rejections": recordings.dropped,
-        "lost": data.lost,
+    corrected = _corrected(recordings, measurement)
+    names, notes = varying(corrected, words, predictors)
+    data = with_predictors(corrected, words, names)
+    chosen, span = measurement.components, measurement.baseline_window
+    covariate = measurement.baseline == "covariate" and not subtracted_before
+    found = {
+        name: _optional(
+            notes, f"averages by {name}", tercile_averages, data, name, baseline=span if covariate else None
+        )
+        for name in names
     }
+    terciles = {name: groups for name, groups in found.items() if groups}
+    result = _optional(
+        notes, "regression ERPs", rerp, data, baseline="covariate" if covariate else "none", baseline_window=span,
+        n_permutations=n_permutations, seed=seed,
+    )  # fmt: skip
+    checked = _optional(notes, "by-item check", by_item, data, chosen, result, measurement.baseline, span)
+    tables = {"rejections": recordings.dropped, "lost": data.lost}
+    averages = {f"terciles-{name}-ave.fif": groups for name, groups in terciles.items()}
+    if terciles:
+        tables["waveforms"] = _by_predictor(terciles, chosen, waveforms)
+        tables["topographies"] = _by_predictor(terciles, chosen, topographies)
+    if result is not None:
+        tables["rerp_waveforms"] = _by_component(result.betas, chosen, waveforms)
+        tables["rerp_topographies"] = _by_component(result.betas, chosen, topographies)
+        tables["rerp_clusters"] = result.clusters
+        averages["rerp-ave.fif"] = result.betas
+    if checked is not None:
+        tables["by_item"] = checked
+    for earlier in [*place.glob("*.parquet"), *place.glob("*-ave.fif")]:
+        earlier.unlink()
     for name, table in tables.items():
         write_table(table, place / f"{name}.parquet", {"inputs": inputs})
-    for name, groups in terciles.items():
-        _write_averages(place / f"terciles-{name}-ave.fif", groups)
-    _write_averages(place / "rerp-ave.fif", result.betas)
-    facts = _facts(data, result, chosen, n_permutations, seed)
+    for name, groups in averages.items():
+        _write_averages(place / name, groups)
+    facts = _facts(data, chosen) | {"n_permutations": n_permutations if result else 0, "seed": seed}
+    facts |= {"notes": [*notes, *(result.notes if result else data.layout.notes)]}
     facts |= {"baseline": _baseline_in_words(measurement, subtracted_before), "inputs": key}
     write_json(place / "erp.json", facts)
     return place
+
+
+def _optional(notes: list[str], what: str, make: Callable[..., T], *given: Any, **named: Any) -> T | None:
+    """Return what nobody asked for by name, or note why the data do not allow it: the rest of the run stands."""
+    try:
+        return make(*given, **named)
+    except DataError as error:
+        notes.append(f"{what} left out: {error}")
+        return None
 
 
 def _key(source: Source, inputs: str, *choices: Any) -> str:
@@ -195,9 +215,7 @@ def _write_averages(path: Path, groups: Groups) -> None:
     write_atomic(path, write)
 
 
-def _facts(
-    data: PredictedEpochs, result: Rerp, components: Sequence[Component], n_permutations: int, seed: int
-) -> dict[str, Any]:
+def _facts(data: PredictedEpochs, components: Sequence[Component]) -> dict[str, Any]:
     metadata = [epochs.metadata for epochs in data.epochs.values()]
     info = next(iter(data.epochs.values())).info
     return {
@@ -209,7 +227,4 @@ def _facts(
         "components": [
             {**asdict(component), "channels": find_roi(info, component).channels} for component in components
         ],
-        "n_permutations": n_permutations,
-        "seed": seed,
-        "notes": result.notes,
     }

@@ -136,10 +136,15 @@ def _epochs(results: Results) -> str:
         f"{1e3 * known['tmin']:.0f}–{1e3 * known['tmax']:.0f} ms"
         for known in facts["components"]
     ]
+    rest = (
+        f"rest on {plural(facts['n_epochs'], 'epoch')} of {plural(facts['n_subjects'], 'subject')} "
+        f"({'; '.join(measured)}). Baseline: {facts['baseline']}."
+    )
+    if not facts["n_permutations"]:
+        return f"Averages {rest}"
     return (
-        f"Averages and regression ERPs rest on {plural(facts['n_epochs'], 'epoch')} of "
-        f"{plural(facts['n_subjects'], 'subject')} ({'; '.join(measured)}). Baseline: {facts['baseline']}. Clusters over "
-        f"time and electrodes were tested with {facts['n_permutations']:,} sign permutations over subjects."
+        f"Averages and regression ERPs {rest} Clusters over time and electrodes were tested with "
+        f"{facts['n_permutations']:,} sign permutations over subjects."
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import clada
 
@@ -98,6 +99,23 @@ def test_the_default_analysis_follows_the_baseline(desk):
     assert "n400_baseline_uv" in formulas()
     assert "baseline" not in formulas(measured=EpochsSpecification(baseline="subtract"))
     assert "baseline" not in formulas(epochs="corrected")
+
+
+def test_a_baseline_that_other_software_subtracted_is_no_covariate(desk):
+    trials = pd.DataFrame(
+        {
+            "n400_baseline_uv": [1e-13, -2e-13, 0, 0],
+            **dict.fromkeys(
+                ("entropy_bits", "length", "zipf_frequency", "position", "surprisal_bits"), range(4)
+            ),
+            "subject": list("aabb"),
+            "item": list("1212"),
+            "stimulus": list("wxyz"),
+        }
+    )
+    target, lines = resolve(desk, component="n400").suited_to(trials)
+    assert "n400_baseline_uv has one value in all trials: left out of models and synergy" in lines
+    assert "baseline" not in target.analysis.models[0].formula
 
 
 def test_options_stand_above_the_analysis_and_are_departures(desk, tmp_path):

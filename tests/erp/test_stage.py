@@ -6,8 +6,9 @@ import pytest
 from clada_neuro.artifacts import read_json, read_provenance, read_table
 from clada_neuro.erp.components import N400
 from clada_neuro.erp.measurement import Measurement
+from clada_neuro.erp.simulate import Effects
 from clada_neuro.erp.simulate_eeg import simulate_epochs
-from clada_neuro.erp.stage import analyze_epochs
+from clada_neuro.erp.stage import PREDICTORS, analyze_epochs
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,48 @@ def test_the_baseline_asked_for_is_the_one_used(critical_words, tmp_path, baseli
     before = waves[waves["time_s"].between(-0.101, 0.001)].groupby("group")["mean_uv"].mean()
     assert (before.abs().max() < 1e-6) == (baseline != "none")
     assert all(epochs.baseline is None for epochs in made.epochs.values())  # the caller's stay as they were
+
+
+def test_what_the_data_do_not_allow_is_noted_and_the_rest_is_written(critical_words, tmp_path):
+    """Every word in one carrier phrase, and a model without feed-forward measures."""
+    words = critical_words(20, 2).drop(columns="adjustment_prev")
+    words["entropy_bits"] = 7.25 + 1e-6 * (words.index % 2)  # one text in two batches
+    effects = {"n400_uv": Effects({"surprisal_bits": -1.0})}
+    made = simulate_epochs(words, effects=effects, n_subjects=3, seed=2, sfreq=50.0)
+    place = analyze(made.epochs, words, tmp_path, predictors=PREDICTORS)
+    facts = read_json(place / "erp.json")
+    assert facts["notes"][:2] == [
+        "entropy_bits has one value in the words of all epochs: left out of averages and regression ERPs",
+        "adjustment_prev is missing for the words of all epochs: left out of averages and regression ERPs",
+    ]
+    assert set(read_table(place / "waveforms.parquet")["predictor"]) == {
+        "surprisal_bits",
+        "sparsity_energy99",
+    }
+    assert set(read_table(place / "by_item.parquet")["predictor"]) == {"surprisal_bits", "sparsity_energy99"}
+
+
+def test_too_few_stimuli_leave_nothing_of_an_earlier_analysis(critical_words, tmp_path):
+    words = critical_words(20, 2)
+    made = simulate_epochs(words, n_subjects=3, seed=2, sfreq=50.0)
+    analyze(made.epochs, words, tmp_path)
+    few = {subject: epochs[:2] for subject, epochs in made.epochs.items()}
+    place = analyze(few, words, tmp_path, predictors=["surprisal_bits", "sparsity_energy99"])
+    facts = read_json(place / "erp.json")
+    assert facts["n_permutations"] == 0
+    assert [note.split(" left out: ")[0] for note in facts["notes"]] == [
+        "averages by surprisal_bits",
+        "averages by sparsity_energy99",
+        "regression ERPs",
+        "by-item check",
+    ]
+    assert sorted(path.name for path in place.iterdir()) == ["erp.json", "lost.parquet", "rejections.parquet"]
+
+
+def test_one_subject_without_positions_has_averages(critical_words, tmp_path):
+    words = critical_words(20, 2)
+    epochs = simulate_epochs(words, n_subjects=1, seed=2, sfreq=50.0).epochs["S1"].set_montage(None)
+    place = analyze({"S1": epochs}, words, tmp_path)
+    assert "regression ERPs left out: 1 subject arrived" in read_json(place / "erp.json")["notes"][0]
+    assert read_table(place / "topographies.parquet")["x"].isna().all()
+    assert len(read_table(place / "by_item.parquet")) == 1
