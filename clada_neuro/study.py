@@ -19,6 +19,7 @@ from clada_neuro import artifacts
 from clada_neuro.alignment import Alignment, align
 from clada_neuro.calibration.artifact import shipped_calibration
 from clada_neuro.calibration.policies import UNCALIBRATED
+from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import EMBEDDED
 from clada_neuro.scale.setting import Setting
@@ -28,7 +29,7 @@ from clada_neuro.stats.departures import departures, exclude
 from clada_neuro.stats.output import p_text
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
-from clada_neuro.targets import Target, resolve_target
+from clada_neuro.targets import Target, language_of, resolve_target
 from clada_neuro.unmatched import MAX_LOST, warn_of_loss
 
 Progress = Callable[[str], None]
@@ -68,6 +69,7 @@ def run(
     component: str | None = None,
     limit: int | None = None,
     start_token: str = "auto",
+    language: str | None = None,
     full: bool = False,
     influence: bool = False,
     jobs: int | None = None,
@@ -110,6 +112,8 @@ def run(
         Only the first `limit` items.
     start_token : str
         See `clada_neuro.models.start_token.resolve_start_token`.
+    language : str, optional
+        Of the word frequencies; the analysis's or the data set's, else English, by default.
     full : bool
         Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200), and
         200 over subjects and items, and 200 of each regression for the intervals of R².
@@ -159,11 +163,13 @@ def run(
         (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
     )
     setting = Setting(
-        start_token=start_token, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads
+        start_token=start_token, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
+        language=check_language(language or plan.analysis.language or language_of(target)),
     )  # fmt: skip
     how = _How(setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress)
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     check_layout(folder, len(models))
+    _tell(plan.stimuli.attrs.get("notes", []), progress)
     with artifacts.sole_writer(folder):
         if len(models) == 1:
             _study(plan, models[0], folder, how)
@@ -192,6 +198,7 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
     progress(f"[2/5] trace with {model}, {setting.policy}")
     traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
+    _tell(traced.manifest["notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
     aligned, facts = _responses(plan, traced, how.seed, progress, first)
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
     for note in aligned.notes:
@@ -225,6 +232,11 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
     manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": _peak_memory_mb()}
     artifacts.write_json(folder / "manifest.json", manifest)
+
+
+def _tell(notes: Sequence[str], progress: Progress) -> None:
+    for note in notes:
+        progress(f"      note: {note}")
 
 
 def _measured(
@@ -358,6 +370,7 @@ def _statistics(
         window_ms=tuple(window) if window else None,
         exclusions=plan.analysis.exclusions,
         language_models=how.models,
+        language=how.setting.language,
         epochs=plan.measured,
     )
     for line in lines:

@@ -189,6 +189,11 @@ def _needless_groups(trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
             kept.append(group)
 
 
+def language_of(name: str | Path) -> str:
+    """Return the language of a data set's texts; English for the demonstration and for files."""
+    return datasets.info(str(name)).language if str(name) in datasets.names() else "en"
+
+
 def _names() -> list[str]:
     return [DEMO, *datasets.names()]
 

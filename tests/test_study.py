@@ -11,6 +11,7 @@ import pytest
 from command_line import clada, start
 
 from clada_neuro import artifacts
+from clada_neuro.errors import StimulusError
 from clada_neuro.study import run
 from clada_neuro.tables import validate
 
@@ -160,6 +161,33 @@ def test_a_control_without_variance_is_left_out_of_the_default_analysis_and_name
     )
     done = clada(capsys, *own, "--analysis", analysis, "--out", tmp_path / "decided")
     assert (done.code, "'position' cannot be z-scored" in done.complaint) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "decided", "language"),
+    [(None, "", "en"), (None, "nl", "nl"), ("de", "nl", "de"), ("xx", "", None)],
+)
+def test_the_language_is_the_one_given_else_the_analysis_own(tmp_path, monkeypatch, given, decided, language):
+    def stop(setting, *_):
+        raise InterruptedError(setting.language)
+
+    monkeypatch.setattr("clada_neuro.study.trace_by", stop)
+    (tmp_path / "stimuli.csv").write_text("item,condition,sentence,critical_word\n1,a,De man sliep.,man\n")
+    (tmp_path / "trials.csv").write_text("subject,item,condition,n400_uv\n1,1,a,0.5\n")
+    (tmp_path / "analysis.toml").write_text(
+        f'title = "t"\nlanguage = "{decided}"\n[[model]]\nname = "m"\nformula = "n400_uv ~ 1 + (1|subject)"\n'
+    )
+    stopped, message = (
+        (InterruptedError, language) if language else (StimulusError, "no word frequencies for .*'xx'")
+    )
+    with pytest.raises(stopped, match=message):
+        run(
+            tmp_path / "stimuli.csv",
+            trials=tmp_path / "trials.csv",
+            analysis=tmp_path / "analysis.toml",
+            language=given,
+            out=tmp_path / "out",
+        )
 
 
 @pytest.mark.slow

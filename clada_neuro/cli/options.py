@@ -15,7 +15,7 @@ def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     found = {}
     for text in given:
         name, equals, column = text.partition("=")
-        if not (name and equals and column):
+        if not (name and equals):
             raise click.BadParameter(f"'{text}' given, NAME=COLUMN expected, for instance item=Frame")
         found[name] = column
     return found
@@ -42,7 +42,8 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="NAME=COLUMN",
             callback=_pairs,
-            help="What the stimulus file calls one of our columns, e.g. item=Frame; may be repeated.",
+            help="What the stimulus file calls one of our columns, e.g. item=Frame; nothing (context=) where no column "
+            "is one; may be repeated.",
         ),
     ):
         command = add(command)
@@ -105,6 +106,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = add(command)
     return command
+
+
+def language_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--language``; the command receives `language`, None where it was not given."""
+    return click.option(
+        "--language",
+        metavar="CODE",
+        help="Language of the word frequencies, e.g. nl [default: the analysis's or data set's, else en].",
+    )(command)
 
 
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:

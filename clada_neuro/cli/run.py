@@ -6,6 +6,7 @@ import click
 
 from clada_neuro.cli.options import (
     epochs_options,
+    language_option,
     matching_options,
     policy_options,
     scale_options,
@@ -31,6 +32,7 @@ from clada_neuro.cli.options import (
 )
 @epochs_options
 @scale_options
+@language_option
 @stimulus_file_options
 @trial_file_options
 @matching_options

@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from clada_neuro.cli.options import model_options, policy_options, scale_options, stimulus_file_options
+from clada_neuro.cli.options import (
+    language_option,
+    model_options,
+    policy_options,
+    scale_options,
+    stimulus_file_options,
+)
 
 
 @click.command()
@@ -13,7 +19,7 @@ from clada_neuro.cli.options import model_options, policy_options, scale_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
 @model_options
 @policy_options
-@click.option("--language", default="en", show_default=True, help="Language of the word frequencies.")
+@language_option
 @click.option(
     "--top-k",
     type=click.IntRange(min=0),
@@ -30,6 +36,7 @@ def command(
     index_base: int | None,
     encoding: str | None,
     sheet: str | None,
+    language: str | None,
     scheduler: str | None,
     **setting: Any,
 ) -> None:
@@ -41,7 +48,14 @@ def command(
     """
     from clada_neuro.scale.setting import Setting
     from clada_neuro.scale.trace import trace_by
-    from clada_neuro.targets import resolve_stimuli
+    from clada_neuro.targets import language_of, resolve_stimuli
 
     table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
-    click.echo(f"{trace_by(Setting(**setting), table, out, scheduler)} in {out}")
+    notes = table.attrs.get("notes", [])
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    setting["language"] = language or language_of(stimuli)
+    traced = trace_by(Setting(**setting), table, out, scheduler)
+    for note in traced.manifest["notes"][len(notes) :]:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{traced} in {out}")

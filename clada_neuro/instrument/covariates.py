@@ -8,6 +8,7 @@ import wordfreq
 from clada_neuro.errors import StimulusError, did_you_mean
 
 LAGS = (1, 2)
+_MANY_UNKNOWN = 0.2
 # A word that ends a sentence: final punctuation, then at most closing quotes or brackets.
 _SENTENCE_END = re.compile(r"[.!?…。！？؟।]['\"’”»)\]]*$")
 _ABBREVIATION = re.compile(r"^(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|[^\W\d_])\.$", re.IGNORECASE)
@@ -29,9 +30,9 @@ def check_language(language: str) -> str:
         )
     try:
         wordfreq.zipf_frequency("a", language)
-    except ImportError as error:
+    except ImportError as error:  # MeCab or jieba, whose packages have other names
         raise StimulusError(
-            f"word frequencies of language '{language}' need the package '{error.name}'; run: pip install {error.name}"
+            f"word frequencies of language '{language}' need more packages; run: pip install 'wordfreq[cjk]'"
         ) from error
     return language
 
@@ -39,6 +40,28 @@ def check_language(language: str) -> str:
 def zipf_frequency(word: str, language: str = "en") -> float:
     """Return log10 of the occurrences per billion words (wordfreq); 0 for a word it does not know."""
     return wordfreq.zipf_frequency(word, language)
+
+
+def unknown_words(words: pd.DataFrame, language: str) -> list[str]:
+    """Say, if so, that many words have no frequency in a language: it may be another one.
+
+    Parameters
+    ----------
+    words : pandas.DataFrame
+        With `word`, `zipf_frequency` and `is_critical`. Punctuation that stands alone is no word.
+    """
+    spoken = words[words["word"].str.contains(r"[^\W_]", regex=True)]
+    for what, part in (("critical words", spoken[spoken["is_critical"]]), ("words", spoken)):
+        unknown = part["zipf_frequency"].eq(0)
+        if unknown.mean() > _MANY_UNKNOWN:
+            examples = [f"'{word}'" for word in part.loc[unknown, "word"].drop_duplicates()]
+            shown = ", ".join(examples[:3] + ["…"] * (len(examples) > 3))
+            return [
+                f"{unknown.mean():.0%} of the {what} ({unknown.sum()} of {len(part)}: {shown}) are unknown in "
+                f"language '{language}' (zipf_frequency 0); name the language of the texts with --language, in Python "
+                "language=…"
+            ]
+    return []
 
 
 def ends_sentence(word: str) -> bool:

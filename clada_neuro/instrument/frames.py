@@ -13,6 +13,7 @@ from clada_neuro.instrument.covariates import add_lags, zipf_frequency
 from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.texts import Text
 from clada_neuro.instrument.words import CONTEXT
+from clada_neuro.stimuli.design import holds_lists
 from clada_neuro.stimuli.unit import stimulus_label
 
 # Column of the tokens table: measure of the prediction made before the token.
@@ -147,7 +148,7 @@ def words_table(
     values = _aggregate(tokens.assign(_own=roles[0], _trailing=roles[1]))
     words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
     words["n_tokens"] = words["n_tokens"].fillna(0).astype("int64")
-    given = stimuli.drop(columns=[name for name in _LISTS if name in stimuli])
+    given = stimuli.drop(columns=[name for name in _LISTS if name in stimuli and holds_lists(stimuli[name])])
     given = given.rename(
         columns={name: f"{name}_stimuli" for name in given if name in words and name != "stimulus_id"}
     )
@@ -222,7 +223,7 @@ def _own_columns(texts: Sequence[Text], stimuli: pd.DataFrame, language: str) ->
             }
         )
     frame = _concatenated(blocks, tables.WORDS)
-    return frame if "regions" in stimuli else frame.drop(columns="region")
+    return frame if holds_lists(regions) else frame.drop(columns="region")
 
 
 def _roles(text: Text) -> np.ndarray:

@@ -26,7 +26,7 @@ from clada_neuro.artifacts import (
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError, IncompleteError
 from clada_neuro.instrument.batching import Window, split_windows
-from clada_neuro.instrument.covariates import check_language
+from clada_neuro.instrument.covariates import check_language, unknown_words
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
 from clada_neuro.instrument.measures import Measures
@@ -38,7 +38,7 @@ from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
-from clada_neuro.stimuli.formats import read_stimuli
+from clada_neuro.stimuli.formats import as_stimuli
 
 
 class Trace:
@@ -199,14 +199,15 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
     stimuli = _stimuli(stimuli)
     described = measurer.described
     inputs = cache_key(__name__, stimuli, described)
+    notes = stimuli.attrs.get("notes", [])
     if out is None:
         source, failed = _measured(stimuli, measurer, Memory())
         _refuse_failed(stimuli, failed)
-        return _finished(source, described, inputs)
+        return _finished(source, described, inputs, notes)
     folder = output_folder(out)
     with sole_writer(folder):
         source, failed = _measured(stimuli, measurer, Disk(folder, inputs, _tables(described)))
-        result = _finished(source, described, inputs)
+        result = _finished(source, described, inputs, notes)
         result.manifest |= {"missing": _rows(stimuli, failed)} if failed else {}
         write_json(folder / "manifest.json", result.manifest)
     _refuse_failed(stimuli, failed)
@@ -257,9 +258,7 @@ def _refuse_failed(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> None:
 
 
 def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
-    if not isinstance(stimuli, pd.DataFrame) or "stimulus_id" not in stimuli:
-        stimuli = read_stimuli(stimuli)
-    return tables.validate(stimuli, tables.STIMULI)
+    return tables.validate(as_stimuli(stimuli), tables.STIMULI)
 
 
 def _tables(described: Mapping[str, Any]) -> tuple[str, ...]:
@@ -373,10 +372,12 @@ def _groups(stimuli: pd.DataFrame) -> list[Any]:
     return list(zip(stimuli["item"], contexts, strict=True))
 
 
-def _finished(source: Path | Frames, described: dict[str, Any], inputs: str) -> Trace:
+def _finished(source: Path | Frames, described: dict[str, Any], inputs: str, notes: list[str]) -> Trace:
     """Open the result and complete its manifest."""
     trace = Trace({}, source)
-    words = trace.columns("words", ["stimulus_id", "n_tokens", "shares_token"])
+    words = trace.columns(
+        "words", ["stimulus_id", "word", "n_tokens", "shares_token", "zipf_frequency", "is_critical"]
+    )
     trace.manifest = {
         **described,
         "inputs": inputs,
@@ -385,6 +386,7 @@ def _finished(source: Path | Frames, described: dict[str, Any], inputs: str) -> 
             "words": len(words),
             "tokens": len(trace.columns("tokens", ["token_index"])),
         },
+        "notes": [*notes, *unknown_words(words, described["language"])],
         "words_without_tokens": int((words["n_tokens"] == 0).sum()),
         "words_sharing_a_token": int(words["shares_token"].sum()),
         "units": {column.name: column.unit for column in tables.WORDS.columns if column.unit},

@@ -49,6 +49,7 @@ def departures(
     window_ms: tuple[float, float] | None = None,
     exclusions: Iterable[str] = (),
     language_models: Iterable[str] = (),
+    language: str = "",
     epochs: EpochsSpecification | None = None,
 ) -> list[str]:
     """Name everything in which a run differs from its analysis file, one line each; empty when nothing does.
@@ -59,7 +60,7 @@ def departures(
         The entries of fits.json.
     synergy
         The content of synergy.json, if there is one.
-    window_ms, exclusions, language_models, epochs
+    window_ms, exclusions, language_models, language, epochs
         What the run used.
     """
     fitted = {entry["name"]: entry for entry in entries}
@@ -74,6 +75,8 @@ def departures(
     lines += _sets("exclusion", analysis.exclusions, exclusions)
     if analysis.language_models:
         lines += _sets("language model", analysis.language_models, language_models)
+    if analysis.language and language != analysis.language:
+        lines.append(f"word frequencies of language '{language}' used, of '{analysis.language}' specified")
     return lines + (_measured(analysis.epochs, epochs) if epochs else [])
 
 

@@ -3,6 +3,7 @@
 title = "Cloze and surprisal in 25,322 noun trials"
 window_ms = [200, 500]
 exclusions = ["item == 29"]
+language = "nl"                # of the word frequencies; else the data set's, else en
 language_models = ["smollm2", "another/checkpoint"]  # several: each is run, and the report compares them
 
 [[model]]
@@ -155,6 +156,8 @@ class Analysis:
         Conditions on trials, in the notation of `pandas.DataFrame.query`; rows that meet one are left out.
     language_models : tuple of str
         Models whose traces are to be used; empty when any will do.
+    language : str
+        Code of the language of the word frequencies; empty when the data set says it.
     epochs : EpochsSpecification
         How amplitudes are measured, when they are not there yet.
     """
@@ -165,6 +168,7 @@ class Analysis:
     window_ms: tuple[float, float] | None = None
     exclusions: tuple[str, ...] = ()
     language_models: tuple[str, ...] = ()
+    language: str = ""
     epochs: EpochsSpecification = field(default_factory=EpochsSpecification)
 
     def for_response(self, response: str) -> "Analysis":

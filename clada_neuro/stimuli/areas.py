@@ -6,10 +6,10 @@ from dataclasses import replace
 import pandas as pd
 
 from clada_neuro.errors import StimulusError
+from clada_neuro.stimuli.columns import AREAS
 from clada_neuro.stimuli.critical import whole_number
 from clada_neuro.stimuli.files import RawTable, as_text
 
-_AREA_COLUMNS = ("word", "word_index", "is_critical")
 _TRUE = {"1", "1.0", "true", "t", "yes", "y", "x"}
 _FALSE = {"", "0", "0.0", "false", "f", "no", "n", "na", "nan"}
 
@@ -31,7 +31,9 @@ def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dic
         No ``word_index``, an index that is not a number or occurs twice in a text, two critical areas.
     """
     if "word_index" not in found:
-        raise StimulusError(f"{table.origin} has a row a word, so it needs the column 'word_index'")
+        raise StimulusError(
+            f"{table.origin} lacks the column 'sentence'; with a row a word it needs the column 'word_index'"
+        )
     keys = [found[key] for key in (("stimulus_id",) if "stimulus_id" in found else ("item", "condition"))]
     groups = [group for _, group in table.frame.groupby(keys, sort=False, dropna=False)]
     texts = [_in_order(table, group, found["word_index"]) for group in groups]
@@ -40,7 +42,7 @@ def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dic
         made = made.drop(columns="words")
     columns = {name: _per_text([list(text[name]) for text in texts]) for name in table.frame.columns}
     frame = pd.DataFrame(columns | {name: made[name] for name in made}, dtype=object)
-    kept = {name: column for name, column in found.items() if name not in _AREA_COLUMNS}
+    kept = {name: column for name, column in found.items() if name not in AREAS}
     rows = [table.rows[group.index[0]] for group in groups]
     return replace(table, frame=frame, rows=rows), kept | {name: name for name in made}
 

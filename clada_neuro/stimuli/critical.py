@@ -124,7 +124,7 @@ def _base(
         if not text or not word:
             continue
         index = whole_number(table, position, text)
-        fitting = {base for base in (0, 1) if _stands_at(word, row, index - base)}
+        fitting = {base for base in (0, 1) if stands_at(word, row, index - base)}
         if not possible & fitting:
             raise table.error(
                 position,
@@ -135,12 +135,13 @@ def _base(
     if any(indices) and len(possible) > 1:
         raise StimulusError(
             f"{table.origin}: critical_index could count from 0 or from 1; say which: --index-base 0 or --index-base 1 "
-            "(in Python index_base=0 or index_base=1)"
+            "(in Python read_stimuli(…, index_base=…))"
         )
     return min(possible)
 
 
-def _stands_at(critical: str, words: Sequence[str], index: int) -> bool:
+def stands_at(critical: str, words: Sequence[str], index: int) -> bool:
+    """Return whether a critical word is the word of this index from 0."""
     return 0 <= index < len(words) and design.matches(critical, words[index])
 
 

@@ -12,6 +12,11 @@ from clada_neuro.errors import StimulusError
 _APOSTROPHES = str.maketrans(dict.fromkeys("‘’‛ʼʹ′＇`´", "'"))
 
 
+def holds_lists(column: pd.Series) -> bool:
+    """Return whether a column named ``words`` or ``regions`` divides sentences, or is one of the caller's own."""
+    return any(not isinstance(cell, str) and hasattr(cell, "__iter__") for cell in column)
+
+
 def words_of(row: "pd.Series[Any] | Mapping[Hashable, Any]") -> list[str]:
     """Return a stimulus's words: its ``words`` where given, else the whitespace-separated strings."""
     words = row.get("words")

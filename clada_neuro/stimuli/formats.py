@@ -4,43 +4,29 @@
 or, as in interest-area reports, a row a word.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.errors import StimulusError, did_you_mean
+from clada_neuro.errors import StimulusError
 from clada_neuro.stimuli import design
 from clada_neuro.stimuli.areas import join_areas
 from clada_neuro.stimuli.cells import LABELS, typed
-from clada_neuro.stimuli.critical import locate, take_marks
+from clada_neuro.stimuli.columns import AREAS, NAMES, Declared, acting, find_columns, without_own
+from clada_neuro.stimuli.critical import locate, stands_at, take_marks
+from clada_neuro.stimuli.design import words_of
 from clada_neuro.stimuli.files import RawTable, as_text, from_frame, read_lines, read_table
+from clada_neuro.stimuli.oddities import oddities
 
-NAMES = (
-    "stimulus_id",
-    "item",
-    "condition",
-    "sentence",
-    "context",
-    "critical_word",
-    "critical_index",
-    "words",
-    "regions",
-    "region_names",
-    "word",
-    "word_index",
-    "is_critical",
-)
 _ORDER = (*NAMES[:7], "words", "regions")
-_KEYS = {"ialabel": "word", "iaid": "word_index"} | {name.replace("_", ""): name for name in NAMES}
 
 
 def read_stimuli(
     source: str | Path | pd.DataFrame,
     *,
-    columns: Mapping[str, str] | None = None,
+    columns: Declared | None = None,
     index_base: int | None = None,
     encoding: str | None = None,
     sheet: str | int = 0,
@@ -53,7 +39,8 @@ def read_stimuli(
         A ``.csv``, ``.tsv``, ``.txt`` (comma, tab or semicolon), ``.xlsx`` or ``.stims`` file, or a data frame.
     columns
         Our names to the file's, for instance ``{"item": "Frame", "critical_word": "target"}``. Names that differ
-        only in case, spaces or underscores need no entry. A table with ``word`` and ``word_index`` in place of
+        only in case, spaces or underscores need no entry; an empty string says that no column plays a part, as
+        ``{"context": ""}`` for a factor of that name. A table with ``word`` and ``word_index`` in place of
         ``sentence`` has a row a word.
     index_base
         0 or 1: what ``critical_index`` counts from. It must be declared unless ``critical_word`` is there too
@@ -69,7 +56,8 @@ def read_stimuli(
         ``stimulus_id`` (unique), ``item``, ``condition``, ``sentence``, ``critical_word`` (text or missing),
         ``critical_index`` (``Int64``, words from 0); where given ``context``, ``words`` (list) and ``regions``
         (list, one label a word); then every column of the source. Row order is the source's. A column of the
-        source whose values had to change is kept beside as ``<name>_original``.
+        source that has one of these names and other values is kept beside as ``<name>_original``. In
+        ``attrs["notes"]`` stands which columns play a part beyond these, and what is odd about the texts.
 
     Raises
     ------
@@ -83,44 +71,48 @@ def read_stimuli(
         table = _number_lines(read_lines(source, encoding))
     else:
         table = read_table(source, encoding, sheet)
-    found = _find_columns(table, columns or {})
-    if "sentence" not in found and "word" in found:
-        areas = found
-        table, found = join_areas(table, areas)
-        index_base = 0 if "is_critical" in areas else index_base
-    return _assemble(table, found, index_base)
+    declared = columns or {}
+    named = found = find_columns(table, declared)
+    if "word" in named:
+        table, found = join_areas(table, named)
+        index_base = 0 if "is_critical" in named else index_base
+    found = without_own(table, found, declared)
+    made = _assemble(table, found, index_base)
+    acted = {name: column for name, column in named.items() if name in found or name in AREAS}
+    contexts = made["context"] if "context" in made else [""] * len(made)
+    texts = [f"{context} {sentence}" for context, sentence in zip(contexts, made["sentence"], strict=True)]
+    made.attrs["notes"] = acting(table, acted) + oddities(table, texts)
+    return made
+
+
+def as_stimuli(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Return a stimulus table as it is, and read anything else, a data frame of the caller's own included."""
+    return source if isinstance(source, pd.DataFrame) and _is_read(source) else read_stimuli(source)
+
+
+def _is_read(frame: pd.DataFrame) -> bool:
+    """Return whether a frame is as `read_stimuli` makes them: nothing is left to be found, counted or made text."""
+    texts = ("stimulus_id", "item", "condition", "sentence")
+    if not all(name in frame and all(isinstance(cell, str) for cell in frame[name]) for name in texts):
+        return False
+    if "critical_word" in frame and "critical_index" in frame:
+        return _is_located(frame)
+    found = find_columns(from_frame(frame), {})
+    return set(found) <= {*texts, "context"} and all(name == found[name] for name in found)
+
+
+def _is_located(frame: pd.DataFrame) -> bool:
+    named, counted = frame["critical_word"].notna(), frame["critical_index"].notna()
+    if not pd.api.types.is_integer_dtype(frame["critical_index"]) or not named.equals(counted):
+        return False
+    return all(
+        stands_at(str(row["critical_word"]), words_of(row), row["critical_index"])
+        for row in frame[named].to_dict("records")
+    )
 
 
 def _number_lines(table: RawTable) -> RawTable:
     return replace(table, frame=table.frame.assign(item=table.rows, condition="all"))
-
-
-def _find_columns(table: RawTable, declared: Mapping[str, str]) -> dict[str, str]:
-    present = [str(name) for name in table.frame.columns]
-    for name, column in declared.items():
-        if name not in NAMES:
-            raise StimulusError(
-                f"--column names '{name}'{did_you_mean(name, list(NAMES))}; use {', '.join(NAMES)}"
-            )
-        if column not in present:
-            raise _missing(table, column, f"declared as the {name}")
-    free = [column for column in present if column not in declared.values()]
-    plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(free)}
-    plain |= {name.replace("_", ""): name for name in NAMES if name in free}
-    found = {name: plain[key] for key, name in _KEYS.items() if key in plain} | dict(declared)
-    required = ["item", "condition"] + ([] if "word" in found else ["sentence"])
-    for name in required:
-        if name not in found:
-            raise _missing(table, name, f"or name it: --column {name}=…")
-    return found
-
-
-def _missing(table: RawTable, name: str, advice: str) -> StimulusError:
-    present = [str(column) for column in table.frame.columns]
-    hint = did_you_mean(name, present)
-    return StimulusError(
-        f"{table.origin} lacks the column '{name}'{hint} ({advice}); it has {', '.join(present)}"
-    )
 
 
 def _assemble(table: RawTable, found: Mapping[str, str], index_base: int | None) -> pd.DataFrame:
@@ -194,7 +186,10 @@ def _identify(table: RawTable, given: list[str] | None, out: dict[str, list]) ->
                 if given
                 else f"item '{pairs[position][0]}', condition '{pairs[position][1]}'"
             )
-            raise table.error(position, f"{what} already stands in row {table.rows[seen[name]]}")
+            advice = (
+                "" if given else "; keep one row a text, or add a column stimulus_id with a name for each"
+            )
+            raise table.error(position, f"{what} already stands in row {table.rows[seen[name]]}{advice}")
         seen[name] = position
     return ids
 
@@ -206,11 +201,16 @@ def _with_originals(table: RawTable, found: Mapping[str, str], out: dict[str, li
         made[name] = made[name].astype("str")
     kept = typed(table, text={column for name, column in found.items() if name in LABELS})
     for name in [str(column) for column in kept.columns]:
-        if name not in made:
+        if name not in made and not _would_act(name, kept[name]):
             made[name] = kept[name]
-        elif _changed(table.frame[name], made[name]):
+        elif name not in made or _changed(table.frame[name], made[name]):
             made[f"{name}_original"] = kept[name]
     return made
+
+
+def _would_act(name: str, own: pd.Series) -> bool:
+    """Return whether a column of the caller's own would be taken for ours in a stimulus table."""
+    return name == "context" or (name in ("words", "regions") and design.holds_lists(own))
 
 
 def _changed(before: pd.Series, after: pd.Series) -> bool:

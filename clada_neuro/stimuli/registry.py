@@ -35,9 +35,9 @@ class Source:
 class DataSet:
     """One stimulus or EEG set.
 
-    ``window_ms`` (component to [start, end] after word onset), ``roi``, ``reference`` and ``soa_ms`` describe the
-    recording and are empty or None where the set brings none. ``unverified`` names what of it was not checked against
-    the paper or the data's own files.
+    ``language`` is the code of its texts' word frequencies. ``window_ms`` (component to [start, end] after word
+    onset), ``roi``, ``reference`` and ``soa_ms`` describe the recording and are empty or None where the set brings
+    none. ``unverified`` names what of it was not checked against the paper or the data's own files.
     """
 
     name: str
@@ -45,6 +45,7 @@ class DataSet:
     source: Source
     files: tuple[File, ...]
     loader: str
+    language: str
     citation: str
     components: tuple[str, ...]
     window_ms: dict[str, list[int]]
@@ -114,6 +115,7 @@ def _set(name: str, entry: dict, sources: dict[str, Source]) -> DataSet:
         source=source,
         files=tuple(source.files[file] for file in entry["files"]),
         loader=entry["loader"],
+        language=entry["language"],
         citation=entry["citation"],
         components=tuple(entry["components"]),
         window_ms=entry.get("window_ms", {}),

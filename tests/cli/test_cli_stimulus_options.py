@@ -1,6 +1,7 @@
 """Stimulus files with other headers and counts, and names in place of files."""
 
 import os
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -28,9 +29,12 @@ def stimuli(tmp_path):
 def seen(monkeypatch):
     """What the commands pass on, without a model."""
     calls = {}
-    monkeypatch.setattr(
-        "clada_neuro.scale.trace.trace_by", lambda setting, texts, *_: calls.update(texts=texts)
-    )
+
+    def trace_by(setting, texts, *_):
+        calls.update(texts=texts, setting=setting)
+        return SimpleNamespace(manifest={"notes": [*texts.attrs["notes"], "31 % unknown"]})
+
+    monkeypatch.setattr("clada_neuro.scale.trace.trace_by", trace_by)
     monkeypatch.setattr("clada_neuro.study.run", lambda target, **options: calls.update(options))
     return calls
 
@@ -46,6 +50,38 @@ def test_trace_reads_the_declared_columns_index_and_encoding(stimuli, seen, tmp_
     assert done.code == 0
     assert list(seen["texts"]["critical_word"]) == ["Bär", "Hund"]
     assert list(seen["texts"]["critical_index"]) == [1, 1]
+
+
+def test_what_acts_is_printed_and_can_be_declared_away(seen, tmp_path, capsys):
+    path = tmp_path / "stimuli.csv"
+    path.write_text("item,condition,sentence,Context\n1,a,He left.,neutral\n1,b,He left.,biasing\n")
+    done = clada(capsys, "trace", path, "--out", tmp_path / "out")
+    first, last = done.err.splitlines()
+    assert first.startswith("note: preceding text: column Context (such as 'neutral'")
+    assert last == "note: 31 % unknown"
+    assert list(seen["texts"]["context"]) == ["neutral", "biasing"]
+    done = clada(capsys, "trace", path, "--column", "context=", "--out", tmp_path / "out")
+    assert done.err.splitlines() == ["note: 31 % unknown"]
+    assert "context" not in seen["texts"]
+
+
+@pytest.mark.parametrize(("given", "language"), [((), "en"), (("--language", "nl"), "nl")])
+def test_trace_takes_a_language(stimuli, seen, tmp_path, capsys, given, language):
+    done = clada(
+        capsys,
+        "trace",
+        stimuli,
+        *declared(),
+        "--index-base",
+        1,
+        "--encoding",
+        "latin-1",
+        *given,
+        "--out",
+        tmp_path,
+    )
+    assert done.code == 0
+    assert seen["setting"].language == language
 
 
 def test_run_passes_the_declarations_on(stimuli, seen, capsys):

@@ -1,10 +1,18 @@
 """Length, frequency and lags, by hand."""
 
+import importlib.util
+
 import pandas as pd
 import pytest
 
 from clada_neuro.errors import StimulusError
-from clada_neuro.instrument.covariates import add_lags, check_language, ends_sentence, zipf_frequency
+from clada_neuro.instrument.covariates import (
+    add_lags,
+    check_language,
+    ends_sentence,
+    unknown_words,
+    zipf_frequency,
+)
 
 
 def test_zipf_frequency_is_log10_per_billion():
@@ -12,6 +20,41 @@ def test_zipf_frequency_is_log10_per_billion():
     assert 2 < zipf_frequency("breezy") < 4
     assert zipf_frequency("zzqqxx") == 0
     assert zipf_frequency("und", "de") > 6 > zipf_frequency("und", "en")
+
+
+@pytest.mark.parametrize(
+    ("words", "critical", "note"),
+    [
+        (
+            ["the", "xqz", "zzq", "qqz", "qxz"],
+            [1, 0, 0, 0, 0],
+            "80% of the words (4 of 5: 'xqz', 'zzq', 'qqz', …)",
+        ),
+        (["the"] * 9 + ["xqz"], [0] * 9 + [1], "100% of the critical words (1 of 1: 'xqz')"),
+        (["the"] * 8 + ["xqz"] * 2, [1] + [0] * 9, ""),
+        (["the", "—", "…", "--"], [1, 0, 0, 0], ""),
+        ([], [], ""),
+    ],
+)
+def test_many_unknown_words_are_noted_above_a_fifth(words, critical, note):
+    frame = pd.DataFrame(
+        {"word": pd.Series(words, dtype=str), "is_critical": pd.Series(critical, dtype=bool)}
+    )
+    frame["zipf_frequency"] = frame["word"].map(zipf_frequency).astype(float)
+    found = unknown_words(frame, "en")
+    assert len(found) == bool(note)
+    assert not note or found[0].startswith(f"{note} are unknown in language 'en'")
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "ko"])
+def test_languages_that_need_more_packages_say_which(language):
+    module = {"zh": "jieba"}.get(language, "MeCab")
+    if importlib.util.find_spec(module):
+        pytest.skip(f"{module} is installed")
+    with pytest.raises(
+        StimulusError, match=rf"'{language}' need more packages; run: pip install 'wordfreq\[cjk\]'"
+    ):
+        check_language(language)
 
 
 def test_unknown_language_names_the_known_ones():

@@ -12,7 +12,7 @@ from local_tokenizers import KINDS
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import write_table
-from clada_neuro.errors import CladaNeuroError, DataError
+from clada_neuro.errors import CladaNeuroError, DataError, StimulusError
 from clada_neuro.instrument import shards
 from clada_neuro.instrument import trace as module
 from clada_neuro.instrument.trace import Trace, trace
@@ -206,9 +206,52 @@ def test_bfloat16_is_close_and_recorded():
     assert (found.tokens["surprisal_bits"] - exact).abs().median() < 0.5
 
 
+@pytest.mark.parametrize("index", [None, [1, 1, 1, 1], [1.0, 1.0, 1.0, 1.0], [2, 2, 2, 2]])
+@pytest.mark.parametrize(
+    "ids", [["a", "b", "c", "d"], pd.Series([1, 2, 3, 4], dtype=object), [1.0, 2.0, 3.0, 4.0]]
+)
+def test_a_frame_of_the_callers_own_is_read_whatever_it_calls_its_texts(ids, index):
+    """As one that names no texts: critical words are found, an index counts from 0 or 1, and numbers become text."""
+    frame = stimuli(critical_word=["old", "old", "knows", "窗台上"]).assign(stimulus_id=ids, item=ids)
+    frame = frame if index is None else frame.assign(critical_index=index)
+    found = quiet(frame, tiny_language()).words
+    assert found.loc[found["is_critical"], "word"].tolist() == ["old", "old", "knows", "窗台上。"]
+    expected = [str(int(name)) if isinstance(name, float) else str(name) for name in ids]
+    assert found["item"].drop_duplicates().tolist() == expected
+    assert found["stimulus_id"].drop_duplicates().tolist() == expected
+
+
+def test_columns_of_the_caller_named_as_ours_are_kept():
+    own = {"words": [8, 8, 6, 2], "regions": ["frontal"] * 4}
+    found = quiet(stimuli(**own), tiny_language()).words
+    assert found["words"].iloc[[0, -1]].tolist() == [8, 2]
+    assert (found["regions"] == "frontal").all()
+    assert "region" not in found
+
+
+def test_notes_of_the_texts_stand_in_the_manifest():
+    frame = stimuli(
+        ["Der alte Bäcker schlief <b>lange</b>.", "Niemand glaubte seinem Nachbarn."], item=["1", "2"]
+    )
+    frame["Context"] = ["Gestern Abend war Markt.", ""]
+    frame["critical_word"] = ["Bäcker", "Nachbarn"]
+    english, german = (
+        quiet(frame, tiny_language(), language=code).manifest["notes"] for code in ("en", "de")
+    )
+    assert german == [
+        "identifiers of texts: column stimulus_id",
+        "preceding text: column Context",
+        "1 text holds HTML (scored as given; first in row 0, '<b>lange</b>.')",
+    ]
+    assert english[:3] == german
+    assert english[3].startswith(
+        "100% of the critical words (2 of 2: 'Bäcker', 'Nachbarn.') are unknown in language 'en'"
+    )
+
+
 def test_repeated_stimulus_ids_are_refused():
     frame = stimuli().assign(stimulus_id="same")
-    with pytest.raises(DataError, match="repeated"):
+    with pytest.raises(StimulusError, match="row 1: stimulus_id 'same' already stands in row 0"):
         quiet(frame, tiny_language())
 
 
@@ -280,7 +323,7 @@ def test_shards_keep_order_and_long_texts_alone(monkeypatch):
 
 def test_mixed_columns_survive_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "CHARACTERS", 60)
-    frame = stimuli(note=[None, None, "x", None], critical_index=pd.array([None, None, 1, None], "Int64"))
+    frame = stimuli(note=[None, None, "x", None], critical_word=[None, None, "knows", None])
     found = quiet(frame, tiny_language(), out=tmp_path)
     assert found.words.loc[found.words["stimulus_id"] == "s2", "note"].eq("x").all()
     write_table(found.words, tmp_path / "again.parquet")

@@ -11,6 +11,7 @@ from clada_neuro.stats.specification import Analysis, read_analysis
 
 TEXT = """
 title = "Nouns"
+language = "nl"
 window_ms = [200, 500]
 exclusions = ["item == 29"]
 language_models = ["smollm2", "gpt2"]
@@ -42,6 +43,7 @@ def _done(**changes) -> dict:
         "window_ms": (200, 500),
         "exclusions": ["item == 29"],
         "language_models": ["smollm2", "gpt2"],
+        "language": "nl",
     }
     return {**done, **changes}
 
@@ -74,6 +76,7 @@ def test_nothing_departs(analysis: Analysis) -> None:
         ),
         ({"window_ms": (300, 500)}, "window 300-500 ms used, 200-500 ms specified"),
         ({"exclusions": []}, "exclusion 'item == 29' was specified but not used"),
+        ({"language": "en"}, "word frequencies of language 'en' used, of 'nl' specified"),
         ({"language_models": ["smollm2", "gpt2", "opt"]}, "language model 'opt' was used but not specified"),
     ],
 )
