@@ -12,7 +12,7 @@ from local_tokenizers import KINDS
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import write_table
-from clada_neuro.errors import CladaNeuroError, DataError, StimulusError
+from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.instrument import shards
 from clada_neuro.instrument import trace as module
 from clada_neuro.instrument.trace import Trace, trace
@@ -251,7 +251,7 @@ def test_notes_of_the_texts_stand_in_the_manifest():
 
 def test_repeated_stimulus_ids_are_refused():
     frame = stimuli().assign(stimulus_id="same")
-    with pytest.raises(StimulusError, match="row 1: stimulus_id 'same' already stands in row 0"):
+    with pytest.raises(DataError, match="repeated"):
         quiet(frame, tiny_language())
 
 

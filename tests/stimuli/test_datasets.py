@@ -8,7 +8,9 @@ import pytest
 
 from clada_neuro.artifacts import package_data
 from clada_neuro.errors import DataError
+from clada_neuro.instrument.covariates import check_language
 from clada_neuro.stimuli import datasets, registry
+from clada_neuro.targets import language_of
 
 CONTENT = b"item,condition,sentence\n1,a,Hello there.\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -37,6 +39,7 @@ title = "Greetings"
 source = "toy"
 files = ["toy.csv"]
 loader = "schemas"
+language = "en"
 citation = "Nobody 2020"
 components = []
 """
@@ -132,5 +135,6 @@ def test_the_registry_is_complete():
     for entry in sets.values():
         assert hasattr(datasets._loader(entry.name), "load_stimuli")
         assert set(entry.window_ms) <= set(entry.components)
+        assert check_language(entry.language) == language_of(entry.name)
     assert sets["nieuwland2018"].window_ms["n400"] == [200, 500]
     assert sets["nieuwland2018"].soa_ms == 500
