@@ -25,7 +25,8 @@ from clada_neuro.models.loading import EMBEDDED
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.trace import trace_by
 from clada_neuro.several import check_layout, study_each
-from clada_neuro.stats.departures import departures, exclude
+from clada_neuro.stats.departures import departures
+from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.output import p_text
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
@@ -203,7 +204,8 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
     for note in aligned.notes:
         progress(f"      {note}")
-    aligned, exclusions = _exclude(aligned, plan.analysis.exclusions)
+    kept, exclusions = exclude(aligned.trials, plan.analysis.exclusions)
+    aligned = replace(aligned, trials=kept.reset_index(drop=True))
     inputs = _write_trials(aligned, folder, traced)
     plan, left_out = plan.suited_to(aligned.trials)
     progress(f"[4/5] {len(plan.analysis.models)} models")
@@ -312,24 +314,6 @@ def _unused_baselines(plan: Target, trials: pd.DataFrame) -> list[str]:
         for column in trials.filter(regex="_baseline_uv$")
         if column not in formulas
     ]
-
-
-def _exclude(aligned: Alignment, conditions: tuple[str, ...]) -> tuple[Alignment, list[dict[str, Any]]]:
-    """Leave out the trials that the analysis excludes, one condition after the other, and count them."""
-    trials, steps = aligned.trials, []
-    for condition in conditions:
-        kept, _ = exclude(trials, [condition])
-        steps.append(
-            {
-                "step": "pre-specified exclusion",
-                "reason": condition,
-                "rows_before": len(trials),
-                "rows_removed": len(trials) - len(kept),
-                "rows_after": len(kept),
-            }
-        )
-        trials = kept
-    return replace(aligned, trials=trials.reset_index(drop=True)), steps
 
 
 def _write_trials(aligned: Alignment, folder: Path, traced: Trace) -> str:

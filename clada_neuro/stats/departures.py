@@ -1,44 +1,14 @@
-"""What was done beside what was specified: exclusions applied and counted, departures named."""
+"""What was done beside what was specified: departures named."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
-from clada_neuro.errors import FitError
-from clada_neuro.stats.expressions import check_condition
 from clada_neuro.stats.specification import (
     Analysis,
     EpochsSpecification,
     ModelSpecification,
     SynergySpecification,
 )
-
-
-def exclude(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Leave out the rows that meet any condition.
-
-    Returns
-    -------
-    The rows kept, and how many rows each condition met (a row that meets two counts for both).
-
-    Raises
-    ------
-    FitError
-        When a condition cannot be evaluated on the trials.
-    """
-    counts, out = {}, pd.Series(False, index=trials.index)
-    for condition in conditions:
-        check_condition(condition)
-        try:
-            met = trials.eval(condition)
-        except Exception as error:  # pandas raises a dozen kinds for a condition it cannot read
-            raise FitError(f"exclusion '{condition}' cannot be evaluated on the trials: {error}") from error
-        if not pd.api.types.is_bool_dtype(met):
-            raise FitError(f"exclusion '{condition}' is not a condition; write for instance \"item == 29\"")
-        counts[condition] = int(met.sum())
-        out |= met
-    return trials[~out], counts
 
 
 def departures(

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.entries import check_types
 
 BASELINES = ("covariate", "subtract", "none")
 # No window of an ERP lies this near the onset on both sides: such numbers are seconds.
@@ -221,19 +222,19 @@ def read_analysis(path: str | Path) -> Analysis:
         raise FitError(f"no analysis file at '{path}'") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FitError(f"analysis file '{path}' is not valid TOML: {error}") from error
+    listed = document.pop("model", [])
+    if not isinstance(listed, list):
+        raise FitError(f"{path}: model = {listed!r} given, a table [[model]] for each model expected")
     models = tuple(
         _build(ModelSpecification, entry, f"{path}, [[model]] {number}")
-        for number, entry in enumerate(document.pop("model", []), start=1)
+        for number, entry in enumerate(listed, start=1)
     )
     synergy = document.pop("synergy", None)
     parts = {
         "models": models,
-        "synergy": _synergy(synergy, path) if synergy else None,
+        "synergy": None if synergy is None else _synergy(synergy, f"{path}, [synergy]"),
         "epochs": _build(EpochsSpecification, document.pop("epochs", {}), f"{path}, [epochs]"),
     }
-    for name in ("window_ms", "exclusions", "language_models"):
-        if name in document:
-            document[name] = tuple(_list(document[name], name, path))
     if "window_ms" in document:
         _check_span(document["window_ms"], f"{path}, window_ms")
     analysis = _build(Analysis, {**document, **parts}, str(path))
@@ -243,33 +244,31 @@ def read_analysis(path: str | Path) -> Analysis:
     return analysis
 
 
-def _list(value: Any, name: str, path: Path) -> list[Any]:
-    if not isinstance(value, list):
-        raise FitError(f"{path}: {name} = {value!r} given, a list expected")
-    return value
+def _synergy(entry: Any, where: str) -> SynergySpecification:
+    found: SynergySpecification = _build(SynergySpecification, entry, where)
+    if len(found.predictors) != 2:
+        raise FitError(f"{where}: {len(found.predictors)} predictors given, 2 expected")
+    return found
 
 
-def _synergy(entry: dict[str, Any], path: Path) -> SynergySpecification:
-    where = f"{path}, [synergy]"
-    predictors = tuple(entry.get("predictors", ()))
-    if len(predictors) != 2:
-        raise FitError(f"{where}: {len(predictors)} predictors given, 2 expected")
-    controls = tuple(entry.get("controls", ()))
-    return _build(SynergySpecification, {**entry, "predictors": predictors, "controls": controls}, where)
-
-
-def _build(kind: Any, entry: Mapping[str, Any], where: str) -> Any:
+def _build(kind: Any, entry: Any, where: str) -> Any:
+    if not isinstance(entry, Mapping):
+        raise FitError(f"{where}: {entry!r} given, a table expected")
     known = {part.name for part in fields(kind)}
     for name in entry:
         if name not in known:
             raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     try:
-        return kind(**entry)
+        made = kind(**given)
     except FitError as error:
         raise FitError(f"{where}: {error}") from None
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
+        check_types(kind, entry, where)
         missing = str(error).split("argument")[-1].lstrip("s: ")
         raise FitError(f"{where}: missing entry {missing}") from error
+    check_types(kind, entry, where)
+    return made
 
 
 def _check_span(span: Any, what: str) -> None:

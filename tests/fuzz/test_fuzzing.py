@@ -33,7 +33,7 @@ from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.runtime.decode import generate
-from clada_neuro.stats.departures import exclude
+from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.formula import parse
 from clada_neuro.stats.mixed import fit
 from clada_neuro.stimuli.formats import read_stimuli

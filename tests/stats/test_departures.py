@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.departures import departures, exclude
+from clada_neuro.stats.departures import departures
 from clada_neuro.stats.specification import Analysis, read_analysis
 
 TEXT = """
@@ -92,27 +91,71 @@ def test_an_extra_model_is_exploratory(analysis: Analysis) -> None:
     assert found == ["model 'more' was fitted but not specified: exploratory"]
 
 
-def test_exclusions_are_counted() -> None:
-    trials = pd.DataFrame({"item": [29, 29, 30], "lab": ["a", "b", "b"]})
-    kept, counts = exclude(trials, ["item == 29", "lab == 'b'"])
-    assert counts == {"item == 29": 2, "lab == 'b'": 2}
-    assert len(kept) == 0
-    with pytest.raises(FitError, match="'itme == 29' cannot be evaluated"):
-        exclude(trials, ["itme == 29"])
-    with pytest.raises(FitError, match="not a condition"):
-        exclude(trials, ["item + 1"])
-
-
 @pytest.mark.parametrize(
     "line, reason",
     [
         ("window_ms = [200]", "start, end"),
-        ('exclusions = "item == 29"', "a list expected"),
+        ('exclusions = "item == 29"', "a list of text expected"),
         ("typo = 1", "unknown entry 'typo'"),
+        ("language_models = ['a', 3]", r"language_models = \['a', 3\] given, a list of text expected"),
+        ("exclusions = [3]", r"exclusions = \[3\] given, a list of text expected"),
+        ("synergy = 3", r"\[synergy\]: 3 given, a table expected"),
+        ("epochs = []", r"\[epochs\]: \[\] given, a table expected"),
     ],
 )
 def test_wrong_entries(tmp_path: Path, line: str, reason: str) -> None:
     path = tmp_path / "analysis.toml"
     path.write_text(f'{line}\ntitle = "x"\n[[model]]\nname = "m"\nformula = "y ~ x"\n')
     with pytest.raises(FitError, match=reason):
+        read_analysis(path)
+
+
+def test_models_are_tables(tmp_path: Path) -> None:
+    path = tmp_path / "analysis.toml"
+    path.write_text('title = "x"\nmodel = 3\n')
+    with pytest.raises(FitError, match=r"model = 3 given, a table \[\[model\]\] for each model expected"):
+        read_analysis(path)
+
+
+@pytest.mark.parametrize(
+    "entry, reason",
+    [
+        ("formula = 3", "formula = 3 given, text expected"),
+        ("formula = ['y ~ x']", r"formula = \['y ~ x'\] given, text expected"),
+        ("formula = 'y ~ x'\nreml = 'no'", "reml = 'no' given, true or false expected"),
+        ("formula = 'y ~ x'\nstandardize = 1", "standardize = 1 given, true or false expected"),
+        (
+            "formula = 'y ~ x'\ndirections = 'negative'",
+            "directions = 'negative' given, a table of text expected",
+        ),
+        ("formula = 'y ~ x'\ncontrasts = { x = 1 }", r"contrasts = {'x': 1} given, a table of text expected"),
+        ("formula = 'y ~ x'\nweights = 2.5", "weights = 2.5 given, text expected"),
+    ],
+)
+def test_every_entry_of_a_model_has_its_type(tmp_path: Path, entry: str, reason: str) -> None:
+    path = tmp_path / "analysis.toml"
+    path.write_text(f'title = "x"\n[[model]]\nname = "m"\n{entry}\n')
+    with pytest.raises(FitError, match=rf"\[\[model\]\] 1: {reason}"):
+        read_analysis(path)
+
+
+@pytest.mark.parametrize(
+    "entry, reason",
+    [
+        (
+            "response = 'y'\npredictors = 'xy'\nrandom = '(1|s)'",
+            "predictors = 'xy' given, a list of text expected",
+        ),
+        ("response = 'y'\npredictors = ['x']\nrandom = '(1|s)'", "1 predictors given, 2 expected"),
+        ("response = 'y'\npredictors = ['x', 'z']\nrandom = 1", "random = 1 given, text expected"),
+        (
+            "response = 'y'\npredictors = ['x', 'z']\nrandom = '(1|s)'\nbootstrap = 'many'",
+            "bootstrap = 'many' given, a whole number expected",
+        ),
+    ],
+)
+def test_every_entry_of_the_synergy_has_its_type(tmp_path: Path, entry: str, reason: str) -> None:
+    path = tmp_path / "analysis.toml"
+    path.write_text(f'title = "x"\n[[model]]\nname = "m"\nformula = "y ~ x"\n[synergy]\n{entry}\n')
+    with pytest.raises(FitError, match=rf"\[synergy\]: {reason}"):
         read_analysis(path)
