@@ -5,7 +5,6 @@ gated blocks, σ(W_1 x) in plain ones. Two places can be left uncomputed: rows o
 W_1, stored by input) and rows of the down weights (stored by neuron).
 """
 
-from abc import ABC, abstractmethod
 from functools import cached_property
 
 import torch
@@ -13,48 +12,61 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.families import Family
 
 LINEAR = (nn.Linear, Conv1D)
 
 
-class FFN(ABC):
+class FFN:
     """One feed-forward block of a model.
 
     `hidden` and `output` call the maps' ``forward``, past any hooks a runtime or an instrument has set on them.
 
-    Attributes
+    Parameters
     ----------
     layer : int
         Position in the model, from 0.
     module : torch.nn.Module
         Holds the block's linear maps (for OPT, which has no block of its own, the decoder layer).
+    family : Family
+        The names of its parts.
+
+    Attributes
+    ----------
     inputs : tuple of torch.nn.Module
         The linear maps that read x: gate and up, one fused map, or the first map of a plain block.
     down : torch.nn.Module
         The linear map whose *input* is a, ``(batch, seq, intermediate)``; OPT flattens the first two.
     """
 
-    gated: bool
-
-    def __init__(self, layer: int, module: nn.Module, inputs: tuple[nn.Module, ...], down: nn.Module) -> None:
-        for part in (*inputs, down):
+    def __init__(self, layer: int, module: nn.Module, family: Family) -> None:
+        self.layer, self.module, self.family = layer, module, family
+        self.inputs = tuple(module.get_submodule(name) for name in family.inputs)
+        self.down = module.get_submodule(family.down)
+        self.activation = module.get_submodule(family.activation)
+        for part in (*self.inputs, self.down):
             if type(part) not in LINEAR:
                 raise ModelError(
                     f"layer {layer}: the feed-forward block holds a {type(part).__name__}, an unquantised linear "
                     "map expected; load the model in float32 or bfloat16, without adapters"
                 )
-        self.layer = layer
-        self.module = module
-        self.inputs = inputs
-        self.down = down
 
-    @abstractmethod
+    @property
+    def gated(self) -> bool:
+        """Whether a = σ(W_g x) ⊙ W_u x."""
+        return self.family.gated
+
     def hidden(self, x: Tensor) -> Tensor:
         """Return the hidden activation a ``(…, intermediate)`` of an input x ``(…, hidden)``."""
+        first = self.inputs[0].forward(x)
+        gate = self.gate(first)
+        if not self.gated:
+            return gate
+        return gate * (first.chunk(2, dim=-1)[1] if self.family.fused else self.inputs[1].forward(x))
 
-    @abstractmethod
     def gate(self, projected: Tensor) -> Tensor:
         """Return g (plain blocks: a) from what the first of `inputs` computed."""
+        return self.activation(projected.chunk(2, dim=-1)[0] if self.family.fused else projected)
 
     def output(self, a: Tensor) -> Tensor:
         """Return the block's output ``(…, hidden)`` from the hidden activation."""

@@ -11,7 +11,7 @@ from clada_neuro.models.registry import SUPPORTED, ffn_layers
 def _seen(module: nn.Module, inputs: torch.Tensor, model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what went into a module and what came out, in one pass of the model."""
     kept = []
-    handle = module.register_forward_hook(lambda module, args, output: kept.append((args[0], output)))
+    handle = module.register_forward_hook(lambda module, args, output: kept.append((args[0], output.clone())))
     with torch.no_grad():
         model(inputs)
     handle.remove()

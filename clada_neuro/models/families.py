@@ -1,0 +1,50 @@
+"""Where each model family has its feed-forward blocks: one declaration a family, by the `model_type` of its config."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to find a family's blocks and the parts of one.
+
+    Attributes
+    ----------
+    layers : str
+        Path from the causal model to its list of layers.
+    block : str
+        Name of the block in a layer; empty where the layer itself holds the maps.
+    inputs : tuple of str
+        The linear maps that read x: gate and up, one map with both (`fused`), or the first map of a plain block.
+    down : str
+        The linear map that reads the hidden activation.
+    activation : str
+        The function σ.
+    fused : bool
+        Whether the one input map computes [W_g x; W_u x].
+    """
+
+    layers: str = "model.layers"
+    block: str = "mlp"
+    inputs: tuple[str, ...] = ("gate_proj", "up_proj")
+    down: str = "down_proj"
+    activation: str = "act_fn"
+    fused: bool = False
+
+    @property
+    def gated(self) -> bool:
+        """Whether a = σ(W_g x) ⊙ W_u x; plain blocks have a = σ(W_1 x)."""
+        return self.fused or len(self.inputs) == 2
+
+
+_LLAMA = Family()
+FAMILIES: dict[str, Family] = {
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "gemma": _LLAMA,
+    "phi3": Family(inputs=("gate_up_proj",), activation="activation_fn", fused=True),
+    "gpt2": Family("transformer.h", inputs=("c_fc",), down="c_proj", activation="act"),
+    "opt": Family("model.decoder.layers", "", ("fc1",), "fc2", "activation_fn"),
+    "gpt_neox": Family("gpt_neox.layers", inputs=("dense_h_to_4h",), down="dense_4h_to_h", activation="act"),
+}
