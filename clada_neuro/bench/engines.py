@@ -106,7 +106,7 @@ class PyTorchLoop(Engine):
         with attach(self.model, Dense()) as session:
             decoder = Decoder(self.model, session, [prompt])
             began = now(prompt.device)
-            logits = decoder.prefill()[0, -1]
+            logits = decoder.prefill()[0]
             run = Run(prefill_seconds=now(prompt.device) - began)
             for _ in range(tokens):
                 began = now(prompt.device)

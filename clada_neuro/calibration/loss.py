@@ -43,11 +43,12 @@ class Cost:
     surprisal_bits: Tensor
     entropy_bits: Tensor
 
-    def upper_bound(self, confidence: float) -> float:
-        """Return the one-sided upper bound of the mean rise of loss over documents (Student t)."""
-        n = len(self.loss)
-        spread = float(self.loss.std()) / math.sqrt(n)
-        return float(self.loss.mean()) + float(stats.t.ppf(confidence, n - 1)) * spread
+
+def upper_bound(losses: Tensor, confidence: float) -> float:
+    """Return the one-sided upper bound of the mean of independent values (Student t)."""
+    n = len(losses)
+    spread = float(losses.std()) / math.sqrt(n)
+    return float(losses.mean()) + float(stats.t.ppf(confidence, n - 1)) * spread
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def calibrate(
         weights_hash=language_model.weights_hash,
         model=language_model.name,
         start_token=language_model.start_token,
-        texts={"hash": inputs, "documents": sum(map(len, _parts(texts))), "length": LENGTH},
+        texts={"hash": inputs, "texts": sum(map(len, _parts(texts))), "length": LENGTH},
         seed=seed,
         versions=versions(),
     )
@@ -181,8 +181,9 @@ class _Work:
         )
         calibration = Calibration({**header, **chosen.header}, {**calibration.tensors, **chosen.tensors})
         certified = self.texts.certification[:_CERTIFICATION_TEXTS]
+        documents = self.texts.certified_documents[:_CERTIFICATION_TEXTS]
         calibration.header["certificate"] = certify(
-            *common, calibration, certified, bound, confidence, self.min_sparsity
+            *common, calibration, certified, documents, bound, confidence, self.min_sparsity
         )
         return calibration
 

@@ -4,6 +4,8 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice, pairwise
 from pathlib import Path
 
 import torch
@@ -15,12 +17,12 @@ from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import LanguageModel
 
 LENGTH = 256  # tokens of a text, start token included
-_LEAST_TEXTS = 12
+_LEAST_DOCUMENTS = 12
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Token ids ``(texts, LENGTH)`` of disjoint documents.
+    """Token ids ``(texts, LENGTH)``; the three parts have no document in common.
 
     Attributes
     ----------
@@ -30,15 +32,21 @@ class Texts:
         Choices are compared on these (a quarter).
     certification : Tensor
         The bound is stated on these (a quarter).
+    certified_documents : Tensor
+        Which document each of the latter is from.
     """
 
     statistics: Tensor
     selection: Tensor
     certification: Tensor
+    certified_documents: Tensor
 
 
 def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int, seed: int) -> Texts:
-    """Cut at most ``tokens`` tokens from documents, one text a document, in random order.
+    """Cut at most ``tokens`` tokens from documents in random order, and deal whole documents to the three parts.
+
+    A document gives one text; more only where there are too few documents, and then all give about as many. Texts of one
+    document are alike: were they in two parts, the bound would be stated on what thresholds were fitted to.
 
     Raises
     ------
@@ -47,29 +55,38 @@ def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int,
     """
     order = list(range(len(documents)))
     random.Random(seed).shuffle(order)
-    start = [] if language_model.start_token_id is None else [language_model.start_token_id]
-    texts: list[list[int]] = []
-    for number in order:
-        if len(texts) * LENGTH >= tokens:
-            break
-        # about 4 characters a token: enough text for the cut, without tokenizing whole books
-        piece = documents[number][: 12 * LENGTH]
-        ids = start + language_model.tokenizer(piece, add_special_tokens=False).input_ids
-        check_vocabulary(language_model.model, ids, f"document {number + 1}")
-        if len(ids) >= LENGTH:
-            texts.append(ids[:LENGTH])
-    if len(texts) < _LEAST_TEXTS:
+    wanted = -(-tokens // LENGTH)
+    pieces = partial(_piece, language_model, documents)
+    chosen = list(islice((number for number in order if pieces(number, 0)), wanted))
+    if len(chosen) < _LEAST_DOCUMENTS:
         raise CalibrationError(
-            f"{len(texts)} of {len(documents)} documents have {LENGTH} tokens, at least {_LEAST_TEXTS} expected; "
-            "give more or longer texts"
+            f"{len(chosen)} of {len(documents)} documents have {LENGTH} tokens, at least {_LEAST_DOCUMENTS} expected "
+            "(a .txt file is one document, a .jsonl file holds one a line); give more or longer documents"
         )
-    table = torch.tensor(texts, device=language_model.device)
-    half, quarter = len(table) // 2, len(table) // 4
-    return Texts(table[:half], table[half : half + quarter], table[half + quarter :])
+    parts, numbers = [], []
+    for begin, end in pairwise((0, 2, 3, 4)):
+        own = chosen[begin * len(chosen) // 4 : end * len(chosen) // 4]
+        rounds = ((number, place) for place in range(-(-wanted // len(chosen))) for number in own)
+        cut = ((number, pieces(number, place)) for number, place in rounds)
+        kept = list(islice(((number, ids) for number, ids in cut if ids), (end - begin) * wanted // 4))
+        parts.append(torch.tensor([ids for _, ids in kept], device=language_model.device))
+        numbers.append(torch.tensor([number for number, _ in kept]))
+    statistics, selection, certification = parts
+    return Texts(statistics, selection, certification, numbers[-1])
+
+
+def _piece(language_model: LanguageModel, documents: Sequence[str], number: int, place: int) -> list[int]:
+    """Return the token ids of one text of a document, none where it is too short."""
+    # about 4 characters a token: enough text for the cut, without tokenizing whole books
+    text = documents[number][12 * LENGTH * place : 12 * LENGTH * (place + 1)]
+    start = [] if language_model.start_token_id is None else [language_model.start_token_id]
+    ids = start + language_model.tokenizer(text, add_special_tokens=False).input_ids
+    check_vocabulary(language_model.model, ids, f"document {number + 1}")
+    return ids[:LENGTH] if len(ids) >= LENGTH else []
 
 
 def read_documents(path: Path) -> list[str]:
-    """Read documents: lines of a ``.jsonl`` file with a field ``text``, else a text file in pieces.
+    """Read documents: lines of a ``.jsonl`` file with a field ``text``, else a text file as one.
 
     Raises
     ------
@@ -83,7 +100,7 @@ def read_documents(path: Path) -> list[str]:
             f"text '{path}' cannot be read: {error}; give a UTF-8 .txt or .jsonl file"
         ) from error
     if path.suffix != ".jsonl":
-        return split_documents(content)
+        return [content]
     documents = []
     for number, line in enumerate(text_lines(content), start=1):
         try:
@@ -93,9 +110,3 @@ def read_documents(path: Path) -> list[str]:
                 f"'{path}', line {number}: an object with a field 'text' expected, {line[:40]!r} found"
             ) from error
     return documents
-
-
-def split_documents(text: str) -> list[str]:
-    """Split a long text, such as a book, into pieces long enough for one calibration text each."""
-    size = 8 * LENGTH
-    return [text[begin : begin + size] for begin in range(0, len(text), size)]

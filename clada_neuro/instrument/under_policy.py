@@ -17,6 +17,7 @@ from clada_neuro.instrument.batching import Window
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.measures import Measures
 from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.predictions import kept
 from clada_neuro.runtime.scoring import BATCH_SEQUENCES, Score, score
 
 LEAST_PREFIX = 4  # tokens computed densely before the policy sets in, start token included
@@ -71,7 +72,8 @@ class _Collector:
         )
         self.lengths = torch.tensor([len(window.ids) for window in windows], device=forward.device)
         self.asked = torch.tensor([window.asked for window in windows], device=forward.device)
-        self.expected = forward.model.model(self.ids, attention_mask=torch.ones_like(self.ids)).logits
+        with kept(forward.model.model) as self.expected:
+            forward.model.model(self.ids, attention_mask=torch.ones_like(self.ids))
         shape = tuple(self.ids.shape)
         self.names = (*information.names(forward.top_k), "kl_dense")
         self.predictions = np.full((len(self.names), *shape), np.nan)
@@ -105,7 +107,7 @@ class _Collector:
         if self.forward.model.start_token_id is None:
             initial[:] = False
         found = information.information(logits, targets, initial, self.forward.vocabulary, self.forward.top_k)
-        divergence = information.divergence(self.expected[rows, positions], logits)
+        divergence = information.divergence(self.expected.logits(rows, positions), logits)
         values = np.stack([*found.values(), divergence])
         self.predictions[:, rows.cpu().numpy(), positions.cpu().numpy()] = values
 

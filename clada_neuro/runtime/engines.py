@@ -49,7 +49,7 @@ class _Hooked:
         return self.session.state
 
     def prefill(self) -> Tensor:
-        return self.decoder.prefill()[:, -1]
+        return self.decoder.prefill()
 
     def step(self, token: Tensor) -> Tensor:
         self.session.drawn(token)

@@ -4,7 +4,7 @@ Policies whose masks do not depend on their own predictions take one pass. The o
 sequences in lock step. Both orders give the same numbers for a policy that allows both, up to rounding.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +17,14 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
 from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.predictions import AT_ONCE, kept
 from clada_neuro.runtime.session import Session
 from clada_neuro.runtime.stepping import Decoder
 
-BATCH_TOKENS = 1024  # of a one-pass batch, padding included: bounds the memory of logits
+BATCH_TOKENS = 1024  # of a one-pass batch, padding included: bounds memory
 BATCH_SEQUENCES = 64  # in lock step
 
 
@@ -192,14 +194,20 @@ class _Batch:
         self.session.begin(len(scale), self.seeds)
         self.session.plan(scale, counted=dense & real & (position > 0))
         self._place = (row, position, real)
-        logits = self.model(self.tokens, attention_mask=real.long(), use_cache=False).logits
-        self._record(logits)
+        with kept(self.model) as states:
+            self.model(self.tokens, attention_mask=real.long(), use_cache=False)
+        self._record(states.logits)
+        self._replay_load(row[:, 0])
+
+    def _replay_load(self, row: Tensor) -> None:
+        """Record what the policy would have decided from the predictions of the pass."""
+        policy, state = self.session.policy, self.session.state
+        if not isinstance(policy, Clada):
+            return
         for step in range(int((self.lengths - self.prefix).max())):
             at = torch.minimum(self.prefix + step, self.lengths - 1)
-            self.session.policy.observe(
-                self.session.state, logits[row[:, 0], at - 1], self.tokens[row[:, 0], at]
-            )
-            self._record_load(row[:, 0], at, self.prefix + step < self.lengths)
+            policy.take_in(state, self.surprisal[row, at], self.entropy[row, at])
+            self._record_load(row, at, self.prefix + step < self.lengths)
 
     def step_through(self) -> None:
         """Process the prefixes, then one token of every text at a time."""
@@ -207,7 +215,8 @@ class _Batch:
         decoder = Decoder(self.model, self.session, prompts, self.seeds)
         active = torch.arange(len(prompts), device=self.device)
         self._place = (active[:, None].expand_as(decoder.real), decoder.position, decoder.real)
-        self._record(decoder.prefill())
+        decoder.prefill()
+        self._record(decoder.states.logits)
         for step in range(int((self.lengths - self.prefix).max())):
             going = (self.prefix + step < self.lengths)[active]
             if 2 * int(going.sum()) <= len(going):
@@ -218,7 +227,8 @@ class _Batch:
             self.session.drawn(self.tokens[active, at])
             self._record_load(active, at, going)
             self._place = (active[:, None], at[:, None], going[:, None])
-            self._record(decoder.step(self.tokens[active, at])[:, None])
+            logits = decoder.step(self.tokens[active, at], going)
+            self._record(lambda place, column, logits=logits: logits[place])  # type: ignore[misc]
 
     def scores(self) -> list[Score]:
         """Return what was recorded, without padding."""
@@ -256,11 +266,18 @@ class _Batch:
         a = args[0].reshape(*real.shape, -1)
         self.observer.hidden(layer, self.rows[row[real]], position[real], a[real])
 
-    def _record(self, logits: Tensor) -> None:
-        """Keep what the last pass, over the tokens of `_place`, says about real tokens and their successors."""
+    def _record(self, logits: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Keep what the last pass, over the tokens of `_place`, says about real tokens and their successors.
+
+        ``logits(row, column)`` gives those of n places of the pass; only a few are asked for at a time.
+        """
         row, position, real = self._place
-        row, position, predicted = row[real], position[real], logits[real]
-        self.sparsity[row, position] = self.session.ffn_sparsity()[real]
+        self.sparsity[row[real], position[real]] = self.session.ffn_sparsity()[real]
+        for some in real.nonzero().split(AT_ONCE):
+            place, column = some.unbind(1)
+            self._record_predictions(row[place, column], position[place, column], logits(place, column))
+
+    def _record_predictions(self, row: Tensor, position: Tensor, predicted: Tensor) -> None:
         if self.observer is not None:
             self.observer.logits(self.rows[row], position, predicted)
         known = position + 1 < self.lengths[row]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from clada_neuro.models.limits import context_window
+from clada_neuro.runtime.predictions import States, kept
 from clada_neuro.runtime.session import Session
 
 
@@ -17,12 +17,15 @@ class Decoder:
     ----------
     position, real : Tensor
         Of the tokens of the coming or last pass, ``(batch, seq)``: place in the sequence, and whether it is a token.
+    states : States
+        Of the prefill: what is predicted inside the prompts.
     """
 
     def __init__(
         self, model: PreTrainedModel, session: Session, prompts: Sequence[Tensor], seeds: Tensor | None = None
     ) -> None:
         self.model, self.session = model, session
+        self.states = States(model)
         self.length = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
         width = int(self.length.max())
         column = torch.arange(width, device=model.device)
@@ -37,19 +40,21 @@ class Decoder:
         session.begin(len(prompts), seeds)
 
     def prefill(self) -> Tensor:
-        """Process the left-padded prompts densely; return logits ``(batch, width, vocabulary)``."""
-        return self._pass(self._tokens)
+        """Process the left-padded prompts densely; return logits ``(batch, vocabulary)`` of what follows each."""
+        with kept(self.model) as self.states:
+            return self._pass(self._tokens)[:, -1]
 
-    def step(self, token: Tensor) -> Tensor:
+    def step(self, token: Tensor, going: Tensor | None = None) -> Tensor:
         """Process one more token of every sequence by the policy; return logits ``(batch, vocabulary)``.
 
-        The token has been announced to the session (`Session.drawn`).
+        The token has been announced to the session (`Session.drawn`). Sequences that are not ``going (batch,)`` come
+        along without growing, so that they stay within what the model reads.
         """
-        # A finished sequence that goes along stays within what the model reads.
-        self.position = self.length[:, None].clamp_max(context_window(self.model) - 1)
+        grown = torch.ones_like(self.length) if going is None else going.long()
+        self.position = (self.length - 1 + grown)[:, None]
         self.real = torch.ones_like(self.position, dtype=torch.bool)
         self._mask = torch.cat([self._mask, self.real.long()], dim=1)
-        self.length = self.length + 1
+        self.length = self.length + grown
         return self._pass(token[:, None])[:, -1]
 
     def keep(self, index: Tensor) -> None:

@@ -6,9 +6,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_models import FAMILIES, tiny_model
 
-from clada_neuro.calibration import search, texts
+from clada_neuro.calibration import certify, search, texts
 from clada_neuro.calibration.artifact import load_calibration, read_calibration
-from clada_neuro.calibration.loss import Cost
 from clada_neuro.calibration.policies import POLICIES, make_policy
 from clada_neuro.calibration.stages import Stages
 from clada_neuro.errors import CalibrationError
@@ -106,7 +105,7 @@ def test_impossible_requests_are_refused(calibrated, tmp_path) -> None:
 
 
 def test_a_bound_that_cannot_hold_returns_the_frontier(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Cost, "upper_bound", lambda cost, confidence: 0.3)
+    monkeypatch.setattr(certify, "upper_bound", lambda losses, confidence: 0.3)
     found = search.calibrate(
         language_model(), documents(), tmp_path / "c.safetensors", bound=0.1, tokens=64 * 48, progress=False
     ).header["certificate"]

@@ -94,9 +94,9 @@ def test_hooks_and_replaced_maps_are_followed():
     handle = model.model.layers[1].register_forward_hook(lambda module, args, output: output * 1.5)
     engine, found = generated(model)
     assert engine is _Hooked
-    assert torch.equal(found, stepped(model))
+    assert close(found, stepped(model), 1e-5)
     handle.remove()
     attention.o_proj = torch.nn.Sequential(attention.o_proj, torch.nn.ReLU())
     engine, found = generated(model)
     assert engine is _Hooked
-    assert torch.equal(found, stepped(model))
+    assert close(found, stepped(model), 1e-5)
