@@ -259,7 +259,7 @@ def _trial_file(
     """Read trials, in which every response of the analysis must be numbers, and narrow the default analysis to them."""
     analysis = given or _shipped_analysis("default")
     wanted = analysis.for_response(f"{component}_uv") if component else analysis
-    names = {name for model in wanted.models for name in re.findall(r"\w+", model.response)}
+    names = {name for model in wanted.models for name in model.response_columns}
     responses = read_trials(trials, numbers=names, **reading)
     models = tuple(model for model in wanted.models if model.response in responses)
     if given is None and not models:
@@ -329,10 +329,8 @@ def _check_epochs(target: Target) -> None:
 def _check_responses(target: Target) -> None:
     if target.trials is None:
         return
-    responses = {model.response for model in target.analysis.models}
-    if missing := [
-        name for name in sorted(responses) if not set(re.findall(r"\w+", name)) & set(target.trials)
-    ]:
+    responses = {name for model in target.analysis.models for name in model.response_columns}
+    if missing := sorted(responses - set(target.trials)):
         having = [name for name in target.trials if name.endswith(("_uv", "_ms"))]
         raise DataError(
             f"'{target.name}' has no {' or '.join(missing)} but {', '.join(having)}; name another response with "

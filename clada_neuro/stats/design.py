@@ -168,6 +168,7 @@ def _plain_name(name: str, contrasts: Mapping[str, str]) -> str:
     """Return a column's name as R users write it: factors without our wrapping, dotted names without quotes."""
     for factor, kind in contrasts.items():
         name = name.replace(f"C({in_call(factor)}, {CONTRASTS[kind]})", factor)
+    name = re.sub(r"\bnumeric\(", "as.numeric(", name)
     name = re.sub(r"`([A-Za-z][\w.]*)`", r"\1", name)
     return INTERCEPT if name == "Intercept" else name
 

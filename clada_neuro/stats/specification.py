@@ -35,6 +35,7 @@ from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.entries import check_types
+from clada_neuro.stats.formula import names_of, parse
 
 BASELINES = ("covariate", "subtract", "none")
 # No window of an ERP lies this near the onset on both sides: such numbers are seconds.
@@ -77,6 +78,11 @@ class ModelSpecification:
     def response(self) -> str:
         """The response column, left of the tilde."""
         return self.formula.partition("~")[0].strip()
+
+    @property
+    def response_columns(self) -> list[str]:
+        """The columns that the response is made of: ``rt`` in ``log(rt)``."""
+        return names_of(parse(self.formula).response_side)
 
 
 @dataclass(frozen=True)

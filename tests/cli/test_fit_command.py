@@ -49,3 +49,29 @@ def test_missing_file_and_zscore(tmp_path: Path) -> None:
     )
     entry = json.loads((tmp_path / "fits.json").read_text())[0]
     assert entry["standardized"]["surprisal"]["sd"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_conditions_in_numbers_are_a_factor_here_as_in_a_run(tmp_path: Path) -> None:
+    """Labels are text in every table, so 1, 2, 3 have no slope unless one is asked for."""
+    data = pd.read_csv(REFERENCE)
+    data = data.assign(condition=1 + data["item"].str[1:].astype(int) % 3).drop(
+        columns=["entropy", "sparsity"]
+    )
+    data.to_csv(tmp_path / "trials.csv", index=False)
+    data.astype({"condition": str}).to_parquet(tmp_path / "trials.parquet")  # as `run` writes it
+    terms = {}
+    for suffix in ("csv", "parquet"):
+        for formula in (
+            FORMULA.replace("surprisal", "condition"),
+            FORMULA.replace("surprisal", "as.numeric(condition)"),
+        ):
+            asked = [str(tmp_path / f"trials.{suffix}"), "--formula", formula, "--out", str(tmp_path)]
+            CliRunner().invoke(command, asked, catch_exceptions=False)
+            (entry,) = json.loads((tmp_path / "fits.json").read_text())
+            terms[suffix, formula] = {name: row["estimate"] for name, row in entry["coefficients"].items()}
+    (factor, slope), (same, equal) = (
+        [found for (kind, _), found in terms.items() if kind == suffix] for suffix in ("csv", "parquet")
+    )
+    assert list(factor) == ["(Intercept)", "condition[T.2]", "condition[T.3]"]
+    assert list(slope) == ["(Intercept)", "as.numeric(condition)"]
+    assert (same, equal) == (pytest.approx(factor), pytest.approx(slope))
