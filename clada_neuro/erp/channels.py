@@ -40,11 +40,11 @@ def find_roi(info: mne.Info, component: Component) -> Roi:
         When fewer electrodes are found than the component needs.
     """
     eeg = eeg_channels(info)
-    by_name = {canonical(name): name for name in eeg}
+    by_name, bipolar, notes = _electrodes(eeg)
     found = {e: by_name[canonical(e)] for e in component.roi if canonical(e) in by_name}
-    notes = []
+    found |= {e: e for e in component.roi if e in eeg}
     if not found:
-        found = _by_position(info, eeg, component.roi)
+        found = _by_position(info, [name for name in eeg if name not in bipolar], component.roi)
         if found:
             pairs = ", ".join(f"{channel} as {electrode}" for electrode, channel in found.items())
             notes.append(f"{component.name}: electrodes matched by position: {pairs}")
@@ -53,10 +53,15 @@ def find_roi(info: mne.Info, component: Component) -> Roi:
     needed = component.min_channels or len(component.roi)
     if len(component.roi) - len(missing) < needed:
         marked = f" ({', '.join(sorted(bad))} marked bad)" if bad else ""
+        advice = "rename channels, set a montage, or pass a Component with electrodes of your own"
+        if bipolar:
+            advice = (
+                f"{bipolar[0]} is the difference of two electrodes (bipolar), not an electrode: re-reference the recording "
+                "to one electrode or to the average"
+            )
         raise DataError(
             f"component '{component.name}' needs {needed} of {', '.join(component.roi)}, but the recording has "
-            f"{', '.join(eeg[:12])}{', …' if len(eeg) > 12 else ''}{marked}; rename channels, set a montage, "
-            "or pass a Component with electrodes of your own"
+            f"{', '.join(eeg[:12])}{', …' if len(eeg) > 12 else ''}{marked}; {advice}"
         )
     if bad:
         notes.append(f"{component.name}: bad channels left out: {', '.join(sorted(bad))}")
@@ -66,7 +71,7 @@ def find_roi(info: mne.Info, component: Component) -> Roi:
 def canonical(name: str) -> str:
     """Return the lower-case 10–10 name of an electrode, without amplifiers' additions."""
     bare = re.sub(r"^eeg[\s_-]*", "", name.strip().lower())
-    bare = re.sub(r"[\s_-]*(ref|le|avg|m1m2|a1a2)$|\.+$", "", bare)
+    bare = re.sub(r"[\s_-]*(ref|le|avg|m1m2|a1a2)$|[\s_-]+[ma][12]$|\.+$", "", bare)
     return _ALIASES.get(bare, bare)
 
 
@@ -113,6 +118,29 @@ def template() -> dict[str, Array]:
     info.set_montage(montage)
     located = directions(np.array([channel["loc"][:3] for channel in info["chs"]]))
     return {canonical(name): vector for name, vector in zip(montage.ch_names, located, strict=True)}
+
+
+def _electrodes(eeg: Sequence[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return channels by electrode, those that are differences of two electrodes, and a note on a common reference.
+
+    "Cz-CPz" is the electrode Cz where most names end in "-CPz", else a derivation between the two.
+    """
+    pairs = {name: pair for name in eeg if (pair := _pair(name))}
+    references = {second for _, second in pairs.values()}
+    common = len(references) == 1 and 2 * len(pairs) > len(eeg) > 1
+    bipolar = [] if common else list(pairs)
+    notes = [f"channels named as electrode-{references.pop()} are read as referenced to it"] if common else []
+    names = {
+        name: pairs[name][0] if name in pairs else canonical(name) for name in eeg if name not in bipolar
+    }
+    return {electrode: name for name, electrode in names.items()}, bipolar, notes
+
+
+def _pair(name: str) -> tuple[str, str] | None:
+    """Return the two electrodes of a name such as "EEG Cz-CPz"; a mastoid or an ear is a reference, no electrode."""
+    first, dash, second = canonical(name).partition("-")
+    pair = canonical(first), canonical(second)
+    return pair if dash and all(electrode in template() for electrode in pair) else None
 
 
 def _by_position(info: mne.Info, eeg: list[str], electrodes: Sequence[str]) -> dict[str, str]:

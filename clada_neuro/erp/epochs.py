@@ -104,12 +104,14 @@ def epochs_to_trials(
     chosen = get_components(components)
     recordings = read_epochs(source)
     baseline_subtracted(recordings.epochs)
-    notes = soa_warnings(chosen, soa)
+    said: dict[str, list[str]] = {}
     frames = []
     for subject, epochs in recordings.epochs.items():
-        frame, said = _measure(subject, epochs, chosen, baseline, baseline_window)
+        frame, remarks = _measure(subject, epochs, chosen, baseline, baseline_window)
         frames.append(frame)
-        notes += [note for note in said if note not in notes]
+        for note in dict.fromkeys(remarks):
+            said.setdefault(note, []).append(subject)
+    notes = [*soa_warnings(chosen, soa), *_attributed(said, len(frames))]
     trials = pd.concat(frames, ignore_index=True)
     rejected = recordings.n_events - len(trials)
     why = recordings.dropped.groupby("reason", sort=False)["n"].sum()
@@ -238,6 +240,16 @@ def _with_words(
     kept = trials.loc[found].reset_index(drop=True)
     kept = pd.concat([kept.drop(columns=[name for name in located if name in kept]), located], axis=1)
     return kept, match.unmatched.reset_index(drop=True), match.notes
+
+
+def _attributed(said: dict[str, list[str]], n_subjects: int) -> list[str]:
+    """Return each note once, with the subjects it holds for where it does not hold for all."""
+    notes = []
+    for note, who in said.items():
+        more = f" and {len(who) - 5} more" if len(who) > 5 else ""
+        whom = f" (subject{'s' if len(who) > 1 else ''} {', '.join(who[:5])}{more})"
+        notes.append(note if len(who) == n_subjects else note + whom)
+    return notes
 
 
 def _listed(counts: pd.Series) -> str:

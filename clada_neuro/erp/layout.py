@@ -48,6 +48,12 @@ class Layout:
             copy.interpolate_bads(origin=tuple(center), exclude=placeless, verbose="error")
         return copy.crop(max(self.tmin, copy.tmin), min(self.tmax, copy.tmax))
 
+    def info(self, info: mne.Info) -> mne.Info:
+        """Return the description of a recording that was brought to this layout."""
+        picked = mne.pick_info(info, [info["ch_names"].index(name) for name in self.channels])
+        picked["bads"] = []
+        return picked
+
     def check(self, who: str, recording: mne.BaseEpochs | mne.Evoked) -> None:
         """Refuse a recording whose channels, other than bad ones, hold values that are not finite.
 

@@ -6,7 +6,7 @@ In ``<folder>/erp``: ``waveforms``, ``topographies`` (by tercile of each predict
 not allow, as averages by a predictor that does not vary, is left out and noted there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,16 +106,20 @@ def analyze_epochs(
         n_permutations=n_permutations, seed=seed,
     )  # fmt: skip
     checked = _optional(notes, "by-item check", by_item, data, chosen, result, measurement.baseline, span)
+    info = data.layout.info(next(iter(data.epochs.values())).info)
+    rois = {part: _optional(notes, f"averages of the {part.name}", find_roi, info, part) for part in chosen}
+    shown = {part: roi.channels for part, roi in rois.items() if roi}
     tables = {"rejections": recordings.dropped, "lost": data.lost}
     averages = {f"terciles-{name}-ave.fif": groups for name, groups in terciles.items()}
-    if terciles:
-        tables["waveforms"] = _by_predictor(terciles, chosen, waveforms)
-        tables["topographies"] = _by_predictor(terciles, chosen, topographies)
+    if terciles and shown:
+        tables["waveforms"] = _by_predictor(terciles, shown, waveforms)
+        tables["topographies"] = _by_predictor(terciles, shown, topographies)
     if result is not None:
-        tables["rerp_waveforms"] = _by_component(result.betas, chosen, waveforms)
-        tables["rerp_topographies"] = _by_component(result.betas, chosen, topographies)
         tables["rerp_clusters"] = result.clusters
         averages["rerp-ave.fif"] = result.betas
+    if result is not None and shown:
+        tables["rerp_waveforms"] = _by_component(result.betas, shown, waveforms)
+        tables["rerp_topographies"] = _by_component(result.betas, shown, topographies)
     if checked is not None:
         tables["by_item"] = checked
     for earlier in [*place.glob("*.parquet"), *place.glob("*-ave.fif")]:
@@ -124,7 +128,7 @@ def analyze_epochs(
         write_table(table, place / f"{name}.parquet", {"inputs": inputs})
     for name, groups in averages.items():
         _write_averages(place / name, groups)
-    facts = _facts(data, chosen) | {"n_permutations": n_permutations if result else 0, "seed": seed}
+    facts = _facts(data, shown) | {"n_permutations": n_permutations if result else 0, "seed": seed}
     facts |= {"notes": [*notes, *(result.notes if result else data.layout.notes)]}
     facts |= {"baseline": _baseline_in_words(measurement, subtracted_before), "inputs": key}
     write_json(place / "erp.json", facts)
@@ -187,7 +191,7 @@ def _baseline_in_words(measurement: Measurement, subtracted_before: bool) -> str
 
 
 def _by_component(
-    groups: Groups, components: Sequence[Component], measure: Callable[[Groups, Component], pd.DataFrame]
+    groups: Groups, components: Iterable[Component], measure: Callable[[Groups, Component], pd.DataFrame]
 ) -> pd.DataFrame:
     frames = [measure(groups, component).assign(component=component.name) for component in components]
     return pd.concat(frames, ignore_index=True)
@@ -195,7 +199,7 @@ def _by_component(
 
 def _by_predictor(
     terciles: Mapping[str, Groups],
-    components: Sequence[Component],
+    components: Iterable[Component],
     measure: Callable[[Groups, Component], pd.DataFrame],
 ) -> pd.DataFrame:
     frames = [
@@ -215,16 +219,13 @@ def _write_averages(path: Path, groups: Groups) -> None:
     write_atomic(path, write)
 
 
-def _facts(data: PredictedEpochs, components: Sequence[Component]) -> dict[str, Any]:
+def _facts(data: PredictedEpochs, components: Mapping[Component, tuple[str, ...]]) -> dict[str, Any]:
     metadata = [epochs.metadata for epochs in data.epochs.values()]
-    info = next(iter(data.epochs.values())).info
     return {
         "simulated": data.simulated,
         "n_subjects": len(metadata),
         "n_epochs": sum(map(len, metadata)),
         "n_stimuli": len(data.stimuli()),
         "predictors": data.scales.to_dict("index"),
-        "components": [
-            {**asdict(component), "channels": find_roi(info, component).channels} for component in components
-        ],
+        "components": [{**asdict(part), "channels": channels} for part, channels in components.items()],
     }

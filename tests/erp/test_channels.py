@@ -27,6 +27,9 @@ def cap(names: list[str], montage: str | None = None) -> mne.Info:
         ("T3", "t7"),
         ("t6", "p8"),
         (" Pz ", "pz"),
+        ("C3-A2", "c3"),
+        ("EEG C4-M1", "c4"),
+        ("A1", "a1"),
     ],
 )
 def test_names_of_amplifiers_and_of_the_older_system_are_understood(name: str, expected: str):
@@ -99,6 +102,28 @@ def test_foreign_names_are_matched_by_position_and_said():
     roi = find_roi(info, own)
     assert roi.channels == ("X-Cz-1", "X-P3-1")
     assert roi.notes == ("n400: electrodes matched by position: X-Cz-1 as Cz, X-P3-1 as P3",)
+
+
+def test_one_reference_in_every_name_is_no_derivation():
+    info = cap([f"EEG {name}-CPz" for name in ("Fz", "Cz", "Pz", "P3", "P4", "T5")])
+    roi = find_roi(info, N400)
+    assert roi.channels == ("EEG Cz-CPz", "EEG P3-CPz", "EEG Pz-CPz", "EEG P4-CPz")
+    assert roi.notes == ("channels named as electrode-cpz are read as referenced to it",)
+
+
+def test_derivations_between_two_electrodes_are_no_electrodes():
+    info = cap(["EEG Fz-Cz", "EEG Cz-CPz", "EEG P3-P4", "EEG Pz-Oz", "EEG C3-C4"])
+    with pytest.raises(
+        DataError, match=r"EEG Fz-Cz is the difference of two electrodes \(bipolar\).*re-reference"
+    ):
+        find_roi(info, N400)
+    own = dataclasses.replace(N400, roi=("EEG Cz-CPz",), min_channels=None)
+    assert find_roi(info, own).channels == ("EEG Cz-CPz",)
+
+
+def test_a_derivation_beside_electrodes_does_not_stand_for_one():
+    info = cap(["Cz", "C3", "C4", "Pz-Oz", "P3"])
+    assert find_roi(info, N400).channels == ("C3", "Cz", "C4", "P3")
 
 
 def test_an_electrode_nowhere_near_is_not_matched_by_position():

@@ -154,3 +154,11 @@ def test_windows_past_the_next_word_and_channels_used_are_noted():
     notes = epochs_to_trials(ramp(), components=[VERTEX], soa=0.15).notes
     assert any("reaches past the next word's onset at 150 ms" in note for note in notes)
     assert "vertex: mean of Cz, Pz, 100–200 ms" in notes
+
+
+def test_a_note_on_some_subjects_names_them(simulated):
+    epochs = {subject: part.copy() for subject, part in list(simulated.epochs.items())[:3]}
+    epochs["S02"].info["bads"] = ["Pz"]
+    notes = epochs_to_trials(epochs, components=[N400]).notes
+    assert "n400: bad channels left out: Pz (subject S02)" in notes
+    assert sum(note.endswith("300–500 ms (subjects S01, S03)") for note in notes) == 1

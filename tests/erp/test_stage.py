@@ -4,7 +4,7 @@ import mne
 import pytest
 
 from clada_neuro.artifacts import read_json, read_provenance, read_table
-from clada_neuro.erp.components import N400
+from clada_neuro.erp.components import N400, P600, Component
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.simulate import Effects
 from clada_neuro.erp.simulate_eeg import simulate_epochs
@@ -151,3 +151,20 @@ def test_one_subject_without_positions_has_averages(critical_words, tmp_path):
     assert "regression ERPs left out: 1 subject arrived" in read_json(place / "erp.json")["notes"][0]
     assert read_table(place / "topographies.parquet")["x"].isna().all()
     assert len(read_table(place / "by_item.parquet")) == 1
+
+
+def test_electrodes_that_not_all_have_leave_that_components_averages_out(critical_words, tmp_path):
+    """Each subject has three electrodes of its own region, but only Cz and Pz are everyone's."""
+    words = critical_words(20, 2)
+    made = simulate_epochs(words, n_subjects=3, seed=2, sfreq=50.0)
+    lacking = {"S1": ["C4", "P3", "P4"], "S2": ["C3", "P3", "P4"], "S3": ["C3", "C4", "P4"]}
+    for subject, names in lacking.items():
+        made.epochs[subject].drop_channels(names)
+    own = Component("own", 0.3, 0.5, ("Cz", "Pz", "C3", "C4", "P3", "P4"), -1, min_channels=3)
+    place = analyze(made.epochs, words, tmp_path, measurement=Measurement((own, P600)))
+    facts = read_json(place / "erp.json")
+    assert "averages of the own left out: component 'own' needs 3 of Cz, Pz" in facts["notes"][0]
+    assert [part["name"] for part in facts["components"]] == ["p600"]
+    assert facts["components"][0]["channels"] == ["CP1", "CPz", "CP2", "Pz", "PO3", "POz", "PO4"]
+    assert set(read_table(place / "waveforms.parquet")["component"]) == {"p600"}
+    assert {"own_uv", "p600_uv"} <= set(read_table(place / "by_item.parquet")["where"])
