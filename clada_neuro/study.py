@@ -28,7 +28,7 @@ from clada_neuro.several import check_layout, study_each
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.output import p_text
-from clada_neuro.stats.specification import EpochsSpecification
+from clada_neuro.stats.specification import Analysis, EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
 from clada_neuro.targets import Target, language_of, resolve_target
 from clada_neuro.unmatched import MAX_LOST, warn_of_loss
@@ -50,6 +50,7 @@ class _How:
     jobs: int
     seed: int
     progress: Progress
+    decided: Mapping[str, str]  # who decided the analysis: see `_decided`
 
 
 def run(
@@ -167,7 +168,9 @@ def run(
         start_token=start_token, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
         language=check_language(language or plan.analysis.language or language_of(target)),
     )  # fmt: skip
-    how = _How(setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress)
+    how = _How(
+        setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, _decided(analysis, plan)
+    )  # fmt: skip
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     check_layout(folder, len(models))
     _tell(plan.stimuli.attrs.get("notes", []), progress)
@@ -229,6 +232,7 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
         for note in artifacts.read_json(place / "erp.json")["notes"]:
             progress(f"      {note}")
     manifest = _manifest(plan, traced, aligned, how.seed) | facts
+    manifest |= {"analysis": how.decided}
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": _calibration(manifest["model"]["weights_hash"], setting)}
     manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
@@ -239,6 +243,25 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
 def _tell(notes: Sequence[str], progress: Progress) -> None:
     for note in notes:
         progress(f"      note: {note}")
+
+
+def _decided(analysis: str | Path | None, plan: Target) -> dict[str, str]:
+    """Return who decided the analysis: the user's ``file``, the ``data set``, or nobody, which is the ``default``."""
+    if analysis is not None:
+        return {"kind": "file", "name": str(analysis)}
+    ships = artifacts.package_data("analyses", f"{plan.name}.toml").is_file()
+    if ships and (plan.simulated or plan.dataset is not None):
+        return {"kind": "data set", "name": plan.name}
+    return {"kind": "default", "name": "default"}
+
+
+def _specified(plan: Target, how: _How) -> Analysis:
+    """Return what the run is compared with; of the built-in default, only the models of the responses there are."""
+    if how.decided["kind"] != "default":
+        return plan.specified
+    specified, responses = plan.specified, {model.response for model in plan.analysis.models}
+    models = tuple(model for model in specified.models if model.response in responses)
+    return replace(specified, models=models, synergy=specified.synergy if plan.analysis.synergy else None)
 
 
 def _measured(
@@ -348,7 +371,7 @@ def _statistics(
         how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
     window = (plan.dataset or {}).get("window_ms", {}).get(_components(plan)[0])
     lines = left_out + departures(
-        plan.specified,
+        _specified(plan, how),
         entries,
         synergy=found,
         window_ms=tuple(window) if window else None,
@@ -357,8 +380,9 @@ def _statistics(
         language=how.setting.language,
         epochs=plan.measured,
     )
+    against = "built-in default" if how.decided["kind"] == "default" else "analysis"
     for line in lines:
-        how.progress(f"      departs from the analysis: {line}")
+        how.progress(f"      departs from the {against}: {line}")
     return lines
 
 

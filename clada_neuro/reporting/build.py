@@ -1,6 +1,6 @@
 """`report`: from the tables of an output folder to one self-contained page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 import clada_neuro
 from clada_neuro.artifacts import output_folder, write_text
+from clada_neuro.reporting.analyzed import GROUPS, analyzed
 from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.sections import Section, sections
@@ -95,19 +96,28 @@ def _glance(results: Results) -> list[tuple[str, str]]:
     models = language_models(results.manifest)
     start = list(dict.fromkeys(cell(model.get("start_token") or "none") for model in models))
     facts = [
-        ("Model" if len(models) == 1 else "Models", ", ".join(cell(model.get("model")) for model in models)),
+        (
+            "Model" if len(models) == 1 else "Models",
+            ", ".join(cell(model.get("checkpoint") or model.get("model")) for model in models),
+        ),
         ("Start token", ", ".join(start)),
         ("Policy", policy_name(results.manifest)),
     ]
     facts = facts if models else []
-    trials = results.tables.get("trials")
-    if trials is not None:
-        counts = {"Trials" if "subject" in trials else "Means over subjects": len(trials)}
-        for column in ("subject", "item", "stimulus"):
-            if column in trials:
-                counts[{"stimulus": "Stimuli"}.get(column, f"{column.title()}s")] = trials[column].nunique()
-        facts += [(name, f"{count:,}") for name, count in counts.items()]
+    if "trials" not in results.tables:
+        return facts
+    used = analyzed(results)
+    rows = "Trials analyzed" if "subject" in results.tables["trials"] else "Means over subjects"
+    facts.append((rows, _each(one.n for one in used)))
+    for column, noun in GROUPS:
+        if all(column in one.groups for one in used):
+            facts.append((f"{noun.capitalize()}s", _each(one.groups[column] for one in used)))
     return facts
+
+
+def _each(counts: Iterable[int]) -> str:
+    """Return one count, or those of regressions on different rows."""
+    return " / ".join(f"{count:,}" for count in dict.fromkeys(counts))
 
 
 def _save_parts(results: Results, page: list[Section]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.reporting import references
+from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
@@ -16,7 +18,10 @@ from clada_neuro.responses import Response, response_of
 _ALPHA = 0.05
 _SATTERTHWAITE = ("mixedlm", "lme4")
 _MEASURES = {
-    "surprisal_bits": "surprisal (−log2 of the word's probability given its context, summed over its tokens, in bits)",
+    "surprisal_bits": (
+        "surprisal (−log2 of the word's probability given its context, summed over its tokens, in bits; "
+        f"{references.cite('surprisal')})"
+    ),
     "entropy_bits": "entropy (of the next-token distribution before the word, in bits)",
     "sparsity_energy99": (
         "activation sparsity (one minus the share of feed-forward neurons in the smallest set that holds 99% of the "
@@ -46,9 +51,7 @@ def _model(results: Results) -> str:
         if policy == "dense"
         else f"under the policy {policy}"
     )
-    named = _list(
-        [f"{model.get('model')} ({model.get('architecture')}, {model.get('dtype')})" for model in known]
-    )
+    named = _list([model_in_words(model) for model in known])
     tokens = _list(list(dict.fromkeys(map(start_token, known))))
     first = (
         f"{read} were presented to the language model{'s' if len(known) > 1 else ''} {named} {computed}. Each text was "
@@ -57,11 +60,31 @@ def _model(results: Results) -> str:
     return f"{first} For each word we recorded {_list(measures)}." if measures else first
 
 
+def cited(results: Results) -> list[str]:
+    """Return the full references of what the Methods paragraphs cite."""
+    return references.listed(methods(results))
+
+
 def language_models(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return how each language model of a run describes itself."""
     several = [model["model"] for model in manifest.get("language_models") or []]
     one = manifest.get("model")
     return several or ([one] if one else [])
+
+
+def model_in_words(model: Mapping[str, Any]) -> str:
+    """Return a model's full name with its paper, architecture, quantisation, revision and precision."""
+    name = model.get("checkpoint") or model.get("model")
+    key = references.of_model(model)
+    facts = [
+        references.cite(key) if key else "",
+        model.get("architecture"),
+        model.get("quantization"),
+        f"revision {model['revision']}" if model.get("revision") else "",
+        model.get("source"),
+        f"computed in {model.get('dtype')}",
+    ]
+    return f"{name} ({'; '.join(str(fact) for fact in facts if fact)})"
 
 
 def start_token(model: Mapping[str, Any]) -> str:
@@ -79,22 +102,13 @@ def policy_name(manifest: Mapping[str, Any]) -> str:
 
 
 def _responses(results: Results) -> str:
-    trials = results.tables.get("trials")
-    if trials is None:
+    if "trials" not in results.tables:
         return ""
-    people = (
-        f"from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else "over subjects"
-    )
-    groups = [
-        plural(trials[column].nunique(), noun)
-        for column, noun in (("item", "item"), ("stimulus", "unique stimulus"))
-        if column in trials
-    ]
-    people = f" from {plural(trials['subject'].nunique(), 'subject')}" if "subject" in trials else ""
-    rows = plural(len(trials), "trial") if people else f"{len(trials):,} means over trials"
-    counts = f"{rows}{people}" + (f" ({', '.join(groups)})" if groups else "")
+    used = analyzed(results)
+    each = [_counts(one) + (f" for {_list(list(one.of))}" if len(used) > 1 else "") for one in used]
+    lost = "".join(f" {sentence}" for one in used for sentence in [*_incomplete(one)]) + _removed(results)
     if results.simulated:
-        return f"The responses are SIMULATED, not recorded: {counts}.{_without_words(results.manifest)}"
+        return f"The responses are SIMULATED, not recorded: {_list(each)}.{lost}"
     data = results.manifest.get("dataset") or {}
     source = f" of {data['citation']}" if data.get("citation") else ""
     detail = [
@@ -108,11 +122,37 @@ def _responses(results: Results) -> str:
             if data.get(key)
         ),
     ]
+    return f"We analyzed {_list(each)}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
+
+
+def _counts(one: Analyzed) -> str:
+    """Return ``437 trials from 20 subjects (24 items, 48 unique texts)``."""
+    people = one.groups.get("subject")
+    rows = (
+        f"{plural(one.n, 'trial')} from {plural(people, 'subject')}"
+        if people
+        else f"{one.n:,} means over trials"
+    )
+    groups = [plural(one.groups[name], noun) for name, noun in GROUPS[1:] if name in one.groups]
+    return rows + (f" ({', '.join(groups)})" if groups else "")
+
+
+def _incomplete(one: Analyzed) -> Iterator[str]:
+    if one.given > one.n:
+        gaps = "; ".join(f"{name}: {count:,}" for name, count in one.missing.items())
+        of = f" in the model of {_list(list(one.of))}" if one.of else ""
+        yield (
+            f"{one.given - one.n:,} of {plural(one.given, 'trial')} had missing values and were left out{of}"
+            + (f" ({gaps})." if gaps else ".")
+        )
+
+
+def _removed(results: Results) -> str:
+    """Say what was removed on the way to the table of trials."""
     steps = [step for step in results.manifest.get("exclusions") or [] if "stimuli" not in step["step"]]
     removed = sum(step.get("rows_removed", 0) for step in steps)
-    lost = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
-    lost += _without_words(results.manifest)
-    return f"We analyzed {counts}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
+    text = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
+    return text + _without_words(results.manifest)
 
 
 def _without_words(manifest: Mapping[str, Any]) -> str:
@@ -163,20 +203,23 @@ def _regressions(results: Results) -> str:
     if any(fit.get("standardized") for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
     if engine in _SATTERTHWAITE:
-        text += " Degrees of freedom follow Satterthwaite."
-    text += " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional)."
+        text += f" Degrees of freedom follow Satterthwaite ({references.cite('satterthwaite')})."
+    text += (
+        " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional; "
+        f"{references.cite('r2')})."
+    )
     models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
     families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if fit.get("family")))
     over = _list([f"the {family}" for family in families]) if families else ""
-    corrected = f" p values were adjusted (Benjamini–Hochberg) over {over}." if over else ""
+    corrected = f" p values were adjusted ({references.cite('bh')}) over {over}." if over else ""
     return f"{text} Models: {models}.{corrected}"
 
 
 def findings(results: Results) -> list[tuple[str, list[str]]]:
     """Return a heading and sentences for every regression to be interpreted and every interaction tested."""
-    found = []
+    found, decided = [], decided_direction(results.manifest)
     for fit in primary(results.fits):
-        sentences = [effect(fit, term) for term in reported_terms(fit)]
+        sentences = [effect(fit, term, decided) for term in reported_terms(fit)]
         found.append((str(fit["name"]), [*sentences, *_explained(fit)]))
     tested = [paragraph(entry) for entry in results.synergy]
     return [*found, *([("Synergy", tested)] if tested else [])]
@@ -188,8 +231,11 @@ def results_paragraphs(results: Results) -> list[str]:
     return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in findings(results) if sentences]
 
 
-def effect(fit: Mapping[str, Any], term: str) -> str:
-    """Return one effect as a sentence, in the words of its response: more negative amplitudes, longer times."""
+def effect(fit: Mapping[str, Any], term: str, decided: str = "expected direction") -> str:
+    """Return one effect as a sentence, in the words of its response: more negative amplitudes, longer times.
+
+    `decided` names the direction that the analysis gave it (see `decided_direction`).
+    """
     values, measured = fit["coefficients"][term], response(fit)
     amplitude, name = measured.plural, words(term)
     adjusted = (fit.get("p_bh") or {}).get(term)
@@ -212,7 +258,7 @@ def effect(fit: Mapping[str, Any], term: str) -> str:
         if adjusted in (None, values["p"])
         else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
-    return f"{text}, {statistics(values, measured)}{corrected}{_registered(fit, term, values['estimate'])}."
+    return f"{text}, {statistics(values, measured)}{corrected}{_unexpected(fit, term, decided)}."
 
 
 def statistics(values: Mapping[str, Any], measured: Response) -> str:
@@ -226,11 +272,21 @@ def statistics(values: Mapping[str, Any], measured: Response) -> str:
     )
 
 
-def _registered(fit: Mapping[str, Any], term: str, estimate: float) -> str:
+def decided_direction(manifest: Mapping[str, Any]) -> str:
+    """Return what a direction of the analysis may be called: registered only where the user gave the analysis."""
+    found = manifest.get("analysis") or {}
+    return {
+        "file": "registered direction",
+        "data set": f"direction in the analysis that comes with {found.get('name')}",
+        "default": "direction in the built-in default analysis",
+    }.get(str(found.get("kind")), "expected direction")
+
+
+def _unexpected(fit: Mapping[str, Any], term: str, decided: str) -> str:
     direction = (fit.get("directions") or {}).get(term)
-    if direction is None or (direction == "negative") == (estimate < 0):
+    if direction is None or (direction == "negative") == (fit["coefficients"][term]["estimate"] < 0):
         return ""
-    return f" (the registered direction was {direction})"
+    return f" (the {decided} was {direction})"
 
 
 def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
@@ -242,9 +298,19 @@ def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
         for kind, drawn in (fit.get("r2_intervals") or {}).items()
     }
     yield (
-        f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance, fixed and "
-        f"random effects together {stat('R²c', conditional)}{limits.get('conditional', '').rstrip(',')}."
+        f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance"
+        f"{_part(fit)}, fixed and random effects together {stat('R²c', conditional)}"
+        f"{limits.get('conditional', '').rstrip(',')}."
     )
+
+
+def _part(fit: Mapping[str, Any]) -> str:
+    """Return the part of R²m that the focal terms add to the other fixed effects, where there are others."""
+    part = fit.get("part_r2")
+    if not part:
+        return ""
+    terms, others = (_list([words(term) for term in part[key]]) for key in ("terms", "others"))
+    return f" (of which {terms} added {stat('part R²', share(part['r2']))} to {others})"
 
 
 def warnings(results: Results) -> Iterator[str]:
@@ -261,7 +327,7 @@ def warnings(results: Results) -> Iterator[str]:
 
 
 def _list(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}"
+    return "".join(parts) if len(parts) < 2 else ", ".join(parts[:-1]) + f" and {parts[-1]}"
 
 
 def _capital(text: str) -> str:

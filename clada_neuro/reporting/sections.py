@@ -19,8 +19,7 @@ from clada_neuro.reporting.text import cell, number, plural
 
 _SHOWN_ELSEWHERE = (
     "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",
-    "dataset", "versions", "units", "command", "created", "departures", "erp", "language_models",
-    "notes",
+    "dataset", "versions", "units", "command", "created", "departures", "erp", "language_models", "analysis", "notes",
 )  # fmt: skip
 
 
@@ -102,6 +101,7 @@ def _run(results: Results) -> list[Block]:
         ("Target", cell(manifest.get("target"))),
         *(fact for model in prose.language_models(manifest) for fact in _model_facts(model)),
         ("Policy", prose.policy_name(manifest)),
+        ("Analysis", _analysis(manifest)),
         ("Calibration", cell(manifest.get("calibration"))),
         ("Neuron sparsity", _cutoffs(manifest)),
         *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
@@ -112,7 +112,7 @@ def _run(results: Results) -> list[Block]:
 
 def _model_facts(model: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("Model", f"{model.get('model')} ({model.get('architecture')})"),
+        ("Model", prose.model_in_words(model)),
         ("Weights", cell(model.get("weights_hash"))),
         ("Start token", prose.start_token(model)),
         ("Precision and device", f"{model.get('dtype')} on {model.get('device')}"),
@@ -133,12 +133,25 @@ def _cutoffs(manifest: Mapping[str, Any]) -> str:
 
 
 def _departures(manifest: Mapping[str, Any]) -> Block:
-    """Return what differs from the analysis as specified, where the run has checked it."""
-    found = manifest.get("departures")
+    """Return what differs from the analysis that was decided, where the run has checked it; says who decided it."""
+    found, analysis = manifest.get("departures"), manifest.get("analysis") or {}
     if found is None:
         return Block()
+    if analysis.get("kind") == "default":
+        lead = "No analysis file was given, so nothing was specified in advance: the built-in default analysis was run"
+        rest = " as it is." if not found else ", with these differences:"
+        return Block("Built-in default analysis", paragraphs=[lead + rest], points=list(found))
     none = [] if found else ["Nothing differs from the analysis as specified."]
     return Block("Departures from the specified analysis", paragraphs=none, points=list(found))
+
+
+def _analysis(manifest: Mapping[str, Any]) -> str:
+    found = manifest.get("analysis") or {}
+    return {
+        "file": f"given in {found.get('name')}",
+        "data set": f"the one that comes with {found.get('name')}",
+        "default": "built-in default; no analysis file was given",
+    }.get(str(found.get("kind")), "")
 
 
 def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,10 +161,12 @@ def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _stimuli(results: Results) -> list[Block]:
     removed = tables.exclusions(results)
     found = _kept(tables.conditions(results), removed, tables.joins(results), tables.truth(results))
-    no_removal = (
-        [] if removed else ["No step removed a row, or none was counted: the manifest lists no exclusions."]
-    )
-    return [Block(tables=found), Block(absent=no_removal), _absent(results, "stimuli", "trials")]
+    no_removal = [] if removed else ["No row was excluded before analysis: the manifest lists no exclusions."]
+    return [
+        Block(tables=found),
+        Block(absent=no_removal),
+        _absent(results, "stimuli", "trials"),
+    ]
 
 
 def _sentences(results: Results) -> list[Block]:
@@ -279,6 +294,8 @@ def _diagnostics(results: Results) -> list[Block]:
 def _paper(results: Results) -> list[Block]:
     texts = (("Methods", prose.methods(results)), ("Results", prose.results_paragraphs(results)))
     blocks = [Block(heading, paragraphs, framed=True) for heading, paragraphs in texts if paragraphs]
+    if works := prose.cited(results):
+        blocks.append(Block("References", points=works))
     return [*blocks, _absent(results, "manifest", "fits")]
 
 

@@ -88,7 +88,7 @@ def conditions(results: Results) -> Table | None:
     if trials is not None and "condition" in trials:
         per_condition = trials.groupby("condition")
         counts["trials"] = per_condition.size()
-        for column, name in (("stimulus", "critical words"), ("subject", "subjects")):
+        for column, name in (("stimulus", "unique texts"), ("subject", "subjects")):
             if column in trials:
                 counts[name] = per_condition[column].nunique()
     return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())

@@ -1,15 +1,18 @@
 """What stands beside each regression of a study: does it hang on a few trials, is it a line, what could it show?
 
-These cost one more fit. What hangs on one subject, item or laboratory costs a fit a level, and is done on request.
+These cost a few more fits. What hangs on one subject, item or laboratory costs a fit a level, and is done on request.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.diagnostics import linearity, residual_summary, vif
-from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.power import detectable_effect
 from clada_neuro.stats.sensitivity import influence, without_extremes
 
@@ -27,10 +30,11 @@ def checks(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``vif``, ``residual_summary``, ``sensitivity`` (without extreme trials), ``linearity`` (residuals over bins of
+        ``part_r2`` (see `part_r2`), ``vif``, ``residual_summary``, ``sensitivity`` (without extreme trials), ``linearity`` (residuals over bins of
         each numeric predictor, in its own unit) and ``detectable`` (the effect found with power .80).
     """
     return {
+        "part_r2": part_r2(fit, focal),
         "vif": vif(fit).to_dict(),
         "residual_summary": residual_summary(fit),
         "sensitivity": _sensitivity(fit),
@@ -39,6 +43,30 @@ def checks(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any]:
             term: asdict(detectable_effect(fit, term)) for term in focal if term in fit.design.names
         },
     }
+
+
+def part_r2(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any] | None:
+    """Return what the focal terms, and products with them, add to marginal R² over the other fixed terms.
+
+    R²m of the model minus that of the model without them, both by ML with the same rows and random part; it can be
+    negative, when variance moves to the random part.
+
+    Returns
+    -------
+    dict or None
+        ``terms``, ``others`` and ``r2``; None where there are no others, or no focal terms.
+    """
+    design = fit.design
+    kept = np.array([not any(part in focal for part in name.split(":")) for name in design.names])
+    others = [name for name in np.array(design.names)[kept] if name != INTERCEPT]
+    if kept.all() or not others:
+        return None
+    names = tuple(np.array(design.names)[kept].tolist())
+    smaller = replace(fit.model, design=replace(design, X=design.X[:, kept], names=names))
+    without = estimate(smaller, reml=False, engine=fit.engine)
+    terms = [term for term in focal if term in design.names]
+    gain = fit.refit(reml=False).r2().marginal - without.r2().marginal
+    return {"terms": terms, "others": [str(name) for name in others], "r2": gain}
 
 
 def left_out(

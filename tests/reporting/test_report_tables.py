@@ -30,7 +30,7 @@ def test_trials_begin_without_a_byte_order_mark(tmp_path):
 def test_conditions_count_texts_items_and_trials(results):
     frame = tables.conditions(results).frame.set_index("condition")
     assert frame.loc["expected"].to_dict() == {
-        "texts": 12, "items": 12, "trials": 120, "critical words": 12, "subjects": 10,
+        "texts": 12, "items": 12, "trials": 120, "unique texts": 12, "subjects": 10,
     }  # fmt: skip
 
 

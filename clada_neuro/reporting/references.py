@@ -1,0 +1,66 @@
+"""Whom a Methods section cites: short forms for the text, full ones for the list below it."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+_WORKS = {
+    "smollm2": (
+        "Allal et al., 2025",
+        "Allal, L. B., Lozhkov, A., Bakouch, E., et al. (2025). SmolLM2: When Smol goes big: Data-centric training of a "
+        "small language model. arXiv:2502.02737.",
+    ),
+    "gpt2": (
+        "Radford et al., 2019",
+        "Radford, A., Wu, J., Child, R., Luan, D., Amodei, D., & Sutskever, I. (2019). Language models are unsupervised "
+        "multitask learners. OpenAI.",
+    ),
+    "pythia": (
+        "Biderman et al., 2023",
+        "Biderman, S., Schoelkopf, H., Anthony, Q., et al. (2023). Pythia: A suite for analyzing large language models "
+        "across training and scaling. Proceedings of the 40th International Conference on Machine Learning.",
+    ),
+    "opt": (
+        "Zhang et al., 2022",
+        "Zhang, S., Roller, S., Goyal, N., et al. (2022). OPT: Open pre-trained transformer language models. "
+        "arXiv:2205.01068.",
+    ),
+    "surprisal": (
+        "Hale, 2001; Levy, 2008",
+        "Hale, J. (2001). A probabilistic Earley parser as a psycholinguistic model. Proceedings of NAACL. "
+        "Levy, R. (2008). Expectation-based syntactic comprehension. Cognition, 106(3), 1126–1177.",
+    ),
+    "satterthwaite": (
+        "Kuznetsova et al., 2017",
+        "Kuznetsova, A., Brockhoff, P. B., & Christensen, R. H. B. (2017). lmerTest package: Tests in linear mixed effects "
+        "models. Journal of Statistical Software, 82(13), 1–26.",
+    ),
+    "r2": (
+        "Johnson, 2014; Nakagawa & Schielzeth, 2013",
+        "Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to random slopes models. Methods in Ecology "
+        "and Evolution, 5(9), 944–946. Nakagawa, S., & Schielzeth, H. (2013). A general and simple method for obtaining R² "
+        "from generalized linear mixed-effects models. Methods in Ecology and Evolution, 4(2), 133–142.",
+    ),
+    "bh": (
+        "Benjamini & Hochberg, 1995",
+        "Benjamini, Y., & Hochberg, Y. (1995). Controlling the false discovery rate: A practical and powerful approach to "
+        "multiple testing. Journal of the Royal Statistical Society B, 57(1), 289–300.",
+    ),
+}
+_MODELS = ("smollm2", "gpt2", "pythia", "opt")
+
+
+def cite(key: str) -> str:
+    """Return the short form: ``Kuznetsova et al., 2017``."""
+    return _WORKS[key][0]
+
+
+def of_model(model: Mapping[str, str]) -> str | None:
+    """Return the key of a checkpoint's paper, from its name; nothing for one that is not known here."""
+    name = str(model.get("checkpoint") or model.get("model") or "").lower()
+    return next((key for key in _MODELS if re.search(rf"(^|[/_.-]){key}([/_.-]|$)", name)), None)
+
+
+def listed(text: Iterable[str]) -> list[str]:
+    """Return the full references, in alphabetical order, of every work that the text cites."""
+    said = " ".join(text)
+    return sorted(full for short, full in _WORKS.values() if short in said)
