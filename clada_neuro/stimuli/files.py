@@ -5,7 +5,10 @@ Every cell stays text here, so the words "None", "NA" and "null" stay words; `ce
 
 import codecs
 import csv
+import gzip
 import io
+import re
+import zlib
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,9 @@ from clada_neuro.artifacts import text_lines
 from clada_neuro.errors import StimulusError, did_you_mean
 
 SEPARATORS = ("\t", ";", ",")
+_WORKBOOKS = (".xlsx", ".xlsm")
+_GZIP = b"\x1f\x8b"
+_IBEX_COLUMN = re.compile(r"^#\s*\d+\. \S", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class RawTable:
 
 
 def read_table(path: str | Path, encoding: str | None = None, sheet: str | int = 0) -> RawTable:
-    """Read a CSV, TSV, semicolon CSV or xlsx file with a header, every cell as text.
+    """Read a CSV, TSV, semicolon CSV (also gzipped) or Excel workbook with a header, every cell as text.
 
     Parameters
     ----------
@@ -58,7 +64,7 @@ def read_table(path: str | Path, encoding: str | None = None, sheet: str | int =
     path = Path(path)
     if path.suffix.lower() == ".xls":
         raise StimulusError(f"'{path}' is an old Excel file; save it as .xlsx or CSV")
-    if path.suffix.lower() == ".xlsx":
+    if path.suffix.lower() in _WORKBOOKS:
         records, origin = _sheet_records(path, sheet)
         separator = ""
     else:
@@ -123,6 +129,13 @@ def _decode(path: Path, encoding: str | None) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise StimulusError(f"cannot read '{path}': {error.strerror}; give the path of a file") from error
+    if data.startswith(_GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise StimulusError(
+                f"'{path}' is not a readable gzip file ({error}); compress it again"
+            ) from error
     if encoding is None:
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         encoding = "utf-16" if wide else "utf-8-sig"
@@ -148,6 +161,7 @@ def _decode(path: Path, encoding: str | None) -> str:
 def _text_records(path: Path, encoding: str | None) -> tuple[list[list[str]], str]:
     text = _decode(path, encoding)
     header = next((line for line in text_lines(text) if line.strip()), "")
+    _refuse_comments(path, text, header)
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
     lines = io.StringIO(text, newline="").readlines()
     reader = csv.reader(lines, delimiter=separator, strict=True)
@@ -165,6 +179,21 @@ def _text_records(path: Path, encoding: str | None) -> tuple[list[list[str]], st
             "write those inside it twice"
         ) from error
     return records, separator
+
+
+def _refuse_comments(path: Path, text: str, header: str) -> None:
+    """Refuse comments where the header is expected, first of all those of Ibex, which name columns in them."""
+    if not header.lstrip().startswith("#"):
+        return
+    if _IBEX_COLUMN.search(text):
+        raise StimulusError(
+            f"'{path}' is a result file of Ibex or PCIbex, whose columns are named in comments; make a table of it with "
+            "read.pcibex() of the PCIbex manual, decode %2C to commas, and save it as CSV with a header"
+        )
+    if not any(mark in header for mark in SEPARATORS):
+        raise StimulusError(
+            f"'{path}' begins with the comment '{header.strip()[:60]}'; delete everything above the header"
+        )
 
 
 def _refuse_swallowed(path: Path, row: int, lines: list[str], separator: str, width: int) -> None:

@@ -1,4 +1,5 @@
 import codecs
+import gzip
 
 import openpyxl
 import pandas as pd
@@ -154,3 +155,49 @@ def test_messages_about_a_sheet_name_the_others(tmp_path):
 )
 def test_cells_as_text(value, text):
     assert as_text(value) == text
+
+
+IBEX = """#
+# Results on Tuesday, 18 Jun 2024 13:45 GMT.
+# USER AGENT: Mozilla/5.0 (X11; Linux x86_64)
+# Columns below this comment are as follows:
+# 1. Results reception time.
+# 2. MD5 hash of participant's IP address.
+# 3. Controller name.
+# 4. Word.
+1718718337,5f2a,DashedSentence,After%2C
+"""
+
+
+def test_results_of_ibex_are_refused_with_the_way_to_convert_them(tmp_path):
+    (tmp_path / "results.csv").write_text(IBEX)
+    with pytest.raises(
+        StimulusError, match=r"results\.csv' is a result file of Ibex.*read\.pcibex\(\).*%2C to commas"
+    ):
+        read_table(tmp_path / "results.csv")
+
+
+def test_a_comment_above_the_header_is_named(tmp_path):
+    (tmp_path / "x.csv").write_text("# exported on Monday\nitem,condition,sentence\n1,a,Hi.\n")
+    with pytest.raises(StimulusError, match="begins with the comment '# exported on Monday'; delete"):
+        read_table(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text("#,item\n1,a\n")
+    assert list(read_table(tmp_path / "x.csv").frame) == ["#", "item"]
+
+
+def test_gzipped_files_are_read(tmp_path):
+    text = "item;sentence\n1;Öl\n"
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text.encode("utf-8")))
+    table = read_table(tmp_path / "x.csv.gz")
+    assert table.frame.to_numpy().tolist() == [["1", "Öl"]]
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text.encode("utf-8"))[:-9])
+    with pytest.raises(StimulusError, match="not a readable gzip file"):
+        read_table(tmp_path / "x.csv.gz")
+
+
+def test_workbooks_with_macros_are_read(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["item", "sentence"])
+    book.active.append([1, "Hi."])
+    book.save(tmp_path / "x.xlsm")
+    assert read_table(tmp_path / "x.xlsm").frame.to_numpy().tolist() == [["1", "Hi."]]
