@@ -202,7 +202,7 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
     progress(f"[2/5] trace with {model}, {setting.policy}")
     traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
-    _tell(traced.manifest["notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
+    _tell(traced.manifest["text_notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
     aligned, facts = _responses(plan, traced, how.seed, progress, first)
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
     for note in aligned.notes:

@@ -56,6 +56,6 @@ def command(
         click.echo(f"note: {note}", err=True)
     setting["language"] = language or language_of(stimuli)
     traced = trace_by(Setting(**setting), table, out, scheduler)
-    for note in traced.manifest["notes"][len(notes) :]:
+    for note in traced.manifest["text_notes"][len(notes) :]:
         click.echo(f"note: {note}", err=True)
     click.echo(f"{traced} in {out}")

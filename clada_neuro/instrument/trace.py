@@ -386,7 +386,7 @@ def _finished(source: Path | Frames, described: dict[str, Any], inputs: str, not
             "words": len(words),
             "tokens": len(trace.columns("tokens", ["token_index"])),
         },
-        "notes": [*notes, *unknown_words(words, described["language"])],
+        "text_notes": [*notes, *unknown_words(words, described["language"])],
         "words_without_tokens": int((words["n_tokens"] == 0).sum()),
         "words_sharing_a_token": int(words["shares_token"].sum()),
         "units": {column.name: column.unit for column in tables.WORDS.columns if column.unit},

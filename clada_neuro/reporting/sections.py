@@ -84,7 +84,8 @@ def _findings(results: Results) -> list[Block]:
     blocks = [Block(name, points=sentences) for name, sentences in prose.findings(results)]
     count = len(list(prose.warnings(results)))
     warning = f"{plural(count, 'warning')} came with the regressions: see Diagnostics." if count else ""
-    noted = [Block(warning=str(note)) for note in results.manifest.get("notes") or []]
+    notes = [note for name in ("text_notes", "notes") for note in results.manifest.get(name) or []]
+    noted = [Block(warning=str(note)) for note in notes]
     return [*noted, *blocks, Block(warning=warning), _absent(results, "fits")]
 
 

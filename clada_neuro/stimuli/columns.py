@@ -104,11 +104,14 @@ def is_divided(column: pd.Series) -> bool:
 
 
 def acting(table: RawTable, found: Mapping[str, str]) -> list[str]:
-    """Say in one line each which columns play a part that their name may not have been given for."""
+    """Say in one line each which columns play a part that their name may not have been given for.
+
+    ``stimulus_id``, written so, can mean nothing else.
+    """
     return [
         f"{part}: column {found[name]}{_short(table, found) if name == 'context' else ''}"
         for name, part in _PARTS.items()
-        if name in found
+        if name in found and (name, found[name]) != ("stimulus_id", "stimulus_id")
     ]
 
 

@@ -32,7 +32,7 @@ def seen(monkeypatch):
 
     def trace_by(setting, texts, *_):
         calls.update(texts=texts, setting=setting)
-        return SimpleNamespace(manifest={"notes": [*texts.attrs["notes"], "31 % unknown"]})
+        return SimpleNamespace(manifest={"text_notes": [*texts.attrs["notes"], "31 % unknown"]})
 
     monkeypatch.setattr("clada_neuro.scale.trace.trace_by", trace_by)
     monkeypatch.setattr("clada_neuro.study.run", lambda target, **options: calls.update(options))

@@ -236,15 +236,14 @@ def test_notes_of_the_texts_stand_in_the_manifest():
     frame["Context"] = ["Gestern Abend war Markt.", ""]
     frame["critical_word"] = ["Bäcker", "Nachbarn"]
     english, german = (
-        quiet(frame, tiny_language(), language=code).manifest["notes"] for code in ("en", "de")
+        quiet(frame, tiny_language(), language=code).manifest["text_notes"] for code in ("en", "de")
     )
     assert german == [
-        "identifiers of texts: column stimulus_id",
         "preceding text: column Context",
         "1 text holds HTML (scored as given; first in row 0, '<b>lange</b>.')",
     ]
-    assert english[:3] == german
-    assert english[3].startswith(
+    assert english[:2] == german
+    assert english[2].startswith(
         "100% of the critical words (2 of 2: 'Bäcker', 'Nachbarn.') are unknown in language 'en'"
     )
 

@@ -103,4 +103,7 @@ def test_items_reused_over_lists_are_told_the_way_out():
         read_stimuli(frame)
     found = read_stimuli(frame.assign(stimulus_id=[7, 8, 9, 10]), columns={"context": ""})
     assert found["stimulus_id"].tolist() == ["7", "8", "9", "10"]
-    assert found.attrs["notes"] == ["identifiers of texts: column stimulus_id"]
+    assert found.attrs["notes"] == []
+    assert notes(frame.assign(StimulusID=list("abcd")), context="") == [
+        "identifiers of texts: column StimulusID"
+    ]
