@@ -16,6 +16,7 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.factors import as_factor, labels
 from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, in_call, names_in, with_contrasts
 from clada_neuro.stats.functions import CONTEXT
+from clada_neuro.stats.notation import each_call, from_r
 
 INTERCEPT = "(Intercept)"
 # Below this share of a column's norm, what the earlier columns leave of it is rounding error.
@@ -86,7 +87,7 @@ def build(
         raise FitError(f"the response '{formula.response}' is not one numeric column")
     matrix, spec = _evaluate(formula.fixed, frame, contrasts, formula.text)
     X = matrix.to_numpy(float)
-    names = tuple(_plain_name(name, contrasts) for name in matrix.columns)
+    names = tuple(term_name(name, contrasts) for name in matrix.columns)
     _check_levels(spec)
     _check_fixed(y, X, names, formula, rows)
     used = data.iloc[rows]
@@ -164,8 +165,16 @@ def _evaluate(
     return pd.DataFrame(matrix), matrix.model_spec
 
 
-def _plain_name(name: str, contrasts: Mapping[str, str]) -> str:
-    """Return a column's name as R users write it: factors without our wrapping, dotted names without quotes."""
+def written_term(term: str) -> str:
+    """Return the name of the coefficient that is meant by a term as R users write it, such as ``I(x^2)``."""
+    try:
+        return term_name(each_call(term, from_r, lambda token: token.strip("`")), {})
+    except FitError:  # what looks like a call is the text of a level
+        return term
+
+
+def term_name(name: str, contrasts: Mapping[str, str]) -> str:
+    """Return the name of a coefficient from formulaic's: as R has it, without the wrapping of `contrasts`."""
     for factor, kind in contrasts.items():
         name = name.replace(f"C({in_call(factor)}, {CONTRASTS[kind]})", factor)
     name = re.sub(r"\bnumeric\(", "as.numeric(", name)
@@ -208,7 +217,7 @@ def _block(term: RandomTerm, labels: pd.Series, frame: pd.DataFrame, contrasts: 
     written = str(term)
     matrix, spec = _evaluate(term.columns, frame, contrasts, written)
     values = matrix.to_numpy(float)
-    names = tuple(_plain_name(name, contrasts) for name in matrix.columns)
+    names = tuple(term_name(name, contrasts) for name in matrix.columns)
     codes, levels = pd.factorize(labels.to_numpy(dtype=object), sort=True)
     if len(levels) < 2:
         raise FitError(f"grouping factor '{term.group}' has one level ('{levels[0]}'); leave {written} out")

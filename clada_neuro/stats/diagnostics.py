@@ -9,9 +9,10 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import codings
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.design import INTERCEPT, columns_for
-from clada_neuro.stats.formula import in_call, names_of
+from clada_neuro.stats.formula import names_of
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.notation import quoted
 
 _BINS = 10
 
@@ -62,7 +63,7 @@ def curvature(fit: MixedFit, predictor: str) -> Comparison:
     model = fit.model
     response, _, right = fit.formula.partition("~")
     larger = specify(
-        model.data, f"{response} ~ I({in_call(predictor)} ** 2) + {right}", name=f"{model.name} + {predictor}²",
+        model.data, f"{response} ~ I({quoted(predictor)} ** 2) + {right}", name=f"{model.name} + {predictor}²",
         contrasts=model.contrasts, weights=model.weights,
     )  # fmt: skip
     return compare(fit, estimate(larger, reml=False, engine=fit.engine))

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.design import written_term
 from clada_neuro.stats.entries import check_types
 from clada_neuro.stats.formula import names_of, parse
 
@@ -73,6 +74,11 @@ class ModelSpecification:
     family: str = ""
     weights: str | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        # A term may be written as in the formula, I(x^2), or as its coefficient is named, I(x ** 2).
+        named = {written_term(term): sign for term, sign in (self.directions or {}).items()}
+        object.__setattr__(self, "directions", named or self.directions)
 
     @property
     def response(self) -> str:

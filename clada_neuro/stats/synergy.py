@@ -22,6 +22,7 @@ from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.nesting import settled
+from clada_neuro.stats.notation import quoted
 from clada_neuro.stats.output import apa, facts_html
 from clada_neuro.stats.partition import common_denominator
 
@@ -193,7 +194,7 @@ def synergy(
 
 def fixed_parts(predictors: tuple[str, str], controls: Sequence[str] = ()) -> tuple[str, str]:
     """Return the fixed part of the baseline (main effects and squares) and of the model with the product."""
-    a, b = predictors
+    a, b = map(quoted, predictors)
     baseline = " + ".join([*controls, a, b, f"I({a} ** 2)", f"I({b} ** 2)"])
     return baseline, f"{baseline} + {a}:{b}"
 

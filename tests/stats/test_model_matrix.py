@@ -10,6 +10,7 @@ import pytest
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import columns_for
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.specification import ModelSpecification
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 MATRICES = json.loads((REFERENCE / "model_matrix_reference.json").read_text())["matrices"]
@@ -95,3 +96,21 @@ def test_what_is_not_offered_says_what_is(data: pd.DataFrame, formula: str, reas
     with pytest.raises(FitError, match=reason) as caught:
         specify(data.assign(word_length=1.0), formula)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written, name",
+    [
+        ("I(x^2)", "I(x ** 2)"),
+        ("I(x ** 2)", "I(x ** 2)"),
+        ("scale(cloze.prob)", "scale(cloze.prob)"),
+        ("scale(x, scale=FALSE):cloze.prob", "scale(x, scale=False):cloze.prob"),
+        ("as.numeric(num)", "as.numeric(num)"),
+        ("`word length`", "word length"),
+        ("C(cond, Sum)[S.Expt]", "C(cond, contr.sum)[S.Expt]"),
+        ("cond[T.5^2 words(of any)]", "cond[T.5^2 words(of any)]"),
+    ],
+)
+def test_directions_may_name_terms_as_the_formula_does(written: str, name: str) -> None:
+    model = ModelSpecification("m", "y ~ x", directions={written: "positive"})
+    assert model.directions == {name: "positive"}
