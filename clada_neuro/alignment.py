@@ -10,6 +10,7 @@ import pandas as pd
 
 from clada_neuro import unmatched as lost
 from clada_neuro.errors import AlignmentError
+from clada_neuro.lineage import trace_of
 from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
@@ -39,12 +40,15 @@ class Alignment:
         Steps with `rows_before`, `rows_removed`, `rows_after` and `reason`, for the report.
     notes : tuple of str
         What should be known before the trials are analysed.
+    trace : str or None
+        The id of the trace that the words are of; None where that is not known.
     """
 
     trials: pd.DataFrame
     unmatched: pd.DataFrame
     joins: list[dict[str, Any]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    trace: str | None = None
 
     def __repr__(self) -> str:
         return f"Alignment({len(self.trials)} trials matched, {len(self.unmatched)} not)"
@@ -118,7 +122,7 @@ def align(
     result, differing = _with_stimulus(result, "stimulus" if "stimulus" in kept else _OWN_IN_STIMULI)
     unmatched = trials.loc[gone].assign(reason=reasons[gone]).reset_index(drop=True)
     notes = [*warnings, *_repeated(trials), *notes, *said, *differing]
-    return Alignment(result, unmatched, [*steps, _unused(words, result)], tuple(notes))
+    return Alignment(result, unmatched, [*steps, _unused(words, result)], tuple(notes), trace_of(words))
 
 
 def _with_stimulus(trials: pd.DataFrame, own: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

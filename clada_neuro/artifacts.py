@@ -248,24 +248,6 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def refuse_mixture(path: str | Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse a table of a trace that is not the one which the manifest beside it describes.
-
-    Raises
-    ------
-    DataError
-        When both say what they were computed from, and differ.
-    """
-    stored = read_provenance(path)
-    found = stored.get("trace", stored.get("inputs", stored.get("incomplete")))
-    expected = manifest.get("inputs")
-    if None not in (found, expected) and found != expected:
-        raise DataError(
-            f"'{path}' belongs to the trace {found}, the manifest beside it to {expected}: another model, setting or "
-            "stimulus file; run the command that writes this folder again"
-        )
-
-
 def is_current(path: str | Path, inputs: str) -> bool:
     """Return whether ``path`` is a readable table that was computed from ``inputs`` (a `content_hash`)."""
     try:

@@ -21,6 +21,7 @@ from clada_neuro.calibration.artifact import shipped_calibration
 from clada_neuro.calibration.policies import UNCALIBRATED
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.trace import Trace
+from clada_neuro.lineage import write_trials
 from clada_neuro.models.loading import EMBEDDED
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.trace import trace_by
@@ -208,8 +209,8 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     for note in aligned.notes:
         progress(f"      {note}")
     kept, exclusions = exclude(aligned.trials, plan.analysis.exclusions)
-    aligned = replace(aligned, trials=kept.reset_index(drop=True))
-    inputs = _write_trials(aligned, folder, traced)
+    aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
+    inputs = write_trials(folder, aligned)
     plan, left_out = plan.suited_to(aligned.trials)
     progress(f"[4/5] {len(plan.analysis.models)} models")
     departed = _statistics(plan, aligned.trials, folder, inputs, how, left_out)
@@ -337,18 +338,6 @@ def _unused_baselines(plan: Target, trials: pd.DataFrame) -> list[str]:
         for column in trials.filter(regex="_baseline_uv$")
         if column not in formulas
     ]
-
-
-def _write_trials(aligned: Alignment, folder: Path, traced: Trace) -> str:
-    inputs = artifacts.content_hash(aligned.trials)
-    provenance = {"inputs": inputs, "joins": aligned.joins, "trace": traced.manifest["inputs"]}
-    artifacts.write_table(aligned.trials, folder / "trials.parquet", provenance)
-    unmatched = folder / "unmatched.parquet"
-    if len(aligned.unmatched):
-        artifacts.write_table(aligned.unmatched, unmatched, {"inputs": inputs})
-    else:
-        unmatched.unlink(missing_ok=True)
-    return inputs
 
 
 def _statistics(

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "clada_neuro"
 MODULES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"errors", "tables", "artifacts", "cache", "numerals", "responses"}
+BASE = {"errors", "tables", "artifacts", "cache", "lineage", "numerals", "responses"}
 # package or module: parts of clada_neuro it may import besides itself and BASE
 ALLOWED = {
     "errors": set(),
@@ -19,6 +19,7 @@ ALLOWED = {
     "numerals": set(),
     "responses": {"numerals"},
     "cache": {"artifacts"},
+    "lineage": {"artifacts", "errors"},
     "models": BASE,
     "runtime": BASE | {"models"},
     "baselines": BASE | {"models", "runtime"},
@@ -50,6 +51,7 @@ NEVER = {
     "tables": {"torch", "mne", "transformers"},
     "artifacts": {"torch", "mne", "transformers"},
     "cache": {"torch", "mne", "transformers"},
+    "lineage": {"torch", "mne", "transformers"},
     "stimuli": {"torch"},
     "erp": {"torch"},
     "trials": {"torch"},

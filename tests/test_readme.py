@@ -55,6 +55,11 @@ def test_the_short_commands_work_one_after_the_other(desk):
         done = call(shlex.split(command), desk)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert (desk / "mine" / "report.html").is_file()
+    # Every folder that a command wrote tables to has a report of its own.
+    for folder, shown in {"traced": "SmolLM2", "aligned": "SmolLM2", "fitted": "Satterthwaite"}.items():
+        done = call(["clada-neuro", "report", folder], desk)
+        assert done.returncode == 0, done.stderr
+        assert shown.lower() in (desk / folder / "report.html").read_text(encoding="utf-8").lower()
 
 
 def test_the_python_works(desk):

@@ -23,24 +23,16 @@ def command(
     max_lost: float,
 ) -> None:
     """Give each trial in TRIALS (CSV, TSV, xlsx or parquet) the measures of its word in WORDS (parquet)."""
-    from clada_neuro import artifacts
     from clada_neuro.alignment import align
+    from clada_neuro.artifacts import output_folder, sole_writer
+    from clada_neuro.lineage import read_words, trace_beside, write_trials
     from clada_neuro.trials import read_trials
 
-    folder = artifacts.output_folder(out)
+    folder = output_folder(out)
     table = read_trials(trials, encoding=trial_encoding, sheet=trial_sheet or 0)
-    alignment = align(artifacts.read_table(words), table, index_base=trial_index_base, max_lost=max_lost)
-    provenance = {
-        "joins": alignment.joins,
-        "notes": list(alignment.notes),
-        "inputs": artifacts.content_hash(words, trials),
-    }
-    with artifacts.sole_writer(folder):
-        artifacts.write_table(alignment.trials, folder / "trials.parquet", provenance)
-        if len(alignment.unmatched):
-            artifacts.write_table(alignment.unmatched, folder / "unmatched.parquet")
-        else:
-            (folder / "unmatched.parquet").unlink(missing_ok=True)
+    alignment = align(read_words(words), table, index_base=trial_index_base, max_lost=max_lost)
+    with sole_writer(folder):
+        write_trials(folder, alignment, trace_beside(words))
     for step in alignment.joins:
         click.echo(f"{step['step']}: {step['rows_removed']} of {step['rows_before']} ({step['reason']})")
     for note in alignment.notes:

@@ -28,7 +28,8 @@ def command(
     """Fit FORMULA to TRIALS (CSV, TSV, xlsx or parquet), print the table, write fits.json and refit.R with its data."""
     import warnings
 
-    from clada_neuro.artifacts import output_folder, sole_writer, write_json, write_text
+    from clada_neuro.artifacts import output_folder, sole_writer, write_text
+    from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
     from clada_neuro.reporting.tables import write_csv
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
@@ -36,13 +37,14 @@ def command(
 
     response = names_of(parse(formula).response_side)
     data = read_columns(trials, numbers=response, encoding=trial_encoding, sheet=trial_sheet or 0)
-    folder = output_folder(out)
+    folder, stamp = output_folder(out), trials_id(trials, data)
+    refuse_other_trials(folder, stamp, trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         found = fit(data, formula, reml=not ml, engine=engine, standardize=list(zscore) or False)
     click.echo(found.summary())
     with sole_writer(folder):
-        write_json(folder / "fits.json", [found.to_dict()])
+        store_estimates(folder, [found.to_dict()], None, stamp)
         # Without the byte-order mark, which R would read into the first column's name.
         write_csv(data, folder / "refit.csv", encoding="utf-8")
         write_text(folder / "refit.R", found.to_r_script("refit.csv"))

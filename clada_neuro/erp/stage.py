@@ -130,7 +130,8 @@ def analyze_epochs(
         _write_averages(place / name, groups)
     facts = _facts(data, shown) | {"n_permutations": n_permutations if result else 0, "seed": seed}
     facts |= {"notes": [*notes, *(result.notes if result else data.layout.notes)]}
-    facts |= {"baseline": _baseline_in_words(measurement, subtracted_before), "inputs": key}
+    facts |= {"baseline": _baseline_in_words(measurement, subtracted_before)}
+    facts |= {"inputs": key, "trials": inputs or None}
     write_json(place / "erp.json", facts)
     return place
 

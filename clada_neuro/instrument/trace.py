@@ -18,7 +18,6 @@ from clada_neuro.artifacts import (
     output_folder,
     read_manifest,
     read_table,
-    refuse_mixture,
     sole_writer,
     versions,
     write_json,
@@ -33,6 +32,7 @@ from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Frames, Memory, Store, cut
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
+from clada_neuro.lineage import marked, refuse_mixture
 from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
@@ -84,7 +84,7 @@ class Trace:
     @cached_property
     def words(self) -> pd.DataFrame:
         """One row per word as the caller wrote it."""
-        return self._table("words")
+        return marked(self._table("words"), self.manifest.get("inputs"))
 
     @cached_property
     def top_k(self) -> pd.DataFrame:

@@ -7,16 +7,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import clada_neuro
-from clada_neuro.artifacts import output_folder, write_text
+from clada_neuro.artifacts import output_folder, read_json, write_json, write_text
+from clada_neuro.lineage import Aligned
 from clada_neuro.reporting.analyzed import GROUPS, analyzed
 from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.sections import Section, sections
-from clada_neuro.reporting.store import Aligned, Result, store
+from clada_neuro.reporting.store import Result, store
 from clada_neuro.reporting.tables import write_csv
 from clada_neuro.reporting.text import cell
 
 _HERE = Path(__file__).parent
+_WRITTEN = ".report.json"  # names the figures and tables that the last report wrote
 
 
 def report(
@@ -121,17 +123,31 @@ def _each(counts: Iterable[int]) -> str:
 
 
 def _save_parts(results: Results, page: list[Section]) -> None:
+    """Write figures and tables one by one, and take away those of an earlier page that are not on this one."""
+    written: list[Path] = []
     blocks = [block for section in page for block in section.blocks]
     figures = output_folder(results.folder / "figures")
     for figure in (figure for block in blocks for figure in block.figures):
-        figure.save(figures)
+        written += figure.save(figures)
     folder = output_folder(results.folder / "tables")
     for table in (table for block in blocks for table in block.tables):
-        write_csv(table.frame, folder / f"{table.name}.csv")
+        written.append(write_csv(table.frame, folder / f"{table.name}.csv"))
     if "words" in results.tables:
-        write_csv(results.tables["words"], folder / "words.csv")
+        written.append(write_csv(results.tables["words"], folder / "words.csv"))
     if "trials" in results.tables:
         # Without the byte-order mark, which R would read into the first column's name.
-        write_csv(results.tables["trials"], folder / "trials.csv", encoding="utf-8")
+        written.append(write_csv(results.tables["trials"], folder / "trials.csv", encoding="utf-8"))
         scripts = [f"# {fit['name']}\n{fit['lme4_script']}" for fit in results.fits if fit.get("lme4_script")]
-        write_text(folder / "refit.R", "\n".join(scripts))
+        written.append(write_text(folder / "refit.R", "\n".join(scripts)))
+    _remove_others(results.folder, {path.relative_to(results.folder).as_posix() for path in written})
+
+
+def _remove_others(folder: Path, written: set[str]) -> None:
+    """Remove what the last report wrote and this one did not; files that someone else put there stay."""
+    index = folder / _WRITTEN
+    before = read_json(index) if index.is_file() else []
+    for name in set(map(str, before)) - written:
+        place, _, file = name.partition("/")
+        if place in ("figures", "tables") and file == Path(file).name:
+            (folder / name).unlink(missing_ok=True)
+    write_json(index, sorted(written))

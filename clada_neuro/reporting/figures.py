@@ -66,10 +66,12 @@ class Figure:
     def _repr_html_(self) -> str:
         return f'<img src="{self.uri}" alt="{escape(self.alt)}" style="max-width:100%">'
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> list[Path]:
         """Write ``NAME.svg`` and ``NAME.png`` (200 dpi)."""
-        write_atomic(folder / f"{self.name}.svg", lambda part: part.write_bytes(self.svg))
-        write_atomic(folder / f"{self.name}.png", lambda part: part.write_bytes(self.png))
+        return [
+            write_atomic(folder / f"{self.name}.svg", lambda part: part.write_bytes(self.svg)),
+            write_atomic(folder / f"{self.name}.png", lambda part: part.write_bytes(self.png)),
+        ]
 
 
 def draw(

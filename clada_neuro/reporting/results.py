@@ -1,14 +1,15 @@
 """What an output folder holds: every file the report is made from, read once, absences noted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from clada_neuro.artifacts import read_json, read_manifest, read_provenance, read_table, refuse_mixture
+from clada_neuro.artifacts import read_json, read_manifest, read_table
 from clada_neuro.errors import DataError
+from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 
 _TABLES = {
     "stimuli": "the stimuli themselves",
@@ -109,9 +110,13 @@ def read_results(folder: str | Path) -> Results:
         raise DataError(
             f"'{folder / 'fits.json'}' holds no list of fits; delete it and run the step that writes it again"
         )
-    _refuse_mixtures(folder, tables, documents)
     epochs = folder / "erp"
     finished = (epochs / "erp.json").is_file()  # written last
+    erp_facts = read_json(epochs / "erp.json") if finished else {}
+    for name in set(tables) - {"stimuli"}:
+        refuse_mixture(folder / f"{name}.parquet", documents.get("manifest", {}))
+    estimates = {f"{name}.json": documents[name] for name in ("fits", "synergy") if name in documents}
+    refuse_mixed_trials(folder, estimates | {"erp/erp.json": erp_facts})
     synergy = documents.get("synergy", [])
     return Results(
         folder=folder,
@@ -121,27 +126,9 @@ def read_results(folder: str | Path) -> Results:
         pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
         tables=tables,
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
-        erp_facts=read_json(epochs / "erp.json") if finished else {},
+        erp_facts=erp_facts,
         missing=missing,
     )
-
-
-def _refuse_mixtures(folder: Path, tables: Iterable[str], documents: Mapping[str, Any]) -> None:
-    """Refuse tables of another trace than the manifest's, and statistics of other trials than those here."""
-    if "manifest" in documents:
-        for name in set(tables) - {"stimuli"}:
-            refuse_mixture(folder / f"{name}.parquet", documents["manifest"])
-    if "trials" not in tables:
-        return
-    here = read_provenance(folder / "trials.parquet").get("inputs")
-    for name in ("fits", "synergy"):
-        found = documents.get(name, [])
-        for entry in [found] if isinstance(found, dict) else found:
-            if here is not None and entry.get("trials", here) != here:
-                raise DataError(
-                    f"'{folder / name}.json' was estimated on other trials than trials.parquet holds, as after an "
-                    "interrupted run; give the command that writes this folder again"
-                )
 
 
 def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> Path | None:

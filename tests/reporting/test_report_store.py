@@ -1,20 +1,20 @@
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
 
-from clada_neuro.artifacts import read_provenance, write_json
+from clada_neuro.alignment import Alignment
+from clada_neuro.artifacts import read_json, read_provenance, write_json, write_table
 from clada_neuro.errors import DataError
 from clada_neuro.reporting.build import report
 from clada_neuro.reporting.store import store
 
+JOINS = [{"step": "s", "rows_before": 1, "rows_removed": 0, "rows_after": 1, "reason": "r"}]
 
-@dataclass
-class Alignment:
-    trials: pd.DataFrame
-    joins: list[dict]
-    notes: tuple[str, ...]
+
+def aligned(amplitude: float) -> Alignment:
+    lost = pd.DataFrame({"n400_uv": [2.0], "reason": ["no such text"]})
+    return Alignment(pd.DataFrame({"n400_uv": [amplitude]}), lost, JOINS)
 
 
 @dataclass
@@ -27,19 +27,52 @@ class Entry:
 
 def test_what_a_session_computed_stands_beside_the_trace(tmp_path):
     write_json(tmp_path / "manifest.json", {"model": {"model": "m"}})
-    joins = [{"step": "s", "rows_before": 1, "rows_removed": 0, "rows_after": 1, "reason": "r"}]
-    store(
-        tmp_path,
-        Alignment(pd.DataFrame({"n400_uv": [1.0]}), joins, ("one",)),
-        [Entry({"name": "a"})],
-        Entry({"term": "x:y"}),
-    )
+    store(tmp_path, aligned(1.0), [Entry({"name": "a"})], Entry({"term": "x:y"}))
     assert pd.read_parquet(tmp_path / "trials.parquet")["n400_uv"].tolist() == [1.0]
-    assert read_provenance(tmp_path / "trials.parquet")["joins"] == joins
-    expected = {"model": {"model": "m"}, "joins": joins, "notes": ["one"]}
-    assert json.loads((tmp_path / "manifest.json").read_text()) == expected
-    assert json.loads((tmp_path / "fits.json").read_text()) == [{"name": "a"}]
-    assert json.loads((tmp_path / "synergy.json").read_text()) == {"term": "x:y"}
+    assert pd.read_parquet(tmp_path / "unmatched.parquet")["n400_uv"].tolist() == [2.0]
+    provenance = read_provenance(tmp_path / "trials.parquet")
+    assert provenance["joins"] == JOINS
+    about = {"joins": JOINS, "notes": []}
+    assert read_json(tmp_path / "manifest.json") == {"model": {"model": "m"}, **about}
+    assert read_json(tmp_path / "fits.json") == [{"name": "a", "trials": provenance["inputs"]}]
+    assert read_json(tmp_path / "synergy.json") == {"term": "x:y", "trials": provenance["inputs"]}
+
+
+def test_what_an_earlier_call_estimated_on_other_trials_goes(tmp_path):
+    store(tmp_path, aligned(1.0), [Entry({"name": "a"})], Entry({"term": "x:y"}))
+    with pytest.warns(UserWarning, match=r"synergy\.json' was estimated on other trials and is removed"):
+        store(tmp_path, aligned(3.0), [Entry({"name": "b"})], None)
+    assert not (tmp_path / "synergy.json").exists()
+    assert read_json(tmp_path / "fits.json")[0]["name"] == "b"
+
+
+def test_what_an_earlier_call_estimated_on_the_same_trials_stays(tmp_path):
+    store(tmp_path, aligned(1.0), [Entry({"name": "a"})], None)
+    store(tmp_path, None, (), Entry({"term": "x:y"}))
+    store(tmp_path, aligned(1.0), [Entry({"name": "b"})], None)
+    assert read_json(tmp_path / "synergy.json")["term"] == "x:y"
+    assert read_json(tmp_path / "fits.json")[0]["name"] == "b"
+
+
+def test_estimates_that_say_nothing_of_their_trials_do_not_stand_beside_new_ones(tmp_path):
+    write_json(tmp_path / "synergy.json", {"term": "x:y"})
+    with pytest.warns(UserWarning, match="is removed"):
+        store(tmp_path, None, [Entry({"name": "a"})], None)
+    assert not (tmp_path / "synergy.json").exists()
+
+
+def test_what_a_run_says_of_its_own_trials_goes_with_them(tmp_path):
+    run = {"inputs": "t", "model": {"model": "m"}, "simulated": True, "exclusions": ["x"], "title": "Demo"}
+    write_json(tmp_path / "manifest.json", run)
+    store(tmp_path, replace(aligned(1.0), trace="t"), (), None)
+    assert set(read_json(tmp_path / "manifest.json")) == {"inputs", "model", "joins", "notes"}
+
+
+def test_trials_of_another_trace_are_refused_where_a_trace_lies(tmp_path):
+    write_json(tmp_path / "manifest.json", {"inputs": "one"})
+    write_table(pd.DataFrame({"word": ["a"]}), tmp_path / "words.parquet", {"inputs": "one"})
+    with pytest.raises(DataError, match=r"words of the trace other, .* holds the trace one; choose another"):
+        store(tmp_path, replace(aligned(1.0), trace="other"), (), None)
 
 
 def test_without_results_nothing_is_written(tmp_path):

@@ -1,0 +1,209 @@
+"""Which trace a table belongs to, and which trials an estimate: ids that travel with the files.
+
+A trace has an id (``inputs`` in its manifest and in the provenance of its tables). Trials carry the id of the trace
+whose words they were aligned with, and have one of their own; a fit or an interaction carries that of its trials. `run`,
+the single commands and Python write and check them here, whatever folders and files are called.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from clada_neuro.artifacts import (
+    content_hash,
+    read_json,
+    read_manifest,
+    read_provenance,
+    read_table,
+    write_json,
+    write_table,
+)
+from clada_neuro.errors import DataError
+
+TRACE = "trace"
+# Of a manifest, what describes the trace; a run adds what holds for its own trials only.
+_OF_THE_TRACE = (
+    "model", "language", "policy", "sparsity", "calibration", "neuron_sparsity", "top_k", "threads", "inputs", "counts",
+    "missing", "words_without_tokens", "words_sharing_a_token", "units", "versions",
+)  # fmt: skip
+_ESTIMATES = ("fits", "synergy")
+
+
+class Aligned(Protocol):
+    """Trials with the measures of their words, and what happened on the way (`clada_neuro.align`)."""
+
+    @property
+    def trials(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def unmatched(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def joins(self) -> list[dict[str, Any]]: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def trace(self) -> str | None: ...  # noqa: D102
+
+
+def marked(frame: pd.DataFrame, trace: str | None) -> pd.DataFrame:
+    """Return a table that remembers its trace in this process."""
+    frame.attrs[TRACE] = trace
+    return frame
+
+
+def trace_of(frame: pd.DataFrame) -> str | None:
+    """Return the id of the trace that a table in memory came from, None where that is not known."""
+    return frame.attrs.get(TRACE)
+
+
+def read_words(path: Path) -> pd.DataFrame:
+    """Read the words of a trace, wherever they were put."""
+    return marked(read_table(path), _trace_of_file(path))
+
+
+def trace_beside(path: Path) -> dict[str, Any]:
+    """Return the manifest beside a table of a trace; nothing where there is none of the same trace."""
+    manifest = path.with_name("manifest.json")
+    described = read_manifest(manifest) if manifest.is_file() else {}
+    return described if described.get("inputs") == _trace_of_file(path) else {}
+
+
+def trials_id(path: Path, trials: pd.DataFrame) -> str:
+    """Return the id of the trials in a file; of a table that carries none, such as a CSV, a hash of what is in it."""
+    carried = read_provenance(path).get("inputs") if path.suffix == ".parquet" else None
+    return carried or content_hash(trials)
+
+
+def write_trials(folder: Path, aligned: Aligned, described: Mapping[str, Any] | None = None) -> str:
+    """Write aligned trials, those without a word, and what a manifest says of them; return the id of the trials.
+
+    Parameters
+    ----------
+    folder : Path
+    aligned : Aligned
+    described : mapping, optional
+        The manifest of the trace, for a folder that has none of it.
+
+    Raises
+    ------
+    DataError
+        When the folder holds another trace.
+    """
+    path, other = folder / "manifest.json", dict(described or {})
+    manifest = read_manifest(path) if path.is_file() else other
+    if None not in (aligned.trace, manifest.get("inputs")) and aligned.trace != manifest["inputs"]:
+        if (folder / "words.parquet").is_file():
+            raise DataError(
+                f"these trials were aligned with words of the trace {aligned.trace}, '{folder}' holds the trace "
+                f"{manifest['inputs']}; choose another --out"
+            )
+        manifest = other
+    trials = content_hash(aligned.trials)
+    about = {"joins": aligned.joins, "notes": list(aligned.notes)}
+    write_table(aligned.trials, folder / "trials.parquet", {"inputs": trials, TRACE: aligned.trace, **about})
+    if len(aligned.unmatched):
+        write_table(aligned.unmatched, folder / "unmatched.parquet", {"inputs": trials, TRACE: aligned.trace})
+    else:
+        (folder / "unmatched.parquet").unlink(missing_ok=True)
+    write_json(path, {key: manifest[key] for key in _OF_THE_TRACE if key in manifest} | about)
+    return trials
+
+
+def refuse_other_trials(folder: Path, trials: str, source: str | Path) -> None:
+    """Refuse to put what was estimated on some trials into a folder that holds others.
+
+    Raises
+    ------
+    DataError
+    """
+    path = folder / "trials.parquet"
+    here = read_provenance(path).get("inputs") if path.is_file() else None
+    if here is not None and here != trials:
+        raise DataError(
+            f"'{folder}' holds other trials than '{source}'; fit '{path}', or choose another --out"
+        )
+
+
+def store_estimates(
+    folder: Path, fits: Sequence[dict[str, Any]], synergy: dict[str, Any] | None, trials: str | None = None
+) -> None:
+    """Write what was estimated on the same trials, and take away what an earlier call left there of others.
+
+    Parameters
+    ----------
+    trials : str, optional
+        The id of the trials; by default of those in the folder.
+    """
+    path = folder / "trials.parquet"
+    if trials is None and path.is_file():
+        trials = read_provenance(path).get("inputs")
+    stamp = {} if trials is None else {"trials": trials}
+    given = {"fits": [{**entry, **stamp} for entry in fits], "synergy": synergy and {**synergy, **stamp}}
+    for name in _ESTIMATES:
+        path = folder / f"{name}.json"
+        if given[name]:
+            write_json(path, given[name])
+        elif path.is_file() and (trials is None or _ids(read_json(path)) != {trials}):
+            path.unlink()
+            warnings.warn(f"'{path}' was estimated on other trials and is removed", stacklevel=3)
+
+
+def refuse_mixture(path: str | Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a table of a trace that is not the one which the manifest beside it describes.
+
+    Raises
+    ------
+    DataError
+        When both say what they were computed from, and differ.
+    """
+    found, expected = _trace_of_file(path), manifest.get("inputs")
+    if None not in (found, expected) and found != expected:
+        raise DataError(
+            f"'{path}' belongs to the trace {found}, the manifest beside it to {expected}: another model, setting or "
+            "stimulus file; run the command that writes this folder again"
+        )
+
+
+def refuse_mixed_trials(folder: Path, documents: Mapping[str, Any]) -> None:
+    """Refuse statistics of other trials than those in the folder, or of several.
+
+    Parameters
+    ----------
+    documents : mapping
+        From file name to what is in it: an entry or a list of entries.
+
+    Raises
+    ------
+    DataError
+    """
+    path = folder / "trials.parquet"
+    here = read_provenance(path).get("inputs") if path.is_file() else None
+    known = {} if here is None else {None: (here, "trials.parquet holds")}  # by language model
+    for name, found in documents.items():
+        for entry in _entries(found):
+            trials, model = entry.get("trials"), entry.get("language_model")
+            if trials is None:
+                continue
+            expected, where = known.setdefault(model, (trials, f"{name} beside it"))
+            if trials != expected:
+                raise DataError(
+                    f"'{folder / name}' was estimated on other trials than {where}, as after an interrupted run; give "
+                    "the command that writes it again, or delete it"
+                )
+
+
+def _entries(document: Any) -> Iterable[Mapping[str, Any]]:
+    entries = document if isinstance(document, list) else [document]
+    return [entry for entry in entries if isinstance(entry, Mapping)]
+
+
+def _ids(document: Any) -> set[str | None]:
+    return {entry.get("trials") for entry in _entries(document)}
+
+
+def _trace_of_file(path: str | Path) -> str | None:
+    """Return the trace of a table on disk: an aligned one names it, one of the trace is it, even when incomplete."""
+    stored = read_provenance(path)
+    return stored.get(TRACE, stored.get("inputs", stored.get("incomplete")))
