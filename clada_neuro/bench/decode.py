@@ -5,6 +5,7 @@ a ratio to dense decoding in the same loop and round, where dense is the faster 
 PyTorch: the same loop, and on a CUDA device also the same graph with the model's own matrices.
 """
 
+import math
 import multiprocessing
 import os
 import tempfile
@@ -98,13 +99,13 @@ def bench_decode(
     engines += [_under(engines[-1], rule) for rule in subject.policies]
     with tempfile.TemporaryDirectory() as folder:
         peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
-    load = os.getloadavg()[0]
+    load = _load_average()
     runs = _interleave([*engines, *peers], prompt, tokens, rounds, progress)
     for peer in peers:
         peer.peer.close()
     rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory)
     about = {"tokens": tokens, "rounds": rounds, "threads": threads}
-    load = (load + os.getloadavg()[0]) / 2
+    load = (load + _load_average()) / 2
     return pd.DataFrame(
         [
             {
@@ -161,6 +162,11 @@ def _interleave(
             own.append(engine.decode(prompt, tokens))
         progress(f"round {round_number} of {rounds}")
     return [own[1:] for own in runs]
+
+
+def _load_average() -> float:
+    """Return the machine's load over the last minute, NaN where the system keeps none (Windows)."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
 
 
 def _rows(

@@ -37,9 +37,9 @@ def allocate(
     sites = list(losses)
     fine = np.linspace(0, MOST, _STEPS)
     curves = np.stack(
-        [_power_curve(fine, shares, row) for site in sites for row in losses[site].double().cpu().numpy()]
+        [_power_curve(fine, shares, row) for site in sites for row in losses[site].cpu().double().numpy()]
     )
-    weight = np.concatenate([bytes_of[site].double().cpu().numpy() for site in sites])
+    weight = np.concatenate([bytes_of[site].cpu().double().numpy() for site in sites])
     low, high = 1e-30, 1e30
     for _ in range(200):
         multiplier = np.sqrt(low * high)
@@ -63,9 +63,9 @@ def equal_error(
     `allocate`, with ``errors (layers, len(shares))`` in place of losses.
     """
     points = np.array([0.0, *shares, MOST])
-    rows = np.concatenate([errors[site].double().cpu().numpy() for site in errors])
+    rows = np.concatenate([errors[site].cpu().double().numpy() for site in errors])
     curves = np.maximum.accumulate(np.column_stack([np.zeros(len(rows)), rows, rows[:, -1]]), axis=1)
-    weight = np.concatenate([bytes_of[site].double().cpu().numpy() for site in errors])
+    weight = np.concatenate([bytes_of[site].cpu().double().numpy() for site in errors])
     low, high = 0.0, float(curves.max())
     for _ in range(60):
         error = (low + high) / 2

@@ -47,7 +47,8 @@ class Stages:
                 metadata = file.metadata() or {}
                 if metadata.get("inputs") != self.inputs:
                     return None
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+                # Copies: Windows removes no file that tensors are still mapped to.
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 (not a mapping)
         except (OSError, SafetensorError):
             return None
         return json.loads(metadata["header"]), tensors

@@ -272,7 +272,7 @@ class Contexts:
 
     def _found(self, read: Tensor, affected: Tensor, skipped: Tensor) -> list[list[Found]]:
         real = self._answer.real
-        log_prob = -(read[0].double() * real).sum(1) * math.log(2)
+        log_prob = -(read[0].cpu().double() * real.cpu()).sum(1) * math.log(2)
         greedy = (read[2].bool() | ~real).all(1)
         processed = self._context.lengths[self._parents] + self._input_lengths
         columns = (

@@ -68,7 +68,7 @@ def information(
         return {name: np.empty(0) for name in names(top_k)}
     rows = zip(*(values.split(ROWS_AT_ONCE) for values in (logits, targets, initial)), strict=True)
     blocks = [_measure(some, came, first, vocabulary, top_k) for some, came, first in rows]
-    columns = torch.cat(blocks, dim=1).double().cpu().numpy()
+    columns = torch.cat(blocks, dim=1).cpu().double().numpy()
     return dict(zip(names(top_k), columns, strict=True))
 
 
@@ -78,7 +78,7 @@ def divergence(expected: torch.Tensor, logits: torch.Tensor) -> np.ndarray:
     for dense, found in zip(expected.split(ROWS_AT_ONCE), logits.split(ROWS_AT_ONCE), strict=True):
         p, q = (_log_probabilities(values) for values in (dense, found))
         blocks.append((p.exp() * (p - q)).sum(dim=1) / math.log(2))
-    return torch.cat(blocks).double().cpu().numpy() if blocks else np.empty(0)
+    return torch.cat(blocks).cpu().double().numpy() if blocks else np.empty(0)
 
 
 def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:

@@ -145,6 +145,8 @@ def load_model(
     if dtype not in _DTYPES:
         raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
     target = find_device(device)
+    if target.type == "mps" and dtype == "float64":
+        raise ModelError("Apple's GPUs compute no float64; use dtype float32, or device cpu")
     folder, weights_hash = _locate(str(name))
     source = {"pretrained_model_name_or_path": folder}
     tokenizer = load_part(AutoTokenizer, name, **source)

@@ -101,7 +101,8 @@ def uniform(seeds: Tensor, step: Tensor) -> Tensor:
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         z = (z ^ _shift(z, shift)) * factor
     z = z ^ _shift(z, 31)
-    return _shift(z, 11).double().div(2**53).float().clamp(max=1 - 2**-24)
+    # Apple's GPUs know no float64.
+    return _shift(z, 11).cpu().double().div(2**53).float().clamp(max=1 - 2**-24).to(z.device)
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
