@@ -36,6 +36,7 @@ from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
 from clada_neuro.errors import ModelError
+from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import find_device, load_model
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import NEURON, Policy
@@ -95,6 +96,7 @@ def bench_decode(
     memory = {engine: _memory_of(engine, model, dtype, device) for engine in ENGINES[place.type]}
     subject = find_subject(model, dtype, place, sparsities, calibration, tokens)
     loaded, prompt = subject.model, subject.prompt
+    check_length(loaded, len(prompt) + tokens, "prompt and timed tokens", "time fewer tokens", CONTEXT)
     engines = [_dense(name, loaded, dtype) for name in ENGINES[place.type]]
     engines += [_under(engines[-1], rule) for rule in subject.policies]
     with tempfile.TemporaryDirectory() as folder:

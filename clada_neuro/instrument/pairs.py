@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from clada_neuro.instrument.activity import active_set, adjustment, jaccard
+from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 
@@ -76,6 +77,9 @@ def similarity(
         ``cosine`` of e = |a|·c, and ``jaccard`` of the active sets (99 % of energy).
     """
     head = [] if model.start_token_id is None else [model.start_token_id]
+    check_length(
+        model.model, len(head) + first.shape[1], "a sequence with its start token", "take shorter ones"
+    )
     step = max(1, _TOKENS // (2 * (first.shape[1] + len(head))))
     cosines, overlaps = [], []
     with tqdm(total=len(first), desc="pairs", disable=not progress) as bar:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.batching import Window
 from clada_neuro.instrument.forward import Forward
+from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 
 KINDS = ("natural", "unigram", "uniform")
@@ -107,6 +108,7 @@ def measure(ids: np.ndarray, model: LanguageModel, *, progress: bool = False) ->
     """
     if model.start_token_id is None:
         raise DataError("sequences are measured after a start token; load the model with one")
+    check_length(model.model, 1 + ids.shape[1], "a sequence with its start token", "take shorter sequences")
     head = model.start_token_id
     windows = [Window(number, (head, *row), 0, 0, True) for number, row in enumerate(ids.tolist())]
     tokens, layers = [], []

@@ -14,9 +14,12 @@ def context_window(model: PreTrainedModel) -> int:
     return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 1024))
 
 
-def check_length(model: PreTrainedModel, tokens: int, what: str, instead: str) -> None:
-    """Raise `ModelError` if ``what`` has more tokens than the model reads; ``instead`` says what to do."""
-    longest = context_window(model)
+def check_length(
+    model: PreTrainedModel, tokens: int, what: str, instead: str, room: int | None = None
+) -> None:
+    """Raise `ModelError` if ``what`` has more tokens than the model reads (here ``room``); ``instead`` says what to do."""
+    window = context_window(model)
+    longest = window if room is None else min(window, room)
     if tokens > longest:
         raise ModelError(f"{what}: {tokens} tokens, this model reads at most {longest}; {instead}")
 

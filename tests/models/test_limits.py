@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import FAMILIES, VOCABULARY, tiny_model, tiny_policy
@@ -10,6 +11,8 @@ from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.search import calibrate
 from clada_neuro.errors import ModelError
 from clada_neuro.evaluation.continuations import Contexts, Request
+from clada_neuro.instrument.pairs import similarity
+from clada_neuro.instrument.sequences import measure
 from clada_neuro.models.limits import check_vocabulary, context_window
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.runtime.decode import generate
@@ -80,6 +83,17 @@ def test_answers_of_other_lengths_do_not_push_a_padded_one_beyond_the_window(fam
         assert math.isclose(found.log_prob, float(log_p[places, list(answer)].sum()), rel_tol=1e-4)
     with pytest.raises(ModelError, match="context of 120 tokens with an answer of 10: 129 tokens"):
         Contexts(model, [Request(long, (tuple(IDS[:10]),))])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_sequences_end_at_the_window(family):
+    model = language_model(family)
+    full = np.array([IDS[: WINDOW - 1]])
+    assert similarity(full, full, model)["cosine"].min() > 0.999
+    long = np.array([IDS[:WINDOW]])
+    for measured in (lambda: similarity(long, long, model), lambda: measure(long, model)):
+        with pytest.raises(ModelError, match="129 tokens, this model reads at most 128"):
+            measured()
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
