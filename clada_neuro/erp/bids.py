@@ -11,10 +11,12 @@ from typing import Any
 import mne
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
+Array = NDArray[np.float64]
 _EXTENSIONS = [".vhdr", ".edf", ".bdf", ".set"]
 
 
@@ -49,7 +51,8 @@ def read_bids_epochs(
     Returns
     -------
     dict
-        Epochs by subject, runs joined; metadata hold every column of the events file and ``subject``.
+        Epochs by subject, sessions and runs joined; metadata hold every column of the events file, ``subject``, and
+        ``session`` and ``run`` where the files' names do.
 
     Raises
     ------
@@ -68,6 +71,7 @@ def read_bids_epochs(
         raise DataError(
             f"'{root}' holds no EEG recording of task '{task}'; known tasks: {_tasks(bids, root)}"
         )
+    _refuse_variants(paths)
     runs: dict[str, list[mne.BaseEpochs]] = {}
     for path in paths:
         runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
@@ -82,26 +86,39 @@ def read_events(path: Path) -> pd.DataFrame:
     for name in ("onset", "trial_type"):
         if name not in events:
             raise DataError(f"'{path}' has no column '{name}'; it has {', '.join(events.columns)}")
-    return events
+    onsets = pd.to_numeric(events["onset"], errors="coerce")
+    text = onsets.isna() & events["onset"].notna()
+    if text.any():
+        row = events.index[text][0]
+        raise DataError(
+            f"'{path.name}', row {row + 2}: onset '{events.at[row, 'onset']}' given, seconds expected"
+        )
+    return events.assign(onset=onsets)
 
 
 def _epochs(
     bids: Any, path: Any, event: str, tmin: float, tmax: float, reject_uv: float | None
 ) -> mne.BaseEpochs:
-    raw = bids.read_raw_bids(path)
     file = path.copy().update(suffix="events", extension=".tsv").fpath
     events = read_events(file)
-    rows = events[events["trial_type"] == event].assign(subject=path.subject)
+    raw = bids.read_raw_bids(path)
+    rows = events[events["trial_type"].astype("string").str.strip() == str(event)].assign(
+        subject=path.subject
+    )
+    for name in ("session", "run"):
+        if getattr(path, name) is not None and name not in rows:
+            rows[name] = getattr(path, name)
     if rows.empty:
         known = ", ".join(sorted(map(str, events["trial_type"].dropna().unique())))
         raise DataError(f"'{file.name}' has no event '{event}'; its trial types: {known}")
-    late = rows["onset"] > raw.times[-1]
-    if late.any():
+    onsets = _onsets(file, rows["onset"], raw.times[-1])
+    samples = raw.first_samp + np.round(onsets * raw.info["sfreq"]).astype(int)
+    same = pd.Series(samples, index=rows.index).duplicated()
+    if same.any():
         raise AlignmentError(
-            f"'{file.name}', row {rows.index[late][0] + 2}: an event at {rows.loc[late, 'onset'].iloc[0]:g} s, but "
-            f"the recording ends at {raw.times[-1]:g} s; do the two files belong together?"
+            f"'{file.name}', row {rows.index[same][0] + 2}: a second event '{event}' at "
+            f"{onsets[same.to_numpy()][0]:g} s; one epoch can have one word only"
         )
-    samples = raw.first_samp + np.round(rows["onset"].to_numpy(float) * raw.info["sfreq"]).astype(int)
     array = np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)])
     return mne.Epochs(
         raw,
@@ -116,6 +133,32 @@ def _epochs(
     )
 
 
+def _onsets(file: Path, onsets: pd.Series, end: float) -> Array:
+    """Return the onsets in seconds, all of which are there and inside the recording."""
+    outside = ~onsets.between(0, end)
+    if outside.any():
+        row = onsets.index[outside][0]
+        when = "without an onset" if np.isnan(onsets[row]) else f"at {onsets[row]:g} s"
+        raise AlignmentError(
+            f"'{file.name}', row {row + 2}: an event {when}, but the recording goes from 0 to {end:g} s; do the two "
+            "files belong together?"
+        )
+    return onsets.to_numpy(float)
+
+
+def _refuse_variants(paths: list[Any]) -> None:
+    """Refuse two files of one session and run: the same recording in two formats, or two versions of it."""
+    known: dict[tuple[Any, ...], Any] = {}
+    for path in paths:
+        place = (path.subject, path.session, path.run)
+        if place in known:
+            raise DataError(
+                f"subject '{path.subject}': '{known[place].basename}' and '{path.basename}' are the same session and "
+                "run; keep one of them in the folder"
+            )
+        known[place] = path
+
+
 def _joined(subject: str, runs: list[mne.BaseEpochs]) -> mne.BaseEpochs:
     if len(runs) == 1:
         return runs[0]
@@ -125,6 +168,17 @@ def _joined(subject: str, runs: list[mne.BaseEpochs]) -> mne.BaseEpochs:
             f"subject '{subject}': no epoch of run {empty[0]} survives rejection; raise reject_uv or leave the "
             "subject out"
         )
+    first = runs[0]
+    bads = sorted({bad for run in runs for bad in run.info["bads"]})  # bad in one run, bad for the subject
+    for number, run in enumerate(runs, start=1):
+        if odd := sorted(set(run.ch_names) ^ set(first.ch_names)):
+            raise DataError(
+                f"subject '{subject}': runs 1 and {number} differ in channel {', '.join(odd[:5])}"
+            )
+        if run.info["sfreq"] != first.info["sfreq"]:
+            rates = f"{first.info['sfreq']:g} and {run.info['sfreq']:g}"
+            raise DataError(f"subject '{subject}': runs 1 and {number} have {rates} samples a second")
+        run.reorder_channels(first.ch_names).info["bads"] = bads
     return mne.concatenate_epochs(runs)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import mne
+import numpy as np
 import pandas as pd
 
 from clada_neuro.erp.quiet import quiet
@@ -122,15 +123,19 @@ def drop_report(subject: str, epochs: mne.BaseEpochs) -> pd.DataFrame:
 def with_metadata(epochs: mne.BaseEpochs, table: pd.DataFrame) -> mne.BaseEpochs:
     """Return a copy of the epochs with a table of events as metadata.
 
-    The table has one row for each epoch, or for each event before rejection, in order.
+    A column ``sample`` (as in BIDS) that has every epoch's sample once finds the rows, of whatever number and order.
+    Otherwise the table has one row for each epoch, or for each event before rejection, in order.
 
     Raises
     ------
     AlignmentError
-        When its length is neither.
+        When it is neither.
     """
     events = _events(epochs)
-    if len(table) == len(epochs):
+    by_sample = _rows_by_sample(epochs, table)
+    if by_sample is not None:
+        rows = by_sample
+    elif len(table) == len(epochs):
         rows = table
     elif len(table) == len(events):
         position = {number: row for row, number in enumerate(events)}
@@ -138,11 +143,21 @@ def with_metadata(epochs: mne.BaseEpochs, table: pd.DataFrame) -> mne.BaseEpochs
     else:
         raise AlignmentError(
             f"{len(table)} rows of events arrived for {len(epochs)} epochs ({len(events)} events before "
-            "rejection); give one row for each epoch or for each event, in order"
+            "rejection); give one row for each epoch or for each event, in order, or a column 'sample' that finds them"
         )
     described = epochs.copy()
     described.metadata = rows.reset_index(drop=True)
     return described
+
+
+def _rows_by_sample(epochs: mne.BaseEpochs, table: pd.DataFrame) -> pd.DataFrame | None:
+    if "sample" not in table:
+        return None
+    position = pd.Index(pd.to_numeric(table["sample"], errors="coerce"))
+    wanted = epochs.events[:, 0]
+    if not np.isin(wanted, position).all() or position[np.isin(position, wanted)].has_duplicates:
+        return None
+    return table.iloc[position.get_indexer_for(wanted)]
 
 
 def _first_part(file: Path) -> str:

@@ -1,5 +1,6 @@
 """A BIDS folder written by mne-bids and read as epochs with metadata."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -88,14 +89,85 @@ def test_unknown_tasks_and_events_name_the_known_ones(folder):
 
 
 def test_events_after_the_end_of_the_recording_are_refused(folder, tmp_path):
-    import shutil
-
     copy = shutil.copytree(folder, tmp_path / "copy")
     file = copy / "sub-01" / "eeg" / "sub-01_task-read_events.tsv"
     table = pd.read_csv(file, sep="\t", keep_default_na=False)
     table.loc[3, "onset"] = 99.0
     table.to_csv(file, sep="\t", index=False)
-    with pytest.raises(AlignmentError, match=r"row 5: an event at 99 s, but the recording ends at 9\.995 s"):
+    with pytest.raises(
+        AlignmentError, match=r"row 5: an event at 99 s, but the recording goes from 0 to 9\.995 s"
+    ):
+        read_bids_epochs(copy, task="read", event="word", subjects=["01"])
+
+
+def changed(folder, tmp_path, **cells):
+    """Copy the folder with cells of the first subject's events changed: column to row and value."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    file = copy / "sub-01" / "eeg" / "sub-01_task-read_events.tsv"
+    table = pd.read_csv(file, sep="\t", keep_default_na=False, dtype=str)
+    for column, (row, value) in cells.items():
+        table.loc[row, column] = value
+    table.to_csv(file, sep="\t", index=False)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("onset", "line"),
+    [
+        ((1, "n/a"), "row 3: an event without an onset"),
+        ((1, "soon"), "row 3: onset 'soon' given, seconds expected"),
+        ((0, "-0.5"), r"row 2: an event at -0\.5 s, but the recording goes from 0 to 9\.995 s"),
+        ((1, "1.001"), r"row 3: a second event 'word' at 1\.001 s"),
+    ],
+)
+def test_onsets_that_cannot_be_are_named_with_their_row(folder, tmp_path, onset, line):
+    with pytest.raises((AlignmentError, DataError), match=line):
+        read_bids_epochs(changed(folder, tmp_path, onset=onset), task="read", event="word", subjects=["01"])
+
+
+def test_numbers_serve_as_trial_types(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    file = copy / "sub-01" / "eeg" / "sub-01_task-read_events.tsv"
+    file.write_text(file.read_text().replace("\tword\t", "\t5\t").replace("\tbutton\t", "\t9\t"))
+    assert len(read_bids_epochs(copy, task="read", event="5", subjects=["01"])["01"]) == 4
+
+
+def rename(folder, **stems):
+    """Give files of the first subject other names, inside headers, too."""
+    place = folder / "sub-01" / "eeg"
+    old = "sub-01_task-read"
+    for extra in stems.values():
+        for file in list(place.glob(f"{old}_e*")):
+            new = place / file.name.replace(old, extra)
+            shutil.copy(file, new)
+            if new.suffix in (".vhdr", ".vmrk"):
+                new.write_text(new.read_text().replace(old, extra))
+    for file in place.glob(f"{old}_e*"):
+        file.unlink()
+    return place
+
+
+def test_runs_are_joined_by_channel_name_and_say_which_they_are(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    place = rename(copy, one="sub-01_task-read_run-1", two="sub-01_task-read_run-2")
+    header = place / "sub-01_task-read_run-2_eeg.vhdr"
+    text = header.read_text()
+    header.write_text(text.replace("Ch1=Cz", "Ch1=x").replace("Ch4=C4", "Ch4=Cz").replace("Ch1=x", "Ch1=C4"))
+    epochs = read_bids_epochs(copy, task="read", event="word", subjects=["01"])["01"]
+    assert epochs.metadata["run"].tolist() == ["1"] * 4 + ["2"] * 4
+    first, second = epochs.get_data(picks=["Cz"])[:4], epochs.get_data(picks=["C4"])[4:]
+    np.testing.assert_array_equal(first, second)
+    header.write_text(text.replace("Ch1=Cz", "Ch1=Fz"))
+    with pytest.raises(DataError, match="subject '01': runs 1 and 2 differ in channel Cz, Fz"):
+        read_bids_epochs(copy, task="read", event="word", subjects=["01"])
+
+
+def test_two_versions_of_one_recording_are_refused(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    rename(copy, one="sub-01_task-read_acq-high", two="sub-01_task-read_acq-low")
+    with pytest.raises(
+        DataError, match=r"acq-high_eeg\.vhdr' and 'sub-01_task-read_acq-low.* the same session and run"
+    ):
         read_bids_epochs(copy, task="read", event="word", subjects=["01"])
 
 

@@ -74,6 +74,20 @@ def test_events_for_every_epoch_or_for_every_event_become_metadata():
     assert epochs.metadata is None
 
 
+def test_samples_find_their_rows_in_a_longer_table_of_another_order():
+    """Two button presses more than words, the last event first, one epoch dropped."""
+    info = mne.create_info(["Cz"], 100.0, "eeg")
+    events = np.column_stack([[100, 300, 500, 700], np.zeros(4, int), np.ones(4, int)])
+    epochs = mne.EpochsArray(1e-5 * np.ones((4, 1, 50)), info, events, verbose="error").drop(
+        [1], verbose="error"
+    )
+    table = pd.DataFrame({"sample": [700, 100, 150, 300, 350, 500], "item": list("dazbzc")})
+    assert with_metadata(epochs, table).metadata["item"].tolist() == list("acd")
+    elsewhere = table.assign(sample=table["sample"] * 5)  # counted at 500 Hz
+    with pytest.raises(AlignmentError, match=r"6 rows of events arrived for 3 epochs .* a column 'sample'"):
+        with_metadata(epochs, elsewhere)
+
+
 def test_a_table_of_another_length_is_refused():
     with pytest.raises(
         AlignmentError, match=r"3 rows of events arrived for 5 epochs \(5 events before rejection\)"
