@@ -182,9 +182,9 @@ def test_responses_without_a_word_are_counted_in_methods_and_their_warning_leads
     text = " ".join(prose.methods(noted))
     assert "20 of 400 responses (5.0%) had no word among the stimuli." in text
     assert sections(noted)[0].blocks[0].warning == changed["notes"][0]
-    changed["text_notes"] = ["preceding text: column Context"]
+    noted.manifest["text_notes"] = ["preceding text: column Context"]
     shown = [block.warning for block in sections(noted)[0].blocks[:2]]
-    assert shown == [*changed["text_notes"], *changed["notes"]]
+    assert shown == [*noted.manifest["text_notes"], *changed["notes"]]
 
 
 def test_every_corrected_family_is_named(results):
