@@ -167,7 +167,10 @@ def _call_end(parts: list[str], at: int) -> int:
 
 def _canonical(expression: str) -> str:
     tree, names = read(expression)
-    return write(ast.fix_missing_locations(_Canonical().visit(tree)), names)
+    try:
+        return write(ast.fix_missing_locations(_Canonical().visit(tree)), names)
+    except RecursionError as error:
+        raise FitError(f"'{expression[:40]}…' is too deep to be read; write it in fewer parts") from error
 
 
 class _Canonical(ast.NodeTransformer):

@@ -73,3 +73,11 @@ def test_whitespace_and_order_of_terms_do_not_matter(names: list[str], first: bo
     found = parse(f"y ~ {sides}")
     assert found.fixed == fixed
     assert found.random == (RandomTerm("1", ("s",)),)
+
+
+@pytest.mark.parametrize("size", [200, 400, 800, 3000])
+def test_endless_expressions_are_read_or_refused(size: int) -> None:
+    try:
+        assert set(parse(f"y ~ I({' + '.join(['x'] * size)})").variables()) == {"x", "y"}
+    except FitError as error:
+        assert "recursion" in str(error) or "too deep" in str(error)  # noqa: PT017
