@@ -7,14 +7,14 @@ _HOME = {
     "load_model": "clada_neuro.models.loading",
     "read_stimuli": "clada_neuro.stimuli.formats",
     "trace": "clada_neuro.instrument.trace",
-    "align": "clada_neuro.alignment",
+    "align": "clada_neuro.responses.alignment",
     "fit": "clada_neuro.stats.mixed",
     "synergy": "clada_neuro.stats.synergy",
     "report": "clada_neuro.reporting.build",
     "calibrate": "clada_neuro.calibration.search",
     "attach": "clada_neuro.runtime.attach",
     "generate": "clada_neuro.runtime.decode",
-    "run": "clada_neuro.study",
+    "run": "clada_neuro.study.run",
 }
 
 __all__ = [

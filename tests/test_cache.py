@@ -70,7 +70,7 @@ def test_versions_of_the_packages_that_compute_change_the_key_others_do_not(pack
         ("evaluation.evaluate", ("baselines.griffin", "runtime.clada", "calibration.policies")),
         ("calibration.search", ("baselines.wina", "calibration.certify", "runtime.scoring")),
         ("erp.stage", ("erp.rerp", "erp.components")),
-        ("questions.human", ("stats.bootstrap", "questions.questions", "alignment")),
+        ("questions.human", ("stats.bootstrap", "questions.questions", "responses.alignment")),
     ],
 )
 def test_the_key_of_each_stage_covers_the_code_behind_it(module, reached, monkeypatch):

@@ -23,10 +23,10 @@ def command(
     max_lost: float,
 ) -> None:
     """Give each trial in TRIALS (CSV, TSV, xlsx or parquet) the measures of its word in WORDS (parquet)."""
-    from clada_neuro.alignment import align
     from clada_neuro.artifacts import output_folder, sole_writer
     from clada_neuro.lineage import read_words, trace_beside, write_trials
-    from clada_neuro.trials import read_trials
+    from clada_neuro.responses.alignment import align
+    from clada_neuro.responses.trials import read_trials
 
     folder = output_folder(out)
     table = read_trials(trials, encoding=trial_encoding, sheet=trial_sheet or 0)

@@ -31,9 +31,9 @@ def command(
     from clada_neuro.artifacts import output_folder, sole_writer, write_text
     from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
     from clada_neuro.reporting.tables import write_csv
+    from clada_neuro.responses.trials import read_columns
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
-    from clada_neuro.trials import read_columns
 
     response = names_of(parse(formula).response_side)
     data = read_columns(trials, numbers=response, encoding=trial_encoding, sheet=trial_sheet or 0)

@@ -54,7 +54,7 @@ def command(target: str, **options: object) -> None:
     Writes tokens, layers, words and trials (parquet), fits.json, synergy.json, manifest.json and report.html.
     Interrupt it at any time; the same command continues from what was finished.
     """
-    from clada_neuro.study import run
+    from clada_neuro.study.run import run
 
     report = run(target, **options, progress=lambda line: click.echo(line, err=True))  # type: ignore[arg-type]
     click.echo(f"report: {report}")

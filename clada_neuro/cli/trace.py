@@ -48,7 +48,7 @@ def command(
     """
     from clada_neuro.scale.setting import Setting
     from clada_neuro.scale.trace import trace_by
-    from clada_neuro.targets import language_of, resolve_stimuli
+    from clada_neuro.study.target import language_of, resolve_stimuli
 
     table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
     notes = table.attrs.get("notes", [])

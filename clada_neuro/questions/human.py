@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro import artifacts
-from clada_neuro.alignment import align
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
@@ -27,11 +26,12 @@ from clada_neuro.questions.nested import Nested
 from clada_neuro.questions.page import Results
 from clada_neuro.questions.questions import ACTIVITY, SURPRISAL, Question, Step, steps
 from clada_neuro.questions.settings import HumanSettings
+from clada_neuro.responses.alignment import align
 from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.ceiling import noise_ceiling
 from clada_neuro.stats.ladder import climb_down
 from clada_neuro.stats.mixed import FitWarning
-from clada_neuro.targets import resolve_target
+from clada_neuro.study.target import resolve_target
 
 
 def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Results:

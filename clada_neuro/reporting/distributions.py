@@ -13,7 +13,7 @@ from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import axis, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import plural
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 
 _MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
 _BY_LAYER = ("sparsity_energy99", "adjustment_prev")

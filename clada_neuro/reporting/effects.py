@@ -13,7 +13,7 @@ from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw
 from clada_neuro.reporting.labels import axis, is_measure, square, words
 from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import plural
-from clada_neuro.responses import Response, response_of
+from clada_neuro.responses.response import Response, response_of
 
 Array = NDArray[np.float64]
 _BINS = 10

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 
 _MEASURES = {
     "surprisal_bits": ("surprisal", "bits"),

@@ -13,7 +13,7 @@ from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.tables import Table, coefficient_cells, slug, table
 from clada_neuro.reporting.text import p_value, share
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 
 _POOLED = "pooled"
 

@@ -13,7 +13,7 @@ from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.synergy import paragraph
 from clada_neuro.reporting.text import cell, number, p_value, plural, share, shares, stat
-from clada_neuro.responses import Response, response_of
+from clada_neuro.responses.response import Response, response_of
 
 _ALPHA = 0.05
 _SATTERTHWAITE = ("mixedlm", "lme4")

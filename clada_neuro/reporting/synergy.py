@@ -12,7 +12,7 @@ from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import Table, slug
 from clada_neuro.reporting.text import number, p_value, share, shares, stat
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 
 _ALPHA = 0.05
 _LIBERAL = "liberal with few stimuli"

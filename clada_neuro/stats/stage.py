@@ -12,7 +12,7 @@ from clada_neuro.artifacts import read_json, write_json
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.numerals import decimals
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 from clada_neuro.stats.checks import checks, left_out
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.departures import reduction

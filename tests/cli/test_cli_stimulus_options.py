@@ -8,7 +8,7 @@ import pytest
 from command_line import clada
 
 from clada_neuro.errors import DataError
-from clada_neuro.targets import resolve_stimuli, resolve_target
+from clada_neuro.study.target import resolve_stimuli, resolve_target
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("CLADA_NEURO_DATA"), reason="CLADA_NEURO_DATA names no data sets"

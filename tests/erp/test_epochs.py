@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from clada_neuro import tables
-from clada_neuro.alignment import align
 from clada_neuro.erp.components import N400, Component
 from clada_neuro.erp.epochs import epochs_to_trials
 from clada_neuro.errors import DataError
+from clada_neuro.responses.alignment import align
 
 VERTEX = Component("vertex", 0.1, 0.2, ("Cz", "Pz"), -1)
 

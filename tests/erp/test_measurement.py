@@ -13,7 +13,7 @@ from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, FitError
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.specification import EpochsSpecification, read_analysis
-from clada_neuro.targets import Target, resolve_target
+from clada_neuro.study.target import Target, resolve_target
 
 RANDOM = "(1|subject) + (1|item) + (1|stimulus)"
 NOTHING = {"window_ms": {}, "roi": {}}

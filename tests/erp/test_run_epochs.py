@@ -9,7 +9,7 @@ from clada_neuro.erp.simulate_eeg import simulate_epochs
 from clada_neuro.errors import AlignmentError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.stimuli.formats import read_stimuli
-from clada_neuro.study import run
+from clada_neuro.study.run import run
 
 
 @pytest.fixture(scope="module")

@@ -27,18 +27,18 @@ from strategies import (
 sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
-from clada_neuro.alignment import align
 from clada_neuro.artifacts import write_table
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.instrument.trace import trace
+from clada_neuro.responses.alignment import align
+from clada_neuro.responses.trials import read_trials
 from clada_neuro.runtime.decode import generate
 from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.formula import parse
 from clada_neuro.stats.mixed import fit
 from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.tables import STIMULI, validate
-from clada_neuro.trials import read_trials
 
 # Cases of each kind: some hundred in the fast run, 10,000 in the slow one.
 CASES = {

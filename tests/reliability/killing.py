@@ -5,12 +5,12 @@ from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["clada_neuro.study", "clada_neuro.reporting.build", "clada_neuro.stats.synergy"]
+    ["clada_neuro.study.run", "clada_neuro.reporting.build", "clada_neuro.stats.synergy"]
 )
 
 
 def _study(stimuli: str, trials: str, analysis: str, model: str, out: str) -> None:
-    from clada_neuro.study import run
+    from clada_neuro.study.run import run
 
     run(stimuli, trials=trials, analysis=analysis, model=model, out=out, threads=1, jobs=1)
 

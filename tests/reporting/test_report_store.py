@@ -3,11 +3,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pytest
 
-from clada_neuro.alignment import Alignment
 from clada_neuro.artifacts import read_json, read_provenance, write_json, write_table
 from clada_neuro.errors import DataError
 from clada_neuro.reporting.build import report
 from clada_neuro.reporting.store import store
+from clada_neuro.responses.alignment import Alignment
 
 JOINS = [{"step": "s", "rows_before": 1, "rows_removed": 0, "rows_after": 1, "reason": "r"}]
 

@@ -10,7 +10,7 @@ from clada_neuro.artifacts import package_data
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.stimuli import datasets, registry
-from clada_neuro.targets import language_of
+from clada_neuro.study.target import language_of
 
 CONTENT = b"item,condition,sentence\n1,a,Hello there.\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()

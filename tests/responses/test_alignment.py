@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from clada_neuro.alignment import align
 from clada_neuro.errors import AlignmentError
+from clada_neuro.responses.alignment import align
 from clada_neuro.tables import WORDS
 
 

@@ -12,11 +12,11 @@ import pandas as pd
 from clada_neuro.artifacts import package_data
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.responses.trials import read_trials
+from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
-from clada_neuro.trials import read_trials
-from clada_neuro.unmatched import MAX_LOST
 
 DEMO = "demo"
 # n400_uv and n400_baseline_uv both name the n400.

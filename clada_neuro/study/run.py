@@ -1,7 +1,7 @@
 """The main job: stimuli → trace → trials → fits → report, each stage a function over tables on disk.
 
 A stage whose file was computed from the same inputs is not computed again, so an interrupted run continues. Several
-language models are several studies of the same responses (see `clada_neuro.several`).
+language models are several studies of the same responses (see `clada_neuro.study.several`).
 """
 
 import os
@@ -16,23 +16,23 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro import artifacts
-from clada_neuro.alignment import Alignment, align
 from clada_neuro.calibration.artifact import shipped_calibration
 from clada_neuro.calibration.policies import UNCALIBRATED
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.lineage import write_trials
 from clada_neuro.models.loading import EMBEDDED
+from clada_neuro.responses.alignment import Alignment, align
+from clada_neuro.responses.unmatched import MAX_LOST, warn_of_loss
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.trace import trace_by
-from clada_neuro.several import check_layout, study_each
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.output import p_text
 from clada_neuro.stats.specification import Analysis, EpochsSpecification
 from clada_neuro.stats.stage import estimate_synergy, fit_models
-from clada_neuro.targets import Target, language_of, resolve_target
-from clada_neuro.unmatched import MAX_LOST, warn_of_loss
+from clada_neuro.study.several import check_layout, study_each
+from clada_neuro.study.target import Target, language_of, resolve_target
 
 Progress = Callable[[str], None]
 # Replicates of a full run: of the interaction, parametric and over subjects and items, and of each regression's R².

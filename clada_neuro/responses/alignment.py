@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro import unmatched as lost
 from clada_neuro.errors import AlignmentError
 from clada_neuro.lineage import trace_of
+from clada_neuro.responses import unmatched as lost
+from clada_neuro.responses.trials import label_text
+from clada_neuro.responses.unmatched import MAX_LOST, step
 from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
-from clada_neuro.trials import label_text
-from clada_neuro.unmatched import MAX_LOST, step
 
 _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
 # The trace's own unit of analysis during the join, and what a trace calls a stimulus file's own column `stimulus`.

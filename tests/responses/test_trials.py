@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import AlignmentError, StimulusError
-from clada_neuro.trials import read_columns, read_trials
+from clada_neuro.responses.trials import read_columns, read_trials
 
 
 def written(tmp_path, text, name="trials.csv"):

@@ -12,7 +12,7 @@ from command_line import clada, start
 
 from clada_neuro import artifacts
 from clada_neuro.errors import StimulusError
-from clada_neuro.study import run
+from clada_neuro.study.run import run
 from clada_neuro.tables import validate
 
 needs_data = pytest.mark.skipif(
@@ -178,7 +178,7 @@ def test_the_language_is_the_one_given_else_the_analysis_own(tmp_path, monkeypat
     def stop(setting, *_):
         raise InterruptedError(setting.language)
 
-    monkeypatch.setattr("clada_neuro.study.trace_by", stop)
+    monkeypatch.setattr("clada_neuro.study.run.trace_by", stop)
     (tmp_path / "stimuli.csv").write_text("item,condition,sentence,critical_word\n1,a,De man sliep.,man\n")
     (tmp_path / "trials.csv").write_text("subject,item,condition,n400_uv\n1,1,a,0.5\n")
     (tmp_path / "analysis.toml").write_text(

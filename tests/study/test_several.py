@@ -12,9 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError
-from clada_neuro.several import folder_name, pooled
 from clada_neuro.stats.compare import adjust
-from clada_neuro.study import run
+from clada_neuro.study.run import run
+from clada_neuro.study.several import folder_name, pooled
 
 LIMIT = 8
 

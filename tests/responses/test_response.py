@@ -1,7 +1,7 @@
 import pytest
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 
 
 @pytest.mark.parametrize(
