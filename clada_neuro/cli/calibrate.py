@@ -16,7 +16,7 @@ from clada_neuro.cli.options import model_options, scale_options
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="Text to calibrate on: .txt, or .jsonl with one document a line under 'text'. May be repeated.",
+    help="Text to calibrate on: .txt, one document a file, or .jsonl with one a line under 'text'. May be repeated.",
 )
 @click.option("--bound", default=0.10, show_default=True, help="Limit of the rise of loss, nats per token.")
 @click.option("--confidence", default=0.95, show_default=True, help="Of the one-sided bound over documents.")
