@@ -9,6 +9,7 @@ from clada_neuro.errors import StimulusError, did_you_mean
 
 LAGS = (1, 2)
 _MANY_UNKNOWN = 0.2
+_SOFT_HYPHEN = "\u00ad"
 # A word that ends a sentence: final punctuation, then at most closing quotes or brackets.
 _SENTENCE_END = re.compile(r"[.!?…。！？؟।]['\"’”»)\]]*$")
 _ABBREVIATION = re.compile(r"^(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|[^\W\d_])\.$", re.IGNORECASE)
@@ -39,7 +40,7 @@ def check_language(language: str) -> str:
 
 def zipf_frequency(word: str, language: str = "en") -> float:
     """Return log10 of the occurrences per billion words (wordfreq); 0 for a word it does not know."""
-    return wordfreq.zipf_frequency(word, language)
+    return wordfreq.zipf_frequency(word.replace(_SOFT_HYPHEN, ""), language)
 
 
 def unknown_words(words: pd.DataFrame, language: str) -> list[str]:

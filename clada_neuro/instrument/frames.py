@@ -13,7 +13,7 @@ from clada_neuro.instrument.covariates import add_lags, zipf_frequency
 from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.texts import Text
 from clada_neuro.instrument.words import CONTEXT
-from clada_neuro.stimuli.design import holds_lists
+from clada_neuro.stimuli.design import holds_lists, same_text
 from clada_neuro.stimuli.unit import stimulus_label
 
 # Column of the tokens table: measure of the prediction made before the token.
@@ -212,7 +212,7 @@ def _own_columns(texts: Sequence[Text], stimuli: pd.DataFrame, language: str) ->
                 "stimulus": np.array(
                     [stimulus_label(text.text[: word.core_end], word.core) for word in words], dtype=object
                 ),
-                "length": np.array([len(word.core) for word in words], dtype=int),
+                "length": np.array([len(same_text(word.core)) for word in words], dtype=int),
                 "zipf_frequency": np.array(
                     [zipf_frequency(word.core, language) for word in words], dtype=float
                 ),

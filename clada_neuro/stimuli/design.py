@@ -59,7 +59,7 @@ def _is_attached(character: str) -> bool:
 
 
 def same_text(text: str) -> str:
-    """Return what two spellings of one text have in common: composed, straight apostrophes, nothing invisible."""
+    """Return a text as it reads, whatever its encoding: composed, with straight apostrophes, nothing invisible."""
     seen = (character for character in text if unicodedata.category(character) != "Cf")
     return unicodedata.normalize("NFC", "".join(seen)).translate(_APOSTROPHES)
 

@@ -19,6 +19,7 @@ def test_zipf_frequency_is_log10_per_billion():
     assert zipf_frequency("the") > 7
     assert 2 < zipf_frequency("breezy") < 4
     assert zipf_frequency("zzqqxx") == 0
+    assert zipf_frequency("ver\u00adgadering", "nl") == zipf_frequency("vergadering", "nl") > 4
     assert zipf_frequency("und", "de") > 6 > zipf_frequency("und", "en")
 
 

@@ -221,6 +221,11 @@ def test_a_frame_of_the_callers_own_is_read_whatever_it_calls_its_texts(ids, ind
     assert found["stimulus_id"].drop_duplicates().tolist() == expected
 
 
+def test_length_counts_the_letters_that_are_read():
+    found = quiet(stimuli(["Le cafe\u0301, Donau\u00addampf caf\u00e9s!"]), tiny_language()).words
+    assert found["length"].tolist() == [2, 4, 10, 5]
+
+
 def test_columns_of_the_caller_named_as_ours_are_kept():
     own = {"words": [8, 8, 6, 2], "regions": ["frontal"] * 4}
     found = quiet(stimuli(**own), tiny_language()).words
