@@ -87,6 +87,8 @@ def _regress(
             f"{len(table)} stimuli are too few to regress on {len(terms)} predictors; leave some out"
         )
     groups = table["item"].astype("category").cat.codes
+    if groups.nunique() < 2:
+        raise DataError("all stimuli belong to one item; a test over items needs two or more")
     formula = " + ".join(["y ~ 1", *terms, *covariates])
     fit = smf.ols(formula, table).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     interval = fit.conf_int()

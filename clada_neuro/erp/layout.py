@@ -2,7 +2,8 @@
 
 Statistics over subjects stack arrays, in which a channel is a place in a row. So each recording is first brought to one
 list of channels in one order. A channel marked bad is interpolated from the others (spherical splines) where electrodes
-have positions; a channel that somebody lacks is left out for everyone, and named.
+have positions; a channel that somebody lacks is left out for everyone, and named. So is one without a position among
+electrodes that have one: an eye channel, most often.
 """
 
 from collections.abc import Iterable, Mapping
@@ -81,7 +82,8 @@ def common_layout(recordings: Mapping[str, mne.BaseEpochs | mne.Evoked]) -> Layo
     for name in dict.fromkeys(name for names in having.values() for name in names):
         for who, recording in recordings.items():
             if name not in usable[who]:
-                lost.setdefault(name, []).append(f"{'bad' if name in having[who] else 'not'} in {who}")
+                bad = "bad" if name in recording.info["bads"] else "without a position"
+                lost.setdefault(name, []).append(f"{bad if name in having[who] else 'not'} in {who}")
             elif name in recording.info["bads"]:
                 mended.setdefault(name, []).append(who)
     channels = tuple(name for name in next(iter(having.values())) if name not in lost)
@@ -148,9 +150,10 @@ def _shared_time(recordings: Mapping[str, mne.BaseEpochs | mne.Evoked]) -> tuple
 
 def _usable(info: mne.Info) -> list[str]:
     """Return the EEG channels that are good, or bad but with neighbours to interpolate them from."""
-    located, bads = set(_located(info)), set(info["bads"])
-    mendable = located if len(located - bads) >= _LOCATED else set()
-    return [name for name in eeg_channels(info) if name not in bads or name in mendable]
+    eeg, located, bads = eeg_channels(info), set(_located(info)), set(info["bads"])
+    if len(located - bads) < _LOCATED or 2 * len(located) < len(eeg):
+        return [name for name in eeg if name not in bads]
+    return [name for name in eeg if name in located]
 
 
 def _located(info: mne.Info) -> list[str]:

@@ -183,7 +183,10 @@ def _twice(subject: str, first: str, second: str) -> str:
             f"{said}: variants that differ in {', '.join(f'{key}-' for key in sorted(differing))}; give a folder "
             "that holds one of them for each subject"
         )
-    return f"{said}; name the subjects apart, or join one subject's recordings with mne.concatenate_epochs"
+    return (
+        f"{said}; name the subjects apart (sub-… in the files' names, or a column subject in the metadata), or join "
+        "one subject's recordings with mne.concatenate_epochs"
+    )
 
 
 def _events(epochs: mne.BaseEpochs) -> list[int]:

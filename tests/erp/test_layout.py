@@ -86,6 +86,16 @@ def test_a_bad_channel_without_a_position_is_left_out(own):
     assert layout.notes == ("channels left out of averages and regression ERPs: Pz (bad in S3)",)
 
 
+def test_an_eye_channel_among_the_eeg_is_left_out(own, stimuli):
+    own["S2"].rename_channels({"Fp1": "VEOG"})
+    own["S2"].info["chs"][own["S2"].ch_names.index("VEOG")]["loc"][:3] = np.nan
+    layout = with_predictors(own, stimuli, NAMES).layout
+    assert layout.notes == (
+        "channels left out of averages and regression ERPs: Fp1 (not in subject 'S2'), "
+        "VEOG (not in subject 'S1', without a position in subject 'S2', not in subject 'S3' and 3 more)",
+    )
+
+
 def test_the_time_that_all_have_is_used_and_said(own, stimuli):
     own["S1"].crop(-0.1, 1.0)
     own["S4"].crop(-0.2, 0.9)

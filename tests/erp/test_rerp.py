@@ -117,6 +117,12 @@ def test_by_item_tells_contexts_of_the_same_word_apart(critical_words):
     assert row["b_uv_per_sd"] == pytest.approx(-3.0, abs=0.15)
 
 
+def test_one_item_is_too_few_for_a_test_over_items(data, critical_words):
+    one = with_predictors(data.epochs, critical_words(60, 2).assign(item="story"), NAMES, on=["stimulus_id"])
+    with pytest.raises(DataError, match="all stimuli belong to one item"):
+        by_item(one)
+
+
 def test_same_seed_same_clusters(data, result):
     again = rerp(data, n_permutations=200)
     np.testing.assert_array_equal(again.clusters["p"], result.clusters["p"])
