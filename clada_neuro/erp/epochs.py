@@ -223,7 +223,7 @@ def _baseline_window(
     if not epochs.tmin - 1e-6 <= tmin < window[1]:
         raise DataError(
             f"subject '{subject}': a baseline from {1e3 * tmin:g} to {1e3 * window[1]:g} ms is not in epochs that "
-            f"start at {1e3 * epochs.tmin:g} ms; move it, or ask for baseline='none'"
+            f"start at {1e3 * epochs.tmin:g} ms; move it, or measure with baseline none"
         )
     return tmin, window[1]
 

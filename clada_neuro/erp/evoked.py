@@ -304,5 +304,12 @@ def _paired(groups: Groups) -> tuple[list[str], list[mne.Evoked], list[mne.Evoke
             f"'{first}' has {len(one)} averages and '{second}' {len(two)}, without subject ids to pair them; "
             "pass the same subjects in the same order"
         )
+    for number, (here, there) in enumerate(zip(*ids, strict=True), start=1):
+        if here is not None and there is not None and here != there:
+            raise AlignmentError(
+                f"average {number} is of subject {here} in '{first}' and of {there} in '{second}', and not every recording "
+                "has a name of its own to pair by; pass the same subjects in the same order"
+            )
     subjects = [str(number + 1) for number in range(len(one))]
-    return subjects, one, two, "subjects paired by their order in the files, which name none"
+    names = "which name none" if not any(map(any, ids)) else "which do not give each a name of its own"
+    return subjects, one, two, f"subjects paired by their order in the files, {names}"

@@ -183,6 +183,10 @@ def tercile_averages(
         `evoked.waveforms`, `evoked.topographies` and `evoked.grand_averages`.
     """
     layout = data.layout
+    if baseline is not None and not layout.tmin < baseline[1]:
+        raise DataError(
+            f"epochs that start at {1e3 * layout.tmin:g} ms have no baseline up to {1e3 * baseline[1]:g} ms"
+        )
     edges = np.quantile(data.stimuli()[predictor].astype(float), [1 / 3, 2 / 3])
     groups: dict[str, list[mne.Evoked]] = {"low": [], "middle": [], "high": []}
     for subject, epochs in data.epochs.items():

@@ -58,6 +58,14 @@ def test_subjects_with_names_are_paired_by_name():
     assert "subjects paired by his_id" in result.notes
 
 
+def test_an_order_that_contradicts_the_names_there_are_is_refused():
+    first, second = [flat(2, "x"), flat(5)], [flat(4, "y"), flat(1)]
+    with pytest.raises(AlignmentError, match="average 1 is of subject x in 'a' and of y in 'b'"):
+        paired_difference({"a": first, "b": second}, VERTEX)
+    result = paired_difference({"a": [flat(2, "x"), flat(5)], "b": [flat(1, "x"), flat(3)]}, VERTEX)
+    assert "which do not give each a name of its own" in result.notes[-1]
+
+
 def test_subjects_in_only_one_condition_are_named():
     with pytest.raises(AlignmentError, match="subjects y, z are in only one of 'a' and 'b'"):
         paired_difference({"a": [flat(2, "x"), flat(5, "y")], "b": [flat(4, "x"), flat(2, "z")]}, VERTEX)

@@ -55,3 +55,11 @@ def test_too_few_stimuli_for_terciles_is_an_error(simulated, words):
     data = with_predictors({"S01": simulated.epochs["S01"][:2]}, words, NAMES)
     with pytest.raises(DataError, match="no subject has epochs in all three terciles"):
         tercile_averages(data, "surprisal_bits")
+
+
+def test_epochs_without_a_baseline_period_are_one_line(simulated, words):
+    late = {subject: epochs.copy().crop(0, 0.8) for subject, epochs in simulated.epochs.items()}
+    data = with_predictors(late, words, NAMES)
+    with pytest.raises(DataError, match="epochs that start at 0 ms have no baseline up to 0 ms"):
+        tercile_averages(data, "surprisal_bits")
+    assert tercile_averages(data, "surprisal_bits", baseline=None)["low"]
