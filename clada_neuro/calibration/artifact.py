@@ -59,9 +59,12 @@ class Calibration:
         certificate = self.header["certificate"]
         frontier = pd.DataFrame(certificate["frontier"]).to_html(index=False, border=0)
         reason = f"<p>{escape(certificate['reason'])}</p>" if certificate["reason"] else ""
+        unseen = "documents that no choice has seen"
+        if "texts" not in certificate:  # made when pieces of a book counted as documents
+            unseen = "texts that no choice has seen, some of them pieces of works that it has"
         return (
             f"<p>{escape(repr(self))}</p><p>Rise of loss over dense, in nats per token, on "
-            f"{certificate['documents']} documents that no choice has seen; the upper bound has confidence "
+            f"{certificate['documents']} {unseen}; the upper bound has confidence "
             f"{certificate['confidence']:g}, its limit is {certificate['bound_nats']:g}:</p>{frontier}{reason}"
         )
 
