@@ -86,7 +86,8 @@ def bench_decode(
         model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
         ceiling, policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
-        rounds, threads, load_average (one minute, mean of start and end).
+        rounds, threads, wait_policy (OMP_WAIT_POLICY: threads that spin while they wait make a busy machine several
+        times slower), load_average (one minute, mean of start and end).
     """
     place = find_device(device)
     if llama_python is not None and place.type != "cpu":
@@ -106,7 +107,12 @@ def bench_decode(
     for peer in peers:
         peer.peer.close()
     rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory)
-    about = {"tokens": tokens, "rounds": rounds, "threads": threads}
+    about = {
+        "tokens": tokens,
+        "rounds": rounds,
+        "threads": threads,
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY", "not set"),
+    }
     load = (load + _load_average()) / 2
     return pd.DataFrame(
         [

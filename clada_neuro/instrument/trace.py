@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from clada_neuro import tables
 from clada_neuro.artifacts import (
+    content_hash,
     output_folder,
     read_manifest,
     read_table,
@@ -312,7 +313,9 @@ class ModelMeasurer:
         """Return what decides which neurons count as left out, or why the column is missing."""
         if self.policy is not None:
             return {"of": "policy"}
-        return self.cutoffs.source if self.cutoffs else {"missing": "no calibration of this model was given"}
+        if self.cutoffs is None:
+            return {"missing": "no calibration of this model was given"}
+        return {**self.cutoffs.source, "values": content_hash(self.cutoffs.values.cpu().numpy())}
 
     def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
         """Yield the tables of each shard, in order."""

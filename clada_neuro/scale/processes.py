@@ -76,8 +76,8 @@ def description(
         raise DataError(f"no worker can load model '{setting.model}': {found.reason}")
     described, theirs = found
     for name, version in worker.software().items():
-        if theirs[name] != version:
+        if theirs.get(name) != version:
             raise DataError(
-                f"the workers have {name} {theirs[name]}, this process has {version}; install the same"
+                f"the workers have {name} {theirs.get(name)}, this process has {version}; install the same"
             )
     return described

@@ -95,6 +95,16 @@ def tiny_subject(model, monkeypatch):
     monkeypatch.setattr(bench, "_memory_of", lambda engine, name, dtype, device: 1.0)
 
 
+@pytest.mark.parametrize("setting", ["PASSIVE", None])
+def test_a_table_says_how_threads_waited(tiny_subject, monkeypatch, setting):
+    if setting:
+        monkeypatch.setenv("OMP_WAIT_POLICY", setting)
+    else:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    table = bench.bench_decode("tiny", sparsities=(0.4,), tokens=2, rounds=1)
+    assert set(table["wait_policy"]) == {setting or "not set"}
+
+
 def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subject):
     table = bench.bench_decode("tiny", sparsities=(0.4,), tokens=6, rounds=2)
     assert table["policy"].tolist() == ["dense", "dense", "dense", "clada", "griffin", "teal", "wina"]

@@ -1,5 +1,7 @@
 """Dense passes at calibrated thresholds count the neurons that the policy itself would leave out."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from clada_neuro.calibration.cutoffs import hidden_cutoffs
 from clada_neuro.calibration.policies import base_policy
 from clada_neuro.errors import CalibrationError
 from clada_neuro.instrument.activity import neuron_sparsity
+from clada_neuro.instrument.trace import ModelMeasurer
 from clada_neuro.models.loading import load_model
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.policy import HIDDEN
@@ -45,6 +48,17 @@ def test_dense_settings_take_the_shipped_calibration_and_refuse_a_wrong_file(tmp
     (tmp_path / "file").write_text("no calibration")
     with pytest.raises(CalibrationError, match="cannot be read"):
         Setting(calibration=tmp_path / "file").measurer()
+
+
+def test_other_cut_offs_from_the_same_file_make_another_trace(model):
+    """As after a change of the code that makes them of a calibration."""
+    found = hidden_cutoffs(model, 0.3)
+    one, other = (
+        ModelMeasurer(model, None, "en", False, cutoffs=cutoffs).described["neuron_sparsity"]
+        for cutoffs in (found, replace(found, values=found.values * 1.01))
+    )
+    assert one["calibration"] == other["calibration"]
+    assert one != other
 
 
 def test_a_model_without_calibration_has_no_cut_offs(model):

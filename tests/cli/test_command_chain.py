@@ -154,6 +154,21 @@ def test_a_run_and_then_single_commands_in_its_folder(call):
     assert "Satterthwaite" in page_of(call, "X")
 
 
+def test_an_edited_config_makes_the_trace_anew(call, desk):
+    shutil.copytree(desk / "llm", "edited")
+    trace(call, "X", "edited")
+    before = read_table("X/words.parquet")["surprisal_bits"]
+    config = Path("edited/config.json")
+    text = config.read_text()
+    assert '"rms_norm_eps": 1e-06' in text
+    config.write_text(text.replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 1.0'))
+    trace(call, "X", "edited")
+    after = read_table("X/words.parquet")["surprisal_bits"]
+    trace(call, "fresh", "edited")
+    assert after.tolist() == read_table("fresh/words.parquet")["surprisal_bits"].tolist()
+    assert (after - before).abs().max() > 0.1
+
+
 def test_words_of_another_trace_are_not_aligned_into_a_trace(call):
     trace(call, "X")
     trace(call, "Y", "other llm")

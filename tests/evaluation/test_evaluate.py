@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from command_line import clada
 
+from clada_neuro import cache
+from clada_neuro.artifacts import read_provenance, read_table, write_table
 from clada_neuro.calibration.policies import policy_for
 from clada_neuro.errors import CalibrationError
 from clada_neuro.evaluation import evaluate as module
@@ -97,6 +99,27 @@ def test_finished_work_is_kept_and_only_missing_work_is_done(
     assert asked == []
     evaluate(model, ["piqa"], ["dense"], limit=4, starts=["middle"])
     assert asked == [(4, ["dense"])]
+
+
+@pytest.mark.parametrize("changed", ["code", "versions"])
+def test_answers_of_other_code_and_versions_are_not_kept(model, own_questions, monkeypatch, changed) -> None:
+    first = evaluate(model, ["piqa"], ["griffin"], limit=1)
+    for path in own_questions.glob("*.parquet"):  # as a wrong rule might have left it
+        write_table(read_table(path).assign(log_probs=[[0.0] * 3]), path, read_provenance(path))
+    kept = evaluate(model, ["piqa"], ["griffin"], limit=1)
+    assert kept["log_probs"].tolist()[0].tolist() == [0.0] * 3
+    if changed == "versions":
+        versions = cache.versions()
+        monkeypatch.setattr(cache, "versions", lambda: {**versions, "transformers": "9.9"})
+    else:
+        source, edited = cache._source, own_questions / "griffin.py"
+        edited.write_text("# select() written anew")
+        griffin = "clada_neuro.baselines.griffin"
+        monkeypatch.setattr(cache, "_source", lambda name: edited if name == griffin else source(name))
+        cache._reached.cache_clear()
+    again = evaluate(model, ["piqa"], ["griffin"], limit=1)
+    cache._reached.cache_clear()
+    np.testing.assert_allclose(again["log_probs"].tolist()[0], first["log_probs"].tolist()[0], atol=1e-6)
 
 
 def test_another_calibration_is_other_work(model: LanguageModel, own_questions) -> None:

@@ -38,6 +38,7 @@ def stimuli(monkeypatch) -> pd.DataFrame:
             "item": str(number // 2),
             "condition": "ab"[number % 2],
             "sentence": f"The old {ANIMALS[number % 6]} told the {ANIMALS[number % 5]} a story.",
+            "critical_word": ANIMALS[number % 6],
             "note": "x" if number == 20 else None,
         }
         for number in range(24)
