@@ -154,7 +154,7 @@ def _bootstrapped(models: Nested, step: Step, settings: HumanSettings, folder: P
 def _complete(trials: pd.DataFrame, question: Question) -> tuple[pd.DataFrame, int]:
     """Return rows without gaps in any model's columns, and how many were left out."""
     measured = [*SURPRISAL, *ACTIVITY, *(["cloze"] if "cloze" in trials else [])]
-    needed = [question.response, *question.controls, *measured]
+    needed = [question.response, *question.controls, *measured, question.fold]
     needed += [question.weights] if question.weights else []
     if missing := [name for name in needed if name not in trials]:
         raise DataError(f"'{question.name}' lacks {', '.join(missing)}; trace the stimuli again")

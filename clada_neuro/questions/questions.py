@@ -113,7 +113,22 @@ def _question(entry: dict[str, Any]) -> Question:
     for name in entry:
         if name not in known:
             raise DataError(f"[[question]]: unknown entry '{name}'{did_you_mean(name, known)}")
-    return Question(**{**entry, "controls": tuple(entry["controls"])})
+    question = Question(**{**entry, "controls": tuple(entry["controls"])})
+    terms = [
+        term
+        for step in (*steps(question.controls, True), event_step(question.controls))
+        for term in step.added
+    ]
+    for term, direction in question.directions.items():
+        if term not in terms:
+            raise DataError(
+                f"question '{question.name}': direction of '{term}' given, which no model adds{did_you_mean(term, terms)}"
+            )
+        if direction not in ("negative", "positive"):
+            raise DataError(
+                f"question '{question.name}': direction '{direction}' of {term} given, 'negative' or 'positive' expected"
+            )
+    return question
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ _BINS = 10
 
 
 def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
-    """Return each reported effect over raw trials; nothing when it is not known how predictors were scaled.
+    """Return each reported effect whose fitted line the fit holds, over raw trials.
 
-    The fitted line holds the other predictors at their means and factors at their reference level.
+    The line holds the other predictors at their means and factors at their reference level.
     """
     drawn: list[Figure] = []
-    for term in reported_terms(fit) if "standardized" in fit else []:
+    for term in reported_terms(fit):
         parts = term.split(":")
-        if not all(part in trials for part in [*parts, response(fit).column]):
+        if term not in fit.get("effects", {}) or response(fit).column not in trials:
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
@@ -91,75 +91,21 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
     return draw(f"coefficients_{slug(fit['name'])}", caption, f"{caption} Estimates: {listed}.", paint, size)
 
 
-def predict(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
-    """Return the fixed-effects prediction where predictors take the values ``at`` (in the model's units).
-
-    Every predictor not in ``at`` is 0, its mean when z-scored; factors are at their reference level.
-    """
-    estimates = np.array([values["estimate"] for values in fit["coefficients"].values()])
-    return design(fit, at) @ estimates
-
-
-def design(fit: Mapping[str, Any], at: Mapping[str, Array]) -> Array:
-    """Return the design matrix (n_points, n_coefficients) at the values ``at``, each a number or of shape (n_points,)."""
-    points = max(np.size(values) for values in at.values())
-    columns = []
-    for term in fit["coefficients"]:
-        product = np.ones(points)
-        for factor in term.split(":"):
-            if base := square(factor):
-                product = product * at.get(base, np.zeros(points)) ** 2
-            elif factor != "(Intercept)":
-                product = product * at.get(factor, np.zeros(points))
-        columns.append(product)
-    return np.column_stack(columns)
-
-
-def band(fit: Mapping[str, Any], term: str, at: Mapping[str, Array]) -> tuple[Array, Array, str]:
-    """Return the 95 % limits of the fitted line at the values ``at``, and what they are.
-
-    With the coefficients' covariance the limits are those of the line; otherwise those of the slope alone.
-    """
-    line, values, x = predict(fit, at), fit["coefficients"][term], at[term]
-    if fit.get("vcov") is None:
-        low, high = (line + (values[bound] - values["estimate"]) * x for bound in ("ci_low", "ci_high"))
-        return np.minimum(low, high), np.maximum(low, high), "95 % interval of b"
-    rows = design(fit, at)
-    critical = (values["ci_high"] - values["estimate"]) / values["se"]
-    half = critical * np.sqrt(np.einsum("ij,jk,ik->i", rows, np.asarray(fit["vcov"], float), rows))
-    return line - half, line + half, "95 % confidence band"
-
-
-def _scale(fit: Mapping[str, Any], name: str) -> tuple[float, float]:
-    scale = (fit.get("standardized") or {}).get(name)
-    return (scale["mean"], scale["sd"]) if scale else (0.0, 1.0)
-
-
-def _centers(fit: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Array]:
-    """Return the means of the numeric predictors that were not z-scored."""
-    factors = {factor for term in fit["coefficients"] for factor in term.split(":")}
-    return {
-        name: np.array(rows[name].mean())
-        for name in sorted(factors & set(map(str, rows.columns)) - set(fit["standardized"]))
-        if pd.api.types.is_numeric_dtype(rows[name])
-    }
-
-
 def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Figure:
     measured = response(fit)
     name, amplitude = term, measured.column
     rows = trials.dropna(subset=[name, amplitude])
-    mean, sd = _scale(fit, term)
-    grid = np.linspace(rows[name].min(), rows[name].max(), 80)
-    at = {**_centers(fit, rows), term: (grid - mean) / sd}
-    line, values = predict(fit, at), fit["coefficients"][term]
-    low, high, limits = band(fit, term, at)
+    (line,), values = fit["effects"][term], fit["coefficients"][term]
     binned = binned_means(rows, name, amplitude)
 
     def paint(axes: Axes) -> None:
         _stimuli(axes, rows, name, amplitude)
-        axes.fill_between(grid, low, high, color=COLORS[0], alpha=0.25, linewidth=0)
-        axes.plot(grid, line, color=COLORS[0], linewidth=2, label=f"fit, {limits}")
+        axes.fill_between(
+            line["x"], line["ci_low"], line["ci_high"], color=COLORS[0], alpha=0.25, linewidth=0
+        )
+        axes.plot(
+            line["x"], line["estimate"], color=COLORS[0], linewidth=2, label="fit, 95 % confidence band"
+        )
         axes.plot(binned[name], binned[amplitude], "s", color=COLORS[1], markersize=5, label="bins of trials")
         axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(loc="best")
@@ -177,30 +123,19 @@ def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.Dat
     measured = response(fit)
     name, by, amplitude = first, second, measured.column
     rows = trials.dropna(subset=[name, by, amplitude])
-    mean, sd = _scale(fit, first)
-    low, high = np.quantile(rows[name], [0.02, 0.98])
-    grid = np.linspace(low, high, 80)
-    z = (grid - mean) / sd
     thirds = pd.qcut(rows[by].rank(method="first"), 3, labels=False)
-    center, spread = (0.0, 1.0) if by in fit["standardized"] else (rows[by].mean(), rows[by].std())
-    levels = (("low (−1 SD)", center - spread), ("mean", center), ("high (+1 SD)", center + spread))
+    term = f"{first}:{second}"
 
     def paint(axes: Axes) -> None:
-        for place, (label, level) in enumerate(levels):
+        for place, label in enumerate(("low (−1 SD)", "mean", "high (+1 SD)")):
             color, style = COLORS[(0, 7, 3)[place]], ("-", "--", ":")[place]
-            axes.plot(
-                grid,
-                predict(fit, {**_centers(fit, rows), first: z, second: np.array(level)}),
-                style,
-                color=color,
-                label=label,
-            )
+            line = fit["effects"][term][place]
+            axes.plot(line["x"], line["estimate"], style, color=color, label=label)
             binned = binned_means(rows[thirds == place], name, amplitude, bins=6)
             axes.plot(binned[name], binned[amplitude], "os^"[place], color=color, markersize=5)
         axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(title=_capital(words(by)), title_fontsize=9.5)
 
-    term = f"{first}:{second}" if f"{first}:{second}" in fit["coefficients"] else f"{second}:{first}"
     values = fit["coefficients"][term]
     slope = _slope(measured, values, all(part in (fit["standardized"] or {}) for part in (first, second)))
     caption = (

@@ -99,12 +99,10 @@ class Pair:
         return _difference(self._refit(models), [moments(design) for design in designs])
 
     def _refit(self, models: tuple[Prepared, Prepared], y: np.ndarray | None = None) -> tuple[Quick, Quick]:
-        """Fit both; a larger model that ended below the smaller one is fitted again from the smaller one's optimum."""
-        small, large = (model.refit(y, start) for model, start in zip(models, self.starts, strict=True))
-        if large.loglik < small.loglik and small.theta.shape == large.theta.shape:
-            again = models[1].refit(y, small.theta)
-            large = again if again.loglik > large.loglik else large
-        return small, large
+        """Fit both, the larger one from the smaller one's optimum, so that it cannot end below."""
+        small = models[0].refit(y, self.starts[0])
+        same = small.theta.shape == self.starts[1].shape
+        return small, models[1].refit(y, small.theta if same else self.starts[1])
 
 
 def bootstrap(

@@ -13,7 +13,9 @@ import numpy as np
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.diagnostics import linearity, residual_summary, vif
 from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.nesting import settled
 from clada_neuro.stats.power import detectable_effect
+from clada_neuro.stats.secondary import attempt
 from clada_neuro.stats.sensitivity import influence, without_extremes
 
 FACTORS = ("subject", "item", "lab")
@@ -30,19 +32,22 @@ def checks(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``part_r2`` (see `part_r2`), ``vif``, ``residual_summary``, ``sensitivity`` (without extreme trials), ``linearity`` (residuals over bins of
-        each numeric predictor, in its own unit) and ``detectable`` (the effect found with power .80).
+        ``part_r2`` (see `part_r2`), ``vif``, ``residual_summary``, ``sensitivity`` (without extreme trials),
+        ``linearity`` (residuals over bins of each numeric predictor, in its own unit) and ``detectable`` (the effect found with power .80). One that cannot
+        be done on these data is None, and ``warnings`` holds the fit's own and why.
     """
-    return {
-        "part_r2": part_r2(fit, focal),
+    notes: list[str] = []
+    found = {
+        "part_r2": attempt("part R²", lambda: part_r2(fit, focal), notes),
         "vif": vif(fit).to_dict(),
         "residual_summary": residual_summary(fit),
-        "sensitivity": _sensitivity(fit),
+        "sensitivity": attempt("the fit without extreme trials", lambda: _sensitivity(fit), notes),
         "linearity": {name: _bins(fit, name) for name in fit.model.numeric_predictors()},
         "detectable": {
             term: asdict(detectable_effect(fit, term)) for term in focal if term in fit.design.names
         },
     }
+    return {**found, "warnings": [*fit.warnings, *notes]}
 
 
 def part_r2(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any] | None:
@@ -65,7 +70,7 @@ def part_r2(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any] | None:
     smaller = replace(fit.model, design=replace(design, X=design.X[:, kept], names=names))
     without = estimate(smaller, reml=False, engine=fit.engine)
     terms = [term for term in focal if term in design.names]
-    gain = fit.refit(reml=False).r2().marginal - without.r2().marginal
+    gain = settled(without, fit.refit(reml=False)).r2().marginal - without.r2().marginal
     return {"terms": terms, "others": [str(name) for name in others], "r2": gain}
 
 

@@ -72,7 +72,13 @@ def held_out(fit: MixedFit, *, item: str = "item", folds: int = 10, seed: int = 
     density = np.zeros(len(rows))
     for fold in range(folds):
         held = fold_of == fold
-        density[held] = _score(fit, rows[~held], rows[held])
+        try:
+            density[held] = _score(fit, rows[~held], rows[held])
+        except FitError as error:
+            left = ", ".join(map(str, items[np.unique(labels[held])][:3]))
+            raise FitError(
+                f"without the {item}s of fold {fold + 1} of {folds} ({left}, …), {error}"
+            ) from error
     return HeldOut(density, labels, folds)
 
 

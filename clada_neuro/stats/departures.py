@@ -40,14 +40,31 @@ def departures(
         f"model '{name}' was fitted but not specified: exploratory" for name in fitted if name not in known
     ]
     lines += _synergy(analysis.synergy, synergy)
-    if analysis.window_ms and window_ms and tuple(window_ms) != tuple(analysis.window_ms):
-        lines.append(f"window {_span(window_ms)} used, {_span(analysis.window_ms)} specified")
+    lines += _window(analysis.window_ms, [window_ms] if window_ms else [], epochs)
     lines += _sets("exclusion", analysis.exclusions, exclusions)
     if analysis.language_models:
         lines += _sets("language model", analysis.language_models, language_models)
     if analysis.language and language != analysis.language:
         lines.append(f"word frequencies of language '{language}' used, of '{analysis.language}' specified")
-    return lines + (_measured(analysis.epochs, epochs) if epochs else [])
+    if epochs:
+        return lines + _measured(analysis.epochs, epochs)
+    if analysis.epochs != EpochsSpecification():
+        lines.append("[epochs] was specified, but amplitudes were there already and were not measured")
+    return lines
+
+
+def _window(
+    specified: tuple[float, float] | None,
+    known: Sequence[tuple[float, float]],
+    epochs: EpochsSpecification | None,
+) -> list[str]:
+    if specified is None:
+        return []
+    used = [*known, *(epochs.window_ms.values() if epochs else [])]
+    if not used:
+        return [f"window {_span(specified)} specified, which nothing says of the amplitudes that were given"]
+    others = dict.fromkeys(_span(window) for window in used if tuple(window) != tuple(specified))
+    return [f"window {other} used, {_span(specified)} specified" for other in others]
 
 
 def reduction(entry: Mapping[str, Any]) -> str:
@@ -82,7 +99,7 @@ def _synergy(specified: SynergySpecification | None, found: Mapping[str, Any] | 
         used, planned = " x ".join(found["predictors"]), " x ".join(specified.predictors)
         lines.append(f"synergy of {used} estimated, of {planned} specified")
     done = ((found.get("intervals") or {}).get("parametric") or {}).get("n", 0)
-    if done < specified.bootstrap:
+    if specified.bootstrap is not None and done < specified.bootstrap:
         lines.append(f"synergy: {done} bootstrap replicates drawn, {specified.bootstrap} specified")
     return lines
 

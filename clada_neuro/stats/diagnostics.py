@@ -1,5 +1,7 @@
 """Checks of a fit as tables that a report can draw: collinearity, residuals, linearity, partial effects."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -69,11 +71,22 @@ def curvature(fit: MixedFit, predictor: str) -> Comparison:
     return compare(fit, estimate(larger, reml=False, engine=fit.engine))
 
 
-def partial_effect(fit: MixedFit, predictor: str, points: int = 50, confidence: float = 0.95) -> pd.DataFrame:
+def partial_effect(
+    fit: MixedFit,
+    predictor: str,
+    points: int = 50,
+    confidence: float = 0.95,
+    held: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
     """Return the fitted mean over a predictor's range, other numbers at their means, factors at their first level.
 
     Columns: the predictor in its own unit, estimate, ci_low, ci_high. Random effects are at zero; the interval is
-    normal and covers the fixed effects only.
+    of the fixed effects only, with the fewest degrees of freedom of the terms that the predictor is in.
+
+    Parameters
+    ----------
+    held
+        Values of other numeric predictors, in their own units, in place of their means.
     """
     values = _numeric(fit, predictor)
     data = fit.model.data
@@ -83,9 +96,14 @@ def partial_effect(fit: MixedFit, predictor: str, points: int = 50, confidence: 
     for name in names_of(fit.model.formula.fixed):
         if name != predictor:
             grid[name] = data[name].astype(float).mean() if name in numbers else first[name]
+    for name, value in (held or {}).items():
+        center, sd = fit.standardized.get(name, (0.0, 1.0))
+        grid[name] = (value - center) / sd
     X = columns_for(fit.design.spec, grid)
     mean = X @ fit.estimate.beta
-    half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(np.einsum("ij,jk,ik->i", X, fit.estimate.vcov, X))
+    varying = np.ptp(X, axis=0) > 0
+    df = float(fit.estimate.df[varying].min()) if varying.any() else np.inf
+    half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(np.einsum("ij,jk,ik->i", X, fit.estimate.vcov, X))
     center, sd = fit.standardized.get(predictor, (0.0, 1.0))
     columns = {predictor: center + sd * grid[predictor], "estimate": mean}
     return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from pandas.api import types
 
-from clada_neuro.errors import FitError
+from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.aliased import without_aliases
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
 from clada_neuro.stats.formula import ModelFormula, coded_names, names_of, parse, plain_names
@@ -96,6 +96,11 @@ def _scales(
     plain = [name for side in sides for name in plain_names(side) if name not in coded]
     names = _numeric(used, plain) if standardize is True else list(standardize)
     check_columns(data, names)
+    for name in names:
+        if name not in columns:
+            raise FitError(
+                f"'{name}' is to be z-scored but is not in '{formula.text}'{did_you_mean(name, columns)}"
+            )
     return {name: _mean_sd(used[name]) for name in names}
 
 

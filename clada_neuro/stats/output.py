@@ -19,9 +19,11 @@ _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999]
 def to_dict(fit: "MixedFit") -> dict[str, Any]:
     """Return the entry of fits.json: name, formula, engine, sizes, coefficients, random part, R², flags.
 
-    Also what a report draws and prints: `vcov` in the coefficients' order, quantiles of residual / sigma, and
-    the lme4 script for ``trials.csv``.
+    Also what a report draws and prints: `vcov` in the coefficients' order, fitted lines, quantiles of
+    residual / sigma, and the lme4 script for ``trials.csv``.
     """
+    from clada_neuro.stats.effects import effects
+
     shares = fit.r2()
     return {
         "name": fit.name,
@@ -44,6 +46,7 @@ def to_dict(fit: "MixedFit") -> dict[str, Any]:
         "converged": fit.converged,
         "warnings": list(fit.warnings),
         "vcov": fit.estimate.vcov.tolist(),
+        "effects": effects(fit),
         "residual_quantiles": {
             "p": _QUANTILES.tolist(),
             "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),

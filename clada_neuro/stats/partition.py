@@ -14,6 +14,7 @@ from itertools import combinations
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.formula import parse
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.nesting import settled
@@ -75,8 +76,10 @@ def partition(
     def fitted(subset: Subset) -> MixedFit:
         terms = [*controls, *(named[name] for name in named if name in subset)]
         fixed = " + ".join(terms) or "1"
-        columns = standardize if isinstance(standardize, bool) else [c for c in standardize if c in fixed]
-        model = specify(used, f"{response} ~ {fixed} + {random}", standardize=columns)
+        formula = f"{response} ~ {fixed} + {random}"
+        present = parse(formula).variables()
+        columns = standardize if isinstance(standardize, bool) else [c for c in standardize if c in present]
+        model = specify(used, formula, standardize=columns)
         return estimate(model, reml=False)
 
     fits: dict[Subset, MixedFit] = {}

@@ -1,15 +1,14 @@
 """Run many seeded replicates: in parallel processes, with progress, and so that a later call resumes."""
 
-import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
 from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
@@ -19,9 +18,8 @@ from clada_neuro.stats.model import Model
 Replicate = Callable[[int], dict[str, float]]
 
 _SAVE_EVERY_S = 20.0
-_WORTH_PROCESSES_S = 5.0
-# One thread a process: replicates are the unit of parallel work, and more threads would only contend.
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+_WORTH_PROCESSES_S = 8.0
+_WORTH_SAYING_S = 60.0
 _task: Replicate | None = None
 
 
@@ -45,7 +43,7 @@ def replicate(
         Hash of what the task was made from. Rows in ``folder/name.parquet`` are reused when it agrees, and with it the
         task's code and the versions of the packages behind it.
     jobs
-        Processes. A script that asks for more than one needs an ``if __name__ == "__main__":`` guard.
+        Processes.
     """
     path = None if folder is None else output_folder(folder) / f"{name}.parquet"
     inputs = cache_key(task.__module__, inputs)
@@ -53,15 +51,29 @@ def replicate(
     missing = [r for r in range(count) if r not in rows]
     saved = time.monotonic()
     with tqdm(total=count, initial=count - len(missing), desc=name, disable=not progress) as bar:
-        for r, row in _run(task, missing, jobs):
+        for done, (r, row) in enumerate(_run(task, missing, jobs), start=1):
             rows[r] = row
             bar.update()
+            if progress and done == 1:
+                _announce(name, time.monotonic() - saved, len(missing) - 1, jobs)
             if path is not None and time.monotonic() - saved > _SAVE_EVERY_S:
                 _store(rows, path, inputs)
                 saved = time.monotonic()
     if path is not None and missing:
         _store(rows, path, inputs)
     return pd.DataFrame([rows[r] for r in range(count)])
+
+
+def _announce(name: str, each: float, left: int, jobs: int) -> None:
+    """Say how long the rest will take when that is minutes; the first replicate also prepares the model."""
+    expected = each * left / min(jobs, max(left, 1))
+    if expected > _WORTH_SAYING_S:
+        shared = f" in {jobs} processes" if jobs > 1 else ""
+        tqdm.write(
+            f"{name}: {left} more fits of about {each:.1f} s{shared}: about {expected / 60:.0f} minutes; interrupt at "
+            "any time, finished ones are kept where an output folder is given",
+            file=sys.stderr,
+        )
 
 
 def identity(*models: Model, settings: object = None) -> str:
@@ -103,34 +115,21 @@ def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, 
     if jobs <= 1:
         yield from ((r, task(r)) for r in numbers)
         return
-    # Never fork: a child would inherit the native thread pools of a fitted parent without their threads.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload([type(task).__module__])
-    with (
-        _one_thread_each(),
-        ProcessPoolExecutor(jobs, mp_context=context, initializer=_set_task, initargs=(task,)) as pool,
+    # joblib's workers import neither a user's script (which then needs no main guard) nor a fork of a fitted parent's
+    # threads; replicates are the unit of parallel work, so that more threads a process would only contend.
+    with parallel_config(
+        "loky", n_jobs=jobs, inner_max_num_threads=1, initializer=_set_task, initargs=(task,)
     ):
-        yield from zip(numbers, pool.map(_call, numbers), strict=True)
+        drawn = Parallel(return_as="generator")(delayed(_call)(number) for number in numbers)
+        yield from zip(numbers, drawn, strict=True)
 
 
 def _set_task(task: Replicate) -> None:
     global _task
     _task = task
+    os.environ.setdefault("RAYON_NUM_THREADS", "1")  # mixedlm's own pool, which joblib does not know
 
 
 def _call(number: int) -> dict[str, float]:
     assert _task is not None
     return _task(number)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    added = [name for name in _THREAD_LIMITS if name not in os.environ]
-    os.environ.update(dict.fromkeys(added, "1"))
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

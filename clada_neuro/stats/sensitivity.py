@@ -12,6 +12,7 @@ from clada_neuro.stats.design import Design, group_labels
 from clada_neuro.stats.engines.base import preparer
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.names import check_used
 from clada_neuro.stats.resample import identity, replicate
 
 CUTOFF_SD = 3.0
@@ -105,6 +106,8 @@ def influence(
         raise FitError(f"no column '{factor}' to leave levels out of; choose a grouping column of the trials")
     preparer(fit.engine)  # said once, before the work, instead of a missing value a level
     ml = fit.refit(reml=False)
+    chosen = list(ml.design.names) if terms is None else list(terms)
+    check_used("influence on the coefficient", chosen, ml.design.names, ml.formula)
     codes, levels = pd.factorize(group_labels(fit.model.data, (factor,)).to_numpy(dtype=object), sort=True)
     task = LeaveOut(ml.design, codes, ml.estimate.theta, ml.engine)
     inputs = identity(ml.model, settings=(factor, list(levels), codes.tolist(), ml.engine))
@@ -118,7 +121,6 @@ def influence(
         progress=progress,
     )
     table = table.assign(level=levels, n_obs=np.bincount(codes))
-    chosen = list(ml.design.names) if terms is None else list(terms)
     long = table.melt(id_vars=["level", "n_obs"], value_vars=chosen, var_name="term", value_name="estimate")
     full = (
         ml.coefficients.set_index("term") if terms is None else ml.coefficients.set_index("term").loc[chosen]

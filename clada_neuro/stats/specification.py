@@ -37,6 +37,7 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.entries import check_types
 from clada_neuro.stats.formula import names_of, parse
+from clada_neuro.stats.names import check_models
 
 BASELINES = ("covariate", "subtract", "none")
 # No window of an ERP lies this near the onset on both sides: such numbers are seconds.
@@ -93,13 +94,16 @@ class ModelSpecification:
 
 @dataclass(frozen=True)
 class SynergySpecification:
-    """The interaction of two predictors over their main effects and squares; `bootstrap` counts replicates."""
+    """The interaction of two predictors over their main effects and squares.
+
+    `bootstrap` counts replicates; None for as many as `clada_neuro.stats.stage.default_replicates` says.
+    """
 
     response: str
     predictors: tuple[str, str]
     random: str
     controls: tuple[str, ...] = ()
-    bootstrap: int = 200
+    bootstrap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -195,14 +199,15 @@ class Analysis:
         models = tuple(model for model in self.models if model.response == response)
         if not models:
             known = ", ".join(sorted({model.response for model in self.models}))
-            raise FitError(f"no model of this analysis explains {response}; its responses are {known}")
+            hint = did_you_mean(response, [model.response for model in self.models])
+            raise FitError(f"no model of this analysis explains {response}{hint}; its responses are {known}")
         synergy = self.synergy if self.synergy and self.synergy.response == response else None
         return replace(self, models=models, synergy=synergy)
 
     def without(self, control: str) -> "Analysis":
         """Return the analysis without one additive term, written `` + control`` in its formulas."""
         term = re.compile(rf" \+ {re.escape(control)}(?= \+|$)")
-        models = tuple(replace(model, formula=term.sub("", model.formula)) for model in self.models)
+        models = tuple(_without(model, term, control) for model in self.models)
         synergy = self.synergy
         if synergy is not None:
             kept = tuple(name for name in synergy.controls if name != control)
@@ -217,6 +222,13 @@ class Analysis:
         if synergy is not None:
             synergy = replace(synergy, random=term.sub("", synergy.random).removeprefix(" + "))
         return replace(self, models=models, synergy=synergy)
+
+
+def _without(model: ModelSpecification, term: re.Pattern[str], control: str) -> ModelSpecification:
+    directions = model.directions and {
+        name: sign for name, sign in model.directions.items() if name != control
+    }
+    return replace(model, formula=term.sub("", model.formula), directions=directions)
 
 
 def read_analysis(path: str | Path) -> Analysis:
@@ -253,6 +265,10 @@ def read_analysis(path: str | Path) -> Analysis:
     if not models:
         raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
     _check_directions(models, path)
+    try:
+        check_models(models)
+    except FitError as error:
+        raise FitError(f"{path}: {error}") from None
     return analysis
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from clada_neuro.stats.departures import reduction
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.ladder import Ladder, climb_down, groups_of, has_slopes
 from clada_neuro.stats.mixed import FitWarning
+from clada_neuro.stats.names import check_fits
 from clada_neuro.stats.r2_intervals import r2_intervals
+from clada_neuro.stats.secondary import attempt
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
 from clada_neuro.stats.synergy import fixed_parts, synergy
 
 Progress = Callable[[str], None]
+REPLICATES, _LEAST, _ALL_UP_TO = 200, 50, 35_000
 
 
 def fit_models(
@@ -55,6 +59,7 @@ def fit_models(
         The entries of fits.json, with registered directions and p values adjusted (Benjamini-Hochberg) over the
         family: all focal terms of all models of one response.
     """
+    check_fits(trials, models)
     finished = {entry.get("inputs"): entry for entry in _stored(path, [])}
     entries: list[dict[str, Any]] = []
     asked = (influence, replicates, seed if replicates else None)
@@ -70,12 +75,26 @@ def fit_models(
             }
             if influence:
                 folder = path.parent / "influence" / key
-                entry["influence"] = left_out(fitted.fit, entry["focal"], jobs=jobs, folder=folder)
-            if replicates:
-                found = r2_intervals(
-                    fitted.fit, replicates, seed=seed, jobs=jobs, folder=path.parent, progress=True
+                entry["influence"] = attempt(
+                    "influence of single levels",
+                    partial(left_out, fitted.fit, entry["focal"], jobs=jobs, folder=folder),
+                    entry["warnings"],
                 )
-                entry["r2_intervals"] = {kind: asdict(interval) for kind, interval in found.items()}
+            if replicates:
+                found = attempt(
+                    "intervals of R²",
+                    partial(
+                        r2_intervals,
+                        fitted.fit,
+                        replicates,
+                        seed=seed,
+                        jobs=jobs,
+                        folder=path.parent,
+                        progress=True,
+                    ),
+                    entry["warnings"],
+                )
+                entry["r2_intervals"] = {kind: asdict(interval) for kind, interval in (found or {}).items()}
         entries.append(entry)
         # Those of later models stay: after an interrupt they need not be fitted again.
         later = [finished[key] for key in keys[len(entries) :] if key in finished]
@@ -85,6 +104,21 @@ def fit_models(
             progress(f"{specification.name}: singular; {reduction(entry)}")
     write_json(path, with_families(entries))
     return entries
+
+
+def default_replicates(n_trials: int) -> int:
+    """Return how many bootstrap replicates are drawn where nobody says: 200 up to 35,000 trials, then fewer, at least 50.
+
+    A replicate's time grows with the trials, so that the product of both is kept; it depends on the trials alone, not
+    on a clock, and every machine draws the same ones.
+    """
+    return max(_LEAST, min(REPLICATES, REPLICATES * _ALL_UP_TO // max(n_trials, 1)))
+
+
+def synergy_formula(specification: SynergySpecification) -> str:
+    """Return the model with the product."""
+    _, larger = fixed_parts(specification.predictors, specification.controls)
+    return f"{specification.response} ~ {larger} + {specification.random}"
 
 
 def estimate_synergy(
@@ -103,11 +137,14 @@ def estimate_synergy(
     Parameters
     ----------
     replicates : int, optional
-        Of the parametric bootstrap, in place of the specified number. Finished ones are kept beside `path`.
+        Of the parametric bootstrap, in place of the specified or default number. Finished ones are kept beside `path`.
     cluster_replicates : int
         Of the bootstrap over subjects and items, where the random part has both.
     """
-    replicates = specification.bootstrap if replicates is None else replicates
+    if replicates is None:
+        replicates = specification.bootstrap
+    if replicates is None:
+        replicates = default_replicates(len(trials))
     key = cache_key(__name__, inputs, specification, seed, replicates, cluster_replicates)
     stored = _stored(path, {})
     if stored.get("inputs") == key:
@@ -121,7 +158,7 @@ def estimate_synergy(
             specification.predictors,
             controls=specification.controls,
             random=random,
-            folds=min(10, trials["item"].nunique()),
+            folds=min(10, trials["item"].nunique()) if "item" in trials else 0,
             bootstrap=replicates,
             cluster_bootstrap=cluster_replicates if {"subject", "item"} <= groups_of(random) else 0,
             seed=seed,
@@ -136,8 +173,7 @@ def estimate_synergy(
 
 def _carried(trials: pd.DataFrame, specification: SynergySpecification) -> tuple[str, list[dict[str, Any]]]:
     """Return the random part that the larger model can carry, for both models, and the rungs tried."""
-    _, larger = fixed_parts(specification.predictors, specification.controls)
-    formula = f"{specification.response} ~ {larger} + {specification.random}"
+    formula = synergy_formula(specification)
     if not has_slopes(formula):
         return specification.random, []
     reduced = climb_down(trials, formula, reml=False, standardize=True)

@@ -25,6 +25,7 @@ from clada_neuro.stats.nesting import settled
 from clada_neuro.stats.notation import quoted
 from clada_neuro.stats.output import apa, facts_html
 from clada_neuro.stats.partition import common_denominator
+from clada_neuro.stats.secondary import attempt
 
 RANDOM = "(1 | subject) + (1 | item) + (1 | stimulus)"
 
@@ -134,7 +135,8 @@ def synergy(
     random
         Random terms, the same in both models.
     item
-        Column whose levels are kept together in a fold; None leaves cross-validation out.
+        Column whose levels are kept together in a fold; None leaves cross-validation out. Where the folds cannot
+        be fitted, a warning says why.
     bootstrap
         Parametric bootstrap replicates, for the interval and for the null-calibrated p (as many each).
     cluster_bootstrap
@@ -165,9 +167,14 @@ def synergy(
     baseline, plain = fits["baseline"], fits["plain baseline"]
     full, plain_full = settled(baseline, fits["full"]), settled(plain, fits["plain full"])
     inference = full.refit(reml=True)
+    notes: list[str] = []
     folds_result = None
     if item is not None:
-        folds_result = cross_validate(baseline, full, item=item, folds=folds, seed=seed)
+        folds_result = attempt(
+            "cross-validation",
+            lambda: cross_validate(baseline, full, item=item, folds=folds, seed=seed),
+            notes,
+        )
     intervals = None
     if bootstrap or cluster_bootstrap:
         intervals = run_bootstrap(
@@ -188,7 +195,7 @@ def synergy(
         inference.coefficient(term),
         folds_result,
         intervals,
-        tuple(dict.fromkeys([*baseline.warnings, *full.warnings, *inference.warnings])),
+        tuple(dict.fromkeys([*baseline.warnings, *full.warnings, *inference.warnings, *notes])),
     )
 
 

@@ -28,9 +28,17 @@ from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.trace import trace_by
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.exclusions import exclude
+from clada_neuro.stats.names import check_synergy
 from clada_neuro.stats.output import p_text
-from clada_neuro.stats.specification import Analysis, EpochsSpecification
-from clada_neuro.stats.stage import estimate_synergy, fit_models
+from clada_neuro.stats.secondary import attempt
+from clada_neuro.stats.specification import Analysis, EpochsSpecification, SynergySpecification
+from clada_neuro.stats.stage import (
+    REPLICATES,
+    default_replicates,
+    estimate_synergy,
+    fit_models,
+    synergy_formula,
+)
 from clada_neuro.study.several import check_layout, study_each
 from clada_neuro.study.target import Target, language_of, resolve_target
 
@@ -118,7 +126,7 @@ def run(
     language : str, optional
         Of the word frequencies; the analysis's or the data set's, else English, by default.
     full : bool
-        Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200), and
+        Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200, and fewer above 35,000 trials), and
         200 over subjects and items, and 200 of each regression for the intervals of R².
     influence : bool
         Also fit each regression without one subject, item and laboratory at a time.
@@ -213,6 +221,9 @@ def _study(plan: Target, model: str, folder: Path, how: _How, first: Path | None
     inputs = write_trials(folder, aligned)
     plan, left_out = plan.suited_to(aligned.trials)
     progress(f"[4/5] {len(plan.analysis.models)} models")
+    left_out += [
+        f"exclusion '{step['reason']}' removed no trial" for step in exclusions if not step["rows_removed"]
+    ]
     departed = _statistics(plan, aligned.trials, folder, inputs, how, left_out)
     if plan.epochs is None:
         (folder / "erp" / "erp.json").unlink(
@@ -344,20 +355,13 @@ def _statistics(
     plan: Target, trials: pd.DataFrame, folder: Path, inputs: str, how: _How, left_out: list[str]
 ) -> list[str]:
     """Fit what is specified and return in what the run departs from it, first what was left out before."""
+    if plan.analysis.synergy is not None:
+        check_synergy(trials, synergy_formula(plan.analysis.synergy))
     entries = fit_models(
         trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
         influence=how.influence, replicates=R2 if how.full else 0, seed=how.seed, jobs=how.jobs,
     )  # fmt: skip
-    path, found, wanted = folder / "synergy.json", None, plan.analysis.synergy
-    if wanted is None:
-        path.unlink(missing_ok=True)
-    else:
-        replicates = max(wanted.bootstrap, FULL) if how.full else wanted.bootstrap
-        found = estimate_synergy(
-            trials, wanted, path, inputs, how.seed, replicates=replicates,
-            cluster_replicates=CLUSTER if how.full else 0, jobs=how.jobs,
-        )  # fmt: skip
-        how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
+    found = _synergy(plan.analysis.synergy, trials, folder / "synergy.json", inputs, how, left_out)
     window = (plan.dataset or {}).get("window_ms", {}).get(_components(plan)[0])
     lines = left_out + departures(
         _specified(plan, how),
@@ -373,6 +377,47 @@ def _statistics(
     for line in lines:
         how.progress(f"      departs from the {against}: {line}")
     return lines
+
+
+def _synergy(
+    wanted: SynergySpecification | None,
+    trials: pd.DataFrame,
+    path: Path,
+    inputs: str,
+    how: _How,
+    left_out: list[str],
+) -> dict[str, Any] | None:
+    """Estimate the interaction; where the trials do not allow it, say so in `left_out`: the main fits stand."""
+    found = None
+    if wanted is not None:
+        found = attempt(
+            "synergy",
+            lambda: estimate_synergy(
+                trials, wanted, path, inputs, how.seed, jobs=how.jobs, cluster_replicates=CLUSTER if how.full else 0,
+                replicates=_replicates(wanted, len(trials), how),
+            ),
+            left_out,
+        )  # fmt: skip
+    if found is None:
+        path.unlink(missing_ok=True)
+        return None
+    how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
+    for note in dict.fromkeys([*found["warnings"], *found["test"]["warnings"]]):
+        how.progress(f"      synergy: {note}")
+    return found
+
+
+def _replicates(wanted: SynergySpecification, n_trials: int, how: _How) -> int:
+    if how.full:
+        return max(wanted.bootstrap or 0, FULL)
+    if wanted.bootstrap is not None:
+        return wanted.bootstrap
+    if (number := default_replicates(n_trials)) < REPLICATES:
+        how.progress(
+            f"      synergy: {number} bootstrap replicates for {n_trials} trials, not {REPLICATES}; --full or "
+            "bootstrap = N under [synergy] draws more"
+        )
+    return number
 
 
 def _tested(found: Mapping[str, Any]) -> str:

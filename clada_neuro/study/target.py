@@ -14,6 +14,7 @@ from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.responses.unmatched import MAX_LOST
+from clada_neuro.stats.names import near_misses
 from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
@@ -136,7 +137,7 @@ def resolve_target(
         raise DataError(
             f"amplitudes of '{target}' are there already; windows, electrodes, baseline and SOA are for --epochs only"
         )
-    _check_responses(found)
+    _check_responses(found, component)
     return _first_items(found, limit) if limit else found
 
 
@@ -326,16 +327,26 @@ def _check_epochs(target: Target) -> None:
     )
 
 
-def _check_responses(target: Target) -> None:
+def _check_responses(target: Target, component: str | None) -> None:
+    """Refuse responses that the trials lack, and a column that is one of the default analysis under another name."""
     if target.trials is None:
         return
-    responses = {name for model in target.analysis.models for name in model.response_columns}
-    if missing := sorted(responses - set(target.trials)):
-        having = [name for name in target.trials if name.endswith(("_uv", "_ms"))]
-        raise DataError(
-            f"'{target.name}' has no {' or '.join(missing)} but {', '.join(having)}; name another response with "
-            f"--analysis FILE, or measure the words alone with: clada-neuro trace {target.name}"
-        )
+    analysis = target.analysis
+    responses = [name for model in analysis.models for name in model.response_columns]
+    responses += [analysis.synergy.response] if analysis.synergy else []
+    if target.controls and component is None:
+        default = _shipped_analysis("default").models
+        responses += [name for model in default if near_misses(target.trials, name := model.response)]
+    for name in sorted(set(responses)):
+        if name not in target.trials:
+            meant = near_misses(target.trials, name)
+            having = [column for column in target.trials if column.endswith(("_uv", "_ms"))]
+            raise DataError(
+                f"'{target.name}' has no {name} but {', '.join(meant or having) or 'no amplitudes'}; "
+                + (f"rename '{meant[0]}', or " if meant else "")
+                + "name another response with --analysis FILE, or measure the words alone with: "
+                f"clada-neuro trace {target.name}"
+            )
 
 
 def _shipped_analysis(name: str) -> Analysis:

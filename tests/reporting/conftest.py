@@ -100,6 +100,17 @@ def _coefficient(estimate: float, se: float, df: float | None = 33.2, p: float =
     }
 
 
+def _line(by: float | None) -> dict:
+    x, estimate = [2.0, 8.0, 14.0], [0.5, -1.0, -2.5]
+    return {
+        "by": by,
+        "x": x,
+        "estimate": estimate,
+        "ci_low": [value - 0.4 for value in estimate],
+        "ci_high": [value + 0.4 for value in estimate],
+    }
+
+
 def _fit(trials: pd.DataFrame) -> dict:
     predictors = ("surprisal_bits", "sparsity_energy99")
     return {
@@ -134,6 +145,11 @@ def _fit(trials: pd.DataFrame) -> dict:
         },
         "vif": {"surprisal_bits": 1.04, "sparsity_energy99": 1.07, "surprisal_bits:sparsity_energy99": 1.05},
         "vcov": np.diag([0.09, 0.04, 0.04, 0.01]).tolist(),
+        "effects": {
+            "surprisal_bits": [_line(None)],
+            "sparsity_energy99": [_line(None)],
+            "surprisal_bits:sparsity_energy99": [_line(by) for by in (0.5, 0.6, 0.7)],
+        },
         "linearity": {
             "surprisal_bits": [
                 {"predictor": 2.0 * k, "residual": 0.1 * (-1) ** k, "se": 0.2, "n": 36} for k in range(10)

@@ -1,12 +1,13 @@
 """A run's departures from its analysis file are named, and only those."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.departures import departures
-from clada_neuro.stats.specification import Analysis, read_analysis
+from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
 
 TEXT = """
 title = "Nouns"
@@ -159,3 +160,21 @@ def test_every_entry_of_the_synergy_has_its_type(tmp_path: Path, entry: str, rea
     path.write_text(f'title = "x"\n[[model]]\nname = "m"\nformula = "y ~ x"\n[synergy]\n{entry}\n')
     with pytest.raises(FitError, match=rf"\[synergy\]: {reason}"):
         read_analysis(path)
+
+
+def test_a_window_that_nothing_confirms_and_an_unused_section_are_named(analysis: Analysis) -> None:
+    assert _departures(analysis, window_ms=None) == [
+        "window 200-500 ms specified, which nothing says of the amplitudes that were given"
+    ]
+    section = replace(analysis, epochs=EpochsSpecification({"n400": (200, 500)}))
+    (line,) = _departures(section)
+    assert line.startswith("[epochs] was specified, but amplitudes were there already")
+
+
+def test_the_window_of_epochs_is_held_against_the_analysis(analysis: Analysis) -> None:
+    used = EpochsSpecification({"n400": (200, 500)})
+    assert _departures(analysis, window_ms=None, epochs=used) == []
+    moved = EpochsSpecification({"n400": (300, 500)})
+    assert _departures(analysis, window_ms=None, epochs=moved) == [
+        "window 300-500 ms used, 200-500 ms specified"
+    ]

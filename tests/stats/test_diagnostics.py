@@ -59,7 +59,9 @@ def test_partial_effect_is_the_line_of_the_coefficients(paired: pd.DataFrame) ->
     at = np.array([1.0, (line["surprisal"].iloc[0] - mean) / sd, paired["length"].mean(), 0.0])
     order = [fit.design.names.index(n) for n in ("(Intercept)", "surprisal", "length", "condition[T.low]")]
     se = np.sqrt(at @ fit.estimate.vcov[np.ix_(order, order)] @ at)
-    assert line["ci_high"].iloc[0] - line["estimate"].iloc[0] == pytest.approx(stats.norm.ppf(0.975) * se)
+    assert line["ci_high"].iloc[0] - line["estimate"].iloc[0] == pytest.approx(
+        stats.t.ppf(0.975, fit.coefficient("surprisal")["df"]) * se
+    )
 
 
 def test_a_fit_offers_them_itself(curved: MixedFit) -> None:

@@ -1,5 +1,8 @@
 """Replicates depend on their number only: not on processes, order, or where a run was interrupted."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,23 @@ def test_processes_do_not_change_values(worth: float, monkeypatch: pytest.Monkey
     one = replicate(Draw(1), 12, name="draw", inputs="a")
     two = replicate(Draw(1), 12, name="draw", inputs="a", jobs=2)
     pd.testing.assert_frame_equal(one, two)
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    script = tmp_path / "study.py"
+    script.write_text(
+        "import clada_neuro.stats.resample as resample\n"
+        "resample._WORTH_PROCESSES_S = 0.0\n"
+        "import os\n"
+        "print('once')\n"
+        "def draw(number):\n"
+        "    return {'value': number**2, 'threads': float(os.environ['OMP_NUM_THREADS'])}\n"
+        "rows = resample.replicate(draw, 5, name='draw', inputs='a', jobs=2)\n"
+        "print(rows['value'].tolist(), rows['threads'].tolist()[1:])\n"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env=env)
+    assert done.stdout.splitlines() == ["once", "[0, 1, 4, 9, 16] [1.0, 1.0, 1.0, 1.0]"], done.stderr
 
 
 def test_an_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,3 +89,12 @@ def test_a_shorter_request_reads_the_first_rows(tmp_path: Path) -> None:
 def test_percentile_interval_leaves_failures_out() -> None:
     assert percentile_interval([*range(101), np.nan]) == pytest.approx((2.5, 50.0, 97.5))
     assert np.isnan(percentile_interval([np.nan])).all()
+
+
+def test_long_work_is_announced_with_its_expected_time(monkeypatch, capsys) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("clada_neuro.stats.resample.time.monotonic", lambda: float(next(clock)))
+    replicate(Draw(1), 13, name="draw", inputs="a", progress=True)
+    assert "draw: 12 more fits of about 10.0 s: about 2 minutes" in capsys.readouterr().err
+    replicate(Draw(1), 4, name="draw", inputs="a", progress=True)
+    assert "more fits" not in capsys.readouterr().err

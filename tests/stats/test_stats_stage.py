@@ -11,7 +11,7 @@ from clada_neuro.artifacts import read_json, read_table, write_json
 from clada_neuro.stats.mixed import fit
 from clada_neuro.stats.sensitivity import CUTOFF_SD
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
-from clada_neuro.stats.stage import estimate_synergy, fit_models
+from clada_neuro.stats.stage import default_replicates, estimate_synergy, fit_models
 
 SLOPES = ModelSpecification(
     "slopes", "n400_uv ~ x + (1 + x | subject) + (1 | item)", directions={"x": "negative"}
@@ -176,3 +176,8 @@ def test_an_interrupt_keeps_the_entries_of_later_models(trials, tmp_path):
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize("trials, replicates", [(1, 200), (35_000, 200), (100_800, 69), (10**7, 50)])
+def test_the_default_number_of_replicates_keeps_the_time(trials: int, replicates: int) -> None:
+    assert default_replicates(trials) == replicates

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clada_neuro.errors import DataError
 from clada_neuro.stats.specification import read_analysis
 from clada_neuro.study.target import Target, resolve_target
 
@@ -55,3 +56,13 @@ def test_an_analysis_of_the_users_is_followed_to_the_letter(target, trials, tmp_
     decided = resolve_target(tmp_path / "s.csv", trials=tmp_path / "t.csv", analysis=tmp_path / "own.toml")
     suited, lines = decided.suited_to(trials[trials.index % 2 == 0])
     assert (suited.analysis, lines) == (read_analysis(tmp_path / "own.toml"), [])
+
+
+def test_a_response_under_another_name_does_not_make_its_model_disappear(tmp_path):
+    stimuli, trials = tmp_path / "s.csv", tmp_path / "t.csv"
+    stimuli.write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
+    trials.write_text("subject,item,condition,N400_uV,p600_uv\n1,1,a,2.5,1.5\n")
+    with pytest.raises(DataError, match="no n400_uv but N400_uV; rename 'N400_uV'"):
+        resolve_target(stimuli, trials=trials)
+    chosen = resolve_target(stimuli, trials=trials, component="p600")
+    assert [model.name for model in chosen.analysis.models] == ["P600"]
