@@ -19,7 +19,7 @@ from tiny_language import tiny_language
 
 from clada_neuro import artifacts
 from clada_neuro.errors import CladaNeuroError
-from clada_neuro.study import run
+from clada_neuro.study.run import run
 
 CASES = (8, 400)  # in the fast and in the slow run
 RANDOM = "(1|subject) + (1|item)"
