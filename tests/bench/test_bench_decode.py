@@ -134,6 +134,7 @@ def test_a_gpu_that_is_not_there_is_one_clear_line(capsys, tmp_path, monkeypatch
     assert (done.code, done.out) == (2, "")
     assert "device 'cuda' cannot be used here" in done.complaint
     script = Path(__file__).parents[2] / "analyses" / "03_decode_speed.py"
+    monkeypatch.syspath_prepend(script.parent)
     monkeypatch.setattr(
         "sys.argv", [str(script), "llama-7b-random", "--dtype", "bfloat16", "--device", "cuda"]
     )

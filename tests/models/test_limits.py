@@ -3,20 +3,25 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from tiny_models import FAMILIES, VOCABULARY, tiny_model, tiny_policy
+from tiny_models import FAMILIES, VOCABULARY, tiny_checkpoint, tiny_model, tiny_policy
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.search import calibrate
 from clada_neuro.errors import ModelError
 from clada_neuro.evaluation.continuations import Contexts, Request
+from clada_neuro.evaluation.encoding import encode_item
+from clada_neuro.evaluation.tasks import Item
 from clada_neuro.instrument.pairs import similarity
 from clada_neuro.instrument.sequences import measure
+from clada_neuro.instrument.trace import trace
 from clada_neuro.models.limits import check_vocabulary, context_window
-from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.runtime.decode import generate
 from clada_neuro.runtime.scoring import score
+from clada_neuro.stimuli.formats import read_stimuli
 
 WINDOW = 128
 IDS = torch.randint(3, VOCABULARY, (2 * WINDOW,), generator=torch.Generator().manual_seed(2)).tolist()
@@ -101,6 +106,25 @@ def test_calibration_texts_must_fit(family, tmp_path):
     with pytest.raises(ModelError, match="calibration text: 256 tokens, this model reads at most 128"):
         calibrate(language_model(family), ["5 " * 3000] * 40, tmp_path / "c.safetensors", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_longer_than_the_window_names_its_context():
+    item = Item(("7 8", "7 8"), (text(60), text(130)), 0)
+    with pytest.raises(
+        ModelError, match="longest answer to context '7 8': 130 tokens, this model reads at most 128"
+    ):
+        encode_item(language_model("gpt2"), item, 0)
+
+
+@pytest.mark.parametrize("policy", [None, Dense()])
+def test_a_stimulus_with_a_token_that_the_model_lacks_is_named(policy, tmp_path):
+    model = load_model(tiny_checkpoint(tmp_path), device="cpu")
+    model.tokenizer.add_tokens(["w97"])
+    stimuli = read_stimuli(
+        pd.DataFrame({"item": ["1", "2"], "condition": "a", "sentence": ["w5 w6 w7", "w5 w97 w7"]})
+    )
+    with pytest.raises(ModelError, match=r"stimulus '2.*': token 97 of the tokenizer has no embedding"):
+        trace(stimuli, model, policy=policy)
 
 
 def test_tokens_without_an_embedding_are_named():
