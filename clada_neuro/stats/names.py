@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from clada_neuro.stats.specification import ModelSpecification
 
 _LEVEL = re.compile(r"\[.*?\]")
-_NAME = re.compile(r"[^\W\d]\w*")
 # What a response's column may be called beside its component.
 _MEASURE = {"uv", "µv", "μv", "microvolt", "microvolts", "amplitude", "amp", "mean"}
 
@@ -42,9 +41,14 @@ def check_models(models: Sequence["ModelSpecification"]) -> None:
         predictors = list(dict.fromkeys(names_of(formula.fixed)))
         for term in model.directions or {}:
             # A level stands in brackets; the column of log(x) is found inside.
-            if not set(_NAME.findall(_LEVEL.sub("", term))) & {*predictors, "Intercept"}:
+            bare = _LEVEL.sub("", term)
+            if not any(_stands_in(name, bare) for name in (*predictors, "Intercept")):
                 raise _unknown(f"model '{model.name}': direction", term, predictors, formula.text)
         check_contrasts(formula, model.contrasts or {})
+
+
+def _stands_in(name: str, term: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", term) is not None
 
 
 def check_used(what: str, names: Iterable[str], used: Sequence[str], formula: str) -> None:

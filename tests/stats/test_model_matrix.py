@@ -1,6 +1,7 @@
 """Formulas as R users write them give R's model matrix."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import columns_for
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.names import check_models
 from clada_neuro.stats.specification import ModelSpecification
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -112,5 +114,9 @@ def test_what_is_not_offered_says_what_is(data: pd.DataFrame, formula: str, reas
     ],
 )
 def test_directions_may_name_terms_as_the_formula_does(written: str, name: str) -> None:
-    model = ModelSpecification("m", "y ~ x", directions={written: "positive"})
+    columns = "x + cond + num + cloze.prob + `word length`"
+    model = ModelSpecification("m", f"y ~ {columns}", directions={written: "positive"})
     assert model.directions == {name: "positive"}
+    check_models([model])
+    with pytest.raises(FitError, match=r"direction of .* given"):
+        check_models([replace(model, formula="y ~ cloze")])
