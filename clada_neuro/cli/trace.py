@@ -1,7 +1,7 @@
 """``clada-neuro trace``: surprisal, entropy and activity of every token and word of a stimulus file."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from clada_neuro.cli.options import (
     scale_options,
     stimulus_file_options,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command()
@@ -42,12 +45,13 @@ def command(
 ) -> None:
     """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
 
-    Writes tokens, layers and words (parquet) and manifest.json. A dense trace measures neuron_sparsity at the
+    Writes tokens, layers and words (parquet), conditions.csv (means by condition) and manifest.json. A dense trace measures neuron_sparsity at the
     thresholds that the calibration has for --sparsity. Interrupt it at any time; the same command continues
     from the last finished part.
     """
     from clada_neuro.scale.setting import Setting
     from clada_neuro.scale.trace import trace_by
+    from clada_neuro.stats.conditions import at_critical_words
     from clada_neuro.study.target import language_of, resolve_stimuli
 
     table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
@@ -59,3 +63,16 @@ def command(
     for note in traced.manifest["text_notes"][len(notes) :]:
         click.echo(f"note: {note}", err=True)
     click.echo(f"{traced} in {out}")
+    _print_means(at_critical_words(traced.words, table), out)
+
+
+def _print_means(means: "pd.DataFrame", out: Path) -> None:
+    """Print and write the measures by condition, where there are conditions."""
+    from clada_neuro.artifacts import write_text
+    from clada_neuro.stats.conditions import HOW
+
+    if means.empty:
+        return
+    write_text(out / "conditions.csv", means.to_csv(index=False))
+    click.echo(f"critical words by condition ({HOW}):")
+    click.echo(means.to_string(index=False, float_format="{:.3f}".format))

@@ -22,7 +22,18 @@ def markdown(summary: pd.DataFrame) -> str:
         scores = [f"{100 * by_task.loc[task, 'score']:.1f}" for task in tasks]
         differences = [_difference(mean, name) for name, _ in compared]
         summed = f"{100 * mean['score']:.1f} ± {100 * mean['stderr']:.1f}"
-        lines.append(" | ".join([start, cell, f"{mean['ffn_sparsity']:.3f}", *scores, summed, *differences]))
+        lines.append(
+            " | ".join(
+                [
+                    start,
+                    cell.replace("|", "\\|"),
+                    f"{mean['ffn_sparsity']:.3f}",
+                    *scores,
+                    summed,
+                    *differences,
+                ]
+            )
+        )
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 

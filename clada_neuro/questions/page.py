@@ -75,11 +75,11 @@ class Results:
 def markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown, numbers with a true minus sign."""
     rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    lines = [list(map(str, table.columns)), ["---"] * table.shape[1], *rows]
+    lines = [list(map(_cell, table.columns)), ["---"] * table.shape[1], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{value:.4g}".replace("-", "−")
-    return str(value)
+    return " ".join(str(value).split()).replace("|", "\\|")

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw
-from clada_neuro.reporting.labels import axis, is_measure, square, words
+from clada_neuro.reporting import levels
+from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
+from clada_neuro.reporting.labels import axis, contrast, factors, is_measure, square, words
 from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import plural
 from clada_neuro.responses.response import Response, response_of
@@ -26,14 +27,14 @@ def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
     """
     drawn: list[Figure] = []
     for term in reported_terms(fit):
-        parts = term.split(":")
+        parts = factors(term)
         if term not in fit.get("effects", {}) or response(fit).column not in trials:
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
         elif len(parts) == 2:
             drawn.append(_interaction(fit, parts[0], parts[1], trials))
-    return drawn
+    return [*drawn, *levels.figures(fit, reported_terms(fit), response(fit), trials)]
 
 
 def response(fit: Mapping[str, Any]) -> Response:
@@ -48,17 +49,15 @@ def focal_terms(fit: Mapping[str, Any]) -> list[str]:
 
 
 def reported_terms(fit: Mapping[str, Any]) -> list[str]:
-    """Return the terms a results section speaks of: focal ones, then every other one of the model's measures.
+    """Return the terms a results section speaks of: focal ones, then those of the model's measures and of factors.
 
-    Controls such as length stay in the coefficient table, squares there too.
+    Controls such as length stay in the coefficient table, squares there too; where there is nothing else, every term is
+    spoken of.
     """
     focal = focal_terms(fit)
-    others = [
-        term
-        for term in fit["coefficients"]
-        if term not in focal and all(is_measure(part) for part in term.split(":")) and not square(term)
-    ]
-    return [*focal, *others]
+    candidates = [term for term in fit["coefficients"] if term != "(Intercept)" and not square(term)]
+    shown = [term for term in candidates if all(is_measure(part) or contrast(part) for part in factors(term))]
+    return list(dict.fromkeys([*focal, *(shown if focal or shown else candidates)]))
 
 
 def primary(fits: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -71,6 +70,7 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
     rows = [(term, values) for term, values in fit["coefficients"].items() if term != "(Intercept)"]
     if len(rows) < 2:
         return None
+    names = wrapped(words(term) for term, _ in rows)
     focal, slope = focal_terms(fit), response(fit).per(bool(fit.get("standardized")))
 
     def paint(axes: Axes) -> None:
@@ -79,7 +79,7 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
             axes.plot([values["ci_low"], values["ci_high"]], [place, place], color=color, linewidth=2)
             axes.plot(values["estimate"], place, "o", color=color, markersize=6)
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
-        axes.set_yticks(range(len(rows)), [words(term) for term, _ in rows])
+        axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set(xlabel=f"Estimate ({slope})")
 
@@ -87,7 +87,7 @@ def coefficients(fit: Mapping[str, Any]) -> Figure | None:
         f"{words(term)} {fixed(values['estimate'], decimals(values['se']))}" for term, values in rows
     )
     caption = f"{fit['name']}: fixed effects with 95 % intervals; focal terms in blue."
-    size = (5.0, 1.1 + 0.42 * len(rows))
+    size = (5.0, 1.1 + 0.2 * sum(2 + name.count("\n") for name in names))
     return draw(f"coefficients_{slug(fit['name'])}", caption, f"{caption} Estimates: {listed}.", paint, size)
 
 

@@ -3,10 +3,12 @@
 import base64
 import io
 import logging
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.font_manager import fontManager
+from matplotlib.ticker import AutoLocator, MaxNLocator
 
 from clada_neuro.artifacts import write_atomic
 
@@ -74,6 +77,11 @@ class Figure:
         ]
 
 
+def wrapped(labels: Iterable[str], width: int = 26) -> list[str]:
+    """Return tick labels broken into lines, so that long names leave room to the axes."""
+    return ["\n".join(textwrap.wrap(label, width)) or label for label in labels]
+
+
 def draw(
     name: str,
     caption: str,
@@ -105,8 +113,23 @@ def compose(
         FigureCanvasAgg(canvas)
         paint(canvas)
         canvas.draw_without_rendering()
+        if _part_ticks(canvas):
+            canvas.draw_without_rendering()
         canvas.set_layout_engine("none")  # it has placed everything; the files need not do it again
         return Figure(name, caption, alt, _bytes(canvas, "svg"), _bytes(canvas, "png"))
+
+
+def _part_ticks(canvas: Canvas) -> bool:
+    """Take fewer ticks where the labels of a numeric x axis touch; return whether any did."""
+    changed = False
+    for axes in canvas.axes:
+        labels = [label for label in axes.get_xticklabels() if label.get_visible() and label.get_text()]
+        boxes = [label.get_window_extent() for label in labels]
+        touch = any(left.x1 + 4 > right.x0 for left, right in pairwise(boxes))
+        if touch and isinstance(axes.xaxis.get_major_locator(), AutoLocator | MaxNLocator):
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
+            changed = True
+    return changed
 
 
 @contextmanager

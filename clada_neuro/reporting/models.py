@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting.effects import primary, reported_terms, response
-from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.tables import Table, coefficient_cells, slug, table
@@ -115,7 +115,7 @@ def _effect(rows: pd.DataFrame) -> Figure:
             axes.plot([row.ci_low, row.ci_high], [place, place], color=color, linewidth=2)
             axes.plot(row.estimate, place, "D" if row.model == _POOLED else "o", color=color, markersize=7)
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
-        axes.set_yticks(range(len(rows)), [name.rsplit("/", 1)[-1] for name in rows["model"]])
+        axes.set_yticks(range(len(rows)), wrapped(name.rsplit("/", 1)[-1] for name in rows["model"]))
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set(xlabel=f"b ({response_of(first['response']).per(True)} where z-scored)")
 

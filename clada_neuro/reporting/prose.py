@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.reporting import references
+from clada_neuro.reporting import levels, references
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
-from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.labels import contrast, factors, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.synergy import paragraph
 from clada_neuro.reporting.text import cell, number, p_value, plural, share, shares, stat
@@ -242,7 +242,9 @@ def effect(fit: Mapping[str, Any], term: str, decided: str = "expected direction
     p = values["p"] if adjusted is None else adjusted
     toward = measured.toward(values["estimate"])
     reliable = p is not None and p < _ALPHA
-    if ":" in term:
+    if any(map(contrast, factors(term))):
+        text = _capital(levels.sentence(fit, term, measured, reliable))
+    elif len(factors(term)) > 1:
         first, second = (words(part) for part in term.split(":", 1))
         text = (
             f"{_capital(first)} and {second} interacted: the effect of {first} was {toward} at higher {second}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -69,7 +69,31 @@ def sections(results: Results) -> list[Section]:
         ("provenance", "Provenance", _provenance),
         ("limits", "Limits", _limits),
     )
-    return [Section(name, title, make(results)) for name, title, make in makers]
+    return named_apart([Section(name, title, make(results)) for name, title, make in makers])
+
+
+def named_apart(page: list[Section]) -> list[Section]:
+    """Number tables and figures whose names would be one file, as those of two models called ``A b`` and ``a-b``."""
+    taken: dict[type, set[str]] = {Figure: set(), Table: set()}  # they stand in a folder each
+
+    def apart(parts: list[Any]) -> list[Any]:
+        return [replace(part, name=_free(part.name, taken[type(part)])) for part in parts]
+
+    return [
+        replace(section, blocks=[
+            replace(block, figures=apart(block.figures), tables=apart(block.tables)) for block in section.blocks
+        ])
+        for section in page
+    ]  # fmt: skip
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
 
 
 def _absent(results: Results, *sources: str) -> Block:
@@ -161,7 +185,11 @@ def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stimuli(results: Results) -> list[Block]:
     removed = tables.exclusions(results)
-    found = _kept(tables.conditions(results), removed, tables.joins(results), tables.truth(results))
+    responses = distributions.responses(results.fits, results.tables.get("trials", pd.DataFrame()))
+    by_condition = tables.means_by_condition(results, responses)
+    found = _kept(
+        tables.conditions(results), by_condition, removed, tables.joins(results), tables.truth(results)
+    )
     no_removal = [] if removed else ["No row was excluded before analysis: the manifest lists no exclusions."]
     return [
         Block(tables=found),

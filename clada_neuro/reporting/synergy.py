@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, interval, spread
-from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import Table, slug
 from clada_neuro.reporting.text import number, p_value, share, shares, stat
@@ -37,7 +37,7 @@ def r2_figure(fits: list[dict[str, Any]]) -> Figure:
                 axes.plot(
                     value, place, marker, color=color, markersize=7, label=label if place == 0 else None
                 )
-        axes.set_yticks(range(len(fits)), [fit["name"] for fit in fits])
+        axes.set_yticks(range(len(fits)), wrapped(fit["name"] for fit in fits))
         axes.set_ylim(len(fits) - 0.4, -0.6)
         axes.set_xlim(left=0)
         axes.set(xlabel="R²")
@@ -132,12 +132,13 @@ def figure(found: list[dict[str, Any]]) -> Figure | None:
     ]
     if not rows:
         return None
+    names = ["\n".join(wrapped(label.split("\n"))) for label, _, _ in rows]
 
     def paint(axes: Axes) -> None:
         for place, (_, value, drawn) in enumerate(rows):
             axes.plot([drawn["low"], drawn["high"]], [place, place], color=COLORS[0], linewidth=2)
             axes.plot(value, place, "o", color=COLORS[0], markersize=7)
-        axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+        axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set(xlabel="R² synergy")
         axes.locator_params(axis="x", nbins=3)
@@ -147,7 +148,13 @@ def figure(found: list[dict[str, Any]]) -> Figure | None:
         "these intervals are no test."
     )
     listed = "; ".join(f"{label}: {share(value, 5)}".replace("\n", ", ") for label, value, _ in rows)
-    return draw("synergy", caption, f"{caption} {listed}.", paint, (5.0, 1.2 + 0.6 * len(rows)))
+    return draw(
+        "synergy",
+        caption,
+        f"{caption} {listed}.",
+        paint,
+        (5.0, 1.2 + 0.2 * sum(2 + name.count("\n") for name in names)),
+    )
 
 
 def paragraph(found: Mapping[str, Any]) -> str:

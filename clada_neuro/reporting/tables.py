@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.artifacts import write_atomic
-from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.numerals import decimals, fixed, interval, spread
+from clada_neuro.reporting.labels import axis, is_measure
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell, column, number, p_value, shares
+from clada_neuro.responses import response_of
+from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
 
 _HEADER = {
     "n_obs": "rows",
@@ -92,6 +95,40 @@ def conditions(results: Results) -> Table | None:
             if column in trials:
                 counts[name] = per_condition[column].nunique()
     return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())
+
+
+def means_by_condition(results: Results, responses: list[str]) -> Table | None:
+    """Return the model's measures and the responses by condition, each with its 95 % interval."""
+    frames = results.tables
+    stimuli, trials = frames.get("stimuli", pd.DataFrame()), frames.get("trials", pd.DataFrame())
+    parts = [at_critical_words(frames.get("words", pd.DataFrame()), stimuli), of_responses(trials, responses)]
+    found = [part for part in parts if len(part)]
+    if not found:
+        return None
+    frame = pd.concat(found, ignore_index=True)
+    digits = [
+        decimals(spread(low, high)) for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
+    ]
+    shown = pd.DataFrame(
+        {
+            "measure": [
+                axis(name) if is_measure(name) else _response_axis(name) for name in frame["measure"]
+            ],
+            "condition": frame["condition"].map(str),
+            "mean": [fixed(value, n) for value, n in zip(frame["mean"], digits, strict=True)],
+            "95 % CI": [
+                interval(low, high, n)
+                for low, high, n in zip(frame["ci_low"], frame["ci_high"], digits, strict=True)
+            ],
+            "n": frame["n"].map(str),
+        }
+    )
+    return Table("means_by_condition", f"Means by condition. {HOW[0].upper()}{HOW[1:]}.", frame, shown)
+
+
+def _response_axis(name: str) -> str:
+    measured = response_of(name)
+    return measured.axis if measured.unit else axis(name)
 
 
 def summary(fits: list[dict[str, Any]]) -> Table | None:

@@ -32,6 +32,7 @@ def to_dict(fit: "MixedFit") -> dict[str, Any]:
         "reml": fit.reml,
         "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
         "contrasts": contrasts_used(fit),
+        "levels": levels_used(fit),
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,
         "n_groups": fit.n_groups,
@@ -140,6 +141,11 @@ def contrasts_used(fit: "MixedFit") -> dict[str, str]:
         coding.column if columns.count(coding.column) == 1 else name: str(coding)
         for name, coding in found.items()
     }
+
+
+def levels_used(fit: "MixedFit") -> dict[str, list[str]]:
+    """Return the levels of each factor of the fixed part, in the order of its coding."""
+    return {coding.column: list(coding.levels) for coding in codings(fit.design.spec).values()}
 
 
 def _contrast_text(fit: "MixedFit") -> str:

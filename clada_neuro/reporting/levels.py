@@ -1,0 +1,91 @@
+"""Effects of factors: which levels a coefficient compares, in words, and the raw means of the levels, drawn."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clada_neuro.numerals import decimals, interval, spread
+from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.labels import Contrast, contrast, factors, words
+from clada_neuro.reporting.tables import slug
+from clada_neuro.responses import Response
+from clada_neuro.stats.conditions import means
+
+_MOST = 8
+
+
+def compared(fit: Mapping[str, Any], level: Contrast) -> str:
+    """Return what a level is compared with: ``than for correct``, ``than on average over the levels``."""
+    if level.kind == "S":
+        return "than on average over the levels"
+    named = {found.level for term in fit["coefficients"] for part in factors(term)
+             if (found := contrast(part)) and found.factor == level.factor}  # fmt: skip
+    rest = [name for name in (fit.get("levels") or {}).get(level.factor, []) if name not in named]
+    return f"than for {rest[0]}" if level.kind == "T" and len(rest) == 1 else "than for its comparison levels"
+
+
+def sentence(fit: Mapping[str, Any], term: str, measured: Response, reliable: bool) -> str:
+    """Return what a coefficient with a factor in it says, without its statistics."""
+    parts = sorted(factors(term), key=lambda part: contrast(part) is not None)
+    *others, last = parts
+    level = contrast(last)
+    assert level is not None
+    where, toward = f"for {words(last)}", measured.toward(fit["coefficients"][term]["estimate"])
+    if not others:
+        if reliable:
+            return f"{measured.plural} were {toward} {where} {compared(fit, level)}"
+        return f"There was no reliable difference of {measured.plural} {where} rather {compared(fit, level)}"
+    first = " × ".join(words(part) for part in others)
+    if reliable:
+        return f"The effect of {first} on {measured.plural} was {toward} {where} {compared(fit, level)}"
+    return f"There was no reliable difference of the effect of {first} on {measured.plural} {where} rather {compared(fit, level)}"
+
+
+def figures(
+    fit: Mapping[str, Any], terms: list[str], measured: Response, trials: pd.DataFrame
+) -> list[Figure]:
+    """Draw the raw means of each reported factor's levels, and of the cells of two factors that interact."""
+    seen: dict[tuple[str, ...], None] = {}
+    for term in terms:
+        found = [contrast(part) for part in factors(term)]
+        if all(found):
+            seen[tuple(level.factor for level in found if level)] = None
+    known = [names for names in seen if len(names) <= 2 and {*names, measured.column} <= set(trials)]
+    return [_means(fit, names, measured, trials) for names in known]
+
+
+def _means(
+    fit: Mapping[str, Any], names: tuple[str, ...], measured: Response, trials: pd.DataFrame
+) -> Figure:
+    unit = "subject" if "subject" in trials else None
+    cells = means(trials, [measured.column], list(names), unit)
+    levels = list(dict.fromkeys(cells[names[0]]))[:_MOST]
+    lines = list(dict.fromkeys(cells[names[1]]))[:_MOST] if len(names) > 1 else [None]
+
+    def paint(axes: Axes) -> None:
+        for number, line in enumerate(lines):
+            rows = cells if line is None else cells[cells[names[1]] == line]
+            rows = rows.set_index(names[0]).reindex(levels)
+            places = np.arange(len(levels)) + 0.12 * (number - (len(lines) - 1) / 2)
+            reach = (rows["ci_high"] - rows["mean"]).fillna(0)
+            label = None if line is None else str(line)
+            axes.errorbar(places, rows["mean"], yerr=reach, fmt="os^Dv<>p"[number] + "-", color=COLORS[number],
+                          linewidth=1.2, markersize=6, label=label)  # fmt: skip
+        axes.set_xticks(range(len(levels)), [str(level) for level in levels])
+        axes.set_xlim(-0.5, len(levels) - 0.5)
+        axes.set(xlabel=words(names[0]), ylabel=measured.axis)
+        if len(names) > 1:
+            axes.legend(title=words(names[1]), title_fontsize=9.5)
+
+    over = "subjects' means" if unit else "rows"
+    by = " and ".join(map(words, names))
+    caption = f"{fit['name']}: mean {measured.plural} by {by}, with 95 % t intervals over {over}; raw, not adjusted."
+    listed = "; ".join(
+        f"{', '.join(str(row[name]) for name in names)} {measured.quantity(row['mean'], spread(row['ci_low'], row['ci_high']))} "
+        f"{interval(row['ci_low'], row['ci_high'], decimals(spread(row['ci_low'], row['ci_high'])))}"
+        for row in cells.to_dict("records")
+    )
+    return draw(f"levels_{slug(fit['name'])}_{slug('_'.join(names))}", caption, f"{caption} {listed}.", paint)
