@@ -1,4 +1,8 @@
-"""Link human brain responses to the inner workings of language models."""
+"""Link human brain responses to the inner workings of language models.
+
+The main job in one call: `run`. Step by step: `load_model`, `read_stimuli`, `trace`, `align`, `fit`, `synergy`, `report`.
+With part of the feed-forward weights left out: `calibrate`, `attach`, `generate`.
+"""
 
 import importlib
 from typing import Any
@@ -38,3 +42,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'clada_neuro' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion and ``help`` show them and nothing else."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

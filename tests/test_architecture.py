@@ -114,3 +114,13 @@ def test_no_module_hides_a_public_function():
         path.name for path in ROOT.iterdir() if path.is_dir()
     }
     assert not modules & set(clada_neuro.__all__)
+
+
+def test_completion_and_help_show_the_public_names_alone():
+    import pydoc
+
+    import clada_neuro
+
+    assert [name for name in dir(clada_neuro) if not name.startswith("_")] == clada_neuro.__all__
+    shown = pydoc.plain(pydoc.render_doc(clada_neuro))
+    assert all(f"    {name}(" in shown for name in clada_neuro.__all__)

@@ -123,8 +123,9 @@ def _part_ticks(canvas: Canvas) -> bool:
     """Take fewer ticks where the labels of a numeric x axis touch; return whether any did."""
     changed = False
     for axes in canvas.axes:
-        labels = [label for label in axes.get_xticklabels() if label.get_visible() and label.get_text()]
-        boxes = [label.get_window_extent() for label in labels]
+        low, high = axes.get_xlim()
+        labels = [label for label in axes.get_xticklabels() if label.get_text()]
+        boxes = [label.get_window_extent() for label in labels if low <= label.get_position()[0] <= high]
         touch = any(left.x1 + 4 > right.x0 for left, right in pairwise(boxes))
         if touch and isinstance(axes.xaxis.get_major_locator(), AutoLocator | MaxNLocator):
             axes.xaxis.set_major_locator(MaxNLocator(nbins=3))

@@ -123,7 +123,7 @@ def means_by_condition(results: Results, responses: list[str]) -> Table | None:
             "n": frame["n"].map(str),
         }
     )
-    return Table("means_by_condition", f"Means by condition. {HOW[0].upper()}{HOW[1:]}.", frame, shown)
+    return Table("means_by_condition", f"Means by condition, with {HOW}.", frame, shown)
 
 
 def _response_axis(name: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 HOW = (
-    "t intervals of the mean (n - 1 degrees of freedom): measures over texts, responses over the means of subjects, or over "
+    "95 % t intervals of the mean (n - 1 degrees of freedom): measures over texts, responses over the means of subjects, or over "
     "rows where there are no subjects; n counts them"
 )
 _UNIT = "subject"

@@ -9,7 +9,7 @@ import matplotlib
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import EVIL, FORMULA
+from conftest import EVIL, FORMULA, write_folder
 
 from clada_neuro.cli.report import command
 from clada_neuro.errors import DataError
@@ -163,3 +163,16 @@ def test_a_trace_without_a_calibration_says_that_neuron_sparsity_is_missing(full
     manifest["neuron_sparsity"] = {"missing": "no calibration of this model was given"}
     (copied / "manifest.json").write_text(json.dumps(manifest))
     assert "missing: no calibration of this model was given" in report(copied).read_text(encoding="utf-8")
+
+
+def test_figures_and_tables_of_an_earlier_report_are_gone_and_own_files_stay(tmp_path):
+    folder = write_folder(tmp_path)
+    report(folder)
+    (folder / "tables" / "mine.csv").write_text("a\n1\n")
+    fits = json.loads((folder / "fits.json").read_text())
+    (folder / "fits.json").write_text(json.dumps([{**fits[0], "name": "another"}]))
+    report(folder)
+    names = {path.name for path in (folder / "tables").iterdir()}
+    assert "coefficients_n400_surprisal_sparsity.csv" not in names
+    assert {"coefficients_another.csv", "mine.csv", "trials.csv"} <= names
+    assert not list((folder / "figures").glob("*n400_surprisal_sparsity*"))

@@ -1,0 +1,127 @@
+import copy
+import json
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clada_neuro.reporting import effects, prose
+from clada_neuro.reporting.figures import draw
+from clada_neuro.reporting.results import read_results
+from clada_neuro.reporting.sections import Block, Section, named_apart
+from clada_neuro.reporting.tables import means_by_condition, table
+from clada_neuro.reporting.text import NBSP
+
+RAW = {"se": 0.2, "df": 20.0, "t": -4.0, "p": 0.001, "ci_low": -1.2, "ci_high": -0.4}
+
+
+def one(estimate: float, **changed) -> dict:
+    return {**RAW, "estimate": estimate, **changed}
+
+
+@pytest.fixture
+def factor() -> dict:
+    return {
+        "name": "N400", "formula": "n400_uv ~ Condition + (1|subject)", "reml": True, "standardized": {},
+        "coefficients": {"(Intercept)": one(1.0), "Condition[T.incorrect]": one(-0.8)},
+        "levels": {"Condition": ["correct", "incorrect"]},
+    }  # fmt: skip
+
+
+def text(fit: dict, term: str) -> str:
+    return prose.effect(fit, term).replace(NBSP, " ")
+
+
+def test_a_level_is_compared_with_the_reference(factor):
+    assert effects.reported_terms(factor) == ["Condition[T.incorrect]"]
+    assert text(factor, "Condition[T.incorrect]").startswith(
+        "N400 amplitudes were more negative for Condition incorrect than for correct, b = −0.80 µV,"
+    )
+    factor["coefficients"]["Condition[T.incorrect]"]["p"] = 0.4
+    assert text(factor, "Condition[T.incorrect]").startswith(
+        "There was no reliable difference of N400 amplitudes for Condition incorrect rather than for correct, b"
+    )
+
+
+def test_sum_coding_is_compared_with_the_average(factor):
+    factor |= {
+        "formula": "rt_ms ~ C(cond, contr.sum)",
+        "coefficients": {"C(cond, contr.sum)[S.a]": one(12.0)},
+    }
+    assert text(factor, "C(cond, contr.sum)[S.a]").startswith(
+        "Reading times were longer for cond a than on average over the levels, b = 12.00 ms,"
+    )
+
+
+def test_an_interaction_with_a_level_is_a_difference_of_effects(factor):
+    term = "surprisal_bits:Condition[T.incorrect]"
+    factor["coefficients"][term] = one(-0.8)
+    assert text(factor, term).startswith(
+        "The effect of surprisal on N400 amplitudes was more negative for Condition incorrect than for correct"
+    )
+
+
+def test_a_model_without_measures_and_factors_speaks_of_every_term():
+    fit = {"coefficients": {"(Intercept)": one(1.0), "length": one(1.0), "I(length ** 2)": one(1.0)}}
+    assert effects.reported_terms(fit) == ["length"]
+
+
+def test_a_factor_is_drawn_by_its_levels(factor):
+    rows = pd.DataFrame(
+        {
+            "subject": list("aabb"),
+            "Condition": ["correct", "incorrect"] * 2,
+            "n400_uv": [1.0, -1.0, 3.0, -2.0],
+        }
+    )
+    (drawn,) = effects.figures(factor, rows)
+    assert "correct 2.00 µV" in drawn.alt
+    assert "incorrect −1.50 µV [−7.85, 4.85]" in drawn.alt  # t.ppf(.975, 1) * 0.5
+
+
+def test_measures_and_responses_stand_by_condition(full_folder):
+    results = read_results(full_folder)
+    found = means_by_condition(results, ["n400_uv"])
+    assert set(found.frame["measure"]) >= {"surprisal_bits", "n400_uv"}
+    row = found.frame.set_index(["measure", "condition"]).loc[("n400_uv", "expected")]
+    trials = results.tables["trials"]
+    by_subject = trials[trials["condition"] == "expected"].groupby("subject")["n400_uv"].mean()
+    assert row["mean"] == pytest.approx(by_subject.mean())
+    assert row["n"] == 10
+    assert "t intervals" in found.caption
+
+
+def test_long_names_leave_room_and_nothing_warns(full_folder):
+    fit = copy.deepcopy(json.loads((full_folder / "fits.json").read_text())[0])
+    name = (
+        "surprisal_bits:sparsity_energy99:adjustment_prefix:condition[T.semantically anomalous continuation]"
+    )
+    fit["coefficients"][name] = fit["coefficients"]["surprisal_bits"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert effects.coefficients(fit).svg
+
+
+def test_ticks_of_a_narrow_range_do_not_touch():
+    seen = {}
+
+    def paint(axes):
+        axes.plot(0.81234 + np.arange(3) * 1e-5, [0, 1, 2])
+        axes.xaxis.get_major_formatter().set_useOffset(False)
+        seen["axes"] = axes
+
+    draw("narrow", "", "", paint, (3.0, 2.0))
+    seen["axes"].figure.draw_without_rendering()
+    low, high = seen["axes"].get_xlim()
+    labels = [label for label in seen["axes"].get_xticklabels() if low <= label.get_position()[0] <= high]
+    boxes = [label.get_window_extent() for label in labels]
+    assert len(boxes) > 1
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_two_tables_with_one_name_are_two_files():
+    twins = [table("coefficients_a_b", "first", [{"x": 1}]), table("coefficients_a_b", "second", [{"x": 2}])]
+    (section,) = named_apart([Section("s", "S", [Block(tables=twins)])])
+    assert [part.name for part in section.blocks[0].tables] == ["coefficients_a_b", "coefficients_a_b_2"]
