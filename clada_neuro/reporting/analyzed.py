@@ -33,9 +33,10 @@ def analyzed(results: Results) -> list[Analyzed]:
     found: dict[tuple[Any, ...], Analyzed] = {}
     for fit in primary(results.fits):
         one = _of(fit, trials)
-        same = found.get(key := (one.n, tuple(one.groups.items()), tuple(one.missing.items())))
+        same = found.get(key := (one.n, one.given, tuple(one.groups.items())))
         names = dict.fromkeys([*(same.of if same else ()), *one.of])
-        found[key] = Analyzed(tuple(names), one.n, one.given, one.groups, one.missing)
+        missing = {**(same.missing if same else {}), **one.missing}
+        found[key] = Analyzed(tuple(names), one.n, one.given, one.groups, missing)
     return list(found.values()) or [Analyzed((), len(trials), len(trials), _groups(trials), {})]
 
 

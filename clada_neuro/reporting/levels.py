@@ -11,20 +11,20 @@ from clada_neuro.numerals import decimals, interval, spread
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import Contrast, contrast, factors, words
 from clada_neuro.reporting.tables import slug
-from clada_neuro.responses import Response
+from clada_neuro.responses.response import Response
 from clada_neuro.stats.conditions import means
 
 _MOST = 8
 
 
 def compared(fit: Mapping[str, Any], level: Contrast) -> str:
-    """Return what a level is compared with: ``than for correct``, ``than on average over the levels``."""
+    """Return what a level is compared with: ``correct``, ``the average of the levels``."""
     if level.kind == "S":
-        return "than on average over the levels"
+        return "the average of the levels"
     named = {found.level for term in fit["coefficients"] for part in factors(term)
              if (found := contrast(part)) and found.factor == level.factor}  # fmt: skip
     rest = [name for name in (fit.get("levels") or {}).get(level.factor, []) if name not in named]
-    return f"than for {rest[0]}" if level.kind == "T" and len(rest) == 1 else "than for its comparison levels"
+    return rest[0] if level.kind == "T" and len(rest) == 1 else "its comparison levels"
 
 
 def sentence(fit: Mapping[str, Any], term: str, measured: Response, reliable: bool) -> str:
@@ -33,15 +33,12 @@ def sentence(fit: Mapping[str, Any], term: str, measured: Response, reliable: bo
     *others, last = parts
     level = contrast(last)
     assert level is not None
-    where, toward = f"for {words(last)}", measured.toward(fit["coefficients"][term]["estimate"])
-    if not others:
-        if reliable:
-            return f"{measured.plural} were {toward} {where} {compared(fit, level)}"
-        return f"There was no reliable difference of {measured.plural} {where} rather {compared(fit, level)}"
-    first = " × ".join(words(part) for part in others)
+    other, toward = compared(fit, level), measured.toward(fit["coefficients"][term]["estimate"])
+    effect = f"the effect of {' × '.join(words(part) for part in others)} on " if others else ""
     if reliable:
-        return f"The effect of {first} on {measured.plural} was {toward} {where} {compared(fit, level)}"
-    return f"There was no reliable difference of the effect of {first} on {measured.plural} {where} rather {compared(fit, level)}"
+        verb = "was" if others else "were"
+        return f"{effect}{measured.plural} {verb} {toward} for {words(last)} than for {other}"
+    return f"there was no reliable difference in {effect}{measured.plural} between {words(last)} and {other}"
 
 
 def figures(

@@ -209,10 +209,15 @@ def _regressions(results: Results) -> str:
         f"{references.cite('r2')})."
     )
     models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
-    families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if fit.get("family")))
+    families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if _corrected(fit)))
     over = _list([f"the {family}" for family in families]) if families else ""
     corrected = f" p values were adjusted ({references.cite('bh')}) over {over}." if over else ""
     return f"{text} Models: {models}.{corrected}"
+
+
+def _corrected(fit: Mapping[str, Any]) -> bool:
+    """Return whether p values were adjusted over more than one test."""
+    return bool(fit.get("family")) and not str(fit["family"]).startswith("1 ")
 
 
 def findings(results: Results) -> list[tuple[str, list[str]]]:
@@ -312,7 +317,7 @@ def _part(fit: Mapping[str, Any]) -> str:
     if not part:
         return ""
     terms, others = (_list([words(term) for term in part[key]]) for key in ("terms", "others"))
-    return f" (of which {terms} added {stat('part R²', share(part['r2']))} to {others})"
+    return f" ({stat('part R²', share(part['r2']))} of {terms} beside {others})"
 
 
 def warnings(results: Results) -> Iterator[str]:

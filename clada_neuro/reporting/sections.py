@@ -228,7 +228,12 @@ def _effects(results: Results) -> list[Block]:
         for fit in effects.primary(results.fits)
         if (drawn := effects.figures(fit, trials))
     ]
-    lead = " ".join([*_directions(results.fits), "The other predictors are held at their means."])
+    lead = " ".join(
+        [
+            *_directions(results.fits),
+            "The other predictors are held at their means, factors at their reference level.",
+        ]
+    )
     unscaled = [fit["name"] for fit in results.fits if "standardized" not in fit]
     reason = (
         f"No lines are drawn for {', '.join(unscaled)}: fits.json does not say how predictors were scaled."

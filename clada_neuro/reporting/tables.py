@@ -14,7 +14,7 @@ from clada_neuro.numerals import decimals, fixed, interval, spread
 from clada_neuro.reporting.labels import axis, is_measure
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell, column, number, p_value, shares
-from clada_neuro.responses import response_of
+from clada_neuro.responses.response import response_of
 from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
 
 _HEADER = {

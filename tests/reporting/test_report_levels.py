@@ -41,7 +41,7 @@ def test_a_level_is_compared_with_the_reference(factor):
     )
     factor["coefficients"]["Condition[T.incorrect]"]["p"] = 0.4
     assert text(factor, "Condition[T.incorrect]").startswith(
-        "There was no reliable difference of N400 amplitudes for Condition incorrect rather than for correct, b"
+        "There was no reliable difference in N400 amplitudes between Condition incorrect and correct, b"
     )
 
 
@@ -51,7 +51,7 @@ def test_sum_coding_is_compared_with_the_average(factor):
         "coefficients": {"C(cond, contr.sum)[S.a]": one(12.0)},
     }
     assert text(factor, "C(cond, contr.sum)[S.a]").startswith(
-        "Reading times were longer for cond a than on average over the levels, b = 12.00 ms,"
+        "Reading times were longer for cond a than for the average of the levels, b = 12.00 ms,"
     )
 
 

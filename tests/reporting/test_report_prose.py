@@ -133,9 +133,8 @@ def test_explained_variance_is_not_credited_to_the_predictors(fit, results):
         "part_r2": {"terms": ["surprisal_bits"], "others": ["p600_baseline_uv"], "r2": 0.0013},
     }
     (_, sentences), *_ = prose.findings(replace(results, fits=[fit]))
-    assert (
-        "R²m = .619 of the variance (of which surprisal added part R² = .001 to baseline of the P600)"
-        in plain(sentences[-1])
+    assert "R²m = .619 of the variance (part R² = .001 of surprisal beside baseline of the P600)" in plain(
+        sentences[-1]
     )
 
 
