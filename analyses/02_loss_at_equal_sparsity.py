@@ -36,6 +36,7 @@ from clada_neuro.artifacts import (
     write_table,
     write_text,
 )
+from clada_neuro.cache import cache_key
 from clada_neuro.calibration.artifact import load_calibration
 from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.calibration.policies import POLICIES, make_policy
@@ -80,7 +81,7 @@ class Experiment:
         self.model, self.layers = model, ffn_layers(model.model)
         self.calibration = load_calibration(model)
         shipped = package_data("calibration", f"{model.weights_hash}.safetensors")
-        inputs = content_hash(shipped, LENGTH, PREFIX, BATCH)
+        inputs = cache_key(__name__, shipped, LENGTH, PREFIX, BATCH)
         folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
         self.cells = output_folder(folder / "cells")
         self.stages = Stages(output_folder(folder / "passes"), inputs)
