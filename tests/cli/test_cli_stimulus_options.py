@@ -32,10 +32,12 @@ def seen(monkeypatch):
 
     def trace_by(setting, texts, *_):
         calls.update(texts=texts, setting=setting)
-        return SimpleNamespace(manifest={"text_notes": [*texts.attrs["notes"], "31 % unknown"]})
+        return SimpleNamespace(
+            manifest={"text_notes": [*texts.attrs["notes"], "31 % unknown"]}, words=pd.DataFrame()
+        )
 
     monkeypatch.setattr("clada_neuro.scale.trace.trace_by", trace_by)
-    monkeypatch.setattr("clada_neuro.study.run", lambda target, **options: calls.update(options))
+    monkeypatch.setattr("clada_neuro.study.run.run", lambda target, **options: calls.update(options))
     return calls
 
 

@@ -1,5 +1,6 @@
 """``clada-neuro trace`` on a tiny checkpoint: its files, its errors."""
 
+import pandas as pd
 import pytest
 from command_line import clada
 from tiny_language import tiny_language
@@ -26,6 +27,17 @@ def test_writes_what_it_says(capsys, folder):
     assert found.words.loc[found.words["is_critical"], "word"].tolist() == ["Bäcker", "knows."]
     assert found.manifest["model"]["start_token"] == "<|endoftext|>"
     assert clada(capsys, *arguments).code == 0
+
+
+def test_means_by_condition_are_printed_and_written(capsys, folder):
+    arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
+    done = clada(capsys, *arguments)
+    words = Trace.read(folder / "out").words
+    means = pd.read_csv(folder / "out" / "conditions.csv").set_index(["measure", "condition"])["mean"]
+    critical = words[words["is_critical"]].set_index("word")["surprisal_bits"]
+    assert means["surprisal_bits", "a"] == pytest.approx(critical["Bäcker"])
+    assert means["length", "b"] == 5
+    assert "critical words by condition (95 % t intervals of the mean" in done.out
 
 
 def test_a_policy_adds_its_columns(capsys, folder):
