@@ -81,6 +81,11 @@ class Target:
         return Measurement.specified(names, **vars(self.measured or EpochsSpecification()))
 
     @property
+    def components(self) -> list[str]:
+        """What the analysis explains, by name: ``n400`` for n400_uv."""
+        return sorted({model.response.removesuffix("_uv") for model in self.analysis.models})
+
+    @property
     def simulated(self) -> bool:
         """Whether responses come from the simulator."""
         return self.trials is None and self.epochs is None

@@ -1,0 +1,72 @@
+"""The responses of a study beside the words of its trace: trials as given, measured in epochs, or simulated."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro.instrument.trace import Trace
+from clada_neuro.responses.alignment import Alignment, align
+from clada_neuro.responses.unmatched import warn_of_loss
+from clada_neuro.study.how import Progress
+from clada_neuro.study.target import Target
+
+
+def gather(
+    plan: Target, traced: Trace, seed: int, progress: Progress, first: Path | None
+) -> tuple[Alignment, dict[str, Any]]:
+    """Align the target's trials, measured, given or simulated; with what the manifest should say of them."""
+    if plan.trials is not None:
+        return align(traced.words, plan.trials, index_base=plan.index_base, max_lost=plan.max_lost), {}
+    if plan.epochs is not None:
+        return _measure_epochs(plan, traced, progress)
+    from clada_neuro.erp.simulate import simulate_trials
+
+    words = Trace.read(first).words if first else traced.words
+    critical = words.loc[words["is_critical"]]
+    simulation = simulate_trials(critical, seed=seed)
+    facts = {"description": simulation.describe(), "truth": simulation.truth().to_dict("records")}
+    return align(traced.words, simulation.trials), {"simulation": facts}
+
+
+def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Alignment, dict[str, Any]]:
+    from clada_neuro.erp.epochs import epochs_to_trials
+    from clada_neuro.erp.metadata import add_next
+    from clada_neuro.erp.stage import PREDICTORS
+
+    assert plan.epochs is not None
+    words, base = traced.words, plan.index_base
+    measured = epochs_to_trials(plan.epochs, counted_from(words, base), **vars(plan.measurement))
+    lost = measured.joins[-1]
+    warnings = warn_of_loss(
+        "epochs", lost["rows_before"], lost["rows_removed"], lost["reason"], plan.max_lost
+    )
+    known = [name for name in PREDICTORS if name in words]
+    aligned = align(
+        add_next(words, known) if plan.measurement.soa else words, measured.trials, index_base=base
+    )
+    aligned = replace(aligned, notes=(*warnings, *aligned.notes))
+    notes = [*measured.notes, *_unused_baselines(plan, aligned.trials)]
+    for note in notes:
+        progress(f"      {note}")
+    facts = {
+        "joins": [*measured.joins, *aligned.joins],
+        "erp": {"notes": notes},
+        "simulated": measured.simulated,
+    }
+    return aligned, facts
+
+
+def counted_from(words: pd.DataFrame, base: int | None) -> pd.DataFrame:
+    """Return the words with the indices that metadata counting from `base` give them."""
+    return words.assign(word_index=words["word_index"] + (base or 0))
+
+
+def _unused_baselines(plan: Target, trials: pd.DataFrame) -> list[str]:
+    formulas = " ".join(model.formula for model in plan.analysis.models)
+    return [
+        f"{column} stands in no formula, so these amplitudes are not corrected for the baseline"
+        for column in trials.filter(regex="_baseline_uv$")
+        if column not in formulas
+    ]

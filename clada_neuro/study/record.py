@@ -1,0 +1,60 @@
+"""What a study's manifest says: the run, who decided the analysis, the calibration, and what it took."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clada_neuro import artifacts
+from clada_neuro.calibration.artifact import shipped_calibration
+from clada_neuro.calibration.policies import UNCALIBRATED
+from clada_neuro.instrument.trace import Trace
+from clada_neuro.responses.alignment import Alignment
+from clada_neuro.scale.setting import Setting
+from clada_neuro.study.target import Target
+
+
+def manifest_of(plan: Target, traced: Trace, aligned: Alignment, seed: int) -> dict[str, Any]:
+    """Return what the trace's manifest says and what the study adds to it."""
+    return {
+        **traced.manifest,
+        "target": plan.name,
+        "title": plan.analysis.title,
+        "command": " ".join(sys.argv),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "simulated": plan.simulated,
+        "component": plan.components,
+        "dataset": plan.dataset,
+        "joins": aligned.joins,
+        "notes": list(aligned.notes),
+        "seed": seed,
+        "versions": artifacts.versions(),
+    }
+
+
+def decided(analysis: str | Path | None, plan: Target) -> dict[str, str]:
+    """Return who decided the analysis: the user's ``file``, the ``data set``, or nobody, which is the ``default``."""
+    if analysis is not None:
+        return {"kind": "file", "name": str(analysis)}
+    ships = artifacts.package_data("analyses", f"{plan.name}.toml").is_file()
+    if ships and (plan.simulated or plan.dataset is not None):
+        return {"kind": "data set", "name": plan.name}
+    return {"kind": "default", "name": "default"}
+
+
+def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None:
+    """Return the name and hash of the calibration that decided the masks; none for policies that need none."""
+    if setting.policy in UNCALIBRATED:
+        return None
+    path = Path(setting.calibration or shipped_calibration(weights_hash))
+    return {"file": path.name, "hash": artifacts.content_hash(path)}
+
+
+def peak_memory_mb() -> float | None:
+    """Return the process's peak resident memory in MB, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
