@@ -124,3 +124,8 @@ def test_completion_and_help_show_the_public_names_alone():
     assert [name for name in dir(clada_neuro) if not name.startswith("_")] == clada_neuro.__all__
     shown = pydoc.plain(pydoc.render_doc(clada_neuro))
     assert all(f"    {name}(" in shown for name in clada_neuro.__all__)
+
+
+def test_no_file_is_longer_than_a_reader_keeps_in_mind():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert not {str(path): length for path, length in lengths.items() if length > 400}

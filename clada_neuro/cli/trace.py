@@ -50,8 +50,6 @@ def command(
     from the last finished part.
     """
     from clada_neuro.scale.setting import Setting
-    from clada_neuro.scale.trace import trace_by
-    from clada_neuro.stats.conditions import at_critical_words
     from clada_neuro.study.target import language_of, resolve_stimuli
 
     table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
@@ -59,6 +57,9 @@ def command(
     for note in notes:
         click.echo(f"note: {note}", err=True)
     setting["language"] = language or language_of(stimuli)
+    from clada_neuro.scale.trace import trace_by  # loads PyTorch, which wrong input need not wait for
+    from clada_neuro.stats.conditions import at_critical_words
+
     traced = trace_by(Setting(**setting), table, out, scheduler)
     for note in traced.manifest["text_notes"][len(notes) :]:
         click.echo(f"note: {note}", err=True)

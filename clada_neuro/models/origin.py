@@ -4,6 +4,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+EMBEDDED = "smollm2"  # the alias of the model that a package carries
 _HASHED = re.compile(r"-[0-9a-f]{16}$")
 _QUANTISED = re.compile(r"[._-](?P<kind>(?:I?Q\d\w*|BF16|F16|F32))$", re.IGNORECASE)
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from clada_neuro.models.origin import EMBEDDED
 
-from clada_neuro.calibration.cutoffs import hidden_cutoffs
-from clada_neuro.calibration.policies import policy_for
-from clada_neuro.instrument.covariates import check_language
-from clada_neuro.instrument.trace import ModelMeasurer
-from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
+# PyTorch takes seconds to import: a setting can be made, and its input checked, without it.
+if TYPE_CHECKING:
+    from clada_neuro.instrument.trace import ModelMeasurer
+    from clada_neuro.models.loading import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Setting:
 
     def everywhere(self) -> "Setting":
         """Return the setting with what this process decides written out, so that another decides the same."""
+        import torch
+
         return replace(self, threads=self.threads or torch.get_num_threads(), folder=str(Path.cwd()))
 
     def of_model(self) -> "Setting":
@@ -59,15 +61,24 @@ class Setting:
             folder=self.folder,
         )
 
-    def load(self) -> LanguageModel:
+    def load(self) -> "LanguageModel":
         """Load the model and give it its threads, in this process."""
+        import torch
+
+        from clada_neuro.models.loading import load_model
+
         if self.threads:
             torch.set_num_threads(self.threads)
         model = load_model(self._place(), dtype=self.dtype, device=self.device, start_token=self.start_token)
         return replace(model, name=self.model)
 
-    def measurer(self, progress: bool = True, model: LanguageModel | None = None) -> ModelMeasurer:
+    def measurer(self, progress: bool = True, model: "LanguageModel | None" = None) -> "ModelMeasurer":
         """Load model, unless it is there, and policy, ready to measure in this process."""
+        from clada_neuro.calibration.cutoffs import hidden_cutoffs
+        from clada_neuro.calibration.policies import policy_for
+        from clada_neuro.instrument.covariates import check_language
+        from clada_neuro.instrument.trace import ModelMeasurer
+
         check_language(self.language)
         model = model or self.load()
         calibration = Path(self.folder, self.calibration) if self.calibration else None

@@ -3,18 +3,18 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clada_neuro import artifacts
-from clada_neuro.calibration.artifact import shipped_calibration
-from clada_neuro.calibration.policies import UNCALIBRATED
-from clada_neuro.instrument.trace import Trace
 from clada_neuro.responses.alignment import Alignment
 from clada_neuro.scale.setting import Setting
 from clada_neuro.study.target import Target
 
+if TYPE_CHECKING:
+    from clada_neuro.instrument.trace import Trace
 
-def manifest_of(plan: Target, traced: Trace, aligned: Alignment, seed: int) -> dict[str, Any]:
+
+def manifest_of(plan: Target, traced: "Trace", aligned: Alignment, seed: int) -> dict[str, Any]:
     """Return what the trace's manifest says and what the study adds to it."""
     return {
         **traced.manifest,
@@ -44,6 +44,9 @@ def decided(analysis: str | Path | None, plan: Target) -> dict[str, str]:
 
 def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None:
     """Return the name and hash of the calibration that decided the masks; none for policies that need none."""
+    from clada_neuro.calibration.artifact import shipped_calibration
+    from clada_neuro.calibration.policies import UNCALIBRATED
+
     if setting.policy in UNCALIBRATED:
         return None
     path = Path(setting.calibration or shipped_calibration(weights_hash))

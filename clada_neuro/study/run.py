@@ -5,26 +5,18 @@ language models are several studies of the same responses (see `clada_neuro.stud
 """
 
 import os
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from clada_neuro import artifacts
 from clada_neuro.instrument.covariates import check_language
-from clada_neuro.lineage import write_trials
-from clada_neuro.models.loading import EMBEDDED
+from clada_neuro.models.origin import EMBEDDED
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.scale.setting import Setting
-from clada_neuro.scale.trace import trace_by
-from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.specification import EpochsSpecification
-from clada_neuro.study.estimate import estimate
-from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
-from clada_neuro.study.record import calibration_of, decided, manifest_of, peak_memory_mb
-from clada_neuro.study.several import check_layout, study_each
-from clada_neuro.study.target import Target, language_of, resolve_target
+from clada_neuro.study.record import decided
+from clada_neuro.study.target import language_of, resolve_target
 
 
 def run(
@@ -135,6 +127,10 @@ def run(
         trial_sheet=trial_sheet,
         max_lost=max_lost,
     )
+    # These load PyTorch and the statistics, which wrong input need not wait for.
+    from clada_neuro.study.one import study_one, tell
+    from clada_neuro.study.several import check_layout, study_each
+
     models = (
         (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
     )
@@ -147,16 +143,17 @@ def run(
     )  # fmt: skip
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     check_layout(folder, len(models))
-    _tell(plan.stimuli.attrs.get("notes", []), progress)
+
+    tell(plan.stimuli.attrs.get("notes", []), progress)
     with artifacts.sole_writer(folder):
         if len(models) == 1:
-            _study(plan, models[0], folder, how)
+            study_one(plan, models[0], folder, how)
             progress("[5/5] report")
             return _report(folder)
 
         def study(name: str, place: Path, first: Path | None) -> None:
             progress(f"language model {name}")
-            _study(plan, name, place, how, first)
+            study_one(plan, name, place, how, first)
 
         artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
         places = study_each(models, folder, study)
@@ -164,62 +161,6 @@ def run(
         for place in places.values():
             _report(place)
         return _report(folder)
-
-
-def _study(plan: Target, model: str, folder: Path, how: How, first: Path | None = None) -> None:
-    """Take one language model all the way to the tables that the report is made from.
-
-    `first` is the study of another model, from whose trace responses are simulated where there are no others.
-    """
-    started, progress, setting = time.perf_counter(), how.progress, replace(how.setting, model=model)
-    progress(f"[1/5] {plan.name}: {len(plan.stimuli)} stimuli")
-    artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
-    progress(f"[2/5] trace with {model}, {setting.policy}")
-    traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
-    _tell(traced.manifest["text_notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
-    aligned, facts = gather(plan, traced, how.seed, progress, first)
-    progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
-    for note in aligned.notes:
-        progress(f"      {note}")
-    kept, exclusions = exclude(aligned.trials, plan.analysis.exclusions)
-    aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
-    inputs = write_trials(folder, aligned)
-    plan, left_out = plan.suited_to(aligned.trials)
-    progress(f"[4/5] {len(plan.analysis.models)} models")
-    left_out += [
-        f"exclusion '{step['reason']}' removed no trial" for step in exclusions if not step["rows_removed"]
-    ]
-    departed = estimate(plan, aligned.trials, folder, inputs, how, left_out)
-    if plan.epochs is None:
-        (folder / "erp" / "erp.json").unlink(
-            missing_ok=True
-        )  # of another run: without it the report shows none
-    else:
-        from clada_neuro.erp.stage import analyze_epochs
-
-        progress("      averages and regression ERPs")
-        place = analyze_epochs(
-            plan.epochs,
-            counted_from(traced.words, plan.index_base),
-            folder,
-            measurement=plan.measurement,
-            seed=how.seed,
-            inputs=inputs,
-        )
-        for note in artifacts.read_json(place / "erp.json")["notes"]:
-            progress(f"      {note}")
-    manifest = manifest_of(plan, traced, aligned, how.seed) | facts
-    manifest |= {"analysis": how.decided}
-    manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
-    manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}
-    manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
-    manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb()}
-    artifacts.write_json(folder / "manifest.json", manifest)
-
-
-def _tell(notes: Sequence[str], progress: Progress) -> None:
-    for note in notes:
-        progress(f"      note: {note}")
 
 
 def _measured(

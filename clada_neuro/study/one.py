@@ -1,0 +1,73 @@
+"""One language model taken from the stimuli to every table that the report is made from, stage by stage."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clada_neuro import artifacts
+from clada_neuro.lineage import write_trials
+from clada_neuro.scale.trace import trace_by
+from clada_neuro.stats.exclusions import exclude
+from clada_neuro.study.estimate import estimate
+from clada_neuro.study.gather import counted_from, gather
+from clada_neuro.study.how import How, Progress
+from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
+from clada_neuro.study.target import Target
+
+
+def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | None = None) -> None:
+    """Take one language model all the way to the tables that the report is made from.
+
+    `first` is the study of another model, from whose trace responses are simulated where there are no others.
+    """
+    started, progress, setting = time.perf_counter(), how.progress, replace(how.setting, model=model)
+    progress(f"[1/5] {plan.name}: {len(plan.stimuli)} stimuli")
+    artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
+    progress(f"[2/5] trace with {model}, {setting.policy}")
+    traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
+    tell(traced.manifest["text_notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
+    aligned, facts = gather(plan, traced, how.seed, progress, first)
+    progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
+    for note in aligned.notes:
+        progress(f"      {note}")
+    kept, exclusions = exclude(aligned.trials, plan.analysis.exclusions)
+    aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
+    inputs = write_trials(folder, aligned)
+    plan, left_out = plan.suited_to(aligned.trials)
+    progress(f"[4/5] {len(plan.analysis.models)} models")
+    left_out += [
+        f"exclusion '{step['reason']}' removed no trial" for step in exclusions if not step["rows_removed"]
+    ]
+    departed = estimate(plan, aligned.trials, folder, inputs, how, left_out)
+    if plan.epochs is None:
+        (folder / "erp" / "erp.json").unlink(
+            missing_ok=True
+        )  # of another run: without it the report shows none
+    else:
+        from clada_neuro.erp.stage import analyze_epochs
+
+        progress("      averages and regression ERPs")
+        place = analyze_epochs(
+            plan.epochs,
+            counted_from(traced.words, plan.index_base),
+            folder,
+            measurement=plan.measurement,
+            seed=how.seed,
+            inputs=inputs,
+        )
+        for note in artifacts.read_json(place / "erp.json")["notes"]:
+            progress(f"      {note}")
+    manifest = manifest_of(plan, traced, aligned, how.seed) | facts
+    manifest |= {"analysis": how.decided}
+    manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
+    manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}
+    manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
+    manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb()}
+    artifacts.write_json(folder / "manifest.json", manifest)
+
+
+def tell(notes: Sequence[str], progress: Progress) -> None:
+    """Print notes, each as a line of its own."""
+    for note in notes:
+        progress(f"      note: {note}")
