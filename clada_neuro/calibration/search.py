@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from clada_neuro.artifacts import output_folder, versions
 from clada_neuro.baselines.griffin import Griffin
@@ -30,6 +29,7 @@ from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
@@ -124,7 +124,7 @@ def calibrate(
     }
     inputs = cache_key(__name__, settings, *(part.tolist() for part in _parts(texts)))
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
-    with tqdm(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
+    with ProgressBar(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
         work = _Work(language_model, texts, stages, bar.update, min_sparsity, allocation, seed)
         calibration = work.calibrate(bound, confidence, places or Here(language_model))
     calibration.header.update(

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from clada_neuro.artifacts import cache_folder, content_hash, is_current, read_table, write_table
 from clada_neuro.cache import cache_key
@@ -25,6 +24,7 @@ from clada_neuro.evaluation.items import load_items, sample, task_of
 from clada_neuro.evaluation.tasks import Item, Task
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Failure, Here, Places
+from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.policy import Policy
 
 CHUNK = 25  # items
@@ -105,7 +105,7 @@ def evaluate(
     failed: dict[int, str] = {}
     total = sum(len(chunk.items) for chunk in chunks) * len(entered)
     waiting = sum(len(chunk.items) * len(asked) for chunk, asked in work.values())
-    with tqdm(total=total, initial=total - waiting, desc="items under policies", unit="") as bar:
+    with ProgressBar(total=total, initial=total - waiting, desc="items under policies", unit="") as bar:
         for number, found in (places or Here(model)).each(_answer, work):
             chunk, asked = work[number]
             if isinstance(found, Failure):

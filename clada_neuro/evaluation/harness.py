@@ -24,13 +24,13 @@ except ImportError as error:
         f"the evaluation harness is not installed ({error}); run: pip install 'clada-neuro[eval]'"
     ) from error
 import torch
-from tqdm import tqdm
 
 from clada_neuro.calibration.policies import policy_for
 from clada_neuro.evaluation.continuations import Contexts, Found, Request, batches
 from clada_neuro.evaluation.encoding import encode_pair
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import load_model
+from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.controls import no_load
@@ -105,7 +105,7 @@ class HarnessModel(LM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return each request's generated text, without its stop string."""
-        return [self._generate(*request.args) for request in tqdm(requests, disable=disable_tqdm)]
+        return [self._generate(*request.args) for request in ProgressBar(requests, disable=disable_tqdm)]
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -150,7 +150,7 @@ class HarnessModel(LM):
         ]
         places = list(groups.values())
         found: dict[int, Found] = {}
-        with tqdm(total=len(pairs), disable=quiet) as bar:
+        with ProgressBar(total=len(pairs), disable=quiet) as bar:
             for batch in batches(requests):
                 contexts = Contexts(self.language.model, [requests[row] for row in batch], self.start)
                 for row, answers in zip(batch, _run(contexts, self.policy), strict=True):

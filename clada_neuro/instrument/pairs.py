@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from clada_neuro.instrument.activity import active_set, adjustment, jaccard
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.progress import ProgressBar
 
 _TOKENS = 1024  # of one pass
 
@@ -82,7 +82,7 @@ def similarity(
     )
     step = max(1, _TOKENS // (2 * (first.shape[1] + len(head))))
     cosines, overlaps = [], []
-    with tqdm(total=len(first), desc="pairs", disable=not progress) as bar:
+    with ProgressBar(total=len(first), desc="pairs", disable=not progress) as bar:
         for begin in range(0, len(first), step):
             both = np.concatenate([first[begin : begin + step], second[begin : begin + step]])
             ids = torch.tensor([[*head, *row] for row in both.tolist()], device=model.device)

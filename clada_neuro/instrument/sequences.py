@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.batching import Window
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.progress import ProgressBar
 
 KINDS = ("natural", "unigram", "uniform")
 LAYER_MEASURES = ("adjustment_prev", "sparsity_energy99")
@@ -112,7 +112,7 @@ def measure(ids: np.ndarray, model: LanguageModel, *, progress: bool = False) ->
     head = model.start_token_id
     windows = [Window(number, (head, *row), 0, 0, True) for number, row in enumerate(ids.tolist())]
     tokens, layers = [], []
-    bar = tqdm(total=len(ids), desc="sequences", disable=not progress)
+    bar = ProgressBar(total=len(ids), desc="sequences", disable=not progress)
     for window, found in Forward(model).measure(windows, range(len(windows))):
         place = {"sequence": window.text, "position": np.arange(1, ids.shape[1] + 1)}
         activity = {name: found.activity[name][1:] for name in (*LAYER_MEASURES, "overlap_prev")}

@@ -11,7 +11,6 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from clada_neuro import tables
 from clada_neuro.artifacts import (
@@ -37,6 +36,7 @@ from clada_neuro.lineage import marked, refuse_mixture
 from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
+from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.stimuli.formats import as_stimuli
@@ -320,13 +320,15 @@ class ModelMeasurer:
     def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
         """Yield the tables of each shard, in order."""
         total = sum(map(len, shards.values()))
-        with tqdm(total=total, desc="trace", unit="text", disable=not (self.progress and shards)) as bar:
+        with ProgressBar(
+            total=total, desc="trace", unit="text", disable=not (self.progress and shards)
+        ) as bar:
             for number, stimuli in shards.items():
                 # A copy takes along what pandas keeps with a frame; the shards themselves stay to the end.
                 yield number, _shard(self, stimuli.copy(deep=False), self._forward, bar)
 
 
-def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: "tqdm[Any]") -> Frames:
+def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: ProgressBar) -> Frames:
     tokenizer = work.model.tokenizer
     texts = read_texts(stimuli, tokenizer)
     for text in texts:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import Trace, collect
 from clada_neuro.models.places import Failure
+from clada_neuro.progress import ProgressBar
 from clada_neuro.scale import worker
 from clada_neuro.scale.processes import description
 from clada_neuro.scale.schedulers import connected
@@ -72,7 +72,9 @@ class WorkersMeasurer:
     def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
         """Yield the tables of each shard as they come."""
         total = sum(map(len, shards.values()))
-        with tqdm(total=total, desc="trace", unit="text", disable=not (self.progress and shards)) as bar:
+        with ProgressBar(
+            total=total, desc="trace", unit="text", disable=not (self.progress and shards)
+        ) as bar:
             for number, found in completed(self.client, worker.measure, shards, self.setting, self.described):
                 bar.update(len(shards[number]))
                 yield number, found if isinstance(found, Failure) else worker.unpack(found)

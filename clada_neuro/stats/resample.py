@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
-from tqdm import tqdm
 
 from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
 from clada_neuro.cache import cache_key
+from clada_neuro.progress import ProgressBar
 from clada_neuro.stats.model import Model
 
 Replicate = Callable[[int], dict[str, float]]
@@ -50,7 +50,7 @@ def replicate(
     rows = _stored(path, inputs)
     missing = [r for r in range(count) if r not in rows]
     saved = time.monotonic()
-    with tqdm(total=count, initial=count - len(missing), desc=name, disable=not progress) as bar:
+    with ProgressBar(total=count, initial=count - len(missing), desc=name, disable=not progress) as bar:
         for done, (r, row) in enumerate(_run(task, missing, jobs), start=1):
             rows[r] = row
             bar.update()
@@ -69,7 +69,7 @@ def _announce(name: str, each: float, left: int, jobs: int) -> None:
     expected = each * left / min(jobs, max(left, 1))
     if expected > _WORTH_SAYING_S:
         shared = f" in {jobs} processes" if jobs > 1 else ""
-        tqdm.write(
+        ProgressBar.write(
             f"{name}: {left} more fits of about {each:.1f} s{shared}: about {expected / 60:.0f} minutes; interrupt at "
             "any time, finished ones are kept where an output folder is given",
             file=sys.stderr,
