@@ -14,6 +14,7 @@ from clada_neuro.errors import CladaNeuroError, did_you_mean
 # name: module that defines a click command or group called `command`; imported only when used.
 _COMMANDS = {
     "run": "clada_neuro.cli.run",
+    "check": "clada_neuro.cli.check",
     "trace": "clada_neuro.cli.trace",
     "align": "clada_neuro.cli.align",
     "fit": "clada_neuro.cli.fit",

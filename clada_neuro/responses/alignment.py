@@ -153,7 +153,7 @@ def _difference(given: pd.Series, text: pd.Series) -> tuple[str, ...]:
     else:
         effect = "the two cross: it pools some texts and divides others"
     return (
-        f"your column 'stimulus' is used, with {n_given:,} values where the trials have {n_text:,} unique texts up to "
+        f"the column 'stimulus' that the data bring is used, with {n_given:,} values where the trials have {n_text:,} unique texts up to "
         f"and including the word; {effect}",
     )
 
