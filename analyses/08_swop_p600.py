@@ -8,7 +8,7 @@ corrected by regression before they were published; nothing is subtracted here. 
 the authors used 500-700 and 700-900 ms. For two files of your own, change `FILES`.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -76,4 +76,8 @@ def draw(groups: Groups, result: PairedDifference) -> Figure:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else results_folder(__file__))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", help="where to write, in place of the results folder")
+    main(parser.parse_args().folder or results_folder(__file__))
