@@ -1,4 +1,4 @@
-"""How many decimals an estimate is printed with, and its interval with as many."""
+"""How numbers are printed: an estimate with as many decimals as it has, its interval with as many, p in APA style."""
 
 import math
 
@@ -33,3 +33,8 @@ def fixed(value: float | None, digits: int) -> str:
 def interval(low: float | None, high: float | None, digits: int) -> str:
     """Return ``[−1.07, −0.71]``, both ends with the same decimals."""
     return f"[{fixed(low, digits)}, {fixed(high, digits)}]"
+
+
+def p_text(p: float) -> str:
+    """Return a p value in APA style."""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)

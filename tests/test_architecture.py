@@ -1,8 +1,10 @@
-"""Who may import whom: each package reaches only downwards, and light parts never load heavy libraries."""
+"""Who may import whom: each package reaches only downwards, no circle anywhere, and light parts never load heavy libraries."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,51 @@ def test_a_module_imports_only_what_its_place_allows(path):
 
 def test_the_rules_name_every_part():
     assert {part_of(path) for path in MODULES} <= set(ALLOWED)
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _reached(path: Path, modules: Set[str]) -> set[str]:
+    """Return the modules that a file imports anywhere: at its top, inside functions, and for annotations alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found.update(inside & modules, {node.module} if inside - modules else ())
+    return found & modules
+
+
+def _circle(arrows: Mapping[str, Set[str]]) -> list[str]:
+    """Return one circle as the modules passed on the way round, empty without one."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_imports_run_in_a_circle():
+    modules = {_module(path) for path in MODULES}
+    assert not _circle({_module(path): _reached(path, modules) for path in MODULES})
+
+
+def test_a_circle_is_found_in_functions_and_annotations(tmp_path):
+    sources = {
+        "a": "def f():\n    from room import b",
+        "room.b": "if TYPE_CHECKING:\n    from c import d",
+        "c": "import a",
+    }
+    arrows = {}
+    for name, source in sources.items():
+        path = tmp_path / "module.py"
+        path.write_text(source, encoding="utf-8")
+        arrows[name] = _reached(path, sources.keys())
+    assert sorted(_circle(arrows)) == ["a", "a", "c", "room.b"]
+    assert not _circle(arrows | {"c": set()})
 
 
 def test_importing_the_package_loads_no_heavy_library():

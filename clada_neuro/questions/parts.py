@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.panel import R2, SequenceDraw
 from clada_neuro.stats.resample import percentile_interval
 
@@ -19,7 +19,7 @@ class Part:
     high: float
 
 
-def part_r2(larger: MixedFit, smaller: MixedFit, sequence: str, *, replicates: int, seed: int) -> Part:
+def part_r2(larger: Fitted, smaller: Fitted, sequence: str, *, replicates: int, seed: int) -> Part:
     """Compare two fits of the same rows; both see the same draws of whole sequences.
 
     The limits come from least squares, as in `stats.panel`; without replicates they are missing.

@@ -17,7 +17,7 @@ import numpy as np
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Block, Design
 from clada_neuro.stats.engines.base import Prepared, Quick, preparer
-from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.r2 import Moments, moments
 from clada_neuro.stats.resample import identity, percentile_interval, replicate
 
@@ -106,8 +106,8 @@ class Pair:
 
 
 def bootstrap(
-    smaller: MixedFit,
-    larger: MixedFit,
+    smaller: Fitted,
+    larger: Fitted,
     *,
     replicates: int = 200,
     cluster_replicates: int = 0,
@@ -230,7 +230,7 @@ def _block(design: Design, group: str) -> Block:
     raise FitError(f"the cluster bootstrap draws levels of '{group}', but the random part has {known}")
 
 
-def _pair(kind: str, smaller: MixedFit, larger: MixedFit, clusters: tuple[str, str], seed: int) -> Pair:
+def _pair(kind: str, smaller: Fitted, larger: Fitted, clusters: tuple[str, str], seed: int) -> Pair:
     source = smaller if kind == NULL else larger
     if kind == CLUSTER:
         for name in clusters:
@@ -259,6 +259,6 @@ def _interval(values: Any) -> Interval:
     return Interval(low, median, high, len(values), int(values.isna().sum()))
 
 
-def _inputs(task: Pair, smaller: MixedFit, larger: MixedFit) -> str:
+def _inputs(task: Pair, smaller: Fitted, larger: Fitted) -> str:
     """Return a hash of the data and both models, not of their fits: another number of threads moves the last bits."""
     return identity(smaller.model, larger.model, settings=(task.kind, task.engine, task.seed, task.clusters))

@@ -10,10 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from clada_neuro.errors import FitError
+from clada_neuro.numerals import p_text
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.nesting import LOGLIK_TOLERANCE, settled
-from clada_neuro.stats.output import p_text
 
 _SPAN_TOLERANCE = 1e-8
 
@@ -52,7 +52,7 @@ class Comparison:
         return "".join(f"<p>{escape(line)}</p>" for line in (str(self), *self.warnings))
 
 
-def compare(one: MixedFit, other: MixedFit) -> Comparison:
+def compare(one: Fitted, other: Fitted) -> Comparison:
     """Test a model against a nested one. REML fits are refitted by ML first.
 
     Raises
@@ -122,7 +122,7 @@ def adjust(tests: pd.DataFrame, family: str | Sequence[str] = ()) -> pd.DataFram
     return result
 
 
-def _check_nested(smaller: MixedFit, larger: MixedFit, df: int) -> None:
+def _check_nested(smaller: Fitted, larger: Fitted, df: int) -> None:
     names = f"'{smaller.formula}' and '{larger.formula}'"
     if df == 0:
         raise FitError(
@@ -145,5 +145,5 @@ def _spans(columns: np.ndarray, inner: np.ndarray) -> bool:
     return bool(np.linalg.norm(left) <= _SPAN_TOLERANCE * np.linalg.norm(inner))
 
 
-def _covariance_sizes(fit: MixedFit) -> list[tuple[str, int]]:
+def _covariance_sizes(fit: Fitted) -> list[tuple[str, int]]:
     return sorted((block.group, len(block.names)) for block in fit.design.blocks)

@@ -13,7 +13,7 @@ import pandas as pd
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import columns_for
 from clada_neuro.stats.engines.base import preparer
-from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.model import apply_scales, specify
 
 
@@ -41,7 +41,7 @@ class HeldOut:
 
 
 def cross_validate(
-    smaller: MixedFit, larger: MixedFit, *, item: str = "item", folds: int = 10, seed: int = 0
+    smaller: Fitted, larger: Fitted, *, item: str = "item", folds: int = 10, seed: int = 0
 ) -> ItemFolds:
     """Compare two fits of the same rows on items that neither has seen; their z-scores are redone in each fold.
 
@@ -54,7 +54,7 @@ def cross_validate(
     return gain(first, second)
 
 
-def held_out(fit: MixedFit, *, item: str = "item", folds: int = 10, seed: int = 0) -> HeldOut:
+def held_out(fit: Fitted, *, item: str = "item", folds: int = 10, seed: int = 0) -> HeldOut:
     """Score every row of a fit under models of the other folds; for comparing one fit with several.
 
     Raises
@@ -90,7 +90,7 @@ def gain(smaller: HeldOut, larger: HeldOut) -> ItemFolds:
     return ItemFolds(float(each.mean()), se, larger.n_folds, len(by_item), len(each))
 
 
-def _score(fit: MixedFit, train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+def _score(fit: Fitted, train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """Return each held-out row's log density under the model refitted to ``train``."""
     model = specify(
         train, fit.formula, standardize=list(fit.standardized), contrasts=fit.model.contrasts,

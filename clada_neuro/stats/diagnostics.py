@@ -11,15 +11,15 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import codings
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.design import INTERCEPT, columns_for
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import names_of
-from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.notation import quoted
 
 _BINS = 10
 
 
-def vif(fit: MixedFit) -> pd.Series:
+def vif(fit: Fitted) -> pd.Series:
     """Return the variance inflation factor of each fixed term but the intercept."""
     columns = {
         name: variance_inflation_factor(fit.design.X, at)
@@ -29,7 +29,7 @@ def vif(fit: MixedFit) -> pd.Series:
     return pd.Series(columns, name="vif", dtype=float)
 
 
-def residual_summary(fit: MixedFit) -> dict[str, float]:
+def residual_summary(fit: Fitted) -> dict[str, float]:
     """Return moments of the standardized residuals, the share beyond ±3, and their tie to the fitted values.
 
     ``spread_by_fit`` is Spearman's correlation of absolute residuals and fitted values; 0 when spread is even.
@@ -43,7 +43,7 @@ def residual_summary(fit: MixedFit) -> dict[str, float]:
     }
 
 
-def linearity(fit: MixedFit, predictor: str, bins: int = _BINS) -> pd.DataFrame:
+def linearity(fit: Fitted, predictor: str, bins: int = _BINS) -> pd.DataFrame:
     """Return mean residuals over quantile bins of a predictor: a line through zero when its effect is linear.
 
     Columns predictor (bin mean), residual (mean), se, n.
@@ -59,7 +59,7 @@ def linearity(fit: MixedFit, predictor: str, bins: int = _BINS) -> pd.DataFrame:
     return result.reset_index(drop=True)[["predictor", "residual", "se", "n"]]
 
 
-def curvature(fit: MixedFit, predictor: str) -> Comparison:
+def curvature(fit: Fitted, predictor: str) -> Comparison:
     """Test the square of a predictor against the model without it (ML, likelihood ratio)."""
     _numeric(fit, predictor)
     model = fit.model
@@ -68,11 +68,11 @@ def curvature(fit: MixedFit, predictor: str) -> Comparison:
         model.data, f"{response} ~ I({quoted(predictor)} ** 2) + {right}", name=f"{model.name} + {predictor}²",
         contrasts=model.contrasts, weights=model.weights,
     )  # fmt: skip
-    return compare(fit, estimate(larger, reml=False, engine=fit.engine))
+    return compare(fit, fit.of(larger, reml=False, engine=fit.engine))
 
 
 def partial_effect(
-    fit: MixedFit,
+    fit: Fitted,
     predictor: str,
     points: int = 50,
     confidence: float = 0.95,
@@ -109,7 +109,7 @@ def partial_effect(
     return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})
 
 
-def _numeric(fit: MixedFit, predictor: str) -> np.ndarray:
+def _numeric(fit: Fitted, predictor: str) -> np.ndarray:
     if predictor not in fit.model.numeric_predictors():
         known = ", ".join(fit.model.numeric_predictors())
         raise FitError(f"'{predictor}' is no numeric predictor of '{fit.formula}'; there are {known}")

@@ -1,16 +1,14 @@
 """Fitted lines as a report draws them, evaluated by the fit: what a term means is known to its formula, not to its name."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clada_neuro.stats.diagnostics import partial_effect
-
-if TYPE_CHECKING:
-    from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.fitted import Fitted
 
 _POINTS = 41
 
 
-def effects(fit: "MixedFit") -> dict[str, list[dict[str, Any]]]:
+def effects(fit: Fitted) -> dict[str, list[dict[str, Any]]]:
     """Return the fitted lines of a model in the units of its data.
 
     Returns
@@ -32,6 +30,6 @@ def effects(fit: "MixedFit") -> dict[str, list[dict[str, Any]]]:
     return lines
 
 
-def _line(fit: "MixedFit", predictor: str, **held: float) -> dict[str, Any]:
+def _line(fit: Fitted, predictor: str, **held: float) -> dict[str, Any]:
     table = partial_effect(fit, predictor, _POINTS, held=held).rename(columns={predictor: "x"})
     return {"by": next(iter(held.values()), None), **table.to_dict("list")}

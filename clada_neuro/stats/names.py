@@ -6,7 +6,6 @@ columns when the trials are there, before the first fit.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,16 +13,14 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.formula import check_contrasts, names_of, parse
 from clada_neuro.stats.model import specify
-
-if TYPE_CHECKING:
-    from clada_neuro.stats.specification import ModelSpecification
+from clada_neuro.stats.specification import ModelSpecification
 
 _LEVEL = re.compile(r"\[.*?\]")
 # What a response's column may be called beside its component.
 _MEASURE = {"uv", "µv", "μv", "microvolt", "microvolts", "amplitude", "amp", "mean"}
 
 
-def check_models(models: Sequence["ModelSpecification"]) -> None:
+def check_models(models: Sequence[ModelSpecification]) -> None:
     """Check what the formulas themselves tell: names of models, and the columns of directions and contrasts.
 
     Raises
@@ -58,7 +55,7 @@ def check_used(what: str, names: Iterable[str], used: Sequence[str], formula: st
             raise _unknown(what, name, used, formula)
 
 
-def check_fits(trials: pd.DataFrame, models: Iterable["ModelSpecification"]) -> None:
+def check_fits(trials: pd.DataFrame, models: Iterable[ModelSpecification]) -> None:
     """Check on the trials, before any model is fitted, that each has its columns, and that directions are of its terms.
 
     Raises

@@ -2,28 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clada_neuro.numerals import decimals
+from clada_neuro.numerals import decimals, p_text
 from clada_neuro.stats.coding import codings
-
-if TYPE_CHECKING:
-    from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.effects import effects
+from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.rscript import to_r_script
 
 _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
 
 
-def to_dict(fit: "MixedFit") -> dict[str, Any]:
+def to_dict(fit: Fitted) -> dict[str, Any]:
     """Return the entry of fits.json: name, formula, engine, sizes, coefficients, random part, R², flags.
 
     Also what a report draws and prints: `vcov` in the coefficients' order, fitted lines, quantiles of
     residual / sigma, and the lme4 script for ``trials.csv``.
     """
-    from clada_neuro.stats.effects import effects
-
     shares = fit.r2()
     return {
         "name": fit.name,
@@ -52,13 +50,8 @@ def to_dict(fit: "MixedFit") -> dict[str, Any]:
             "p": _QUANTILES.tolist(),
             "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
         },
-        "lme4_script": fit.to_r_script(),
+        "lme4_script": to_r_script(fit),
     }
-
-
-def p_text(p: float) -> str:
-    """Return a p value in APA style."""
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
 def apa(row: dict[str, float]) -> str:
@@ -72,7 +65,7 @@ def apa(row: dict[str, float]) -> str:
     )
 
 
-def summary(fit: "MixedFit") -> str:
+def summary(fit: Fitted) -> str:
     """Return the fit as a page of text: method, sizes, variances, coefficients, R², notes."""
     shares = fit.r2()
     groups = ", ".join(f"{name} {count}" for name, count in fit.n_groups.items())
@@ -105,7 +98,7 @@ def _coefficient_text(coefficients: pd.DataFrame) -> pd.DataFrame:
     return coefficients.assign(**in_units, **plain, p=coefficients["p"].map(_p_cell))
 
 
-def html(fit: "MixedFit") -> str:
+def html(fit: Fitted) -> str:
     """Return the fit as two tables and its notes."""
     shares = fit.r2()
     head = f"<p><b>{escape(fit.formula)}</b>, {'REML' if fit.reml else 'ML'}, {fit.n_obs} rows</p>"
@@ -133,7 +126,7 @@ def _p_cell(p: float) -> str:
     return p_text(p).removeprefix("p ").removeprefix("= ")
 
 
-def contrasts_used(fit: "MixedFit") -> dict[str, str]:
+def contrasts_used(fit: Fitted) -> dict[str, str]:
     """Return how each factor of the fixed part was coded, by its column; by its term where a column has two."""
     found = codings(fit.design.spec)
     columns = [coding.column for coding in found.values()]
@@ -143,15 +136,15 @@ def contrasts_used(fit: "MixedFit") -> dict[str, str]:
     }
 
 
-def levels_used(fit: "MixedFit") -> dict[str, list[str]]:
+def levels_used(fit: Fitted) -> dict[str, list[str]]:
     """Return the levels of each factor of the fixed part, in the order of its coding."""
     return {coding.column: list(coding.levels) for coding in codings(fit.design.spec).values()}
 
 
-def _contrast_text(fit: "MixedFit") -> str:
+def _contrast_text(fit: Fitted) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in contrasts_used(fit).items()) or "no factors"
 
 
-def _standardized_text(fit: "MixedFit") -> str:
+def _standardized_text(fit: Fitted) -> str:
     parts = [f"{name} (mean {mean:.4g}, SD {sd:.4g})" for name, (mean, sd) in fit.standardized.items()]
     return ", ".join(parts) or "none"

@@ -15,7 +15,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Interval, simulate
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.base import Prepared, preparer
-from clada_neuro.stats.mixed import MixedFit
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.r2 import Moments, moments
 from clada_neuro.stats.resample import identity, percentile_interval, replicate
 
@@ -60,7 +60,7 @@ class Redrawn:
 
 
 def r2_intervals(
-    fit: MixedFit,
+    fit: Fitted,
     replicates: int = 200,
     *,
     seed: int = 0,

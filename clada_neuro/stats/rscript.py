@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,11 +17,9 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import codings
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import ModelFormula, names_of
 from clada_neuro.stats.notation import each_call, formulaic_name, in_r, read, write
-
-if TYPE_CHECKING:
-    from clada_neuro.stats.mixed import MixedFit
 
 _HEAD = """# Rscript finds the data beside this script; elsewhere, work in its folder.
 here <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))
@@ -42,7 +39,7 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def to_r_script(fit: "MixedFit", data_file: str, weight_mean: float = 1.0) -> str:
+def to_r_script(fit: Fitted, data_file: str = "trials.csv", weight_mean: float = 1.0) -> str:
     """Return R code that reads ``data_file`` beside it and refits the model with lme4 and lmerTest.
 
     Parameters

@@ -1,43 +1,14 @@
-"""A pre-specified analysis: which models are fitted, in which direction effects are expected, in one TOML file.
-
-title = "Cloze and surprisal in 25,322 noun trials"
-window_ms = [200, 500]
-exclusions = ["item == 29"]
-language = "nl"                # of the word frequencies; else the data set's, else en
-language_models = ["smollm2", "another/checkpoint"]  # several: each is run, and the report compares them
-
-[[model]]
-name = "surprisal"
-formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
-directions = { surprisal_bits = "negative" }
-
-[synergy]
-response = "n400_uv"
-predictors = ["surprisal_bits", "sparsity_energy99"]
-controls = ["entropy_bits"]
-random = "(1|subject) + (1|item) + (1|stimulus)"
-
-[epochs]                       # how amplitudes are measured when responses come as MNE epochs
-window_ms = { n400 = [300, 500] }
-roi = { n400 = ["Cz", "CPz", "Pz"] }
-baseline = "covariate"         # or "subtract", "none"
-baseline_ms = [-100, 0]
-soa_ms = 500
-"""
+"""What is decided before the data are seen: models, directions, the interaction, and how amplitudes are measured."""
 
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import written_term
-from clada_neuro.stats.entries import check_types
 from clada_neuro.stats.formula import names_of, parse
-from clada_neuro.stats.names import check_models
 
 BASELINES = ("covariate", "subtract", "none")
 # No window of an ERP lies this near the onset on both sides: such numbers are seconds.
@@ -132,7 +103,7 @@ class EpochsSpecification:
 
     def __post_init__(self) -> None:
         for name, window in self.window_ms.items():
-            _check_span(window, f"window of {name}" if name else "window")
+            check_span(window, f"window of {name}" if name else "window")
         for name, electrodes in self.roi.items():
             if isinstance(electrodes, str) or not electrodes:
                 raise FitError(
@@ -144,7 +115,7 @@ class EpochsSpecification:
                 f"there are {', '.join(BASELINES)}"
             )
         if self.baseline_ms is not None:
-            _check_span(self.baseline_ms, "baseline_ms")
+            check_span(self.baseline_ms, "baseline_ms")
         if self.soa_ms is not None and not self.soa_ms > 1:
             raise FitError(
                 f"an SOA of {self.soa_ms:g} ms given; give milliseconds from word to word, such as 500"
@@ -231,75 +202,8 @@ def _without(model: ModelSpecification, term: re.Pattern[str], control: str) -> 
     return replace(model, formula=term.sub("", model.formula), directions=directions)
 
 
-def read_analysis(path: str | Path) -> Analysis:
-    """Read an analysis file.
-
-    Raises
-    ------
-    FitError
-        If the file is missing, is not TOML, or has an unknown, missing or misspelt entry.
-    """
-    path = Path(path)
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FitError(f"no analysis file at '{path}'") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FitError(f"analysis file '{path}' is not valid TOML: {error}") from error
-    listed = document.pop("model", [])
-    if not isinstance(listed, list):
-        raise FitError(f"{path}: model = {listed!r} given, a table [[model]] for each model expected")
-    models = tuple(
-        _build(ModelSpecification, entry, f"{path}, [[model]] {number}")
-        for number, entry in enumerate(listed, start=1)
-    )
-    synergy = document.pop("synergy", None)
-    parts = {
-        "models": models,
-        "synergy": None if synergy is None else _synergy(synergy, f"{path}, [synergy]"),
-        "epochs": _build(EpochsSpecification, document.pop("epochs", {}), f"{path}, [epochs]"),
-    }
-    if "window_ms" in document:
-        _check_span(document["window_ms"], f"{path}, window_ms")
-    analysis = _build(Analysis, {**document, **parts}, str(path))
-    if not models:
-        raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
-    _check_directions(models, path)
-    try:
-        check_models(models)
-    except FitError as error:
-        raise FitError(f"{path}: {error}") from None
-    return analysis
-
-
-def _synergy(entry: Any, where: str) -> SynergySpecification:
-    found: SynergySpecification = _build(SynergySpecification, entry, where)
-    if len(found.predictors) != 2:
-        raise FitError(f"{where}: {len(found.predictors)} predictors given, 2 expected")
-    return found
-
-
-def _build(kind: Any, entry: Any, where: str) -> Any:
-    if not isinstance(entry, Mapping):
-        raise FitError(f"{where}: {entry!r} given, a table expected")
-    known = {part.name for part in fields(kind)}
-    for name in entry:
-        if name not in known:
-            raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    try:
-        made = kind(**given)
-    except FitError as error:
-        raise FitError(f"{where}: {error}") from None
-    except (TypeError, AttributeError) as error:
-        check_types(kind, entry, where)
-        missing = str(error).split("argument")[-1].lstrip("s: ")
-        raise FitError(f"{where}: missing entry {missing}") from error
-    check_types(kind, entry, where)
-    return made
-
-
-def _check_span(span: Any, what: str) -> None:
+def check_span(span: Any, what: str) -> None:
+    """Raise `FitError` unless ``span`` is a start and an end in milliseconds."""
     numbers = isinstance(span, list | tuple) and all(isinstance(edge, Real) for edge in span)
     if not numbers or len(span) != 2 or not span[0] < span[1]:
         raise FitError(f"{what}: {span!r} given, [start, end] in milliseconds expected")
@@ -308,13 +212,3 @@ def _check_span(span: Any, what: str) -> None:
             f"{what}: {span[0]:g} to {span[1]:g} ms given, which looks like seconds; give milliseconds, "
             f"{1e3 * span[0]:g} to {1e3 * span[1]:g}"
         )
-
-
-def _check_directions(models: tuple[ModelSpecification, ...], path: Path) -> None:
-    for model in models:
-        for term, direction in (model.directions or {}).items():
-            if direction not in ("negative", "positive"):
-                raise FitError(
-                    f"{path}, model '{model.name}': direction '{direction}' of {term} given, "
-                    "'negative' or 'positive' expected"
-                )

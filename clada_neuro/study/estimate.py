@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from clada_neuro.numerals import p_text
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.names import check_synergy
-from clada_neuro.stats.output import p_text
 from clada_neuro.stats.secondary import attempt
 from clada_neuro.stats.specification import Analysis, SynergySpecification
 from clada_neuro.stats.stage import (

@@ -14,8 +14,9 @@ from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.responses.unmatched import MAX_LOST
+from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.names import near_misses
-from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
+from clada_neuro.stats.specification import Analysis, EpochsSpecification
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
 

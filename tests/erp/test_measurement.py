@@ -11,8 +11,9 @@ from clada_neuro.cli.options import _windows
 from clada_neuro.erp.components import N400, P600
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, FitError
+from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.departures import departures
-from clada_neuro.stats.specification import EpochsSpecification, read_analysis
+from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.study.target import Target, resolve_target
 
 RANDOM = "(1|subject) + (1|item) + (1|stimulus)"

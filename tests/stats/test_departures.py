@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.departures import departures
-from clada_neuro.stats.specification import Analysis, EpochsSpecification, read_analysis
+from clada_neuro.stats.specification import Analysis, EpochsSpecification
 
 TEXT = """
 title = "Nouns"

@@ -226,7 +226,7 @@ def test_texts(plain: MixedFit) -> None:
     assert "2880 rows (0 left out" in summary
     assert "<table" in plain._repr_html_()
     script = plain.to_r_script("x.csv")
-    assert 'read.csv("x.csv", ' in script
+    assert 'read.csv(file.path(here, "x.csv"), ' in script
     assert "lmer(n400 ~ surprisal * sparsity + entropy" in script
 
 

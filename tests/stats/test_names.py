@@ -7,11 +7,12 @@ import pytest
 
 from clada_neuro.errors import DataError, FitError
 from clada_neuro.questions.questions import read_questions
+from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.names import check_fits, check_synergy, near_misses
 from clada_neuro.stats.sensitivity import influence
-from clada_neuro.stats.specification import ModelSpecification, read_analysis
+from clada_neuro.stats.specification import ModelSpecification
 from clada_neuro.stats.stage import fit_models
 
 FORMULA = "n400 ~ surprisal * condition + (1 | subject)"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import DataError
-from clada_neuro.stats.specification import read_analysis
+from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.study.target import Target, resolve_target
 
 MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "length", "zipf_frequency", "position")

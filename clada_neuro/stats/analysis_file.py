@@ -1,0 +1,121 @@
+"""A pre-specified analysis: which models are fitted, in which direction effects are expected, in one TOML file.
+
+title = "Cloze and surprisal in 25,322 noun trials"
+window_ms = [200, 500]
+exclusions = ["item == 29"]
+language = "nl"                # of the word frequencies; else the data set's, else en
+language_models = ["smollm2", "another/checkpoint"]  # several: each is run, and the report compares them
+
+[[model]]
+name = "surprisal"
+formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
+directions = { surprisal_bits = "negative" }
+
+[synergy]
+response = "n400_uv"
+predictors = ["surprisal_bits", "sparsity_energy99"]
+controls = ["entropy_bits"]
+random = "(1|subject) + (1|item) + (1|stimulus)"
+
+[epochs]                       # how amplitudes are measured when responses come as MNE epochs
+window_ms = { n400 = [300, 500] }
+roi = { n400 = ["Cz", "CPz", "Pz"] }
+baseline = "covariate"         # or "subtract", "none"
+baseline_ms = [-100, 0]
+soa_ms = 500
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.entries import check_types
+from clada_neuro.stats.names import check_models
+from clada_neuro.stats.specification import (
+    Analysis,
+    EpochsSpecification,
+    ModelSpecification,
+    SynergySpecification,
+    check_span,
+)
+
+
+def read_analysis(path: str | Path) -> Analysis:
+    """Read an analysis file.
+
+    Raises
+    ------
+    FitError
+        If the file is missing, is not TOML, or has an unknown, missing or misspelt entry.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FitError(f"no analysis file at '{path}'") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FitError(f"analysis file '{path}' is not valid TOML: {error}") from error
+    listed = document.pop("model", [])
+    if not isinstance(listed, list):
+        raise FitError(f"{path}: model = {listed!r} given, a table [[model]] for each model expected")
+    models = tuple(
+        _build(ModelSpecification, entry, f"{path}, [[model]] {number}")
+        for number, entry in enumerate(listed, start=1)
+    )
+    synergy = document.pop("synergy", None)
+    parts = {
+        "models": models,
+        "synergy": None if synergy is None else _synergy(synergy, f"{path}, [synergy]"),
+        "epochs": _build(EpochsSpecification, document.pop("epochs", {}), f"{path}, [epochs]"),
+    }
+    if "window_ms" in document:
+        check_span(document["window_ms"], f"{path}, window_ms")
+    analysis = _build(Analysis, {**document, **parts}, str(path))
+    if not models:
+        raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
+    _check_directions(models, path)
+    try:
+        check_models(models)
+    except FitError as error:
+        raise FitError(f"{path}: {error}") from None
+    return analysis
+
+
+def _synergy(entry: Any, where: str) -> SynergySpecification:
+    found: SynergySpecification = _build(SynergySpecification, entry, where)
+    if len(found.predictors) != 2:
+        raise FitError(f"{where}: {len(found.predictors)} predictors given, 2 expected")
+    return found
+
+
+def _build(kind: Any, entry: Any, where: str) -> Any:
+    if not isinstance(entry, Mapping):
+        raise FitError(f"{where}: {entry!r} given, a table expected")
+    known = {part.name for part in fields(kind)}
+    for name in entry:
+        if name not in known:
+            raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    try:
+        made = kind(**given)
+    except FitError as error:
+        raise FitError(f"{where}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        check_types(kind, entry, where)
+        missing = str(error).split("argument")[-1].lstrip("s: ")
+        raise FitError(f"{where}: missing entry {missing}") from error
+    check_types(kind, entry, where)
+    return made
+
+
+def _check_directions(models: tuple[ModelSpecification, ...], path: Path) -> None:
+    for model in models:
+        for term, direction in (model.directions or {}).items():
+            if direction not in ("negative", "positive"):
+                raise FitError(
+                    f"{path}, model '{model.name}': direction '{direction}' of {term} given, "
+                    "'negative' or 'positive' expected"
+                )
