@@ -101,7 +101,7 @@ def test_an_interrupt_keeps_what_was_finished_and_the_same_command_goes_on(tmp_p
     deadline = time.monotonic() + 300
     while not list(folder.rglob("*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.2)
-    time.sleep(3)
+    time.sleep(0.5)  # in the trace, which is longer than that on any machine
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
@@ -178,7 +178,7 @@ def test_the_language_is_the_one_given_else_the_analysis_own(tmp_path, monkeypat
     def stop(setting, *_):
         raise InterruptedError(setting.language)
 
-    monkeypatch.setattr("clada_neuro.study.run.trace_by", stop)
+    monkeypatch.setattr("clada_neuro.study.one.trace_by", stop)
     (tmp_path / "stimuli.csv").write_text("item,condition,sentence,critical_word\n1,a,De man sliep.,man\n")
     (tmp_path / "trials.csv").write_text("subject,item,condition,n400_uv\n1,1,a,0.5\n")
     (tmp_path / "analysis.toml").write_text(
