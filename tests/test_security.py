@@ -62,8 +62,10 @@ def tree(request) -> ast.Module:
 
 
 def test_nothing_is_pickled_or_unpickled(tree):
-    assert not imported(tree) & {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    assert not imported(tree) & {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}
     for name, call in calls(tree):
+        # joblib shares work out among processes of ours; its files would be pickles.
+        assert name not in ("joblib.load", "joblib.dump", "joblib.Memory"), name
         assert name not in ("torch.load", "torch.save", "pd.read_pickle", "pandas.read_pickle"), name
         assert not name.endswith((".to_pickle", ".read_pickle")), name
         assert not keyword(call, "allow_pickle"), name

@@ -69,11 +69,11 @@ def command(
 
 def _print_means(means: "pd.DataFrame", out: Path) -> None:
     """Print and write the measures by condition, where there are conditions."""
-    from clada_neuro.artifacts import write_text
+    from clada_neuro.reporting.tables import write_csv
     from clada_neuro.stats.conditions import HOW
 
     if means.empty:
         return
-    write_text(out / "conditions.csv", means.to_csv(index=False))
+    write_csv(means, out / "conditions.csv")
     click.echo(f"critical words by condition ({HOW}):")
     click.echo(means.to_string(index=False, float_format="{:.3f}".format))

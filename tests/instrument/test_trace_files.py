@@ -94,7 +94,11 @@ def test_neurons_below_the_cut_offs_are_counted():
     first, second = (found.layers[found.layers["layer"] == layer]["neuron_sparsity"] for layer in (0, 1))
     assert (first == 1).all()
     np.testing.assert_allclose(second, 1 - size // 2 / size, rtol=1e-6)
-    assert found.manifest["neuron_sparsity"] == {"calibration": "by hand"}
+    told = found.manifest["neuron_sparsity"]
+    assert (told["calibration"], set(told)) == (
+        "by hand",
+        {"calibration", "values"},
+    )  # and the cut-offs' own hash
     assert found.words["neuron_sparsity"].notna().all()
 
 
