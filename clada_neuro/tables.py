@@ -1,15 +1,18 @@
-"""Every table the package writes: columns, types, units, keys, and how tokens become words.
+"""Every table the package writes: columns, types, units and keys.
 
-`word_rule` says how a word's value follows from its tokens: ``sum``, ``mean``, ``first``, or ``word`` when the
-value belongs to the word itself. Columns of the caller's own are always kept beside these.
+Columns of measures follow from their declarations in `clada_neuro.measures`. Columns of the caller's own are always kept
+beside these.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 from pandas.api import types
 
 from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.measures import activity, tokens, words
+from clada_neuro.measures.measure import Measure
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,6 @@ class Column:
     dtype: str
     unit: str
     meaning: str
-    word_rule: str = ""
     required: bool = True
 
 
@@ -37,36 +39,16 @@ class Table:
         return [column.name for column in self.columns]
 
 
-def _c(name: str, dtype: str, unit: str, meaning: str, word_rule: str = "", required: bool = True) -> Column:
-    return Column(name, dtype, unit, meaning, word_rule, required)
+def _c(name: str, dtype: str, unit: str, meaning: str, required: bool = True) -> Column:
+    return Column(name, dtype, unit, meaning, required)
+
+
+def _columns(measures: Iterable[Measure]) -> Iterator[Column]:
+    for one in measures:
+        yield Column(one.name, one.dtype, one.unit, one.meaning, one.required)
 
 
 _ID = _c("stimulus_id", "str", "", "identifies one presented text")
-
-ACTIVITY = (
-    _c(
-        "sparsity_energy99",
-        "float",
-        "share",
-        "1 - share of neurons in the smallest set holding 99 % of the sum of e^2",
-        "mean",
-    ),
-    _c(
-        "neuron_sparsity",
-        "float",
-        "share",
-        "share of neurons below their calibrated cut-off; under a policy, of those it left out",
-        "mean",
-        False,
-    ),
-    _c("ffn_sparsity", "float", "share", "share of feed-forward weight bytes not read", "mean", False),
-    _c("hoyer", "float", "0-1", "Hoyer sparsity of e", "mean", False),
-    _c("participation_ratio", "float", "share", "(sum e^2)^2 / (n sum e^4)", "mean", False),
-    _c("overlap_prev", "float", "Jaccard", "active set shared with the token before", "mean", False),
-    _c("overlap_prefix", "float", "Jaccard", "active set shared with the prefix", "mean", False),
-    _c("adjustment_prev", "float", "1 - cosine", "change of e from the token before", "mean"),
-    _c("adjustment_prefix", "float", "1 - cosine", "change of e from the prefix mean", "mean", False),
-)
 
 STIMULI = Table(
     "stimuli",
@@ -95,59 +77,7 @@ TOKENS = Table(
         _c("char_start", "int", "characters", "first character in context + sentence"),
         _c("char_end", "int", "characters", "one past the last character"),
         _c("word_index", "int", "words", "word of the sentence that holds the token; missing in the context"),
-        _c(
-            "context_tokens",
-            "int",
-            "tokens",
-            "tokens the model saw before this one, start token included",
-            "first",
-            False,
-        ),
-        _c("surprisal_bits", "float", "bits", "-log2 p(token | context); missing without any context", "sum"),
-        _c(
-            "surprisal_corrected_bits",
-            "float",
-            "bits",
-            "surprisal with the whitespace correction; a word's with attached punctuation",
-            "sum",
-        ),
-        _c(
-            "entropy_bits",
-            "float",
-            "bits",
-            "entropy of the next-token distribution before the token",
-            "first",
-        ),
-        _c(
-            "entropy_boundary_bits",
-            "float",
-            "bits",
-            "that entropy over tokens that can begin a word",
-            "first",
-            False,
-        ),
-        _c("renyi_half_bits", "float", "bits", "Rényi entropy of order 1/2 before the token", "first", False),
-        _c("rank", "int", "rank", "tokens with a higher probability, plus 1", "first", False),
-        _c("entropy_next_bits", "float", "bits", "entropy after the token", "last", False),
-        _c("load", "float", "z", "cognitive load signal the policy used", "mean", False),
-        *ACTIVITY,
-        _c("reanalysis_event", "bool", "", "load passed its rolling percentile", "any", False),
-        _c(
-            "reanalysis_action",
-            "bool",
-            "",
-            "the token was computed densely because of its load",
-            "any",
-            False,
-        ),
-        _c(
-            "kl_dense_bits",
-            "float",
-            "bits",
-            "KL divergence D(dense || policy) of the predictions of the token",
-            "sum",
-            False,
-        ),
+        *_columns(tokens.TOKENS),
     ),
 )
 
@@ -158,7 +88,7 @@ LAYERS = Table(
         _ID,
         _c("token_index", "int", "tokens", "position in the text, from 0"),
         _c("layer", "int", "", "feed-forward layer, from 0"),
-        *ACTIVITY,
+        *_columns(activity.ACTIVITY),
     ),
 )
 
@@ -184,16 +114,8 @@ WORDS = Table(
         _c("word", "str", "", "the word as the caller wrote it"),
         _c("stimulus", "str", "", "the unique text up to and including the word", required=False),
         _c("n_tokens", "int", "tokens", "tokens of the word, attached punctuation left out"),
-        *(column for column in TOKENS.columns if column.word_rule),
-        _c(
-            "surprisal_with_punct_bits",
-            "float",
-            "bits",
-            "surprisal with attached punctuation; sums to the tokens' sum",
-        ),
-        _c("length", "int", "characters", "characters, attached punctuation left out"),
-        _c("zipf_frequency", "float", "Zipf", "log10 occurrences per billion words (wordfreq)"),
-        _c("position", "int", "words", "position in the sentence, from 1"),
+        *_columns(tokens.TOKENS),
+        *_columns(words.WORDS),
         _c(
             "shares_token",
             "bool",

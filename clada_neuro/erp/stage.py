@@ -39,8 +39,8 @@ from clada_neuro.erp.sources import (
     read_epochs,
 )
 from clada_neuro.errors import DataError
+from clada_neuro.measures.tokens import MAIN
 
-PREDICTORS = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
 _PRESETS = Measurement()
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def analyze_epochs(
     words: pd.DataFrame,
     folder: str | Path,
     *,
-    predictors: Sequence[str] = PREDICTORS,
+    predictors: Sequence[str] = MAIN,
     measurement: Measurement = _PRESETS,
     n_permutations: int = 1000,
     seed: int = 0,

@@ -1,21 +1,8 @@
 """Measures of feed-forward activity on neuron contributions e_i = |a_i|·c_i.
 
 a_i is a neuron's activation and c_i = ‖W_d[:, i]‖₂ the norm of what it writes, so e_i is the length of the neuron's
-output. For one token and one layer with n neurons:
-
-===================  ===========================================================  ==============
-sparsity_energy99    1 - |A| / n; A, the *active set*, is the smallest set        [0, 1)
-                     that holds 99 % of Σ e²
-hoyer                (√n - Σe / √Σe²) / (√n - 1)   (Hoyer 2004)                   [0, 1]
-participation_ratio  (Σ e²)² / (n Σ e⁴)                                           [1/n, 1]
-overlap_prev         |A ∩ A'| / |A ∪ A'| with the token before (Jaccard)          [0, 1]
-overlap_prefix       the same with the active set of the prefix mean              [0, 1]
-adjustment_prev      1 - cos(e, e') with the token before                         [0, 1]
-adjustment_prefix    1 - cos(e, mean of e over the prefix)                        [0, 1]
-neuron_sparsity      #{i : |a_i| < τ_i} / n, with τ_i the calibrated cut-offs in  [0, 1]
-                     a dense pass; under a policy, which zeroes what it leaves
-                     out, #{i : a_i = 0} / n
-===================  ===========================================================  ==============
+output. The measures of one token in one layer, with their formulas, are declared in `clada_neuro.measures.activity`; those
+of `Origin.CONTRIBUTIONS` are computed here by their names.
 
 The prefix is every token before this one that the model saw, except the first, the start token: that one is an
 attention sink, whose contributions are tens of times larger than any other token's. A vector of zeros has no measures
@@ -26,21 +13,15 @@ import torch
 from torch import Tensor
 
 from clada_neuro.instrument import activity_cpu
+from clada_neuro.measures.measure import Origin
+from clada_neuro.measures.tokens import named
 
 ENERGY = 0.99
 SMALLEST = torch.finfo(torch.float32).smallest_normal
-MEASURES = (
-    "sparsity_energy99",
-    "hoyer",
-    "participation_ratio",
-    "overlap_prev",
-    "overlap_prefix",
-    "adjustment_prev",
-    "adjustment_prefix",
-)
+MEASURES = named(Origin.CONTRIBUTIONS)
 
 
-def activity(e: Tensor, last: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+def activity(e: Tensor, last: Tensor, total: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """Measure the contributions of consecutive tokens; on a CPU by compiled code.
 
     Parameters
@@ -54,17 +35,17 @@ def activity(e: Tensor, last: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    values : torch.Tensor, shape (7, rows, seq)
-        In the order of `MEASURES`.
+    values : dict of torch.Tensor, each of shape (rows, seq)
+        One for each of `MEASURES`.
     total : torch.Tensor, shape (rows, n)
         With these tokens added.
     """
     if e.device.type == "cpu":
-        return activity_cpu.activity(e, last, total, ENERGY)
+        return activity_cpu.activity(e, last, total, ENERGY, MEASURES)
     return defined(e, last, total)
 
 
-def defined(e: Tensor, last: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+def defined(e: Tensor, last: Tensor, total: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """Return what `activity` returns, by the functions below."""
     totals = torch.cat([total[:, None], e], dim=1).cumsum(dim=1)
     prefix = totals[:, :-1]
@@ -72,17 +53,15 @@ def defined(e: Tensor, last: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
     sparsity, active = active_set(run)
     _, active_prefix = active_set(prefix)
     direction = run / run.norm(dim=-1, keepdim=True)
-    values = torch.stack(
-        [
-            sparsity[:, 1:],
-            hoyer(e),
-            participation_ratio(e),
-            jaccard(active[:, 1:], active[:, :-1]),
-            jaccard(active[:, 1:], active_prefix),
-            _half_square(direction[:, 1:] - direction[:, :-1]),
-            _half_square(direction[:, 1:] - prefix / prefix.norm(dim=-1, keepdim=True)),
-        ]
-    )
+    values = {
+        "sparsity_energy99": sparsity[:, 1:],
+        "hoyer": hoyer(e),
+        "participation_ratio": participation_ratio(e),
+        "overlap_prev": jaccard(active[:, 1:], active[:, :-1]),
+        "overlap_prefix": jaccard(active[:, 1:], active_prefix),
+        "adjustment_prev": _half_square(direction[:, 1:] - direction[:, :-1]),
+        "adjustment_prefix": _half_square(direction[:, 1:] - prefix / prefix.norm(dim=-1, keepdim=True)),
+    }
     return values, totals[:, -1].clone()
 
 

@@ -1,7 +1,8 @@
 """`activity.activity` compiled for a CPU: one pass over a token's contributions while they are in the cache.
 
-The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32). The
-edge of an active set is found without sorting: energies are added up by the leading bits of the contribution, which
+The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32). Values are
+records, one a token, whose fields are the measures' names: a kernel that was compiled for other names is compiled anew,
+and what it does not write stays missing. The edge of an active set is found without sorting: energies are added up by the leading bits of the contribution, which
 order positive floats, and only the few contributions that share the decisive bits are sorted.
 """
 
@@ -26,10 +27,12 @@ _BITS = 20  # of a float32 below its exponent and first three binary places
 _BUCKETS = 256  # 32 octaves below the largest contribution; what is smaller holds no energy to speak of
 
 
-def activity(e: Tensor, last: Tensor, total: Tensor, energy: float) -> tuple[Tensor, Tensor]:
+def activity(
+    e: Tensor, last: Tensor, total: Tensor, energy: float, names: tuple[str, ...]
+) -> tuple[dict[str, Tensor], Tensor]:
     """Return what `activity.activity` returns; rows are shared out among PyTorch's threads."""
     rows, seq, _ = e.shape
-    values = np.empty((7, rows, seq), np.float32)
+    values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in names])
     after = total.clone()
     measure = partial(
         _measure_rows, e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), energy, values
@@ -37,19 +40,19 @@ def activity(e: Tensor, last: Tensor, total: Tensor, energy: float) -> tuple[Ten
     threads = min(torch.get_num_threads(), rows)
     if threads < 2:
         measure(0, rows)
-        return torch.from_numpy(values), after
-    ends = [rows * thread // threads for thread in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for part in [pool.submit(measure, start, stop) for start, stop in pairwise(ends)]:
-            part.result()
-    return torch.from_numpy(values), after
+    else:
+        ends = [rows * thread // threads for thread in range(threads + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            for part in [pool.submit(measure, start, stop) for start, stop in pairwise(ends)]:
+                part.result()
+    return {name: torch.from_numpy(values[name]) for name in names}, after
 
 
 @njit(**_COMPILED)
 def _measure_rows(
     e: Array, last: Array, total: Array, energy: float, values: Array, start: int, stop: int
 ) -> None:
-    """Fill ``values`` (measures, rows, seq) for some rows and bring ``total`` (rows, n) up to date."""
+    """Fill ``values`` (rows, seq) for some rows and bring ``total`` (rows, n) up to date."""
     n = e.shape[2]
     root = np.sqrt(np.float64(n))
     for row in range(start, stop):
@@ -61,17 +64,16 @@ def _measure_rows(
             power, power_prefix = _power(now), _power(prefix)
             left_out, edge = _edge(now, power, energy)
             _, edge_prefix = _edge(prefix, power_prefix, energy)
+            found = values[row, t]
             if 0 < power < np.inf:
                 plain, fourth = _moments(now)
-                values[0, row, t] = left_out / n
-                values[1, row, t] = (root - plain / np.sqrt(power)) / (root - 1)
-                values[2, row, t] = power * power / (n * fourth)
-            else:
-                values[:3, row, t] = np.nan
-            values[3, row, t], values[5, row, t] = _compare(
+                found.sparsity_energy99 = left_out / n
+                found.hoyer = (root - plain / np.sqrt(power)) / (root - 1)
+                found.participation_ratio = power * power / (n * fourth)
+            found.overlap_prev, found.adjustment_prev = _compare(
                 now, before, edge, edge_before, power, power_before
             )
-            values[4, row, t], values[6, row, t] = _compare(
+            found.overlap_prefix, found.adjustment_prefix = _compare(
                 now, prefix, edge, edge_prefix, power, power_prefix
             )
             for i in range(n):

@@ -7,8 +7,10 @@ budget of tokens; no value depends on what else is in the batch.
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
+
+import numpy as np
 
 WORTH_SHARING = 4  # tokens saved below which a second pass costs more than it saves
 
@@ -45,6 +47,26 @@ class Window:
     def asked(self) -> int:
         """First input position whose prediction is needed: the one before the first scored token."""
         return max(0, self.input_position(self.scored) - 1)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is known about one window after the model has read it, by input position.
+
+    Attributes
+    ----------
+    predictions : dict of numpy.ndarray, each of shape (positions,)
+        `information.MEASURES` of the prediction made *at* each position, for the token after it; NaN where not asked.
+        Under a policy also ``kl_dense_bits``, how far the prediction is from the dense one.
+    activity : dict of numpy.ndarray, each of shape (positions, layers)
+        `recorder.MEASURES` of processing each position; under a policy also what it left uncomputed.
+    signals : dict of numpy.ndarray, each of shape (positions,)
+        The policy's own record of each position.
+    """
+
+    predictions: dict[str, np.ndarray]
+    activity: dict[str, np.ndarray]
+    signals: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

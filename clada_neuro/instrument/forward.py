@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from clada_neuro.instrument import activity, information
-from clada_neuro.instrument.batching import Batch, Window, plan
-from clada_neuro.instrument.measures import Measures
-from clada_neuro.instrument.recorder import ActivityRecorder, Carry
+from clada_neuro.instrument import information
+from clada_neuro.instrument.batching import Batch, Measures, Window, plan
+from clada_neuro.instrument.recorder import MEASURES, ActivityRecorder, Carry
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
@@ -122,9 +121,12 @@ class Forward:
             state = _State(state.cache, carry, state.seen)
             pieces.append((predictions, measured))
         predictions = np.concatenate([piece[0] for piece in pieces], axis=2)
-        measured = np.concatenate([piece[1] for piece in pieces], axis=3)
+        measured = {name: np.concatenate([piece[1][name] for piece in pieces], axis=2) for name in MEASURES}
         return [
-            self._measures(predictions[:, row, :length], measured[:, :, row, :length])
+            Measures(
+                dict(zip(information.names(self.top_k), predictions[:, row, :length], strict=True)),
+                {name: values[:, row, :length].T for name, values in measured.items()},
+            )
             for row, length in enumerate(lengths[:wanted])
         ], state
 
@@ -154,12 +156,6 @@ class Forward:
         predictions = np.full((len(values), rows * seq), np.nan)
         predictions[:, flat.cpu().numpy()] = np.stack(list(values.values()))
         return predictions.reshape(-1, rows, seq), _State(cache, [], state.seen + seq)
-
-    def _measures(self, predictions: np.ndarray, measured: np.ndarray) -> Measures:
-        return Measures(
-            dict(zip(information.names(self.top_k), predictions, strict=True)),
-            dict(zip((*activity.MEASURES, "neuron_sparsity"), measured.transpose(0, 2, 1), strict=True)),
-        )
 
     @contextmanager
     def _only(self, flat: Tensor) -> Iterator[None]:

@@ -8,24 +8,17 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from clada_neuro import tables
-from clada_neuro.instrument.batching import Window
+from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import add_lags, zipf_frequency
-from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.texts import Text
 from clada_neuro.instrument.words import CONTEXT
+from clada_neuro.measures.tokens import TOKENS
+from clada_neuro.measures.words import WORDS
 from clada_neuro.stimuli.design import holds_lists, same_text
 from clada_neuro.stimuli.unit import stimulus_label
 
-# Column of the tokens table: measure of the prediction made before the token.
-_BEFORE = {
-    "surprisal_bits": "surprisal",
-    "entropy_bits": "entropy",
-    "entropy_boundary_bits": "entropy_boundary",
-    "renyi_half_bits": "renyi_half",
-    "rank": "rank",
-    "kl_dense_bits": "kl_dense",
-}
-_WITHOUT_LAGS = {"context_tokens", "reanalysis_event", "reanalysis_action"}
+# A token's whole number or yes and no may be missing.
+_NULLABLE = {"int": "Int64", "bool": "boolean"}
 _LISTS = ["words", "regions"]
 
 
@@ -168,10 +161,10 @@ def _window(
     def ahead(name: str) -> np.ndarray:
         return np.where(at > 0, measures.predictions[name][before], np.nan)
 
-    columns = {column: ahead(name) for column, name in _BEFORE.items() if name in measures.predictions}
+    columns = {one.name: ahead(one.name) for one in TOKENS if one.name in measures.predictions}
     columns |= {name: values[at] for name, values in measures.signals.items()}
     columns["context_tokens"] = at
-    columns["entropy_next_bits"] = measures.predictions["entropy"][at]
+    columns["entropy_next_bits"] = measures.predictions["entropy_bits"][at]
     columns["_boundary_before"] = ahead("boundary")
     columns |= {f"_{name}": ahead(name) for name in measures.predictions if name.startswith("top_")}
     columns["_boundary_after"] = measures.predictions["boundary"][at]
@@ -241,9 +234,9 @@ def _aggregate(tokens: pd.DataFrame) -> pd.DataFrame:
     own = tokens[tokens["_own"]].groupby(key, sort=False)
     whole = tokens[~tokens["_trailing"]].groupby(key, sort=False)
     by_rule: dict[str, list[str]] = {}
-    for column in tables.TOKENS.columns:
-        if column.word_rule and column.name in tokens and column.name != "surprisal_corrected_bits":
-            by_rule.setdefault(column.word_rule, []).append(column.name)
+    for measure in TOKENS:
+        if measure.name in tokens and measure.name != "surprisal_corrected_bits":
+            by_rule.setdefault(measure.word_rule, []).append(measure.name)
     parts = [
         tokens.groupby(key, sort=False)["surprisal_bits"]
         .sum(skipna=False)
@@ -260,8 +253,8 @@ def _aggregate(tokens: pd.DataFrame) -> pd.DataFrame:
 
 
 def _predictors(words: pd.DataFrame) -> list[str]:
-    rules = {column.name for column in tables.WORDS.columns if column.word_rule} - _WITHOUT_LAGS
-    return [name for name in words if name in rules | {"length", "zipf_frequency"}]
+    lagged = {measure.name for measure in (*TOKENS, *WORDS) if measure.lags}
+    return [name for name in words if name in lagged]
 
 
 def _concatenated(blocks: list[dict[str, np.ndarray]], table: tables.Table) -> pd.DataFrame:
@@ -270,8 +263,8 @@ def _concatenated(blocks: list[dict[str, np.ndarray]], table: tables.Table) -> p
         blocks = [{column.name: np.empty(0) for column in table.columns if column.required}]
     frame = pd.DataFrame({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
     kinds = {column.name: column.dtype for column in table.columns}
-    nullable = {"word_index": "Int64", "rank": "Int64", "context_tokens": "Int64"}
-    nullable |= {"reanalysis_event": "boolean", "reanalysis_action": "boolean"}
+    nullable = {"word_index": "Int64"}
+    nullable |= {one.name: _NULLABLE[one.dtype] for one in TOKENS if one.dtype in _NULLABLE}
     types = {"str": "str", "int": "int64", "bool": "bool"}
     return frame.astype(
         {name: nullable.get(name, types[kinds[name]]) for name in frame if kinds[name] in types}

@@ -1,18 +1,10 @@
 """Information measures of next-token predictions, in bits.
 
-For a prediction p over the vocabulary V (one row of logits) and the token x that came:
+The measures of a prediction p over the vocabulary (one row of logits) and the token that came, with their formulas,
+are declared in `clada_neuro.measures.tokens`; those of `Origin.PREDICTION` are computed here by their names. No column, but
+computed with them, is `boundary`, -log2 of the mass of tokens that begin a word or end the text.
 
-==================  ==========================================================  ===================
-surprisal           -log2 p(x)                                                  [0, inf)
-rank                1 + #{v : p(v) > p(x)}                                      1 ... |V|
-entropy             -sum_v p(v) log2 p(v)                                       [0, log2 |V|]
-renyi_half          2 log2 sum_v p(v)^(1/2)   (Rényi, order 1/2)                [entropy, log2 |V|]
-entropy_boundary    entropy of p renormalised over tokens that begin a word     [0, log2 |V|]
-boundary            -log2 of the mass of tokens that begin a word or end the    [0, inf)
-                    text
-==================  ==========================================================  ===================
-
-`boundary` is what the whitespace correction needs (Pimentel & Meister 2024, https://aclanthology.org/2024.emnlp-main.1020;
+It is what the whitespace correction needs (Pimentel & Meister 2024, https://aclanthology.org/2024.emnlp-main.1020;
 Oh & Schuler 2024, https://aclanthology.org/2024.emnlp-main.202): a tokenizer that writes the space at the beginning of
 a word charges it to that word, although it belongs to the end of the word before. With b the boundary term,
 
@@ -29,10 +21,12 @@ import numpy as np
 import torch
 
 from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.measures.measure import Origin, in_order
+from clada_neuro.measures.tokens import named
 
 ROWS_AT_ONCE = 8  # few enough for their values to stay in the processor's cache
 _IMPOSSIBLE = -1e4  # nats; stands for a logit of minus infinity, whose 0 · log 0 would be NaN
-MEASURES = ("surprisal", "rank", "entropy", "renyi_half", "entropy_boundary", "boundary")
+MEASURES = (*named(Origin.PREDICTION), "boundary")
 
 
 def names(top_k: int = 0) -> tuple[str, ...]:
@@ -91,7 +85,7 @@ def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
 def _measure(
     logits: torch.Tensor, targets: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary, top_k: int
 ) -> torch.Tensor:
-    """Return the measures of some rows, shape (6 + 2 k, rows).
+    """Return the measures of some rows, shape (names, rows).
 
     With z = logit - largest logit and e = exp(z), every measure follows from sums over the vocabulary of e, z·e and √e.
     Sums, not matrix products: running sums over a large vocabulary lose 2e-4 bits in float32.
@@ -107,21 +101,24 @@ def _measure(
     z_whole, z_begin = _sums(z.mul_(e), initial, vocabulary)
     ending = e[:, vocabulary.ending].sum(dim=1)
     log_whole = whole.log()
-    nats_of = [
-        log_whole - nats_below,
-        log_whole - z_whole / whole,
-        2 * e.sqrt_().sum(dim=1).log() - log_whole,
-        begin.log() - z_begin / begin,
-        log_whole - (begin + ending).log(),
-    ]
-    surprisal, *others = torch.stack(nats_of) / math.log(2)
-    missing = targets < 0
-    found = [surprisal.masked_fill(missing, math.nan), rank.masked_fill(missing, math.nan), *others]
-    if highest is None:
-        return torch.stack(found)
-    probabilities = (highest.values - log_whole[:, None]).exp()
-    # Token numbers are exact in float32 up to 2^24.
-    return torch.stack([*found, *highest.indices.t().to(z.dtype), *probabilities.t()])
+    nats = {
+        "surprisal_bits": log_whole - nats_below,
+        "entropy_bits": log_whole - z_whole / whole,
+        "renyi_half_bits": 2 * e.sqrt_().sum(dim=1).log() - log_whole,
+        "entropy_boundary_bits": begin.log() - z_begin / begin,
+        "boundary": log_whole - (begin + ending).log(),
+    }
+    bits = torch.stack(list(nats.values())) / math.log(2)
+    found = dict(zip(nats, bits, strict=True)) | {"rank": rank}
+    for name in ("surprisal_bits", "rank"):
+        found[name].masked_fill_(targets < 0, math.nan)
+    if highest is not None:
+        probabilities = (highest.values - log_whole[:, None]).exp()
+        for place in range(top_k):
+            # Token numbers are exact in float32 up to 2^24.
+            found[f"top_token_{place + 1}"] = highest.indices[:, place].to(z.dtype)
+            found[f"top_probability_{place + 1}"] = probabilities[:, place]
+    return torch.stack(in_order(found, names(top_k)))
 
 
 def _sums(

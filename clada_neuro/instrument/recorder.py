@@ -14,8 +14,12 @@ import torch
 from torch import Tensor
 
 from clada_neuro.instrument.activity import activity, neuron_sparsity
+from clada_neuro.measures.measure import Origin, in_order
+from clada_neuro.measures.tokens import named
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.cutoffs import Cutoffs
+
+MEASURES = named(Origin.CONTRIBUTIONS, Origin.CUTOFFS)
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,10 @@ class ActivityRecorder:
         """
         self._rows, self._carry, self._values = rows, list(carry), []
 
-    def finish(self) -> tuple[np.ndarray, list[Carry]]:
-        """Return the pass's measures, (measures, layers, rows, seq), and the carry of every layer.
-
-        The measures are `activity.MEASURES` and `neuron_sparsity`.
-        """
-        return torch.stack(self._values, dim=1).cpu().numpy(), self._carry
+    def finish(self) -> tuple[dict[str, np.ndarray], list[Carry]]:
+        """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer."""
+        values = torch.stack(self._values, dim=1).cpu().numpy()  # at once: a device is asked to wait once
+        return dict(zip(MEASURES, values, strict=True)), self._carry
 
     def _hook(self, place: int) -> Any:
         def observe(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -95,7 +97,8 @@ class ActivityRecorder:
             nothing = e.new_zeros(e.shape[0], e.shape[2])
             before = Carry(nothing, nothing)
         values, total = activity(e, before.last, before.total)
-        self._values.append(torch.cat([values, sparsity[None]]))
+        values["neuron_sparsity"] = sparsity
+        self._values.append(torch.stack(in_order(values, MEASURES)))
         self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total)]
 
     def _sparsity(self, place: int, magnitude: Tensor) -> Tensor:

@@ -121,8 +121,8 @@ def measure(ids: np.ndarray, model: LanguageModel, *, progress: bool = False) ->
                 {
                     **place,
                     "token_id": ids[window.text],
-                    "surprisal_bits": found.predictions["surprisal"][:-1],
-                    "entropy_bits": found.predictions["entropy"][:-1],
+                    "surprisal_bits": found.predictions["surprisal_bits"][:-1],
+                    "entropy_bits": found.predictions["entropy_bits"][:-1],
                     **{name: values.mean(axis=1) for name, values in activity.items()},
                 }
             )

@@ -24,15 +24,15 @@ from clada_neuro.artifacts import (
 )
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError, IncompleteError
-from clada_neuro.instrument.batching import Window, split_windows
+from clada_neuro.instrument.batching import Measures, Window, split_windows
 from clada_neuro.instrument.covariates import check_language, unknown_words
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
-from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Frames, Memory, Store, cut
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.lineage import marked, refuse_mixture
+from clada_neuro.measures.tokens import MAIN
 from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
@@ -110,15 +110,7 @@ class Trace:
         return f"Trace({self.manifest['model']['model']}: {counts})"
 
     def _repr_html_(self) -> str:
-        shown = [
-            "stimulus_id",
-            "word",
-            "surprisal_bits",
-            "entropy_bits",
-            "sparsity_energy99",
-            "adjustment_prev",
-        ]
-        head = self.words[shown].head(8).round(3)
+        head = self.words[["stimulus_id", "word", *MAIN]].head(8).round(3)
         return f"<p>{self!r}</p>{head.to_html(index=False, na_rep='NA')}"
 
 

@@ -13,15 +13,17 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from clada_neuro.instrument import activity, information
-from clada_neuro.instrument.batching import Window
+from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.forward import Forward
-from clada_neuro.instrument.measures import Measures
+from clada_neuro.instrument.recorder import MEASURES
+from clada_neuro.measures.activity import ACTIVITY
+from clada_neuro.measures.measure import in_order
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.predictions import kept
 from clada_neuro.runtime.scoring import BATCH_SEQUENCES, Score, score
 
 LEAST_PREFIX = 4  # tokens computed densely before the policy sets in, start token included
-_PREFIX_MEASURES = ("overlap_prefix", "adjustment_prefix")
+_PREFIX_MEASURES = [measure.name for measure in ACTIVITY if measure.of_prefix]
 
 
 class PolicyForward:
@@ -75,9 +77,9 @@ class _Collector:
         with kept(forward.model.model) as self.expected:
             forward.model.model(self.ids, attention_mask=torch.ones_like(self.ids))
         shape = tuple(self.ids.shape)
-        self.names = (*information.names(forward.top_k), "kl_dense")
+        self.names = (*information.names(forward.top_k), "kl_dense_bits")
         self.predictions = np.full((len(self.names), *shape), np.nan)
-        self.activity = np.full((len(activity.MEASURES) + 1, len(forward.layers), *shape), np.nan, np.float32)
+        self.activity = np.full((len(MEASURES), len(forward.layers), *shape), np.nan, np.float32)
         sizes = [(len(windows), ffn.intermediate_size) for ffn in forward.layers]
         self.last = [torch.zeros(size, device=forward.device) for size in sizes]
         self.total = [torch.zeros(size, device=forward.device) for size in sizes]
@@ -92,8 +94,10 @@ class _Collector:
         padded = pad_sequence(e.split(counts.tolist()), batch_first=True)
         values, total = activity.activity(padded, self.last[layer][which], self.total[layer][which])
         real = torch.arange(padded.shape[1], device=e.device) < counts[:, None]
-        kept = torch.cat([values[:, real], skipped.masked_fill(positions == 0, math.nan)[None]])
-        self.activity[:, layer, rows.cpu().numpy(), positions.cpu().numpy()] = kept.cpu().numpy()
+        kept = {name: padded[real] for name, padded in values.items()}
+        kept["neuron_sparsity"] = skipped.masked_fill(positions == 0, math.nan)
+        in_columns = torch.stack(in_order(kept, MEASURES)).cpu().numpy()
+        self.activity[:, layer, rows.cpu().numpy(), positions.cpu().numpy()] = in_columns
         self.last[layer][which] = padded[torch.arange(len(which)), counts - 1]
         self.total[layer][which] = total
 
@@ -107,17 +111,14 @@ class _Collector:
         if self.forward.model.start_token_id is None:
             initial[:] = False
         found = information.information(logits, targets, initial, self.forward.vocabulary, self.forward.top_k)
-        divergence = information.divergence(self.expected.logits(rows, positions), logits)
-        values = np.stack([*found.values(), divergence])
+        found["kl_dense_bits"] = information.divergence(self.expected.logits(rows, positions), logits)
+        values = np.stack(in_order(found, self.names))
         self.predictions[:, rows.cpu().numpy(), positions.cpu().numpy()] = values
 
     def measures(self, row: int, found: Score) -> Measures:
         """Return the measures of one window."""
         length = len(self.windows[row].ids)
-        active = dict(
-            zip((*activity.MEASURES, "neuron_sparsity"), self.activity[:, :, row, :length], strict=True)
-        )
-        active = {name: values.T for name, values in active.items()}
+        active = dict(zip(MEASURES, self.activity[:, :, row, :length].transpose(0, 2, 1), strict=True))
         for name in _PREFIX_MEASURES:
             active[name][: found.prefix] = np.nan
         active["ffn_sparsity"] = found.ffn_sparsity.numpy()

@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from clada_neuro.measures.tokens import MAIN
 from clada_neuro.reporting import effects
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import axis, words
@@ -15,8 +16,6 @@ from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import plural
 from clada_neuro.responses.response import response_of
 
-_MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "adjustment_prev")
-_BY_LAYER = ("sparsity_energy99", "adjustment_prev")
 _MOST_CONDITIONS = 12
 _INK = "#374151"
 
@@ -24,12 +23,12 @@ _INK = "#374151"
 def figures(results: Results) -> list[Figure]:
     """Return the measures at critical words, their joint distribution, their layers, and the responses."""
     frame = critical_words(results)
-    measures = [name for name in _MEASURES if name in frame and frame[name].notna().any()]
+    measures = [name for name in MAIN if name in frame and frame[name].notna().any()]
     drawn = [_measure(frame.dropna(subset=[name]), name) for name in measures]
     if {"surprisal_bits", "sparsity_energy99"} <= set(measures):
         drawn.append(_joint(frame.dropna(subset=["surprisal_bits", "sparsity_energy99"])))
     layers = results.tables.get("layers", pd.DataFrame())
-    drawn += [_by_layer(layers, name) for name in _BY_LAYER if name in layers]
+    drawn += [_by_layer(layers, name) for name in MAIN if name in layers]
     trials = results.tables.get("trials", pd.DataFrame())
     drawn += [_response(trials[name].dropna(), name) for name in responses(results.fits, trials)]
     return drawn

@@ -3,25 +3,15 @@
 import re
 from dataclasses import dataclass
 
+from clada_neuro.measures.measure import Origin
+from clada_neuro.measures.tokens import TOKENS
+from clada_neuro.measures.words import WORDS
 from clada_neuro.responses.response import response_of
 
-_MEASURES = {
-    "surprisal_bits": ("surprisal", "bits"),
-    "surprisal_corrected_bits": ("surprisal, whitespace-corrected", "bits"),
-    "entropy_bits": ("entropy", "bits"),
-    "sparsity_energy99": ("activation sparsity", "share"),
-    "neuron_sparsity": ("neuron sparsity", "share"),
-    "ffn_sparsity": ("FFN sparsity", "share of bytes not read"),
-    "load": ("cognitive load", "z"),
-    "kl_dense_bits": ("divergence from dense", "bits"),
-    "adjustment_prev": ("activation adjustment", "1 − cosine"),
-    "adjustment_prefix": ("adjustment to the prefix", "1 − cosine"),
-}
+_MEASURES = {measure.name: measure for measure in (*TOKENS, *WORDS)}
+# A word or two and the unit; what the package measures is declared with its measure.
 _NAMES = {
-    **_MEASURES,
-    "zipf_frequency": ("word frequency", "Zipf"),
-    "length": ("word length", "characters"),
-    "position": ("word position", "words"),
+    **{name: (measure.label, measure.axis_unit) for name, measure in _MEASURES.items()},
     "cloze": ("cloze probability", ""),
     "baseline": ("baseline amplitude", "µV"),
     "baseline_uv": ("baseline amplitude", "µV"),
@@ -93,7 +83,8 @@ def axis(name: str) -> str:
 def is_measure(name: str) -> bool:
     """Return whether a variable comes from the language model, directly or from a neighboring word."""
     column = _of_word(name)
-    return column in _MEASURES or f"{column}_bits" in _MEASURES
+    measure = _MEASURES.get(column) or _MEASURES.get(f"{column}_bits")
+    return measure is not None and measure.origin is not Origin.TEXT
 
 
 def _of_word(name: str) -> str:

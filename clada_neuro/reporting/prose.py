@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting import levels, references
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
@@ -17,18 +18,6 @@ from clada_neuro.responses.response import Response, response_of
 
 _ALPHA = 0.05
 _SATTERTHWAITE = ("mixedlm", "lme4")
-_MEASURES = {
-    "surprisal_bits": (
-        "surprisal (−log2 of the word's probability given its context, summed over its tokens, in bits; "
-        f"{references.cite('surprisal')})"
-    ),
-    "entropy_bits": "entropy (of the next-token distribution before the word, in bits)",
-    "sparsity_energy99": (
-        "activation sparsity (one minus the share of feed-forward neurons in the smallest set that holds 99% of the "
-        "squared output contributions, averaged over tokens and layers)"
-    ),
-    "adjustment_prev": "adjustment (one minus the cosine between the contributions at a token and the token before)",
-}
 
 
 def methods(results: Results) -> list[str]:
@@ -44,7 +33,7 @@ def _model(results: Results) -> str:
     texts = results.tables.get("stimuli", results.tables.get("words", pd.DataFrame()))
     read = plural(texts["stimulus_id"].nunique(), "text") if "stimulus_id" in texts else "The stimuli"
     measured = results.tables.get("words", pd.DataFrame())
-    measures = [text for name, text in _MEASURES.items() if name in measured]
+    measures = [one.cited for one in TOKENS if one.in_methods and one.name in measured]
     policy = policy_name(results.manifest)
     computed = (
         "with every feed-forward neuron computed (dense)"

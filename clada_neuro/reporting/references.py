@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from clada_neuro.measures.tokens import TOKENS
+
 _WORKS = {
     "smollm2": (
         "Allal et al., 2025",
@@ -23,11 +25,6 @@ _WORKS = {
         "Zhang et al., 2022",
         "Zhang, S., Roller, S., Goyal, N., et al. (2022). OPT: Open pre-trained transformer language models. "
         "arXiv:2205.01068.",
-    ),
-    "surprisal": (
-        "Hale, 2001; Levy, 2008",
-        "Hale, J. (2001). A probabilistic Earley parser as a psycholinguistic model. Proceedings of NAACL. "
-        "Levy, R. (2008). Expectation-based syntactic comprehension. Cognition, 106(3), 1126–1177.",
     ),
     "satterthwaite": (
         "Kuznetsova et al., 2017",
@@ -63,4 +60,5 @@ def of_model(model: Mapping[str, str]) -> str | None:
 def listed(text: Iterable[str]) -> list[str]:
     """Return the full references, in alphabetical order, of every work that the text cites."""
     said = " ".join(text)
-    return sorted(full for short, full in _WORKS.values() if short in said)
+    works = {*_WORKS.values(), *(measure.source for measure in TOKENS if measure.source)}
+    return sorted(full for short, full in works if short in said)

@@ -10,6 +10,9 @@ import pandas as pd
 from clada_neuro.artifacts import read_json, read_manifest, read_table
 from clada_neuro.errors import DataError
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
+from clada_neuro.measures.activity import ACTIVITY
+from clada_neuro.measures.measure import Origin
+from clada_neuro.measures.tokens import named
 
 _TABLES = {
     "stimuli": "the stimuli themselves",
@@ -20,12 +23,9 @@ _TABLES = {
 }
 # Long tables are read only as far as the report shows them.
 _COLUMNS = {
-    "tokens": [
-        "stimulus_id", "token_index", "token", "load", "ffn_sparsity", "reanalysis_event", "reanalysis_action",
-        "kl_dense_bits",
-    ],
-    "layers": ["layer", "sparsity_energy99", "adjustment_prev"],
-}  # fmt: skip
+    "tokens": ["stimulus_id", "token_index", "token", *named(Origin.POLICY)],
+    "layers": ["layer", *(measure.name for measure in ACTIVITY if measure.main)],
+}
 _DOCUMENTS = {
     "manifest": "what was run",
     "fits": "the regressions",

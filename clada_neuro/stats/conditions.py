@@ -6,19 +6,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from clada_neuro.measures.tokens import MAIN
+
 HOW = (
     "95 % t intervals of the mean (n - 1 degrees of freedom): measures over texts, responses over the means of subjects, or over "
     "rows where there are no subjects; n counts them"
 )
 _UNIT = "subject"
-MEASURES = (
-    "surprisal_bits",
-    "entropy_bits",
-    "sparsity_energy99",
-    "adjustment_prev",
-    "length",
-    "zipf_frequency",
-)
+MEASURES = (*MAIN, "length", "zipf_frequency")
 
 
 def means(

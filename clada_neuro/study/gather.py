@@ -33,7 +33,7 @@ def gather(
 def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Alignment, dict[str, Any]]:
     from clada_neuro.erp.epochs import epochs_to_trials
     from clada_neuro.erp.metadata import add_next
-    from clada_neuro.erp.stage import PREDICTORS
+    from clada_neuro.measures.tokens import MAIN
 
     assert plan.epochs is not None
     words, base = traced.words, plan.index_base
@@ -42,7 +42,7 @@ def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Al
     warnings = warn_of_loss(
         "epochs", lost["rows_before"], lost["rows_removed"], lost["reason"], plan.max_lost
     )
-    known = [name for name in PREDICTORS if name in words]
+    known = [name for name in MAIN if name in words]
     aligned = align(
         add_next(words, known) if plan.measurement.soa else words, measured.trials, index_base=base
     )

@@ -8,7 +8,8 @@ from clada_neuro.erp.components import N400, P600, Component
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.simulate import Effects
 from clada_neuro.erp.simulate_eeg import simulate_epochs
-from clada_neuro.erp.stage import PREDICTORS, analyze_epochs
+from clada_neuro.erp.stage import analyze_epochs
+from clada_neuro.measures.tokens import MAIN
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_what_the_data_do_not_allow_is_noted_and_the_rest_is_written(critical_wo
     words["entropy_bits"] = 7.25 + 1e-6 * (words.index % 2)  # one text in two batches
     effects = {"n400_uv": Effects({"surprisal_bits": -1.0})}
     made = simulate_epochs(words, effects=effects, n_subjects=3, seed=2, sfreq=50.0)
-    place = analyze(made.epochs, words, tmp_path, predictors=PREDICTORS)
+    place = analyze(made.epochs, words, tmp_path, predictors=MAIN)
     facts = read_json(place / "erp.json")
     assert facts["notes"][:2] == [
         "entropy_bits has one value in the words of all epochs: left out of averages and regression ERPs",

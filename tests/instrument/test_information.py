@@ -28,11 +28,11 @@ def test_values_by_hand():
     p = torch.tensor([[0.5, 0.25, 0.125, 0.125]])
     roles = vocabulary(spaced=[0, 1], unspaced=[2], ending=[3])
     found = information(p.log(), torch.tensor([1]), NOT_INITIAL, roles)
-    assert found["surprisal"] == pytest.approx(2)
+    assert found["surprisal_bits"] == pytest.approx(2)
     assert found["rank"] == 2
-    assert found["entropy"] == pytest.approx(1.75)
-    assert found["renyi_half"] == pytest.approx(2 * math.log2(sum(math.sqrt(x) for x in p[0])), abs=1e-5)
-    assert found["entropy_boundary"] == pytest.approx(
+    assert found["entropy_bits"] == pytest.approx(1.75)
+    assert found["renyi_half_bits"] == pytest.approx(2 * math.log2(sum(math.sqrt(x) for x in p[0])), abs=1e-5)
+    assert found["entropy_boundary_bits"] == pytest.approx(
         -(2 / 3) * math.log2(2 / 3) - (1 / 3) * math.log2(1 / 3)
     )
     assert found["boundary"] == pytest.approx(-math.log2(0.875), abs=1e-5)
@@ -43,23 +43,23 @@ def test_at_the_beginning_of_a_text_words_have_no_leading_space():
     roles = vocabulary(spaced=[0], unspaced=[1, 2], ending=[3])
     found = information(p.log(), torch.tensor([1]), torch.tensor([True]), roles)
     assert found["boundary"] == pytest.approx(1, abs=1e-5)
-    assert found["entropy_boundary"] == pytest.approx(
+    assert found["entropy_boundary_bits"] == pytest.approx(
         -(2 / 3) * math.log2(2 / 3) - (1 / 3) * math.log2(1 / 3), abs=1e-5
     )
 
 
 def test_without_a_target_surprisal_and_rank_are_missing():
     found = information(torch.zeros(1, 3), torch.tensor([-1]), NOT_INITIAL, vocabulary([0], [1], [2]))
-    assert np.isnan(found["surprisal"]).all()
+    assert np.isnan(found["surprisal_bits"]).all()
     assert np.isnan(found["rank"]).all()
-    assert found["entropy"] == pytest.approx(math.log2(3))
+    assert found["entropy_bits"] == pytest.approx(math.log2(3))
 
 
 def test_impossible_tokens_carry_no_entropy():
     logits = torch.tensor([[0.0, 0.0, -math.inf]])
     found = information(logits, torch.tensor([0]), NOT_INITIAL, vocabulary([0], [1], [2]))
-    assert found["entropy"] == pytest.approx(1)
-    assert found["surprisal"] == pytest.approx(1)
+    assert found["entropy_bits"] == pytest.approx(1)
+    assert found["surprisal_bits"] == pytest.approx(1)
 
 
 def test_float32_keeps_five_digits_over_a_large_vocabulary():
@@ -79,8 +79,8 @@ def test_bfloat16_logits_are_widened_first():
     roles = vocabulary(list(range(20)), list(range(20, 49)), [49])
     arguments = (torch.tensor([1, 2, 3]), torch.zeros(3, dtype=torch.bool), roles)
     np.testing.assert_allclose(
-        information(logits, *arguments)["surprisal"],
-        information(logits.double(), *arguments)["surprisal"],
+        information(logits, *arguments)["surprisal_bits"],
+        information(logits.double(), *arguments)["surprisal_bits"],
         atol=1e-5,
     )
 
@@ -122,7 +122,7 @@ class SmallLanguage:
         logits = torch.tensor(np.log(self.p[list(path)]))
         with np.errstate(divide="ignore"):
             found = information(logits, targets, torch.zeros(len(path), dtype=torch.bool), self.ROLES)
-        return found["surprisal"][:-1].sum() - found["boundary"][0] + found["boundary"][-1]
+        return found["surprisal_bits"][:-1].sum() - found["boundary"][0] + found["boundary"][-1]
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")

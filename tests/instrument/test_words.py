@@ -9,9 +9,8 @@ from local_tokenizers import KINDS, tokenizer_of
 
 from clada_neuro.errors import StimulusError
 from clada_neuro.instrument import activity, information
-from clada_neuro.instrument.batching import split_windows
+from clada_neuro.instrument.batching import Measures, split_windows
 from clada_neuro.instrument.frames import MeasuredText, tokens_table, words_table
-from clada_neuro.instrument.measures import Measures
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.words import CONTEXT, assign_tokens, find_words
 

@@ -1,0 +1,29 @@
+"""Whose measures they are."""
+
+from clada_neuro.measures.measure import Source
+
+SURPRISAL = Source(
+    "Hale, 2001; Levy, 2008",
+    "Hale, J. (2001). A probabilistic Earley parser as a psycholinguistic model. Proceedings of NAACL. "
+    "Levy, R. (2008). Expectation-based syntactic comprehension. Cognition, 106(3), 1126–1177.",
+)
+CORRECTION = Source(
+    "Oh & Schuler, 2024; Pimentel & Meister, 2024",
+    "Oh, B.-D., & Schuler, W. (2024). Leading whitespaces of language models' subword vocabulary pose a confound for "
+    "calculating word probabilities. Proceedings of EMNLP. Pimentel, T., & Meister, C. (2024). How to compute the "
+    "probability of a word. Proceedings of EMNLP.",
+)
+RENYI = Source(
+    "Rényi, 1961",
+    "Rényi, A. (1961). On measures of entropy and information. Proceedings of the Fourth Berkeley Symposium on "
+    "Mathematical Statistics and Probability, 1, 547–561.",
+)
+HOYER = Source(
+    "Hoyer, 2004",
+    "Hoyer, P. O. (2004). Non-negative matrix factorization with sparseness constraints. Journal of Machine Learning "
+    "Research, 5, 1457–1469.",
+)
+CLADA = Source(
+    "arXiv:2502.19078", "Cognitive-Load-Aware Dynamic Activation for language models. arXiv:2502.19078."
+)
+WORDFREQ = Source("Speer, 2022", "Speer, R. (2022). wordfreq (version 3.0). Zenodo.")

@@ -1,0 +1,161 @@
+"""Measures of tokens.
+
+p is the prediction made before the token x over the vocabulary; q the one under a policy, where p is the dense one.
+"""
+
+from clada_neuro.measures import sources
+from clada_neuro.measures.activity import ACTIVITY
+from clada_neuro.measures.measure import Measure, Origin
+
+# In the order of their columns.
+TOKENS = (
+    Measure(
+        name="context_tokens",
+        origin=Origin.TEXT,
+        dtype="int",
+        unit="tokens",
+        label="tokens of context",
+        meaning="tokens the model saw before this one, start token included",
+        formula="position of the token in the model's input, from 0",
+        word_rule="first",
+        low=0,
+        lags=False,
+    ),
+    Measure(
+        name="surprisal_bits",
+        origin=Origin.PREDICTION,
+        unit="bits",
+        label="surprisal",
+        meaning="-log2 p(token | context); missing without any context",
+        formula="−log2 p(x)",
+        word_rule="sum",
+        low=0,
+        required=True,
+        main=True,
+        in_methods="−log2 of the word's probability given its context, summed over its tokens, in bits",
+        source=sources.SURPRISAL,
+    ),
+    Measure(
+        name="surprisal_corrected_bits",
+        origin=Origin.BORDERS,
+        unit="bits",
+        label="surprisal, whitespace-corrected",
+        meaning="surprisal with the whitespace correction; a word's with attached punctuation",
+        formula="of a word: surprisal − b(before the word) + b(after the word), with b = −log2 of the mass of tokens that "
+        "begin a word or end the text",
+        word_rule="sum",
+        required=True,
+        source=sources.CORRECTION,
+    ),
+    Measure(
+        name="entropy_bits",
+        origin=Origin.PREDICTION,
+        unit="bits",
+        label="entropy",
+        meaning="entropy of the next-token distribution before the token",
+        formula="−Σ_v p(v) log2 p(v)",
+        word_rule="first",
+        low=0,
+        required=True,
+        main=True,
+        in_methods="of the next-token distribution before the word, in bits",
+    ),
+    Measure(
+        name="entropy_boundary_bits",
+        origin=Origin.PREDICTION,
+        unit="bits",
+        label="entropy over word beginnings",
+        meaning="that entropy over tokens that can begin a word",
+        formula="entropy of p renormalised over tokens that begin a word",
+        word_rule="first",
+        low=0,
+    ),
+    Measure(
+        name="renyi_half_bits",
+        origin=Origin.PREDICTION,
+        unit="bits",
+        label="Rényi entropy of order 1/2",
+        meaning="Rényi entropy of order 1/2 before the token",
+        formula="2 log2 Σ_v p(v)^(1/2)",
+        word_rule="first",
+        low=0,
+        source=sources.RENYI,
+    ),
+    Measure(
+        name="rank",
+        origin=Origin.PREDICTION,
+        dtype="int",
+        unit="rank",
+        shown_unit="",
+        label="rank",
+        meaning="tokens with a higher probability, plus 1",
+        formula="1 + #{v : p(v) > p(x)}",
+        word_rule="first",
+        low=1,
+    ),
+    Measure(
+        name="entropy_next_bits",
+        origin=Origin.BORDERS,
+        unit="bits",
+        label="entropy after the word",
+        meaning="entropy after the token",
+        formula="entropy_bits of the prediction that follows the token",
+        word_rule="last",
+        low=0,
+    ),
+    Measure(
+        name="load",
+        origin=Origin.POLICY,
+        unit="z",
+        label="cognitive load",
+        meaning="cognitive load signal the policy used",
+        formula="α·z(surprisal) + (1 − α)·z(entropy), both under the policy, α and z calibrated",
+        word_rule="mean",
+        source=sources.CLADA,
+    ),
+    *ACTIVITY,
+    Measure(
+        name="reanalysis_event",
+        origin=Origin.POLICY,
+        dtype="bool",
+        unit="",
+        label="reanalysis event",
+        meaning="load passed its rolling percentile",
+        formula="load of the token > the percentile of the loads before it",
+        word_rule="any",
+        low=0,
+        high=1,
+        lags=False,
+        source=sources.CLADA,
+    ),
+    Measure(
+        name="reanalysis_action",
+        origin=Origin.POLICY,
+        dtype="bool",
+        unit="",
+        label="reanalysis action",
+        meaning="the token was computed densely because of its load",
+        formula="the policy's own record",
+        word_rule="any",
+        low=0,
+        high=1,
+        lags=False,
+        source=sources.CLADA,
+    ),
+    Measure(
+        name="kl_dense_bits",
+        origin=Origin.POLICY,
+        unit="bits",
+        label="divergence from dense",
+        meaning="KL divergence D(dense || policy) of the predictions of the token",
+        formula="Σ_v p(v) (log2 p(v) − log2 q(v)), p of the dense model, q under the policy",
+        word_rule="sum",
+        low=0,
+    ),
+)
+MAIN = tuple(measure.name for measure in TOKENS if measure.main)
+
+
+def named(*origins: Origin) -> tuple[str, ...]:
+    """Return the names of the measures of some origins, in the order of their columns."""
+    return tuple(measure.name for measure in TOKENS if measure.origin in origins)

@@ -1,0 +1,100 @@
+"""Write ``docs/measures.md``: every measure as it is declared.
+
+python docs/make_measures.py
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from clada_neuro.measures.activity import ACTIVITY
+from clada_neuro.measures.measure import Measure, Origin
+from clada_neuro.measures.tokens import TOKENS
+from clada_neuro.measures.words import WORDS
+
+PAGE = Path(__file__).with_name("measures.md")
+_HEADER = (
+    "column",
+    "label",
+    "unit",
+    "range",
+    "formula",
+    "what it says",
+    "word",
+    "traces",
+    "source",
+    "computed in",
+)
+_TRACES = {Origin.CUTOFFS: "all; without a calibration missing", Origin.POLICY: "under a policy"}
+
+
+def page() -> str:
+    """Return the page."""
+    sources = {one.source for one in (*TOKENS, *WORDS) if one.source}
+    return f"""# Measures
+
+Columns of `tokens.parquet` and `words.parquet`; those of feed-forward activity stand in `layers.parquet`, too. This page is
+made from the declarations in `clada_neuro/measures` by `python docs/make_measures.py`.
+
+*word* says how the values of a word's tokens become the word's; *first* and *last* are the value of its first and its last
+token. `words.parquet` also has most measures of the two words before, as `_lag1` and `_lag2`.
+
+## Tokens
+
+x is the token that came, p the prediction before it over the vocabulary, and q that prediction under a policy, where p is
+the dense model's.
+
+{_table(one for one in TOKENS if one not in ACTIVITY)}
+
+## Feed-forward activity
+
+Taken in every layer; a token has the mean over layers. a_i is the activation of neuron i of n, and e_i = |a_i|·c_i its
+contribution, with c_i = ‖W_d[:, i]‖₂ the norm of what it writes. The prefix is every token before this one that the model
+saw, except the first.
+
+{_table(ACTIVITY)}
+
+## Words
+
+{_table(WORDS)}
+
+## Sources
+
+{_list(sorted(source.full for source in sources))}
+"""
+
+
+def _table(measures: Iterable[Measure]) -> str:
+    rows = [_HEADER, ["---"] * len(_HEADER), *map(_row, measures)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows)
+
+
+def _row(one: Measure) -> list[str]:
+    return [
+        f"`{one.name}`",
+        one.label,
+        one.axis_unit,
+        _range(one),
+        one.formula,
+        one.meaning,
+        one.word_rule,
+        _TRACES.get(one.origin, "all"),
+        one.source.short if one.source else "",
+        one.origin.value,
+    ]
+
+
+def _range(one: Measure) -> str:
+    if one.dtype == "bool":
+        return "yes, no"
+    if math.isinf(one.high):
+        return "any" if math.isinf(one.low) else f"≥ {one.low}"
+    return f"{one.low} … {one.high}"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
