@@ -19,7 +19,7 @@ from clada_neuro.calibration.artifact import Calibration, check_reach, load_cali
 from clada_neuro.errors import CalibrationError, did_you_mean
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.registry import policy_layers
 from clada_neuro.runtime import controls
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
@@ -60,7 +60,7 @@ def policy_for(
     """
     needs_none = name in UNCALIBRATED or name not in POLICIES
     found = None if needs_none else load_calibration(model, calibration)
-    return make_policy(name, ffn_layers(model.model), found, sparsity)
+    return make_policy(name, policy_layers(model.model), found, sparsity)
 
 
 def make_policy(
@@ -73,7 +73,7 @@ def make_policy(
     name : str
         One of `POLICIES`.
     layers : list of FFN
-        Of the model (`clada_neuro.models.registry.ffn_layers`).
+        Of the model (`clada_neuro.models.registry.policy_layers`).
     calibration : Calibration or None
         Of the same model; ``dense`` and ``griffin`` need none.
     sparsity : float

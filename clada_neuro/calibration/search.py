@@ -28,7 +28,7 @@ from clada_neuro.errors import CalibrationError
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.registry import policy_layers
 from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
@@ -160,7 +160,7 @@ class _Work:
         allocation: str,
         seed: int,
     ) -> None:
-        self.model, self.layers = language_model.model, ffn_layers(language_model.model)
+        self.model, self.layers = language_model.model, policy_layers(language_model.model)
         self.texts, self.stages, self.tick = texts, stages, tick
         self.min_sparsity, self.allocation = min_sparsity, allocation
         self.seed, self.device = seed, language_model.device

@@ -42,11 +42,11 @@ def command(
     from clada_neuro.calibration.artifact import load_calibration
     from clada_neuro.calibration.policies import UNCALIBRATED, make_policy
     from clada_neuro.models.loading import load_model
-    from clada_neuro.models.registry import ffn_layers
+    from clada_neuro.models.registry import policy_layers
     from clada_neuro.runtime.decode import Generation, generate
 
     language_model = load_model(model, **setting)
-    layers = ffn_layers(language_model.model)
+    layers = policy_layers(language_model.model)
     found = None if policy in UNCALIBRATED else load_calibration(language_model, calibration)
     names = [policy, *(["dense"] if compare_dense and policy != "dense" else [])]
     speeds = []

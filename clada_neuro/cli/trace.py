@@ -63,6 +63,8 @@ def command(
     traced = trace_by(Setting(**setting), table, out, scheduler)
     for note in traced.manifest["text_notes"][len(notes) :]:
         click.echo(f"note: {note}", err=True)
+    if reason := traced.manifest.get("activity"):
+        click.echo(f"note: activity is not measured, predictions are: {reason}", err=True)
     click.echo(f"{traced} in {out}")
     _print_means(at_critical_words(traced.words, table), out)
 

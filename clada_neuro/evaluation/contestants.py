@@ -9,7 +9,7 @@ from clada_neuro.artifacts import content_hash
 from clada_neuro.calibration.artifact import Calibration, load_calibration
 from clada_neuro.calibration.policies import POLICIES, UNCALIBRATED, make_policy
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.registry import policy_layers
 from clada_neuro.runtime.policy import Policy
 
 
@@ -46,7 +46,7 @@ def contestants(
     CalibrationError
         As `make_policy` and `load_calibration`.
     """
-    layers = ffn_layers(model.model)
+    layers = policy_layers(model.model)
     calibrated = [name for name in names if name not in UNCALIBRATED]
     # An unknown name is told before a missing calibration.
     for name in calibrated:

@@ -24,7 +24,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
-from clada_neuro.models.limits import check_length, check_vocabulary
+from clada_neuro.models.limits import check_length, check_vocabulary, sliding_window
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
@@ -94,9 +94,28 @@ def together(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return found
 
 
-def batches(requests: Sequence[Request]) -> list[list[int]]:
-    """Return positions of requests whose contexts are read together."""
-    return together([len(request.context) for request in requests], CONTEXT_TOKENS)
+def batches(requests: Sequence[Request], model: PreTrainedModel) -> list[list[int]]:
+    """Return positions of requests whose contexts are read together; of one length where padding would count."""
+    found = together([len(request.context) for request in requests], CONTEXT_TOKENS)
+    parts: list[list[int]] = []
+    for batch in found:
+        apart = not _padding_is_out_of_sight([requests[row] for row in batch], model)
+        lengths: dict[int, list[int]] = {}
+        for place in batch:
+            lengths.setdefault(len(requests[place].context) if apart else 0, []).append(place)
+        parts += lengths.values()
+    return parts
+
+
+def _padding_is_out_of_sight(requests: Sequence[Request], model: PreTrainedModel) -> bool:
+    """Return whether contexts may be padded: a sliding window counts places of the cache, padding included.
+
+    Padding stands after the dense prefix and after the rest of the context, each at most as long as the longest context.
+    """
+    window = sliding_window(model)
+    contexts = [len(request.context) for request in requests]
+    answers = [len(answer) for request in requests for answer in request.answers]
+    return window is None or len(set(contexts)) == 1 or 2 * max(contexts) + max(answers, default=0) <= window
 
 
 class _Rows:
@@ -146,7 +165,8 @@ class Contexts:
     Raises
     ------
     ModelError
-        For another start, a context or answer without tokens, or both together longer than the model reads.
+        For another start, a context or answer without tokens, both together longer than the model reads, or contexts of
+        unequal lengths beyond a sliding window (see `batches`).
     """
 
     @torch.no_grad()
@@ -163,6 +183,11 @@ class Contexts:
                 # Nothing follows the answer's last token, which is not read.
                 check_length(model, len(request.context) + len(answer) - 1, what, "shorten it")
                 check_vocabulary(model, request.context + answer, what)
+        if not _padding_is_out_of_sight(requests, model):
+            raise ModelError(
+                f"contexts of {min(map(len, contexts))} to {max(map(len, contexts))} tokens together exceed the sliding "
+                f"window of {sliding_window(model)}, in which padding would count; give contexts of one length"
+            )
         first = [max(1, len(ids) - 1 if start == "answer" else len(ids) // 2) for ids in contexts]
         self.model, device = model, model.device
         self._counts = [len(request.answers) for request in requests]

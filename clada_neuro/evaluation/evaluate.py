@@ -171,7 +171,7 @@ def _answer(model: LanguageModel, work: tuple[_Chunk, list[Contestant]]) -> list
     answers: dict[Contestant, list[list]] = {
         c: [[None] * len(item.answers) for _, item in chunk.items] for c in entered
     }
-    for batch in batches(requests):
+    for batch in batches(requests, model.model):
         contexts = Contexts(model.model, [requests[place] for place in batch], chunk.start)
         signals: dict[Policy, Signals] = {}
         for contestant in _unloaded_first(entered):

@@ -151,7 +151,7 @@ class HarnessModel(LM):
         places = list(groups.values())
         found: dict[int, Found] = {}
         with ProgressBar(total=len(pairs), disable=quiet) as bar:
-            for batch in batches(requests):
+            for batch in batches(requests, self.language.model):
                 contexts = Contexts(self.language.model, [requests[row] for row in batch], self.start)
                 for row, answers in zip(batch, _run(contexts, self.policy), strict=True):
                     found.update(zip(places[row], answers, strict=True))

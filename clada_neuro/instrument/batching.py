@@ -129,6 +129,14 @@ def plan(windows: Sequence[Window], groups: Sequence[Hashable], budget: int) -> 
     return batches
 
 
+def plan_whole(windows: Sequence[Window], budget: int) -> list[Batch]:
+    """Arrange windows in batches of equal length, without shared prefixes: nothing stands in for padding or the past."""
+    lengths: dict[int, list[Window]] = defaultdict(list)
+    for window in windows:
+        lengths[len(window.ids)].append(window)
+    return [batch for length in sorted(lengths) for batch in _plan_alone(lengths[length], budget)]
+
+
 def _common(family: list[Window]) -> int:
     """Return how many tokens can be shared; each window keeps one more common token, which predicts its next one."""
     columns = zip(*(window.ids for window in family), strict=False)

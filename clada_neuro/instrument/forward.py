@@ -3,6 +3,9 @@
 A pass goes over some columns of a batch with the keys and values of earlier columns in a cache: shared prefixes
 first, then what differs, long texts in pieces. Rows are padded on the right, where no real token can see them.
 Predictions are computed only where they are asked for.
+
+A model of a family that is not known here may keep its past in other ways (state-space models, recurrences, mixtures):
+it reads each window whole, with others of the same length, so that nothing depends on a cache or on padding.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -16,11 +19,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from clada_neuro.instrument import information
-from clada_neuro.instrument.batching import Batch, Measures, Window, plan
-from clada_neuro.instrument.recorder import MEASURES, ActivityRecorder, Carry
+from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_whole
+from clada_neuro.instrument.probe import check_causal
+from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.registry import is_known, measured_layers
 from clada_neuro.runtime.cutoffs import Cutoffs
 
 PADDING = 0
@@ -40,6 +44,8 @@ class Forward:
         Tokens of one pass: bounds memory.
     top_k : int
         How many of the most probable tokens are kept of each prediction.
+    layers : list of FFN
+        Whose activity is measured; empty where no feed-forward block is known.
     """
 
     def __init__(self, model: LanguageModel, top_k: int = 0, cutoffs: Cutoffs | None = None) -> None:
@@ -50,7 +56,10 @@ class Forward:
         self.device = model.device
         most = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
         self.budget = max(1, min(most, MOST_LOGITS // n_logits))
-        self.layers = ffn_layers(model.model)
+        self.layers, _ = measured_layers(model.model)
+        self._whole = not is_known(model.model)
+        if self._whole:
+            check_causal(model.model)
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
 
     @torch.inference_mode()
@@ -59,7 +68,8 @@ class Forward:
     ) -> Iterator[tuple[Window, Measures]]:
         """Yield every window with its measures; windows of one group may share a prefix."""
         with ActivityRecorder(self.layers, self.cutoffs) as recorder:
-            for batch in plan(windows, groups, self.budget):
+            batches = plan_whole(windows, self.budget) if self._whole else plan(windows, groups, self.budget)
+            for batch in batches:
                 yield from zip(batch.windows, self._batch(batch, recorder), strict=True)
 
     def _batch(self, batch: Batch, recorder: ActivityRecorder) -> list[Measures]:
@@ -108,7 +118,7 @@ class Forward:
         asked = np.arange(width) < lengths[:, None]
         asked[:wanted] &= np.arange(width) >= np.array(scored)[:, None]
         asked[wanted:] = False
-        step = max(1, self.budget // len(rows))
+        step = width if self._whole else max(1, self.budget // len(rows))
         pieces = []
         for left in range(0, width, step):
             part = slice(left, min(left + step, width))
@@ -121,7 +131,9 @@ class Forward:
             state = _State(state.cache, carry, state.seen)
             pieces.append((predictions, measured))
         predictions = np.concatenate([piece[0] for piece in pieces], axis=2)
-        measured = {name: np.concatenate([piece[1][name] for piece in pieces], axis=2) for name in MEASURES}
+        measured = {
+            name: np.concatenate([piece[1][name] for piece in pieces], axis=2) for name in pieces[0][1]
+        }
         return [
             Measures(
                 dict(zip(information.names(self.top_k), predictions[:, row, :length], strict=True)),
@@ -143,8 +155,8 @@ class Forward:
             output = self.model.model(
                 input_ids=ids.to(self.device),
                 attention_mask=torch.ones(rows, state.seen + seq, dtype=torch.long, device=self.device),
-                past_key_values=cache,
                 use_cache=cache is not None,
+                **({} if cache is None else {"past_key_values": cache}),
             )
         target = targets.reshape(-1).to(self.device)[flat]
         initial = torch.zeros(rows, seq, dtype=torch.bool, device=self.device)

@@ -244,7 +244,7 @@ def _aggregate(tokens: pd.DataFrame) -> pd.DataFrame:
         whole["surprisal_corrected_bits"].sum(skipna=False),
         own.size().rename("n_tokens"),
         own[by_rule["sum"]].sum(skipna=False),
-        own[by_rule["mean"]].mean(skipna=False),
+        own[by_rule.get("mean", [])].mean(skipna=False),
         own.head(1).set_index(key)[by_rule["first"]],
         own.tail(1).set_index(key)[by_rule.get("last", [])],
         own[by_rule.get("any", [])].max(),

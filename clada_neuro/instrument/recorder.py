@@ -74,7 +74,9 @@ class ActivityRecorder:
         self._rows, self._carry, self._values = rows, list(carry), []
 
     def finish(self) -> tuple[dict[str, np.ndarray], list[Carry]]:
-        """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer."""
+        """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer; none without layers."""
+        if not self._layers:
+            return {}, []
         values = torch.stack(self._values, dim=1).cpu().numpy()  # at once: a device is asked to wait once
         return dict(zip(MEASURES, values, strict=True)), self._carry
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clada_neuro.errors import DataError
+from clada_neuro.errors import DataError, ModelError
 from clada_neuro.instrument.batching import Window
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import measured_layers
 from clada_neuro.progress import ProgressBar
 
 KINDS = ("natural", "unigram", "uniform")
@@ -105,9 +106,13 @@ def measure(ids: np.ndarray, model: LanguageModel, *, progress: bool = False) ->
     ------
     DataError
         When the model has no start token, without which a first token has no surprisal.
+    ModelError
+        When its activity cannot be measured.
     """
     if model.start_token_id is None:
         raise DataError("sequences are measured after a start token; load the model with one")
+    if reason := measured_layers(model.model)[1]:
+        raise ModelError(f"activity is to be measured, but {reason}; use another model")
     check_length(model.model, 1 + ids.shape[1], "a sequence with its start token", "take shorter sequences")
     head = model.start_token_id
     windows = [Window(number, (head, *row), 0, 0, True) for number, row in enumerate(ids.tolist())]

@@ -1,15 +1,16 @@
 """Where finished parts of a trace are kept: in memory, or on disk so that an interrupted trace can go on."""
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
 from clada_neuro.artifacts import is_current, join_tables, write_table
 
-TABLES = ("tokens", "layers", "words")
+LAYERS = "layers"  # where activity is measured
+TABLES = ("tokens", LAYERS, "words")
 TOP_K = "top_k"  # on request
 CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small model on two cores
 
@@ -89,14 +90,20 @@ class Disk:
             for name in self._tables:
                 parts = [self._path(number, name) for number in range(n_shards) if number not in missing]
                 join_tables(parts, self._folder / f"{name}.parquet", provenance)
-        if TOP_K not in self._tables:
-            (self._folder / f"{TOP_K}.parquet").unlink(missing_ok=True)  # of another trace
+        for name in {LAYERS, TOP_K}.difference(self._tables):
+            (self._folder / f"{name}.parquet").unlink(missing_ok=True)  # of another trace
         if not missing:
             shutil.rmtree(self._folder / "shards", ignore_errors=True)
         return self._folder
 
     def _path(self, number: int, name: str) -> Path:
         return self._folder / "shards" / f"{number:05d}.{name}.parquet"
+
+
+def names_of(described: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which tables a trace has, by its manifest: no layers where no activity was measured."""
+    names = tuple(name for name in TABLES if name != LAYERS or not described.get("activity"))
+    return (*names, TOP_K) if described.get("top_k") else names
 
 
 def cut(stimuli: pd.DataFrame) -> list[pd.DataFrame]:

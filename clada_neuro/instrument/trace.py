@@ -28,7 +28,7 @@ from clada_neuro.instrument.batching import Measures, Window, split_windows
 from clada_neuro.instrument.covariates import check_language, unknown_words
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
-from clada_neuro.instrument.shards import TABLES, TOP_K, Disk, Frames, Memory, Store, cut
+from clada_neuro.instrument.shards import LAYERS, TOP_K, Disk, Frames, Memory, Store, cut, names_of
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.lineage import marked, refuse_mixture
@@ -36,6 +36,7 @@ from clada_neuro.measures.tokens import MAIN
 from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
+from clada_neuro.models.registry import measured_layers
 from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
@@ -68,7 +69,7 @@ class Trace:
         """
         folder = Path(folder)
         manifest = read_manifest(folder / "manifest.json")
-        for name in _tables(manifest):
+        for name in names_of(manifest):
             refuse_mixture(folder / f"{name}.parquet", manifest)
         return cls(manifest, folder)
 
@@ -79,7 +80,9 @@ class Trace:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """One row per token and feed-forward layer."""
+        """One row per token and feed-forward layer, where the model has blocks that are known."""
+        if reason := self.manifest.get("activity"):
+            raise DataError(f"this trace holds no activity: {reason}")
         return self._table("layers")
 
     @cached_property
@@ -110,7 +113,7 @@ class Trace:
         return f"Trace({self.manifest['model']['model']}: {counts})"
 
     def _repr_html_(self) -> str:
-        head = self.words[["stimulus_id", "word", *MAIN]].head(8).round(3)
+        head = self.words.filter(["stimulus_id", "word", *MAIN]).head(8).round(3)
         return f"<p>{self!r}</p>{head.to_html(index=False, na_rep='NA')}"
 
 
@@ -199,7 +202,7 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
         return _finished(source, described, inputs, notes)
     folder = output_folder(out)
     with sole_writer(folder):
-        source, failed = _measured(stimuli, measurer, Disk(folder, inputs, _tables(described)))
+        source, failed = _measured(stimuli, measurer, Disk(folder, inputs, names_of(described)))
         result = _finished(source, described, inputs, notes)
         result.manifest |= {"missing": _rows(stimuli, failed)} if failed else {}
         write_json(folder / "manifest.json", result.manifest)
@@ -254,10 +257,6 @@ def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
     return tables.validate(as_stimuli(stimuli), tables.STIMULI)
 
 
-def _tables(described: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*TABLES, TOP_K) if described.get("top_k") else TABLES
-
-
 def _describe(policy: Policy | None) -> dict[str, Any]:
     """Return what a manifest records about a policy: its name and a hash of all that decides its masks, code included."""
     if policy is None:
@@ -287,8 +286,9 @@ class ModelMeasurer:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Model, language, policy, and the threads of a CPU, which move the last bits."""
-        return {
+        """Model, language, policy, the threads of a CPU, which move the last bits, and why activity is missing."""
+        _, reason = measured_layers(self.model.model)
+        return ({"activity": reason} if reason else {}) | {
             "model": self.model.describe(),
             "language": self.language,
             "policy": _describe(self.policy),
@@ -343,7 +343,8 @@ def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: Pr
     names = [tokenizer.convert_ids_to_tokens(list(one.text.ids)) for one in measured]
     tokens = tokens_table(measured, names)
     words = words_table(tokens, texts, stimuli, work.language)
-    frames = {"tokens": tokens, "layers": layers_table(measured), "words": words}
+    frames = {"tokens": tokens, "words": words}
+    frames |= {LAYERS: layers_table(measured)} if forward.layers else {}
     return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})
 
 

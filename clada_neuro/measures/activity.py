@@ -19,7 +19,6 @@ ACTIVITY = (
         word_rule="mean",
         low=0,
         high=1,
-        required=True,
         main=True,
         in_methods="one minus the share of feed-forward neurons in the smallest set that holds 99% of the squared output "
         "contributions, averaged over tokens and layers",
@@ -104,7 +103,6 @@ ACTIVITY = (
         word_rule="mean",
         low=0,
         high=1,
-        required=True,
         main=True,
         in_methods="one minus the cosine between the contributions at a token and the token before",
     ),

@@ -21,6 +21,9 @@ class Family:
         The function σ.
     fused : bool
         Whether the one input map computes [W_g x; W_u x].
+    policies : bool
+        Whether the model runs under a policy, which needs logits that are the output layer's own and positions that the
+        runtime can set; otherwise it is measured only.
     """
 
     layers: str = "model.layers"
@@ -29,6 +32,7 @@ class Family:
     down: str = "down_proj"
     activation: str = "act_fn"
     fused: bool = False
+    policies: bool = True
 
     @property
     def gated(self) -> bool:
@@ -37,14 +41,37 @@ class Family:
 
 
 _LLAMA = Family()
+_SCALED = Family(policies=False)  # logits are scaled or capped after the output layer
 FAMILIES: dict[str, Family] = {
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "gemma": _LLAMA,
+    "gemma2": _SCALED,
+    "gemma3_text": _SCALED,
+    "olmo": _LLAMA,
+    "olmo2": _LLAMA,
+    "stablelm": _LLAMA,
+    "granite": _SCALED,
+    "cohere": _SCALED,
     "phi3": Family(inputs=("gate_up_proj",), activation="activation_fn", fused=True),
+    "phi": Family(inputs=("fc1",), down="fc2", activation="activation_fn"),
+    "starcoder2": Family(inputs=("c_fc",), down="c_proj", activation="act"),
     "gpt2": Family("transformer.h", inputs=("c_fc",), down="c_proj", activation="act"),
+    # Local attention counts places in the cache, padding included.
+    "gpt_neo": Family("transformer.h", inputs=("c_fc",), down="c_proj", activation="act", policies=False),
+    "gptj": Family("transformer.h", inputs=("fc_in",), down="fc_out", activation="act"),
     "opt": Family("model.decoder.layers", "", ("fc1",), "fc2", "activation_fn"),
     "gpt_neox": Family("gpt_neox.layers", inputs=("dense_h_to_4h",), down="dense_4h_to_h", activation="act"),
+    "falcon": Family("transformer.h", inputs=("dense_h_to_4h",), down="dense_4h_to_h", activation="act"),
+    # ALiBi: no positions to set.
+    "bloom": Family(
+        "transformer.h",
+        inputs=("dense_h_to_4h",),
+        down="dense_4h_to_h",
+        activation="gelu_impl",
+        policies=False,
+    ),
+    "mpt": Family("transformer.blocks", "ffn", ("up_proj",), "down_proj", "act", policies=False),
 }

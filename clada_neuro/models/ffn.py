@@ -9,12 +9,13 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.pytorch_utils import Conv1D
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.families import Family
 
-LINEAR = (nn.Linear, Conv1D)
+LINEAR = (nn.Linear, Conv1D, FalconLinear)
 
 
 class FFN:

@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from clada_neuro.errors import ModelError
+
+# What configurations call the longest input.
+_LONGEST = ("max_position_embeddings", "n_positions", "max_seq_len", "context_length")
+UNLIMITED = (
+    2048  # tokens at once of a model that declares no limit: recurrences and relative positions have none
+)
 
 
 def context_window(model: PreTrainedModel) -> int:
     """Return the longest input in tokens, start token included."""
     config = model.config.get_text_config()
-    return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 1024))
+    return int(next((size for name in _LONGEST if (size := getattr(config, name, None))), UNLIMITED))
+
+
+def sliding_window(model: PreTrainedModel) -> int | None:
+    """Return how far back the nearest-sighted layer looks; None where every layer sees all."""
+    layers: list[Any] = DynamicCache(config=model.config).layers
+    return min((int(layer.sliding_window) for layer in layers if layer.is_sliding), default=None)
 
 
 def check_length(

@@ -1,15 +1,16 @@
-"""Find the feed-forward blocks of a model; anything not known by name is refused."""
+"""Find the feed-forward blocks of a model; anything not known by name has none here, with the reason."""
 
 from collections.abc import Iterable
 
 from torch import nn
 from transformers import PreTrainedModel
 
-from clada_neuro.errors import ModelError, did_you_mean
+from clada_neuro.errors import ModelError
 from clada_neuro.models.families import FAMILIES
 from clada_neuro.models.ffn import FFN
 
 SUPPORTED = tuple(FAMILIES)
+_UNDER_POLICIES = tuple(name for name, family in FAMILIES.items() if family.policies)
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -24,16 +25,57 @@ def ffn_layers(model: PreTrainedModel) -> list[FFN]:
     config = model.config.get_text_config()
     kind = config.model_type
     supported = f"supported are {', '.join(SUPPORTED)}"
-    if any(getattr(config, name, None) for name in _EXPERTS):
+    if _is_mixture(model):
         raise ModelError(
             f"model type '{kind}' is a mixture of experts, which has no single block; {supported}"
         )
     if kind not in FAMILIES:
-        raise ModelError(
-            f"model type '{kind}' is not supported{did_you_mean(kind, list(SUPPORTED))}; {supported}"
-        )
-    if getattr(model.config, "quantization_config", None) is not None:
+        raise ModelError(f"model type '{kind}' is not supported; {supported}")
+    if _is_quantised(model):
         raise ModelError(f"model of type '{kind}' is quantised; load it in float32 or bfloat16")
     family = FAMILIES[kind]
     layers: Iterable[nn.Module] = model.get_submodule(family.layers)  # type: ignore[assignment]
     return [FFN(index, layer.get_submodule(family.block), family) for index, layer in enumerate(layers)]
+
+
+def policy_layers(model: PreTrainedModel) -> list[FFN]:
+    """Return what `ffn_layers` returns, of a model that runs under policies.
+
+    Raises
+    ------
+    ModelError
+        As `ffn_layers`, and for a family that is measured only, known or not.
+    """
+    kind = model.config.get_text_config().model_type
+    if kind not in _UNDER_POLICIES and not _is_mixture(model):
+        able = ", ".join(_UNDER_POLICIES)
+        raise ModelError(f"model type '{kind}' is measured, but does not run under policies; {able} do")
+    return ffn_layers(model)
+
+
+def measured_layers(model: PreTrainedModel) -> tuple[list[FFN], str]:
+    """Return what `ffn_layers` returns and no reason, or no blocks and the reason why activity is not measured."""
+    try:
+        return ffn_layers(model), ""
+    except ModelError as error:
+        reason = str(error)
+    kind = model.config.get_text_config().model_type
+    if _is_mixture(model):
+        reason = f"model type '{kind}' is a mixture of experts, which has no single feed-forward block"
+    elif kind not in FAMILIES:
+        reason = f"model type '{kind}' has no feed-forward block that is known here"
+    return [], reason
+
+
+def is_known(model: PreTrainedModel) -> bool:
+    """Return whether the model's family is one whose keys and values, positions and padding are known here."""
+    return model.config.get_text_config().model_type in FAMILIES
+
+
+def _is_mixture(model: PreTrainedModel) -> bool:
+    config = model.config.get_text_config()
+    return any(getattr(config, name, None) for name in _EXPERTS)
+
+
+def _is_quantised(model: PreTrainedModel) -> bool:
+    return getattr(model.config, "quantization_config", None) is not None

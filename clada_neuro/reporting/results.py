@@ -105,6 +105,8 @@ def read_results(folder: str | Path) -> Results:
             f"'{folder}' holds none of manifest.json, fits.json or words.parquet; "
             "pass the folder that `clada-neuro run` wrote to"
         )
+    if "layers" in missing and (reason := documents.get("manifest", {}).get("activity")):
+        missing["layers"] = f"Activity was not measured: {reason}."
     fits = documents.get("fits", [])
     if not isinstance(fits, list):
         raise DataError(

@@ -6,7 +6,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.registry import policy_layers
 from clada_neuro.runtime.policy import INPUT, Policy, State, reads
 from clada_neuro.runtime.prefix import Prefix
 
@@ -27,7 +27,7 @@ class Session:
 
     def __init__(self, model: PreTrainedModel, policy: Policy) -> None:
         self.policy = policy
-        self.layers = ffn_layers(model)
+        self.layers = policy_layers(model)
         self.reads = [reads(ffn, policy.sites) for ffn in self.layers]
         self.masks: dict[tuple[int, str], Tensor] = {}
         self._device = model.device

@@ -14,6 +14,7 @@ from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
 from clada_neuro.study.target import Target
+from clada_neuro.study.unmeasured import without_activity
 
 
 def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | None = None) -> None:
@@ -27,6 +28,9 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     progress(f"[2/5] trace with {model}, {setting.policy}")
     traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
     tell(traced.manifest["text_notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
+    if reason := traced.manifest.get("activity", ""):
+        progress(f"      note: activity is not measured, predictions are: {reason}")
+    plan, unmeasured = without_activity(plan, reason, how.decided["kind"] == "file")
     aligned, facts = gather(plan, traced, how.seed, progress, first)
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
     for note in aligned.notes:
@@ -36,6 +40,7 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     inputs = write_trials(folder, aligned)
     plan, left_out = plan.suited_to(aligned.trials)
     progress(f"[4/5] {len(plan.analysis.models)} models")
+    left_out = unmeasured + left_out
     left_out += [
         f"exclusion '{step['reason']}' removed no trial" for step in exclusions if not step["rows_removed"]
     ]

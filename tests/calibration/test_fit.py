@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import FAMILIES, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.calibration.error import equal_error_threshold, relative_error
@@ -26,7 +26,7 @@ def test_quantile() -> None:
     assert quantile(values, 1.0) == 99
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_thresholds_fitted_layer_by_layer_drop_the_wanted_shares(family: str) -> None:
     model = tiny_model(family)
     layers = ffn_layers(model)

@@ -4,7 +4,7 @@ import types
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_models import FAMILIES, tiny_model
+from tiny_models import POLICY_FAMILIES, tiny_model
 
 from clada_neuro.calibration import certify, search, texts
 from clada_neuro.calibration.artifact import load_calibration, read_calibration
@@ -146,7 +146,7 @@ def test_pieces_of_another_precision_are_not_taken_over(tmp_path, monkeypatch: p
     assert out.read_bytes() != float32
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "llama"])
+@pytest.mark.parametrize("family", [name for name in POLICY_FAMILIES if name != "llama"])
 @pytest.mark.slow
 def test_every_family_can_be_calibrated(family: str, tmp_path) -> None:
     model = language_model(family)

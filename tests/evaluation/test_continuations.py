@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import FAMILIES, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
-from clada_neuro.evaluation.continuations import STARTS, Contexts, Request, together
+from clada_neuro.evaluation.continuations import STARTS, Contexts, Request, batches, together
 from clada_neuro.runtime.controls import RandomLoad, no_load
 from clada_neuro.runtime.scoring import score
 
@@ -38,7 +38,7 @@ def alone(model, policy, request: Request, answer: tuple[int, ...], start: str):
 
 
 @pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_shared_contexts_change_nothing(family: str, start: str) -> None:
     model = tiny_model(family)
     contexts = Contexts(model, REQUESTS, start)
@@ -130,3 +130,35 @@ def test_what_cannot_be_scored_is_refused() -> None:
         Contexts(model, [Request((), ((3,),))])
     with pytest.raises(ModelError, match="give the signals"):
         Contexts(model, REQUESTS).run(tiny_policy(model, kappa=0.1))
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize(
+    ("family", "changed"),
+    [
+        ("mistral", {"sliding_window": 7}),
+        ("starcoder2", {"sliding_window": 7}),
+        ("phi3", {"sliding_window": 7}),
+        ("qwen2", {"sliding_window": 7, "use_sliding_window": True, "max_window_layers": 0}),
+        ("falcon", {"alibi": True}),
+    ],
+)
+def test_padding_takes_no_room_in_a_sliding_window(family: str, changed: dict, start: str) -> None:
+    """Contexts of one length go together, and every answer has the log-probability of a plain pass."""
+    model = tiny_model(family, **changed)
+    requests = [*REQUESTS, Request(ids(13), (ids(5), ids(1)), 11)]
+    read = batches(requests, model)
+    assert sorted(place for batch in read for place in batch) == list(range(len(requests)))
+    assert [1, 4] in read or family == "falcon"
+    for batch in read:
+        some = [requests[place] for place in batch]
+        for request, answers in zip(some, Contexts(model, some, start).run(Dense())[0], strict=True):
+            for answer, found in zip(request.answers, answers, strict=True):
+                log_p = model(torch.tensor([request.context + answer])).logits[0].double().log_softmax(-1)
+                places = torch.arange(len(answer)) + len(request.context) - 1
+                assert found.log_prob == pytest.approx(float(log_p[places, list(answer)].sum()), abs=2e-3)
+    if family != "falcon":
+        with pytest.raises(
+            ModelError, match="contexts of 4 to 13 tokens together exceed the sliding window of 7"
+        ):
+            Contexts(model, requests, start)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_models import FAMILIES, VOCABULARY, tiny_checkpoint, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, VOCABULARY, tiny_checkpoint, tiny_model, tiny_policy
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.search import calibrate
@@ -50,7 +50,7 @@ def text(tokens):
     return " ".join(map(str, IDS[:tokens]))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_generation_ends_at_the_window(family):
     model = language_model(family)
     assert context_window(model.model) == WINDOW
@@ -61,7 +61,7 @@ def test_generation_ends_at_the_window(family):
         generate(model, ["7", text(120)], Dense(), max_new_tokens=9)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_scoring_ends_at_the_window(family):
     model = tiny_model(family)
     policy = tiny_policy(model, kappa=0.2)
@@ -74,7 +74,7 @@ def test_scoring_ends_at_the_window(family):
         score(model, policy, [IDS[:5], IDS[: WINDOW + 1]], stepwise=True)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_answers_of_other_lengths_do_not_push_a_padded_one_beyond_the_window(family):
     model = tiny_model(family)
     long, short = tuple(IDS[:120]), tuple(IDS[:20])

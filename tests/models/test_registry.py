@@ -1,11 +1,10 @@
 import pytest
 import torch
-from tiny_models import FAMILIES, tiny_model
+from tiny_models import FAMILIES, POLICY_FAMILIES, tiny_model
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from clada_neuro.errors import ModelError
-from clada_neuro.models.registry import SUPPORTED, ffn_layers
+from clada_neuro.models.registry import SUPPORTED, ffn_layers, measured_layers, policy_layers
 
 
 def _seen(module: nn.Module, inputs: torch.Tensor, model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,18 +51,34 @@ def test_norms_are_those_of_single_rows(family: str) -> None:
 
 
 def test_unknown_architecture_lists_what_is_supported() -> None:
-    config = AutoConfig.for_model("gptj", vocab_size=50, n_embd=16, n_layer=1, n_head=2, rotary_dim=4)
-    with pytest.raises(ModelError, match=r"'gptj' is not supported.*llama.*gpt_neox"):
-        ffn_layers(AutoModelForCausalLM.from_config(config))
+    with pytest.raises(
+        ModelError, match=r"^model type 'codegen' is not supported; supported are llama.*gpt_neox"
+    ):
+        ffn_layers(tiny_model("codegen"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("mamba", "model type 'mamba' has no feed-forward block that is known here"),
+        ("mixtral", "model type 'mixtral' is a mixture of experts, which has no single feed-forward block"),
+    ],
+)
+def test_a_model_without_known_blocks_is_measured_without_them(kind: str, reason: str) -> None:
+    layers, why = measured_layers(tiny_model(kind))
+    assert (layers, why) == ([], reason)
+    assert measured_layers(tiny_model("gemma2"))[1] == ""
+
+
+@pytest.mark.parametrize("kind", [*sorted(set(SUPPORTED) - set(POLICY_FAMILIES)), "mamba"])
+def test_families_that_are_measured_only_are_refused_by_policies(kind: str) -> None:
+    with pytest.raises(ModelError, match=f"'{kind}' is measured, but does not run under policies; llama"):
+        policy_layers(tiny_model(kind))
 
 
 def test_mixture_of_experts_is_refused() -> None:
-    config = AutoConfig.for_model(
-        "mixtral", vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=2, num_local_experts=2,
-    )  # fmt: skip
     with pytest.raises(ModelError, match="mixture of experts"):
-        ffn_layers(AutoModelForCausalLM.from_config(config))
+        ffn_layers(tiny_model("mixtral"))
 
 
 def test_quantised_maps_are_refused() -> None:
@@ -75,3 +90,4 @@ def test_quantised_maps_are_refused() -> None:
     declared.config.quantization_config = {"quant_method": "gptq"}
     with pytest.raises(ModelError, match="is quantised"):
         ffn_layers(declared)
+    assert measured_layers(declared)[1].startswith("model of type 'llama' is quantised")

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import FAMILIES, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import MaxLengthCriteria, StoppingCriteriaList
 
@@ -32,7 +32,7 @@ def follow(
         return model(tokens).logits, dict(session.masks)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_full_budget_is_the_plain_model(family: str) -> None:
     model = tiny_model(family)
     plain = logits(model)
@@ -44,7 +44,7 @@ def test_full_budget_is_the_plain_model(family: str) -> None:
     assert not torch.allclose(partial[:, 2:], plain[:, 2:], atol=1e-3)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_detaching_restores_the_model_also_after_an_exception(family: str) -> None:
     model = tiny_model(family)
     before = logits(model)
@@ -63,7 +63,7 @@ def test_a_policy_cannot_be_attached_twice() -> None:
         attach(model, Dense()).__enter__()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_masks_follow_the_rule(family: str) -> None:
     model = tiny_model(family)
     policy = tiny_policy(model)
@@ -118,7 +118,7 @@ def test_later_tokens_change_nothing_earlier(family: str) -> None:
             torch.testing.assert_close(getattr(first, name)[:4], getattr(second, name)[:4], equal_nan=True)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_generate_of_transformers_follows_the_policy(family: str) -> None:
     """Left-padded batch, prompt dense, one token a step: the same tokens as our own scoring of them."""
     model = tiny_model(family)

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from tiny_models import FAMILIES, VOCABULARY, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, VOCABULARY, tiny_model, tiny_policy
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.runtime import scoring
@@ -14,7 +14,7 @@ from clada_neuro.runtime.scoring import score
 IDS = torch.randint(3, VOCABULARY, (2, 100), generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_logits_from_kept_states_are_the_model_s(family):
     model = tiny_model(family)
     expected = model(IDS).logits

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import FAMILIES, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.attach import attach
@@ -13,7 +13,7 @@ def test_kept_rows() -> None:
     assert result.tolist() == [11.0, 14.0]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_reading_only_kept_rows_gives_what_the_hooks_give(family: str) -> None:
     model = tiny_model(family)
     policy = tiny_policy(model)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tiny_models import FAMILIES, tiny_model, tiny_policy
+from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
 from clada_neuro.baselines.dense import Dense
 from clada_neuro.baselines.griffin import Griffin
@@ -23,7 +23,7 @@ def assert_same(first, second) -> None:
             )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POLICY_FAMILIES)
 def test_one_pass_equals_lock_step_equals_one_by_one(family: str) -> None:
     model = tiny_model(family)
     for policy in (Dense(), tiny_policy(model, gamma=0.3), Griffin(sparsity=0.4)):
@@ -34,10 +34,24 @@ def test_one_pass_equals_lock_step_equals_one_by_one(family: str) -> None:
     assert_same(score(model, loaded, TEXTS, prefix=PREFIXES), alone)
 
 
-def test_dense_scores_are_log_softmax_in_double_precision() -> None:
-    model = tiny_model()
-    results = score(model, Dense(), TEXTS, prefix=1)
-    double = tiny_model().double()
+SLIDING = {"sliding_window": 7}
+
+
+@pytest.mark.parametrize(
+    ("family", "changed"),
+    [
+        ("llama", {}),
+        ("mistral", SLIDING),
+        ("phi3", SLIDING),
+        ("starcoder2", SLIDING),
+        ("falcon", {"alibi": True}),
+    ],
+)
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_dense_scores_are_log_softmax_in_double_precision(family: str, changed: dict, stepwise: bool) -> None:
+    model = tiny_model(family, **changed)
+    results = score(model, Dense(), TEXTS, prefix=PREFIXES if stepwise else 1, stepwise=stepwise)
+    double = tiny_model(family, **changed).double()
     for text, result in zip(TEXTS, results, strict=True):
         log_p = double(torch.tensor([text])).logits[0].log_softmax(-1) / math.log(2)
         expected = -log_p[:-1].gather(1, torch.tensor(text)[1:, None]).squeeze(1)

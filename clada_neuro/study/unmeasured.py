@@ -1,0 +1,56 @@
+"""What a study leaves out for a language model whose activity cannot be measured: it has predictions only."""
+
+import re
+from dataclasses import replace
+
+from clada_neuro.errors import DataError
+from clada_neuro.measures.activity import ACTIVITY
+from clada_neuro.stats.formula import parse
+from clada_neuro.stats.specification import Analysis
+from clada_neuro.study.target import Target
+
+# As a formula names them: also of words before or after (sparsity_energy99_lag1).
+_MEASURE = re.compile(rf"(?:{'|'.join(measure.name for measure in ACTIVITY)})(?:_lag\d+|_next)?")
+
+
+def without_activity(plan: Target, reason: str, own: bool) -> tuple[Target, list[str]]:
+    """Leave measures of activity out of an analysis; say what.
+
+    Parameters
+    ----------
+    plan : Target
+    reason : str
+        Why the model has none, as the trace's manifest says; nothing is left out where it is empty.
+    own : bool
+        Whether the analysis is the user's own, from which nothing is left out.
+
+    Raises
+    ------
+    DataError
+        When the user's own analysis, or the simulation of responses, needs what is not measured.
+    """
+    named = _named(plan.analysis) if reason else []
+    if plan.simulated and reason:
+        raise DataError(f"responses of '{plan.name}' are simulated from activity, but {reason}")
+    if not named:
+        return plan, []
+    if own:
+        raise DataError(f"the analysis names {', '.join(named)}, but {reason}")
+    analysis = plan.analysis
+    for name in named:
+        analysis = analysis.without(name)
+    lines = [f"{', '.join(named)} left out of models: not measured for this language model"]
+    if (synergy := analysis.synergy) and set(synergy.predictors) & set(named):
+        analysis = replace(analysis, synergy=None)
+        lines.append(
+            f"no synergy of {' and '.join(synergy.predictors)}: not measured for this language model"
+        )
+    return replace(plan, analysis=analysis, decided=plan.specified), lines
+
+
+def _named(analysis: Analysis) -> list[str]:
+    """Return the measures of activity that an analysis names."""
+    names = [name for model in analysis.models for name in parse(model.formula).variables()]
+    if analysis.synergy is not None:
+        names += [*analysis.synergy.predictors, *analysis.synergy.controls]
+    return [name for name in dict.fromkeys(names) if _MEASURE.fullmatch(name)]
