@@ -5,7 +5,8 @@ first, then what differs, long texts in pieces. Rows are padded on the right, wh
 Predictions are computed only where they are asked for.
 
 A model of a family that is not known here may keep its past in other ways (state-space models, recurrences, mixtures):
-it reads each window whole, with others of the same length, so that nothing depends on a cache or on padding.
+it reads each window whole, with others of the same length, so that nothing depends on a cache or on padding. So does a
+model whose rotary positions depend on the length of what is read.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -23,6 +24,7 @@ from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.models.limits import rotates_by_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import is_known, measured_layers
 from clada_neuro.runtime.cutoffs import Cutoffs
@@ -57,9 +59,9 @@ class Forward:
         most = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
         self.budget = max(1, min(most, MOST_LOGITS // n_logits))
         self.layers, _ = measured_layers(model.model)
-        self._whole = not is_known(model.model)
-        if self._whole:
+        if not is_known(model.model):
             check_causal(model.model)
+        self._whole = not is_known(model.model) or rotates_by_length(model.model)
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
 
     @torch.inference_mode()
