@@ -35,8 +35,14 @@ def command(
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
 
-    response = names_of(parse(formula).response_side)
-    data = read_columns(trials, numbers=response, encoding=trial_encoding, sheet=trial_sheet or 0)
+    parsed = parse(formula)
+    data = read_columns(
+        trials,
+        numbers=names_of(parsed.response_side),
+        required=parsed.variables(),
+        encoding=trial_encoding,
+        sheet=trial_sheet or 0,
+    )
     folder, stamp = output_folder(out), trials_id(trials, data)
     refuse_other_trials(folder, stamp, trials)
     with warnings.catch_warnings():

@@ -173,7 +173,7 @@ def _r2(tests: pd.DataFrame) -> str:
         for row in products.itertuples()
     ]
     return (
-        "; ".join(lines) + ". An interval of ΔR² is no test: R² cannot fall when a term is added. "
+        "; ".join(lines) + ". An interval of ΔR² is no test: R² hardly ever falls when a term is added. "
         "The adjusted p above rest on likelihood ratios, which are a little liberal with few stimuli."
     )
 

@@ -298,7 +298,7 @@ def _synergy(results: Results) -> list[Block]:
 
 def _erp(results: Results) -> list[Block]:
     if not results.erp:
-        return [Block(absent=["No epochs: amplitudes came as a table, so there are no waveforms to draw."])]
+        return [Block(absent=["No epochs: responses came as a table, so there are no waveforms to draw."])]
     measured = (results.manifest.get("erp") or {}).get("notes") or []
     notes = [str(note) for note in [*measured, *results.erp_facts.get("notes", [])]]
     baseline = results.erp_facts.get("baseline")

@@ -144,7 +144,7 @@ def figure(found: list[dict[str, Any]]) -> Figure | None:
         axes.locator_params(axis="x", nbins=3)
 
     caption = (
-        "What the interaction adds to R² marginal, with 95 % bootstrap intervals. R² cannot fall when a term is added: "
+        "What the interaction adds to R² marginal, with 95 % bootstrap intervals. R² hardly ever falls when a term is added: "
         "these intervals are no test."
     )
     listed = "; ".join(f"{label}: {share(value, 5)}".replace("\n", ", ") for label, value, _ in rows)

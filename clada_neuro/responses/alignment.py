@@ -13,7 +13,7 @@ from clada_neuro.lineage import trace_of
 from clada_neuro.responses import unmatched as lost
 from clada_neuro.responses.trials import label_text
 from clada_neuro.responses.unmatched import MAX_LOST, step
-from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings
+from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
 
@@ -121,7 +121,7 @@ def align(
     )
     result, differing = _with_stimulus(result, "stimulus" if "stimulus" in kept else _OWN_IN_STIMULI)
     unmatched = trials.loc[gone].assign(reason=reasons[gone]).reset_index(drop=True)
-    notes = [*warnings, *_repeated(trials), *notes, *said, *differing]
+    notes = [*warnings, *_repeated(trials), *_namesakes(trials), *notes, *said, *differing]
     return Alignment(result, unmatched, [*steps, _unused(words, result)], tuple(notes), trace_of(words))
 
 
@@ -272,6 +272,21 @@ def _repeated(trials: pd.DataFrame) -> list[str]:
     return [
         f"{int(same.sum()):,} of {len(trials):,} trials equal an earlier one in every column (the first is row "
         f"{int(same.to_numpy().argmax())}, from 0); they count twice"
+    ]
+
+
+def _namesakes(trials: pd.DataFrame) -> list[str]:
+    """Say which subjects are spelled almost alike: one person written in two ways counts as two."""
+    if "subject" not in trials:
+        return []
+    alike: dict[str, list[str]] = {}
+    for name in sorted(set(as_key(trials["subject"])) - {""}):
+        alike.setdefault(loose(name), []).append(name)
+    return [
+        f"subjects {', '.join(map(repr, names))} differ only in case, blanks or zeros and count as {len(names)} people; "
+        "spell them alike if they are one"
+        for names in alike.values()
+        if len(names) > 1
     ]
 
 

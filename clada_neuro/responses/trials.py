@@ -20,6 +20,7 @@ def read_columns(
     path: str | Path,
     *,
     numbers: Collection[str] = (),
+    required: Collection[str] = (),
     encoding: str | None = None,
     sheet: str | int = 0,
 ) -> pd.DataFrame:
@@ -31,6 +32,8 @@ def read_columns(
     ----------
     numbers
         Columns that must be numbers, if they are there; those ending in ``_uv`` and ``_ms`` must be, too.
+    required
+        Columns that must be there.
     encoding, sheet
         As in `clada_neuro.read_stimuli`.
 
@@ -38,13 +41,23 @@ def read_columns(
     ------
     StimulusError, AlignmentError
         For a file that is no table, with file and row for text among numbers; for a column in ``numbers`` that is
-        empty, and for amplitudes in volts.
+        empty, a column in ``required`` that is missing, and for amplitudes in volts.
     """
     path = Path(path)
     if path.suffix.lower() == ".parquet":
-        trials = label_text(artifacts.read_table(path))
+        trials, origin = label_text(artifacts.read_table(path)), f"'{path}'"
     else:
-        trials = typed(files.read_table(path, encoding, sheet), numbers=numbers)
+        table = files.read_table(path, encoding, sheet)
+        origin = table.origin.replace("--sheet", "--trial-sheet")
+        trials = typed(table, numbers=numbers)
+    names = [str(name) for name in trials]
+    missing = [name for name in required if name not in names]
+    if missing:
+        hint = did_you_mean(missing[0], names)
+        raise AlignmentError(
+            f"{origin} lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}{hint}; it has "
+            f"{', '.join(names)}"
+        )
     return _check_numbers(trials, numbers, f"'{path}'")
 
 
@@ -62,12 +75,7 @@ def read_trials(
     AlignmentError
         If there is no column `subject`.
     """
-    trials = read_columns(path, numbers=numbers, encoding=encoding, sheet=sheet)
-    if "subject" not in trials:
-        names = [str(name) for name in trials]
-        hint = did_you_mean("subject", names)
-        raise AlignmentError(f"'{path}' lacks the column 'subject'{hint}; it has {', '.join(names)}")
-    return trials
+    return read_columns(path, numbers=numbers, required=("subject",), encoding=encoding, sheet=sheet)
 
 
 def label_text(trials: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 *Parametric*: responses drawn from the larger model. *Null*: drawn from the smaller one with its full random part,
 which calibrates p. *Cluster*: subjects and items drawn with replacement; it is conservative, because items add
-their own sampling to that of subjects. An interval of a difference in R² is no test: R² cannot fall when a term is
-added, so the interval hardly ever reaches below zero.
+their own sampling to that of subjects. An interval of a difference in R² is no test: R² hardly ever falls when a term
+is added, so the interval hardly ever reaches below zero.
 """
 
 from collections.abc import Sequence

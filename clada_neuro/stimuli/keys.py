@@ -25,10 +25,10 @@ def respelled(given: Iterable[str], known: Collection[str]) -> dict[str, str]:
     """
     meant: dict[str, set[str]] = {}
     for key in known:
-        meant.setdefault(_loose(key), set()).add(key)
+        meant.setdefault(loose(key), set()).add(key)
     found = {}
     for key in set(given) - set(known) - {""}:
-        candidates = meant.get(_loose(key), set())
+        candidates = meant.get(loose(key), set())
         if len(candidates) == 1:
             found[key] = next(iter(candidates))
     return dict(sorted(found.items()))
@@ -53,7 +53,8 @@ def plain_words(values: pd.Series) -> pd.Series:
     return words.map(plain)
 
 
-def _loose(key: str) -> str:
+def loose(key: str) -> str:
+    """Return a key without case, blanks, and zeros before or after a number: what two spellings of one share."""
     text = _LEADING_ZEROS.sub("", re.sub(r"\s+", "", _folded(key)))
     return re.sub(r"(?<=\d)\.0+$", "", text)
 

@@ -39,7 +39,8 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
     inputs = write_trials(folder, aligned)
     plan, left_out = plan.suited_to(aligned.trials)
-    progress(f"[4/5] {len(plan.analysis.models)} models")
+    count = len(plan.analysis.models)
+    progress(f"[4/5] {count} model{'s' * (count != 1)}")
     left_out = unmeasured + left_out
     left_out += [
         f"exclusion '{step['reason']}' removed no trial" for step in exclusions if not step["rows_removed"]

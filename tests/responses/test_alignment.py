@@ -288,3 +288,9 @@ def test_lags_of_the_trials_own_are_renamed_and_said(words):
     assert aligned.trials["surprisal_bits_lag1"].unique().tolist() == [1.0]
     assert aligned.trials["surprisal_bits_lag1_trials"].unique().tolist() == [4.0]
     assert "surprisal_bits_lag1 is now surprisal_bits_lag1_trials" in aligned.notes[0]
+
+
+def test_subjects_that_are_spelled_almost_alike_are_named(words):
+    trials = pd.DataFrame({"subject": ["s01", "S1", "s2"], "item": "1", "condition": "low", "n400_uv": 0.0})
+    (note,) = align(words, trials).notes
+    assert note.startswith("subjects 'S1', 's01' differ only in case, blanks or zeros and count as 2 people")

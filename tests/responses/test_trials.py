@@ -61,3 +61,16 @@ def test_amplitudes_in_volts_are_refused(tmp_path):
 def test_a_baseline_that_was_subtracted_before_is_no_volt(tmp_path):
     trials = read_columns(written(tmp_path, "n400_uv,n400_baseline_uv\n1.5,1e-9\n2,-1e-9\n"))
     assert trials["n400_baseline_uv"].tolist() == [1e-9, -1e-9]
+
+
+def test_a_workbook_whose_first_sheet_holds_notes_names_the_others(tmp_path):
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        pd.DataFrame({"notes": ["measured in May"]}).to_excel(book, sheet_name="about", index=False)
+        pd.DataFrame({"subject": ["a"], "n400_uv": [1.0]}).to_excel(book, sheet_name="data", index=False)
+    with pytest.raises(
+        AlignmentError, match=r"sheet 'about' \(--trial-sheet chooses another: data\) lacks .*'subject'"
+    ):
+        read_trials(tmp_path / "t.xlsx")
+    assert len(read_trials(tmp_path / "t.xlsx", sheet="data")) == 1
+    with pytest.raises(AlignmentError, match="lacks the columns 'x', 'y'; it has subject, n400_uv"):
+        read_columns(tmp_path / "t.xlsx", sheet="data", required=("x", "y"))
