@@ -83,8 +83,21 @@ def matching_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+revision_option = click.option(
+    "--revision", metavar="NAME", help="Branch, tag or commit of a Hugging Face model [default: main]."
+)
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--model``, ``--start-token``, ``--dtype`` and ``--device``, passed on under the same names."""
+    """Add ``--model`` and what `loading_options` adds, passed on under the same names."""
+    named = click.option(
+        "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
+    )
+    return named(loading_options(command))
+
+
+def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--revision``, ``--start-token``, ``--dtype`` and ``--device``, passed on under the same names."""
     for add in (
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
         click.option(
@@ -97,12 +110,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--start-token", default="auto", show_default=True, help="auto, none, an id or a token."
         ),
-        click.option(
-            "--model",
-            default="smollm2",
-            show_default=True,
-            help="Model name, checkpoint folder or GGUF file.",
-        ),
+        revision_option,
     ):
         command = add(command)
     return command

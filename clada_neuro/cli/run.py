@@ -7,6 +7,7 @@ import click
 from clada_neuro.cli.options import (
     epochs_options,
     language_option,
+    loading_options,
     matching_options,
     policy_options,
     scale_options,
@@ -39,7 +40,7 @@ from clada_neuro.cli.options import (
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", metavar="NAME", help="Only the models of one component, such as n400 or p600.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")
-@click.option("--start-token", default="auto", show_default=True, help="auto, none, an id or a token.")
+@loading_options
 @click.option(
     "--full",
     is_flag=True,

@@ -51,7 +51,7 @@ class HarnessModel(LM):
         As `policy_for`.
     start : {"answer", "middle"}
         Where in the context the policy sets in.
-    start_token, dtype, device
+    start_token, dtype, device, revision
         As `load_model`.
     """
 
@@ -65,6 +65,7 @@ class HarnessModel(LM):
         start_token: str | int = "none",
         dtype: str = "float32",
         device: str | None = None,
+        revision: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -73,7 +74,9 @@ class HarnessModel(LM):
             raise CladaNeuroError(
                 f"model argument '{min(refused)}' is not known to clada-neuro; leave it out"
             )
-        self.language = load_model(pretrained, dtype=dtype, device=device or "auto", start_token=start_token)
+        self.language = load_model(
+            pretrained, dtype=dtype, device=device or "auto", start_token=start_token, revision=revision
+        )
         self.policy = policy_for(self.language, policy, sparsity, calibration)
         self.start = start
         self.tokenizer = self.language.tokenizer

@@ -126,6 +126,7 @@ def trace(
     dtype: str = "float32",
     device: str = "auto",
     start_token: str | int | None = "auto",
+    revision: str | None = None,
     language: str = "en",
     top_k: int = 0,
     cutoffs: Cutoffs | None = None,
@@ -144,7 +145,7 @@ def trace(
     out : str or Path, optional
         Folder for ``tokens``, ``layers``, ``words`` (parquet) and ``manifest.json``. An interrupted trace goes on
         from its last finished shard; a finished one is read back. Without it everything stays in memory.
-    dtype, device, start_token
+    dtype, device, start_token, revision
         Passed to `clada_neuro.load_model`.
     language : str
         Of the word frequencies (wordfreq code).
@@ -169,7 +170,7 @@ def trace(
     if top_k < 0:
         raise DataError(f"top_k = {top_k} given, the number of most probable tokens expected (0 for none)")
     if not isinstance(model, LanguageModel):
-        model = load_model(model, dtype=dtype, device=device, start_token=start_token)
+        model = load_model(model, dtype=dtype, device=device, start_token=start_token, revision=revision)
     return collect(stimuli, ModelMeasurer(model, policy, language, progress, top_k, cutoffs), out)
 
 

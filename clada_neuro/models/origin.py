@@ -20,6 +20,10 @@ def origin_of_gguf(folder: Path, package: str | None = None) -> dict[str, str]:
     return found
 
 
-def origin_of_snapshot(name: str, folder: Path) -> dict[str, str]:
-    """Return name and revision of a checkpoint of the hub, whose snapshots lie in folders named by their commit."""
-    return {"checkpoint": name, "revision": folder.name}
+def origin_of_snapshot(name: str, folder: Path, asked: str | None = None) -> dict[str, str]:
+    """Return name and commit of a checkpoint of the hub, and which branch or tag was asked for.
+
+    Snapshots lie in folders named by their commit; copies of pickled weights carry a hash behind it.
+    """
+    found = {"checkpoint": name, "revision": _HASHED.sub("", folder.name)}
+    return found | ({"revision_asked": asked} if asked else {})

@@ -19,6 +19,7 @@ def run(
     out: str | Path,
     *,
     model: str | LanguageModel = EMBEDDED,
+    revision: str | None = None,
     work: str | Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Path:
@@ -32,6 +33,8 @@ def run(
         Of that analysis: see `clada_neuro.questions.settings`.
     out : path
         Folder of the page, the figure and the small tables.
+    revision : str, optional
+        Of a model given by name: see `clada_neuro.load_model`.
     work : path, optional
         Where finished parts are kept, so that the same call resumes; ``out/work`` by default.
 
@@ -41,5 +44,5 @@ def run(
         When a data set or corpus is missing or too small, or a model cannot be fitted.
     """
     if not isinstance(model, LanguageModel):
-        model = load_model(model)
+        model = load_model(model, revision=revision)
     return analysis(model, settings, output_folder(work or Path(out) / "work"), progress).write(out)

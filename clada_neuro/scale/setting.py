@@ -18,7 +18,7 @@ class Setting:
 
     Attributes
     ----------
-    model, dtype, device, start_token : str
+    model, dtype, device, start_token, revision : str
         See `clada_neuro.load_model`.
     policy, sparsity, calibration
         See `clada_neuro.calibration.policies.policy_for`.
@@ -43,6 +43,7 @@ class Setting:
     top_k: int = 0
     threads: int | None = None
     folder: str = ""
+    revision: str | None = None
 
     def everywhere(self) -> "Setting":
         """Return the setting with what this process decides written out, so that another decides the same."""
@@ -59,6 +60,7 @@ class Setting:
             self.start_token,
             threads=self.threads,
             folder=self.folder,
+            revision=self.revision,
         )
 
     def load(self) -> "LanguageModel":
@@ -69,7 +71,8 @@ class Setting:
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        model = load_model(self._place(), dtype=self.dtype, device=self.device, start_token=self.start_token)
+        how = {"dtype": self.dtype, "device": self.device, "start_token": self.start_token}
+        model = load_model(self._place(), revision=self.revision, **how)
         return replace(model, name=self.model)
 
     def measurer(self, progress: bool = True, model: "LanguageModel | None" = None) -> "ModelMeasurer":

@@ -37,6 +37,9 @@ def run(
     component: str | None = None,
     limit: int | None = None,
     start_token: str = "auto",
+    dtype: str = "float32",
+    device: str = "auto",
+    revision: str | None = None,
     language: str | None = None,
     full: bool = False,
     influence: bool = False,
@@ -78,8 +81,8 @@ def run(
         Whose models are fitted, such as ``"n400"``; all of them by default.
     limit : int, optional
         Only the first `limit` items.
-    start_token : str
-        See `clada_neuro.models.start_token.resolve_start_token`.
+    start_token, dtype, device, revision
+        See `clada_neuro.load_model`; the same for every model.
     language : str, optional
         Of the word frequencies; the analysis's or the data set's, else English, by default.
     full : bool
@@ -135,7 +138,7 @@ def run(
         (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
     )
     setting = Setting(
-        start_token=start_token, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
+        start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
         language=check_language(language or plan.analysis.language or language_of(target)),
     )  # fmt: skip
     how = How(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub.errors import RevisionNotFoundError
 from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, tiny_checkpoint, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from clada_neuro.artifacts import content_hash
 from clada_neuro.bench.peers import write_gguf
 from clada_neuro.errors import ModelError
-from clada_neuro.models import loading
+from clada_neuro.models import loading, memory
 from clada_neuro.models.checkpoint import load_weights
 from clada_neuro.models.loading import load_model
 
@@ -94,10 +95,131 @@ def test_precision_is_as_asked(checkpoint, dtype):
     assert load_model(checkpoint, device="cpu", dtype=dtype).describe()["dtype"] == dtype
 
 
-def test_pickled_weights_are_refused(checkpoint):
-    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model.bin\).*save_pretrained"):
-        load_model(checkpoint)
+def pickled(checkpoint: Path, parts: int) -> dict[str, torch.Tensor]:
+    """Put pickled weights in place of a checkpoint's safetensors, in one or several files."""
+    file = checkpoint / "model.safetensors"
+    weights = load_file(file)
+    file.unlink()
+    names = sorted(weights)
+    for part in range(parts):
+        name = "pytorch_model.bin" if parts == 1 else f"pytorch_model-{part + 1:05d}-of-{parts:05d}.bin"
+        torch.save({key: weights[key] for key in names[part::parts]}, checkpoint / name)
+    return weights
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_pickled_weights_are_kept_as_safetensors(checkpoint, tmp_path_factory, monkeypatch, parts):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    weights = pickled(checkpoint, parts)
+    first = load_model(checkpoint, device="cpu")
+    for name, value in first.model.state_dict().items():
+        assert name not in weights or torch.equal(value, weights[name]), name
+    monkeypatch.setattr(loading, "as_safetensors", None)  # made once
+    second = load_model(checkpoint, device="cpu")
+    assert (first.weights_hash, len(first.weights_hash)) == (second.weights_hash, 16)
+    assert second.origin == {"checkpoint": checkpoint.name}
+    assert not list(checkpoint.glob("*.safetensors"))
+
+
+def test_tied_weights_of_a_pickle_are_kept(checkpoint, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    model = tiny_model("gpt2")  # the output layer is the embedding
+    model.config.save_pretrained(checkpoint)
+    (checkpoint / "model.safetensors").unlink()
+    torch.save(model.state_dict(), checkpoint / "pytorch_model.bin")
+    loaded = load_model(checkpoint, device="cpu").model
+    ids = torch.arange(3, 20)[None]
+    assert torch.equal(loaded(ids).logits, model(ids).logits)
+
+
+class _Runs:
+    """A pickle of it makes a folder when it is opened."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return (Path.mkdir, (self.place,))
+
+
+def test_a_pickle_that_wants_code_is_refused_and_not_run(checkpoint, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    weights, made = pickled(checkpoint, 1), checkpoint / "made"
+    torch.save(weights | {"evil": _Runs(made)}, checkpoint / "pytorch_model.bin")
+    with pytest.raises(
+        ModelError, match=r"^'.*pytorch_model\.bin' asks for more than weights.*safetensors files$"
+    ):
+        load_model(checkpoint, device="cpu")
+    assert not made.exists()
+    torch.save([1, 2], checkpoint / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="holds no weights by name"):
+        load_model(checkpoint, device="cpu")
+    (checkpoint / "pytorch_model.bin").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ModelError, match="cannot be read as weights: "):
+        load_model(checkpoint, device="cpu")
+
+
+def test_a_model_larger_than_memory_is_refused_before_it_is_loaded(checkpoint, monkeypatch):
+    count = sum(value.numel() for value in load_file(checkpoint / "model.safetensors").values())
+    assert memory.bytes_of_weights(checkpoint, torch.float32) == 4 * count
+    assert memory.free_bytes(torch.device("cpu")) > 4 * count
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 4 * count - 1)
+    with pytest.raises(
+        ModelError,
+        match=rf"needs 0\.0 GB \({4 * count:,} bytes\) in float32, 0\.0 GB \({4 * count - 1:,} bytes\) are free on cpu; "
+        r"--dtype bfloat16 takes 0\.0 GB, or use a smaller model",
+    ):
+        load_model(checkpoint, device="cpu")
+    load_model(checkpoint, device="cpu", dtype="bfloat16")
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
+    with pytest.raises(ModelError, match=r"in bfloat16.* free on cpu; use a smaller model"):
+        load_model(checkpoint, device="cpu", dtype="bfloat16")
+
+
+def test_packed_integers_keep_their_size(tmp_path):
+    save_file(
+        {
+            "packed": torch.zeros(6, dtype=torch.uint8),
+            "place": torch.zeros(3, dtype=torch.int32),
+            "scale": torch.zeros(5),
+        },
+        tmp_path / "model.safetensors",
+    )
+    assert memory.bytes_of_weights(tmp_path, torch.bfloat16) == 6 + 12 + 10
+
+
+def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_LIMIT", tmp_path / "memory.max")
+    (tmp_path / "memory.max").write_text("4096\n")
+    assert memory.free_bytes(torch.device("cpu")) == 4096
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_bytes(torch.device("cpu")) > 4096
+
+
+def test_a_revision_is_asked_for_and_recorded(checkpoint, monkeypatch):
+    asked = []
+
+    def download(name, *, revision, allow_patterns):
+        asked.append((name, revision))
+        if revision == "step9":
+            raise RevisionNotFoundError.__new__(RevisionNotFoundError)
+        return str(checkpoint)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    loaded = load_model("lab/tiny", device="cpu", revision="step3")
+    assert asked == [("lab/tiny", "step3")]
+    assert loaded.describe()["revision_asked"] == "step3"
+    assert loaded.describe()["revision"] == checkpoint.name
+    with pytest.raises(
+        ModelError, match=r"^model 'lab/tiny' has no revision 'step9' on the Hugging Face hub; give one"
+    ):
+        load_model("lab/tiny", revision="step9")
+
+
+def test_only_names_of_the_hub_have_revisions(checkpoint):
+    for name in (checkpoint, "smollm2", "x.gguf"):
+        with pytest.raises(ModelError, match="is no Hugging Face name, and only those have revisions"):
+            load_model(name, revision="step3")
 
 
 def test_a_folder_without_weights_is_refused(checkpoint):
