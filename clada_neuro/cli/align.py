@@ -17,6 +17,7 @@ def command(
     words: Path,
     trials: Path,
     out: Path,
+    trial_columns: dict[str, str],
     trial_encoding: str | None,
     trial_sheet: str | None,
     trial_index_base: int | None,
@@ -29,7 +30,7 @@ def command(
     from clada_neuro.responses.trials import read_trials
 
     folder = output_folder(out)
-    table = read_trials(trials, encoding=trial_encoding, sheet=trial_sheet or 0)
+    table = read_trials(trials, columns=trial_columns, encoding=trial_encoding, sheet=trial_sheet or 0)
     alignment = align(read_words(words), table, index_base=trial_index_base, max_lost=max_lost)
     with sole_writer(folder):
         write_trials(folder, alignment, trace_beside(words))

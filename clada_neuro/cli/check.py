@@ -27,6 +27,7 @@ def command(
     index_base: int | None,
     encoding: str | None,
     sheet: str | None,
+    trial_columns: dict[str, str],
     trial_encoding: str | None,
     trial_sheet: str | None,
     trial_index_base: int | None,
@@ -42,7 +43,9 @@ def command(
     from clada_neuro.study.target import language_of, resolve_stimuli
 
     table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
-    given = None if trials is None else read_trials(trials, encoding=trial_encoding, sheet=trial_sheet or 0)
+    given = None
+    if trials is not None:
+        given = read_trials(trials, columns=trial_columns, encoding=trial_encoding, sheet=trial_sheet or 0)
     told = check(
         table,
         given,

@@ -62,9 +62,27 @@ def trial_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def where_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --where, passed on under the same name."""
+    return click.option(
+        "--where",
+        multiple=True,
+        metavar="CONDITION",
+        help="Use only these rows, as 'rt_ms > 100 & rt_ms < 3000'; the others are counted; may be repeated.",
+    )(command)
+
+
 def matching_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --trial-index-base and --max-lost: how trials find their words."""
+    """Add --trial-column, --trial-index-base and --max-lost: how trials find their words."""
     for add in (
+        click.option(
+            "--trial-column",
+            "trial_columns",
+            multiple=True,
+            metavar="NAME=COLUMN",
+            callback=_pairs,
+            help="What the trials call one of our columns, e.g. subject=Subj; may be repeated.",
+        ),
         click.option(
             "--max-lost",
             type=click.FloatRange(0, 1),

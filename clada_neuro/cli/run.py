@@ -13,6 +13,7 @@ from clada_neuro.cli.options import (
     scale_options,
     stimulus_file_options,
     trial_file_options,
+    where_option,
 )
 
 
@@ -39,6 +40,17 @@ from clada_neuro.cli.options import (
 @matching_options
 @click.option("--analysis", type=click.Path(path_type=Path), help="A pre-specified analysis (TOML).")
 @click.option("--component", metavar="NAME", help="Only the models of one component, such as n400 or p600.")
+@click.option(
+    "--response",
+    multiple=True,
+    metavar="NAME",
+    help="What is explained, such as rt_ms or 'log(rt_ms)'; may be repeated [default: n400_uv and p600_uv, else all "
+    "columns known as responses].",
+)
+@click.option(
+    "--formula", multiple=True, help="A model in place of an analysis, 'log(rt_ms) ~ …'; may be repeated."
+)
+@where_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")
 @loading_options
 @click.option(

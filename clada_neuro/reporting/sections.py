@@ -174,6 +174,7 @@ def _analysis(manifest: Mapping[str, Any]) -> str:
     found = manifest.get("analysis") or {}
     return {
         "file": f"given in {found.get('name')}",
+        "formula": f"formulas given with the run: {found.get('name')}",
         "data set": f"the one that comes with {found.get('name')}",
         "default": "built-in default; no analysis file was given",
     }.get(str(found.get("kind")), "")

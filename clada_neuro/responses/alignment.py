@@ -1,6 +1,7 @@
 """Join the words of a trace with the trials of an experiment, and account for every row that did not match."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from clada_neuro.errors import AlignmentError
 from clada_neuro.lineage import trace_of
 from clada_neuro.responses import unmatched as lost
+from clada_neuro.responses.columns import missing_advice, take_columns
 from clada_neuro.responses.trials import label_text
 from clada_neuro.responses.unmatched import MAX_LOST, step
 from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings
@@ -66,6 +68,7 @@ def align(
     words: pd.DataFrame,
     trials: pd.DataFrame,
     *,
+    columns: Mapping[str, str] | None = None,
     index_base: int | None = None,
     max_lost: float = MAX_LOST,
 ) -> Alignment:
@@ -85,6 +88,8 @@ def align(
         The `words` table of a trace.
     trials : pandas.DataFrame
         One row per presentation of one word to one subject.
+    columns : mapping, optional
+        Our names to the trials' columns, as ``{"subject": "Subj"}``; usual names are recognised, and said in the notes.
     index_base : int, optional
         0 or 1: what `word_index` counts from in the trials; 0 by default.
     max_lost : float
@@ -97,7 +102,9 @@ def align(
     """
     if trials.empty:
         raise AlignmentError("none of 0 trials matches a word: the table of trials has no row")
-    trials = label_text(trials.reset_index(drop=True))
+    read = trials.attrs.get("notes", [])  # by `read_trials`
+    trials, taken = take_columns(trials.reset_index(drop=True), columns)
+    trials = label_text(trials)
     key, targets = _join_key(words, trials)
     offered = pd.DataFrame({name: as_key(targets[name]) for name in key})
     _refuse_ambiguous(offered)
@@ -121,7 +128,8 @@ def align(
     )
     result, differing = _with_stimulus(result, "stimulus" if "stimulus" in kept else _OWN_IN_STIMULI)
     unmatched = trials.loc[gone].assign(reason=reasons[gone]).reset_index(drop=True)
-    notes = [*warnings, *_repeated(trials), *_namesakes(trials), *notes, *said, *differing]
+    notes = [*warnings, *read, *taken, *_repeated(trials), *_namesakes(trials), *notes, *said, *differing]
+    notes = list(dict.fromkeys(notes))
     return Alignment(result, unmatched, [*steps, _unused(words, result)], tuple(notes), trace_of(words))
 
 
@@ -164,7 +172,10 @@ def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.
             break
     else:
         raise AlignmentError(
-            f"words and trials share neither stimulus_id nor item and condition; trials have {', '.join(trials)}"
+            f"words and trials share neither stimulus_id nor item and condition; trials have {', '.join(trials)}; for "
+            + missing_advice(
+                list(trials), next((name for name in ("item", "condition") if name not in trials), "item")
+            )
         )
     if "word_index" in trials:
         return [*text_key, "word_index"], words

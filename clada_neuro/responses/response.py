@@ -11,7 +11,10 @@ from functools import cache
 
 from clada_neuro.numerals import decimals, fixed
 
-_TIMES = {"rt": "reading time", "rts": "reading time", "reaction_time": "reaction time"}
+_TIMES = {
+    "rt": "reading time", "rts": "reading time", "reading_time": "reading time", "readingtime": "reading time",
+    "reaction_time": "reaction time", "response_time": "response time",
+}  # fmt: skip
 _TIME = re.compile(r"(time|duration|latency)s?$")
 _COMPONENT = re.compile(r"^([npm]\d+[a-z]?|e?lan|e?pnp|mmn|epn|lp[cp])$")
 _NAME = re.compile(r"^`?(?P<name>[^\W\d][\w.]*)`?$")
@@ -21,6 +24,8 @@ _LOGGED = re.compile(
     r"^(?:(?P<before>log|log2|log10|ln)_?(?P<rest>.+)|(?P<name>.+)_(?P<after>log|log2|log10|ln))$"
 )
 _LOGS = ("log", "log2", "log10", "log1p", "ln")
+# Amplitudes before the word, and times that the experimenter set.
+_NOT_MEASURED = re.compile(r"baseline|onset|offset|soa|isi|iti|delay|start|end|trigger|presentation|stimulus")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Response:
         ``lower``.
     rising : bool
         Whether a larger number is more of it; false for ``1 / rt``.
+    is_time : bool
+        Whether it is a time.
     """
 
     column: str
@@ -48,6 +55,7 @@ class Response:
     more: str
     less: str
     rising: bool = True
+    is_time: bool = False
 
     @property
     def plural(self) -> str:
@@ -77,6 +85,12 @@ class Response:
     def per(self, scaled: bool) -> str:
         """Return the unit of a slope: ``µV per SD``, ``per unit``."""
         return f"{self.unit} per {'SD' if scaled else 'unit'}".lstrip()
+
+
+def is_response(name: str) -> bool:
+    """Return whether a column is known by its name alone as something that was measured in people: an amplitude, a time."""
+    lower = name.lower()
+    return (lower.endswith(("_uv", "_ms")) or lower in _TIMES) and not _NOT_MEASURED.search(lower)
 
 
 @cache
@@ -109,8 +123,10 @@ def _column(column: str, name: str) -> Response:
         words = _TIMES.get(stem) or stem.replace("_", " ").replace(".", " ")
         return Response(
             column, words if _TIME.search(words) else f"{words} time", "ms" if lower.endswith("_ms") else "",
-            "longer", "shorter",
+            "longer", "shorter", is_time=True,
         )  # fmt: skip
+    if lower.startswith("pupil"):
+        return Response(column, "pupil size", "mm" if lower.endswith("_mm") else "", "larger", "smaller")
     return _number(column, name.replace("_", " "))
 
 

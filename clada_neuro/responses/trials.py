@@ -1,12 +1,14 @@
 """A table of trials from a file, checked before anything is computed from it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from clada_neuro import artifacts
 from clada_neuro.errors import AlignmentError, did_you_mean
+from clada_neuro.responses.columns import missing_advice, take_columns
 from clada_neuro.stimuli import files
 from clada_neuro.stimuli.cells import LABELS, MEASURED, typed
 from clada_neuro.stimuli.keys import as_key
@@ -43,39 +45,62 @@ def read_columns(
         For a file that is no table, with file and row for text among numbers; for a column in ``numbers`` that is
         empty, a column in ``required`` that is missing, and for amplitudes in volts.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".parquet":
-        trials, origin = label_text(artifacts.read_table(path)), f"'{path}'"
-    else:
-        table = files.read_table(path, encoding, sheet)
-        origin = table.origin.replace("--sheet", "--trial-sheet")
-        trials = typed(table, numbers=numbers)
-    names = [str(name) for name in trials]
+    table = _read(Path(path), encoding, sheet)
+    names = [str(name) for name in table.frame]
     missing = [name for name in required if name not in names]
     if missing:
         hint = did_you_mean(missing[0], names)
         raise AlignmentError(
-            f"{origin} lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}{hint}; it has "
+            f"{table.origin} lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}{hint}; it has "
             f"{', '.join(names)}"
         )
-    return _check_numbers(trials, numbers, f"'{path}'")
+    return _checked(table, numbers, f"'{path}'")
 
 
 def read_trials(
     path: str | Path,
     *,
+    columns: Mapping[str, str] | None = None,
     numbers: Collection[str] = (),
     encoding: str | None = None,
     sheet: str | int = 0,
 ) -> pd.DataFrame:
     """Read a table of single trials; arguments as for `read_columns`.
 
+    Parameters
+    ----------
+    columns
+        Our names to the table's, as ``{"subject": "Subj"}``. Usual names (`responses.columns.PARTS`) are recognised;
+        ``attrs["notes"]`` says what was taken for what.
+
     Raises
     ------
     AlignmentError
         If there is no column `subject`.
     """
-    return read_columns(path, numbers=numbers, required=("subject",), encoding=encoding, sheet=sheet)
+    table = _read(Path(path), encoding, sheet)
+    frame, notes = take_columns(table.frame, columns, table.origin)
+    if "subject" not in frame:
+        names = [str(name) for name in frame]
+        raise AlignmentError(
+            f"{table.origin} lacks the column {missing_advice(names, 'subject')}; it has {', '.join(names)}"
+        )
+    trials = _checked(replace(table, frame=frame), numbers, f"'{path}'")
+    trials.attrs["notes"] = notes
+    return trials
+
+
+def _read(path: Path, encoding: str | None, sheet: str | int) -> files.RawTable:
+    """Read a file as it is: cells of text, but of parquet."""
+    if path.suffix.lower() == ".parquet":
+        return files.RawTable(artifacts.read_table(path), [], f"'{path}'", is_text=False)
+    table = files.read_table(path, encoding, sheet)
+    return replace(table, origin=table.origin.replace("--sheet", "--trial-sheet"))
+
+
+def _checked(table: files.RawTable, numbers: Collection[str], origin: str) -> pd.DataFrame:
+    trials = typed(table, numbers=numbers) if table.is_text else label_text(table.frame)
+    return _check_numbers(trials, numbers, origin)
 
 
 def label_text(trials: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Exclusions that an analysis decides in advance: which rows meet a condition, and what a missing value means.
+"""Rows that are left out or kept: which rows meet a condition, and what a missing value means.
 
 As in R's ``subset``, a condition that a missing value leaves undecided is not true: the row is kept, and counted.
 """
@@ -7,6 +7,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 
@@ -30,31 +31,63 @@ def exclude(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFra
     """
     steps = []
     for condition in conditions:
-        check_condition(condition)
-        frame, named = _comparable(trials, condition)
-        try:
-            met = frame.eval(condition)
-        except Exception as error:  # pandas raises a dozen kinds for a condition it cannot read
-            raise FitError(f"exclusion '{condition}' cannot be evaluated on the trials: {error}") from error
-        if not isinstance(met, pd.Series) or not types.is_bool_dtype(met):
-            raise FitError(f"exclusion '{condition}' is not a condition; write for instance \"item == 29\"")
-        true = met.fillna(False).to_numpy(bool)
-        undecided = int((frame[named].isna().any(axis=1).to_numpy() & ~true).sum())
+        true, undecided, named = _met(trials, condition, "exclusion")
         kept = f" ({undecided:,} rows kept that have no value in {', '.join(named)})" if undecided else ""
-        steps.append(
-            {
-                "step": "pre-specified exclusion",
-                "reason": condition + kept,
-                "rows_before": len(trials),
-                "rows_removed": int(true.sum()),
-                "rows_after": len(trials) - int(true.sum()),
-            }
-        )
+        steps.append(_step("pre-specified exclusion", condition + kept, len(trials), true.sum()))
         trials = trials[~true]
     return trials, steps
 
 
-def _comparable(trials: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, list[str]]:
+def keep(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Keep the rows that meet every condition; those that a missing value leaves undecided do not.
+
+    Returns
+    -------
+    The rows kept, and a step for each condition as of `exclude`.
+
+    Raises
+    ------
+    FitError
+        As `exclude`, and when no row is left.
+    """
+    steps = []
+    for condition in conditions:
+        true, undecided, named = _met(trials, condition, "condition")
+        if not true.any():
+            raise FitError(f"no row is left where '{condition}': 0 of {len(trials):,} rows meet it")
+        gone = (
+            f" ({undecided:,} of the rows removed have no value in {', '.join(named)})" if undecided else ""
+        )
+        steps.append(_step("rows asked for", f"not where {condition}{gone}", len(trials), (~true).sum()))
+        trials = trials[true]
+    return trials, steps
+
+
+def _step(step: str, reason: str, before: int, removed: int) -> dict[str, Any]:
+    return {
+        "step": step,
+        "reason": reason,
+        "rows_before": before,
+        "rows_removed": int(removed),
+        "rows_after": before - int(removed),
+    }
+
+
+def _met(trials: pd.DataFrame, condition: str, what: str) -> tuple[np.ndarray, int, list[str]]:
+    """Return where a condition is true, how many other rows lack a value that it names, and the columns it names."""
+    check_condition(condition, what)
+    frame, named = _comparable(trials, condition, what)
+    try:
+        met = frame.eval(condition)
+    except Exception as error:  # pandas raises a dozen kinds for a condition it cannot read
+        raise FitError(f"{what} '{condition}' cannot be evaluated on the trials: {error}") from error
+    if not isinstance(met, pd.Series) or not types.is_bool_dtype(met):
+        raise FitError(f"{what} '{condition}' is not a condition; write for instance \"item == 29\"")
+    true = met.fillna(False).to_numpy(bool)
+    return true, int((frame[named].isna().any(axis=1).to_numpy() & ~true).sum()), named
+
+
+def _comparable(trials: pd.DataFrame, condition: str, what: str) -> tuple[pd.DataFrame, list[str]]:
     """Return the trials with types that know missing values, and the columns that the condition names.
 
     Labels are text, also where they are numbers: compared with a number, they are compared as numbers.
@@ -71,11 +104,11 @@ def _comparable(trials: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, lis
             values = pd.to_numeric(frame[column], errors="coerce")
             if (values.isna() & frame[column].notna()).any():
                 raise FitError(
-                    f"exclusion '{condition}' compares '{column}', which holds text, with a number; write '{value}'"
+                    f"{what} '{condition}' compares '{column}', which holds text, with a number; write '{value}'"
                 )
             frame[column] = values
         elif not number and not text:
-            raise FitError(f"exclusion '{condition}' compares '{column}', which holds numbers, with text")
+            raise FitError(f"{what} '{condition}' compares '{column}', which holds numbers, with text")
     return frame, named
 
 

@@ -52,19 +52,19 @@ def _check_arguments(call: ast.Call, text: str) -> None:
         raise FitError(f"argument {what} of {name}() in '{text}' is not offered; {name}() takes {takes}")
 
 
-def check_condition(condition: str) -> None:
-    """Refuse an exclusion that is more than comparisons of columns.
+def check_condition(condition: str, kind: str = "exclusion") -> None:
+    """Refuse a condition that is more than comparisons of columns; `kind` is what it is called in messages.
 
     Raises
     ------
     FitError
         Naming the condition.
     """
-    what = f"exclusion '{condition}'"
+    what = f"{kind} '{condition}'"
     try:
         tree, _ = read(condition)
     except FitError as error:
-        raise FitError(f"exclusion {error}") from error
+        raise FitError(f"{kind} {error}") from error
     called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     _refuse_others(tree, {id(node) for node in called if _is_function(node) or _is_method(node)}, what)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from clada_neuro.instrument.covariates import check_language, unknown_words, zipf_frequency
 from clada_neuro.instrument.words import find_words
 from clada_neuro.responses.alignment import align
-from clada_neuro.responses.response import response_of
+from clada_neuro.responses.response import is_response, response_of
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stimuli.design import words_of
 from clada_neuro.stimuli.unit import stimulus_label
@@ -146,7 +146,7 @@ def _design(trials: pd.DataFrame) -> Iterator[str]:
 
 def _responses(trials: pd.DataFrame) -> Iterator[str]:
     numbers = [name for name in trials if pd.api.types.is_numeric_dtype(trials[name])]
-    known = [name for name in map(str, numbers) if response_of(name).unit]
+    known = [name for name in map(str, numbers) if is_response(name)]
     for name in known[:_SHOWN]:
         values = trials[name].dropna().astype(float)
         missing = f", {len(trials) - len(values):,} missing" if len(values) < len(trials) else ""
@@ -155,10 +155,10 @@ def _responses(trials: pd.DataFrame) -> Iterator[str]:
             continue
         yield (
             f"response {name}: {len(values):,} values{missing}; mean {values.mean():.4g}, SD {values.std():.4g}, "
-            f"{values.min():.4g} to {values.max():.4g} {response_of(name).unit}"
+            f"{values.min():.4g} to {values.max():.4g} {response_of(name).unit}".rstrip()
         )
     if not known:
-        yield "response: no column ends in _uv or _ms; name one in an analysis"
+        yield "response: no column is known as one (_uv, _ms, rt); name it with run … --response"
 
 
 def _range(values: pd.Series) -> str:

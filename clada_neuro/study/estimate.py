@@ -43,7 +43,7 @@ def estimate(
         entries,
         synergy=found,
         window_ms=tuple(window) if window else None,
-        exclusions=plan.analysis.exclusions,
+        exclusions=[*plan.analysis.exclusions, *(f"not ({condition})" for condition in plan.where)],
         language_models=how.models,
         language=how.setting.language,
         epochs=plan.measured,

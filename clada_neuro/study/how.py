@@ -20,4 +20,4 @@ class How:
     jobs: int
     seed: int
     progress: Progress
-    decided: Mapping[str, str]  # who decided the analysis: see `record.decided`
+    decided: Mapping[str, str]  # who decided the analysis: `Target.decided_by`

@@ -8,7 +8,7 @@ from pathlib import Path
 from clada_neuro import artifacts
 from clada_neuro.lineage import write_trials
 from clada_neuro.scale.trace import trace_by
-from clada_neuro.stats.exclusions import exclude
+from clada_neuro.stats.exclusions import exclude, keep
 from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
@@ -36,6 +36,8 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     for note in aligned.notes:
         progress(f"      {note}")
     kept, exclusions = exclude(aligned.trials, plan.analysis.exclusions)
+    kept, chosen = keep(kept, plan.where)
+    exclusions += chosen
     aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
     inputs = write_trials(folder, aligned)
     plan, left_out = plan.suited_to(aligned.trials)
@@ -65,7 +67,6 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
         for note in artifacts.read_json(place / "erp.json")["notes"]:
             progress(f"      {note}")
     manifest = manifest_of(plan, traced, aligned, how.seed) | facts
-    manifest |= {"analysis": how.decided}
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}
     manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}

@@ -27,19 +27,10 @@ def manifest_of(plan: Target, traced: "Trace", aligned: Alignment, seed: int) ->
         "dataset": plan.dataset,
         "joins": aligned.joins,
         "notes": list(aligned.notes),
+        "analysis": plan.decided_by,
         "seed": seed,
         "versions": artifacts.versions(),
     }
-
-
-def decided(analysis: str | Path | None, plan: Target) -> dict[str, str]:
-    """Return who decided the analysis: the user's ``file``, the ``data set``, or nobody, which is the ``default``."""
-    if analysis is not None:
-        return {"kind": "file", "name": str(analysis)}
-    ships = artifacts.package_data("analyses", f"{plan.name}.toml").is_file()
-    if ships and (plan.simulated or plan.dataset is not None):
-        return {"kind": "data set", "name": plan.name}
-    return {"kind": "default", "name": "default"}
 
 
 def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None:

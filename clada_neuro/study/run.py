@@ -15,7 +15,6 @@ from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.study.how import How, Progress
-from clada_neuro.study.record import decided
 from clada_neuro.study.target import language_of, resolve_target
 
 
@@ -35,6 +34,9 @@ def run(
     soa_ms: float | None = None,
     analysis: str | Path | None = None,
     component: str | None = None,
+    response: str | Sequence[str] | None = None,
+    formula: str | Sequence[str] | None = None,
+    where: str | Sequence[str] | None = None,
     limit: int | None = None,
     start_token: str = "auto",
     dtype: str = "float32",
@@ -51,6 +53,7 @@ def run(
     index_base: int | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
+    trial_columns: Mapping[str, str] | None = None,
     trial_index_base: int | None = None,
     trial_encoding: str | None = None,
     trial_sheet: str | None = None,
@@ -79,6 +82,14 @@ def run(
         A pre-specified analysis in place of the target's own.
     component : str, optional
         Whose models are fitted, such as ``"n400"``; all of them by default.
+    response : str or sequence of str, optional
+        What is explained, as on the left of a formula: ``"rt_ms"``, ``"log(rt_ms)"``. The analysis given, or the target's
+        own, has its models, else the default does (see `clada_neuro.study.decide`). Where nobody says, the default explains
+        ``n400_uv`` and ``p600_uv``, and where there is neither, all columns known as responses.
+    formula : str or sequence of str, optional
+        Models in place of an analysis, with z-scored predictors: ``"log(rt_ms) ~ surprisal_bits + (1|subject)"``.
+    where : str or sequence of str, optional
+        Conditions that trials must meet, such as ``"rt_ms > 100 & rt_ms < 3000"``; the others are left out, and counted.
     limit : int, optional
         Only the first `limit` items.
     start_token, dtype, device, revision
@@ -100,8 +111,8 @@ def run(
         Seed of everything random.
     columns, index_base, encoding, sheet
         How to read a stimulus file: see `clada_neuro.read_stimuli`.
-    trial_index_base, trial_encoding, trial_sheet
-        What `word_index` counts from in trials or in the metadata of epochs (0 by default), and how to read a file of
+    trial_columns, trial_index_base, trial_encoding, trial_sheet
+        What the trials call our columns, as ``{"subject": "Subj"}`` (usual names are recognised, and said), what `word_index` counts from in trials or in the metadata of epochs (0 by default), and how to read a file of
         trials.
     max_lost : float
         The largest share of trials that may stay without a word.
@@ -120,11 +131,15 @@ def run(
         measured=_measured(window_ms, roi, baseline, soa_ms),
         analysis=analysis,
         component=component,
+        response=response,
+        formula=formula,
+        where=where,
         limit=limit,
         columns=columns,
         index_base=index_base,
         encoding=encoding,
         sheet=sheet,
+        trial_columns=trial_columns,
         trial_index_base=trial_index_base,
         trial_encoding=trial_encoding,
         trial_sheet=trial_sheet,
@@ -142,12 +157,11 @@ def run(
         language=check_language(language or plan.analysis.language or language_of(target)),
     )  # fmt: skip
     how = How(
-        setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, decided(analysis, plan)
+        setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by
     )  # fmt: skip
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     check_layout(folder, len(models))
-
-    tell(plan.stimuli.attrs.get("notes", []), progress)
+    tell([*plan.stimuli.attrs.get("notes", []), *plan.notes], progress)
     with artifacts.sole_writer(folder):
         if len(models) == 1:
             study_one(plan, models[0], folder, how)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,22 @@ import pandas as pd
 from clada_neuro.artifacts import package_data
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.responses.response import response_of
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.responses.unmatched import MAX_LOST
-from clada_neuro.stats.analysis_file import read_analysis
-from clada_neuro.stats.names import near_misses
 from clada_neuro.stats.specification import Analysis, EpochsSpecification
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
+from clada_neuro.stimuli.keys import as_key, respelled
+from clada_neuro.study.decide import SPILLOVER, Asked, others, shipped_analysis
 
 DEMO = "demo"
+DEFAULT = {"kind": "default", "name": "default"}
 # n400_uv and n400_baseline_uv both name the n400.
 _AMPLITUDE = re.compile(r"\b(\w+?)(?:_baseline)?_uv\b")
 _BASELINE = re.compile(r"\b\w+_baseline_uv\b")
 # Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
-_CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position")
+_CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position", SPILLOVER)
 _GROUPS = ("subject", "item", "stimulus")
 _ROUNDING = 1e-4  # bits, letters, words or µV: one text in two batches may differ in the last digits
 _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
@@ -37,7 +39,9 @@ class Target:
 
     Responses are `trials`, or are read from `epochs`, or are simulated from the trace when both are missing.
     `analysis` is what is run; `decided`, where it differs, is what was specified in advance. `measured` says how
-    amplitudes are taken from epochs; `controls` names terms that may be left out. `index_base` and `max_lost` are for `align`.
+    amplitudes are taken from epochs; `controls` names terms that may be left out. `decided_by` says whose the analysis
+    is: of a ``file``, of ``formula``s, of the ``data set``, or the built-in ``default``. Of the trials, only those `where`
+    these conditions are true are used. `index_base` and `max_lost` are for `align`.
     """
 
     name: str
@@ -52,6 +56,9 @@ class Target:
     controls: tuple[str, ...] = ()
     index_base: int | None = None
     max_lost: float = MAX_LOST
+    decided_by: Mapping[str, str] = field(default_factory=lambda: DEFAULT)
+    notes: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
 
     def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
         """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what.
@@ -61,9 +68,13 @@ class Target:
         """
         analysis, lines = self.analysis, []
         for name in self.controls:
-            if name in trials and trials[name].max() - trials[name].min() < _ROUNDING:
-                analysis = analysis.without(name)
-                lines.append(f"{name} has one value in all trials: left out of models and synergy")
+            if name not in trials or trials[name].max() - trials[name].min() >= _ROUNDING:
+                continue
+            without = analysis.without(name)
+            if without != analysis:  # the default models of some responses only have it
+                analysis = without
+                why = "has no value" if trials[name].isna().all() else "has one value in all trials"
+                lines.append(f"{name} {why}: left out of models and synergy")
         for group, why in _needless_groups(trials) if self.controls else ():
             analysis = analysis.without_group(group)
             lines.append(f"(1|{group}) left out of models and synergy: {why}")
@@ -100,11 +111,15 @@ def resolve_target(
     analysis: str | Path | None = None,
     measured: EpochsSpecification | None = None,
     component: str | None = None,
+    response: str | Sequence[str] | None = None,
+    formula: str | Sequence[str] | None = None,
+    where: str | Sequence[str] | None = None,
     limit: int | None = None,
     columns: Mapping[str, str] | None = None,
     index_base: int | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
+    trial_columns: Mapping[str, str] | None = None,
     trial_index_base: int | None = None,
     trial_encoding: str | None = None,
     trial_sheet: str | None = None,
@@ -121,30 +136,66 @@ def resolve_target(
         stimulus files given to a name, or responses that the analysis does not find.
     """
     stimuli = resolve_stimuli(target, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
-    given = read_analysis(analysis) if analysis else None
+    asked = Asked.of(analysis, formula, response, component)
     if _is_name(target):
         _refuse_file_options(
-            target, trials=trials, epochs=epochs, trial_index_base=trial_index_base, trial_encoding=trial_encoding,
-            trial_sheet=trial_sheet,
+            target, trials=trials, epochs=epochs, trial_column=trial_columns, trial_index_base=trial_index_base,
+            trial_encoding=trial_encoding, trial_sheet=trial_sheet,
         )  # fmt: skip
         found = _demo(stimuli) if target == DEMO else _data_set(str(target), stimuli)
     elif trials is not None and epochs is None:
-        reading = {"encoding": trial_encoding, "sheet": trial_sheet or 0}
-        found = _trial_file(Path(target), stimuli, trials, given, component, reading)
+        responses = read_trials(
+            trials,
+            columns=trial_columns,
+            numbers=asked.columns,
+            encoding=trial_encoding,
+            sheet=trial_sheet or 0,
+        )
+        found = Target(Path(target).stem, stimuli, responses, shipped_analysis("default"), controls=_CONTROLS)
     else:
         found = _epochs_file(Path(target), stimuli, trials, epochs, measured)
-    found = replace(found, index_base=trial_index_base, max_lost=max_lost)
-    decided = given or found.analysis
-    chosen = decided.for_response(f"{component}_uv") if component else decided
-    found = replace(found, analysis=chosen, decided=decided, controls=() if analysis else found.controls)
+        _refuse_trial_columns(trial_columns)
+    conditions = (where,) if isinstance(where, str) else tuple(where or ())
+    found = replace(found, index_base=trial_index_base, max_lost=max_lost, where=conditions)
+    found = _decided(found, asked, f"'{trials or target}'")
     if found.epochs is not None:
-        _check_epochs(found := replace(found, measured=_measured(chosen, measured)))
+        _check_epochs(found := replace(found, measured=_measured(found.analysis, measured)))
     elif measured is not None:
         raise DataError(
             f"amplitudes of '{target}' are there already; windows, electrodes, baseline and SOA are for --epochs only"
         )
-    _check_responses(found, component)
     return _first_items(found, limit) if limit else found
+
+
+def _decided(target: Target, asked: Asked, origin: str) -> Target:
+    """Settle the analysis: as it was asked for, else the target's own, else the default for the responses there are."""
+    ships = target.dataset is not None and package_data("analyses", f"{target.name}.toml").is_file()
+    own = {"kind": "data set", "name": target.name} if ships or target.name == DEMO else DEFAULT
+    if target.trials is None:  # what is measured or simulated follows the analysis
+        decided, chosen = asked.decided or target.analysis, asked.chosen(target.analysis)
+        by, controls = asked.by or own, () if asked.by else target.controls
+        return replace(target, analysis=chosen, decided=decided, controls=controls, decided_by=by)
+    chosen, decided, default = asked.on(target.trials, origin, target.analysis if ships else None)
+    by, controls = (DEFAULT, _CONTROLS) if default else (asked.by or own, ())
+    notes = _explained(target.trials, chosen) if default and not asked.responses else ()
+    return replace(target, analysis=chosen, decided=decided, controls=controls, decided_by=by, notes=notes)
+
+
+def _explained(trials: pd.DataFrame, analysis: Analysis) -> tuple[str, ...]:
+    """Say which responses the default analysis explains where nobody named them, and which others there are."""
+    known = [response_of(model.response) for model in analysis.models]
+    named = [
+        f"{response.column} ({', '.join(filter(None, (response.plural, response.unit)))})"
+        for response in known
+    ]
+    more = others(trials, analysis)
+    rest = f"; {', '.join(more)} with --response" if more else ""
+    return (f"no response, formula or analysis was given: the default explains {', '.join(named)}{rest}",)
+
+
+def _refuse_trial_columns(declared: Mapping[str, str] | None) -> None:
+    if declared:
+        raise DataError("--trial-column is for --trials; rename the columns of the epochs' metadata")
 
 
 def resolve_stimuli(
@@ -180,6 +231,9 @@ def _needless_groups(trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Yield the default analysis's grouping factors that have no variance of their own in these trials, and why."""
     kept: list[str] = []
     for group in _GROUPS:
+        if group not in trials:
+            yield group, "the trials have no such column"
+            continue
         levels = trials[group].nunique()
         same = [
             other
@@ -218,7 +272,7 @@ def _refuse_file_options(name: str | Path, **options: object) -> None:
 
 
 def _demo(stimuli: pd.DataFrame) -> Target:
-    return Target(DEMO, stimuli, None, _shipped_analysis(DEMO))
+    return Target(DEMO, stimuli, None, shipped_analysis(DEMO))
 
 
 def _data_set(name: str, stimuli: pd.DataFrame) -> Target:
@@ -231,7 +285,7 @@ def _data_set(name: str, stimuli: pd.DataFrame) -> Target:
     source = datasets.info(name).source
     facts |= {"licence": source.licence, "citation": facts["citation"] or source.citation}
     return Target(
-        name, stimuli, trials.frame, _shipped_analysis(name), trials.exclusions.to_dict("records"), facts
+        name, stimuli, trials.frame, shipped_analysis(name), trials.exclusions.to_dict("records"), facts
     )
 
 
@@ -248,41 +302,18 @@ def _epochs_file(
             "--epochs FILE (MNE epochs), or use clada-neuro trace for the stimuli alone"
         )
     covariate = measured is None or measured.baseline in (None, "covariate")
-    chosen = _epochs_analysis(Path(epochs)) if covariate else _shipped_analysis("default")
+    chosen = _epochs_analysis(Path(epochs)) if covariate else shipped_analysis("default")
     # A baseline that other software subtracted is 0 in every trial.
     baselines = {column for model in chosen.models for column in _BASELINE.findall(model.formula)}
     controls = (*_CONTROLS, *sorted(baselines))
     return Target(stimuli.stem, table, None, chosen, epochs=Path(epochs), controls=controls)
 
 
-def _trial_file(
-    stimuli: Path,
-    table: pd.DataFrame,
-    trials: str | Path,
-    given: Analysis | None,
-    component: str | None,
-    reading: Mapping[str, Any],
-) -> Target:
-    """Read trials, in which every response of the analysis must be numbers, and narrow the default analysis to them."""
-    analysis = given or _shipped_analysis("default")
-    wanted = analysis.for_response(f"{component}_uv") if component else analysis
-    names = {name for model in wanted.models for name in model.response_columns}
-    responses = read_trials(trials, numbers=names, **reading)
-    models = tuple(model for model in wanted.models if model.response in responses)
-    if given is None and not models:
-        named = " or ".join(model.response for model in wanted.models)
-        raise DataError(f"'{trials}' has no column {named}; name the amplitudes so, or give --analysis FILE")
-    if given is None:
-        synergy = analysis.synergy if analysis.synergy and analysis.synergy.response in responses else None
-        analysis = replace(analysis, models=models, synergy=synergy)
-    return Target(stimuli.stem, table, responses, analysis, controls=_CONTROLS)
-
-
 def _epochs_analysis(epochs: Path) -> Analysis:
     """Return the analysis with the baseline as covariate, or without where it was subtracted before."""
     from clada_neuro.erp.sources import baseline_subtracted
 
-    return _shipped_analysis("default" if baseline_subtracted(epochs) else "epochs")
+    return shipped_analysis("default" if baseline_subtracted(epochs) else "epochs")
 
 
 def _measured(analysis: Analysis, given: EpochsSpecification | None) -> EpochsSpecification:
@@ -333,33 +364,6 @@ def _check_epochs(target: Target) -> None:
     )
 
 
-def _check_responses(target: Target, component: str | None) -> None:
-    """Refuse responses that the trials lack, and a column that is one of the default analysis under another name."""
-    if target.trials is None:
-        return
-    analysis = target.analysis
-    responses = [name for model in analysis.models for name in model.response_columns]
-    responses += [analysis.synergy.response] if analysis.synergy else []
-    if target.controls and component is None:
-        default = _shipped_analysis("default").models
-        responses += [name for model in default if near_misses(target.trials, name := model.response)]
-    for name in sorted(set(responses)):
-        if name not in target.trials:
-            meant = near_misses(target.trials, name)
-            having = [column for column in target.trials if column.endswith(("_uv", "_ms"))]
-            raise DataError(
-                f"'{target.name}' has no {name} but {', '.join(meant or having) or 'no amplitudes'}; "
-                + (f"rename '{meant[0]}', or " if meant else "")
-                + "name another response with --analysis FILE, or measure the words alone with: "
-                f"clada-neuro trace {target.name}"
-            )
-
-
-def _shipped_analysis(name: str) -> Analysis:
-    path = package_data("analyses", f"{name}.toml")
-    return read_analysis(path if path.is_file() else package_data("analyses", "default.toml"))
-
-
 def _first_items(target: Target, limit: int) -> Target:
     """Keep the first `limit` items and their trials; exclusions count trials, or stimuli where those come later."""
     kept = target.stimuli["item"].drop_duplicates().head(limit)
@@ -367,7 +371,12 @@ def _first_items(target: Target, limit: int) -> Target:
     if target.trials is None:
         step = _limited("limit, stimuli", limit, len(target.stimuli), len(stimuli))
         return replace(target, stimuli=stimuli, exclusions=[*target.exclusions, step])
-    trials = target.trials.loc[target.trials["stimulus_id"].isin(stimuli["stimulus_id"])]
+    key = "stimulus_id" if "stimulus_id" in target.trials else "item"
+    if key not in target.trials:
+        return replace(target, stimuli=stimuli)  # `align` says which key is missing
+    given = as_key(target.trials[key])
+    known = set(as_key(target.stimuli[key]))
+    trials = target.trials.loc[given.replace(respelled(given, known)).isin(stimuli[key])]
     step = _limited("limit", limit, len(target.trials), len(trials))
     return replace(target, stimuli=stimuli, trials=trials, exclusions=[*target.exclusions, step])
 

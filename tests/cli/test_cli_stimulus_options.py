@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from command_line import clada
 
-from clada_neuro.errors import DataError
 from clada_neuro.study.target import resolve_stimuli, resolve_target
 
 needs_data = pytest.mark.skipif(
@@ -126,9 +125,10 @@ def test_a_data_set_is_a_name_for_its_stimuli():
 
 
 @needs_data
-def test_reading_times_are_no_amplitudes():
-    with pytest.raises(DataError, match=r"no n400_uv.* but reading_time_ms.*trace naturalstories"):
-        resolve_target("naturalstories")
+def test_reading_times_of_a_set_are_explained_by_the_default():
+    target = resolve_target("naturalstories")
+    assert [model.response for model in target.analysis.models] == ["reading_time_ms"]
+    assert target.decided_by["kind"] == "default"
 
 
 @needs_data

@@ -21,7 +21,7 @@ def test_trials_are_read_with_numbers_as_numbers_and_words_as_words(tmp_path):
 
 
 def test_trials_without_a_subject_are_refused_with_a_hint(tmp_path):
-    with pytest.raises(AlignmentError, match="did you mean 'subjekt'"):
+    with pytest.raises(AlignmentError, match=r"did you mean 'subjekt'.*--trial-column subject="):
         read_trials(written(tmp_path, "subjekt,n400_uv\n1,2.0\n"))
 
 
