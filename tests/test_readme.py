@@ -37,6 +37,8 @@ def desk(tmp_path_factory) -> Path:
     stimuli[columns].to_csv(folder / "stimuli.csv", index=False)
     trials = pd.concat([stimuli[columns[:2]].assign(subject=f"s{number}") for number in range(10)])
     trials["n400_uv"] = np.random.default_rng(0).normal(0, 5, len(trials))
+    rng = np.random.default_rng(1)
+    trials["rt_ms"], trials["rating"] = rng.gamma(9, 50, len(trials)), rng.integers(1, 8, len(trials))
     trials.to_csv(folder / "trials.csv", index=False)
     return folder
 

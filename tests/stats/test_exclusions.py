@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.exclusions import exclude
+from clada_neuro.stats.exclusions import exclude, keep
 
 TRIALS = pd.DataFrame(
     {"item": ["29", "29", "30", "31"], "lab": ["a", "b", "b", None], "rt": [300.0, np.nan, 500, 900]}
@@ -71,3 +71,30 @@ def test_labels_that_are_numbers_compare_with_numbers_and_with_text():
 def test_a_condition_that_could_never_be_met_is_refused(condition, message):
     with pytest.raises(FitError, match=message):
         exclude(TRIALS, [condition])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Int64", "object"])
+def test_rows_that_are_asked_for_meet_the_condition_and_the_others_are_counted(dtype):
+    kept, (step,) = keep(TRIALS.assign(rt=TRIALS["rt"].astype(dtype)), ["rt > 350 & rt < 1000"])
+    assert kept.index.tolist() == [2, 3]  # as R's subset(d, rt > 350 & rt < 1000)
+    assert (step["rows_before"], step["rows_removed"], step["rows_after"]) == (4, 2, 2)
+    assert step["reason"] == ("not where rt > 350 & rt < 1000 (1 of the rows removed have no value in rt)")
+
+
+def test_a_column_of_true_and_false_is_a_condition():
+    flags = TRIALS.assign(is_critical=[True, False, False, True])
+    assert keep(flags, ["is_critical"])[0].index.tolist() == [0, 3]
+
+
+def test_a_condition_that_no_row_meets_is_an_error():
+    with pytest.raises(FitError, match="no row is left where 'rt > 9000': 0 of 4 rows meet it"):
+        keep(TRIALS, ["rt > 9000"])
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [("rt +", "condition '?rt"), ("rt + 1", "is not a condition"), ("lab > 3", "compares 'lab'")],
+)
+def test_a_condition_that_cannot_be_read_is_called_one(condition, message):
+    with pytest.raises(FitError, match=message):
+        keep(TRIALS, [condition])
