@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.memory import free_bytes
 
 PICKLED = "pytorch_model*.bin"
 _REFUSED = "Weights only load failed"  # what PyTorch's unpickler says
@@ -23,7 +24,7 @@ def as_safetensors(files: Sequence[Path], folder: Path) -> None:
     Raises
     ------
     ModelError
-        If a file wants to run code, or holds something else than weights.
+        If a file wants to run code, holds something else than weights, or is larger than the free memory.
     """
     folder.mkdir(parents=True)
     places: dict[str, str] = {}
@@ -38,6 +39,12 @@ def as_safetensors(files: Sequence[Path], folder: Path) -> None:
 
 def _weights(file: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a file, each with memory of its own: tied weights share theirs in a pickle."""
+    needed, free = 2 * file.stat().st_size, free_bytes(torch.device("cpu"))  # read and copied
+    if needed > free:
+        raise ModelError(
+            f"'{file}' needs {needed:,} bytes to be made safetensors, {free:,} are free; use a checkpoint with *.safetensors "
+            "files or a smaller model"
+        )
     try:
         found: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises every kind

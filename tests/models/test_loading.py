@@ -176,6 +176,16 @@ def test_a_model_larger_than_memory_is_refused_before_it_is_loaded(checkpoint, m
         load_model(checkpoint, device="cpu", dtype="bfloat16")
 
 
+def test_pickled_weights_larger_than_memory_stay_closed(checkpoint, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    pickled(checkpoint, 1)
+    monkeypatch.setattr("clada_neuro.models.pickled.free_bytes", lambda device: 9)
+    with pytest.raises(
+        ModelError, match=r"pytorch_model\.bin' needs [\d,]+ bytes to be made safetensors, 9 are free"
+    ):
+        load_model(checkpoint, device="cpu")
+
+
 def test_packed_integers_keep_their_size(tmp_path):
     save_file(
         {
