@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import trial_file_options
+from clada_neuro.cli.options import trial_file_options, where_option
 
 
 @click.command(short_help="Fit a mixed model to a table of trials.")
@@ -14,6 +14,7 @@ from clada_neuro.cli.options import trial_file_options
 @click.option("--engine", default="mixedlm", show_default=True, help="mixedlm, statsmodels or lme4.")
 @click.option("--ml", is_flag=True, help="Maximum likelihood instead of REML.")
 @click.option("--zscore", multiple=True, metavar="COLUMN", help="Predictor to z-score; may be repeated.")
+@where_option
 @trial_file_options
 def command(
     trials: Path,
@@ -22,6 +23,7 @@ def command(
     engine: str,
     ml: bool,
     zscore: tuple[str, ...],
+    where: tuple[str, ...],
     trial_encoding: str | None,
     trial_sheet: str | None,
 ) -> None:
@@ -32,6 +34,7 @@ def command(
     from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
     from clada_neuro.reporting.tables import write_csv
     from clada_neuro.responses.trials import read_columns
+    from clada_neuro.stats.exclusions import keep
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
 
@@ -43,6 +46,11 @@ def command(
         encoding=trial_encoding,
         sheet=trial_sheet or 0,
     )
+    data, steps = keep(data, where)
+    for step in steps:
+        click.echo(
+            f"{step['rows_after']:,} of {step['rows_before']:,} rows used: {step['rows_removed']:,} {step['reason']}"
+        )
     folder, stamp = output_folder(out), trials_id(trials, data)
     refuse_other_trials(folder, stamp, trials)
     with warnings.catch_warnings():

@@ -96,7 +96,14 @@ def _comparable(trials: pd.DataFrame, condition: str, what: str) -> tuple[pd.Dat
     names = [quoted.get(node.id, node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
     named = [name for name in dict.fromkeys(names) if name in trials]
     frame = trials.assign(**{name: trials[name].convert_dtypes() for name in named})
-    for column, value in _comparisons(tree, quoted):
+    compared = list(_comparisons(tree, quoted))
+    for name in set(named) - {column for column, _ in compared}:  # a condition by itself, text in a CSV file
+        truths = (
+            frame[name].astype("string").str.lower().map({"true": True, "false": False}).astype("boolean")
+        )
+        if truths.notna().any() and truths.notna().equals(frame[name].notna()):
+            frame[name] = truths
+    for column, value in compared:
         if column not in frame:
             continue
         number, text = not isinstance(value, str), not types.is_numeric_dtype(frame[column])

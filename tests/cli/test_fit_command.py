@@ -75,3 +75,21 @@ def test_conditions_in_numbers_are_a_factor_here_as_in_a_run(tmp_path: Path) -> 
     assert list(factor) == ["(Intercept)", "condition[T.2]", "condition[T.3]"]
     assert list(slope) == ["(Intercept)", "as.numeric(condition)"]
     assert (same, equal) == (pytest.approx(factor), pytest.approx(slope))
+
+
+def test_rows_that_are_asked_for_are_fitted_and_the_others_counted(tmp_path: Path) -> None:
+    data = pd.read_csv(REFERENCE)
+    asked = data["subject"] != data["subject"].iloc[0]
+    data.assign(is_critical=asked).to_csv(tmp_path / "trials.csv", index=False)
+    data[asked].to_csv(tmp_path / "subset.csv", index=False)
+    entries = []
+    for name, more in (("trials.csv", ["--where", "is_critical"]), ("subset.csv", [])):
+        out = tmp_path / name.removesuffix(".csv")
+        call = [str(tmp_path / name), "--formula", FORMULA, "--out", str(out), *more]
+        result = CliRunner().invoke(command, call, catch_exceptions=False)
+        entries.append(json.loads((out / "fits.json").read_text())[0])
+        if more:
+            counted = f"{asked.sum():,} of 2,880 rows used: {(~asked).sum():,} not where is_critical"
+            assert counted in result.output
+    assert entries[0]["n_obs"] == asked.sum()
+    assert entries[0]["coefficients"] == entries[1]["coefficients"]
