@@ -191,6 +191,8 @@ def _measure(
     if epochs.baseline is not None and baseline != "none":
         notes.append("the epochs came with a subtracted baseline, so there is none left as a covariate")
     for component in components:
+        if component.column in epochs.metadata:
+            notes.append(f"the metadata's own column {component.column} is replaced by what is measured here")
         if not component.within(epochs.tmin, epochs.tmax):
             raise DataError(
                 f"subject '{subject}': the {component.name} window ({component.window}) lies outside the epochs "

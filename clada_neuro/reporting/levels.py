@@ -41,6 +41,25 @@ def sentence(fit: Mapping[str, Any], term: str, measured: Response, reliable: bo
     return f"there was no reliable difference in {effect}{measured.plural} between {words(last)} and {other}"
 
 
+def held(fit: Mapping[str, Any], term: str) -> str:
+    """Return at which values of what it interacts with a coefficient is the effect: `` at average entropy``."""
+    own, phrases = set(factors(term)), []
+    for other in fit["coefficients"]:
+        if own < set(factors(other)):
+            phrases += [_held(fit, part) for part in factors(other) if part not in own]
+    return f" {' and '.join(dict.fromkeys(phrases))}" if phrases else ""
+
+
+def _held(fit: Mapping[str, Any], part: str) -> str:
+    level = contrast(part)
+    if level is None:
+        scaled = part in (fit.get("standardized") or {})
+        return f"at average {words(part)}" if scaled else f"where {words(part)} is 0"
+    if level.kind == "T":
+        return f"for {words(level.factor)} {compared(fit, level)}"
+    return f"averaged over the levels of {words(level.factor)}"
+
+
 def figures(
     fit: Mapping[str, Any], terms: list[str], measured: Response, trials: pd.DataFrame
 ) -> list[Figure]:

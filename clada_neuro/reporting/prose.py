@@ -254,7 +254,8 @@ def effect(fit: Mapping[str, Any], term: str, decided: str = "expected direction
         if adjusted in (None, values["p"])
         else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
-    return f"{text}, {statistics(values, measured)}{corrected}{_unexpected(fit, term, decided)}."
+    where = levels.held(fit, term)
+    return f"{text}{where}, {statistics(values, measured)}{corrected}{_unexpected(fit, term, decided)}."
 
 
 def statistics(values: Mapping[str, Any], measured: Response) -> str:

@@ -243,9 +243,12 @@ def _nothing_matched(
         return ", ".join(f"{name}={keys.iloc[0][name]}" for name in keys)
 
     why = "; ".join(lost.describe(reasons, wanted, words).values())
+    keys = reasons.str.startswith(lost.NO_TEXT).any()
     return (
-        f"none of {len(wanted)} trials matches a word: trials have {example(wanted)}, words have {example(offered)}; use "
-        "the same identifiers in both files" + (f" ({why})" if why else "")
+        f"none of {len(wanted)} trials matches a word: "
+        + (f"trials have {example(wanted)}, words have {example(offered)}; " if keys else "")
+        + why
+        + ("; use the same identifiers in both files" if keys else "")
     )
 
 

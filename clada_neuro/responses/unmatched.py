@@ -116,7 +116,7 @@ def describe(lost: pd.Series, wanted: pd.DataFrame, words: pd.DataFrame) -> dict
         for detail, count in counts.head(_SHOWN).items():
             first = details.index[details == detail][0]
             close = _nearest(str(detail), wanted.loc[first], words) if kind == NO_TEXT else ""
-            shown.append(f"{detail} ({count:,} trials{close})")
+            shown.append(f"{detail} ({count:,} trial{'s' * (count > 1)}{close})")
         more = f", and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
         out[str(kind)] = f"{kind}: {', '.join(shown)}{more}" if shown else str(kind)
     return out

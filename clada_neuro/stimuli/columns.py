@@ -94,7 +94,12 @@ def without_own(table: RawTable, found: Mapping[str, str], declared: Declared) -
         for name in ("words", "regions")
         if name in found and not declared.get(name) and not is_divided(table.frame[found[name]])
     }
-    own |= {"region_names"} if "regions" not in found or "regions" in own else set()
+    if "regions" not in found or "regions" in own:
+        if declared.get("region_names"):
+            raise StimulusError(
+                f"{table.origin}: region_names is declared, but no column says where regions begin; declare regions, too"
+            )
+        own |= {"region_names"}
     return {name: column for name, column in found.items() if name not in own}
 
 
@@ -108,7 +113,12 @@ def acting(table: RawTable, found: Mapping[str, str]) -> list[str]:
 
     ``stimulus_id``, written so, can mean nothing else.
     """
-    return [
+    idle = []
+    if "regions" not in found:
+        named = _by_name([str(column) for column in table.frame.columns]).get("region_names")
+        says = f"column {named} would name regions, but no column says where they begin (regions); it does nothing"
+        idle = [says] if named else []
+    return idle + [
         f"{part}: column {found[name]}{_short(table, found) if name == 'context' else ''}"
         for name, part in _PARTS.items()
         if name in found and (name, found[name]) != ("stimulus_id", "stimulus_id")

@@ -33,7 +33,25 @@ def oddities(table: RawTable, texts: Sequence[str]) -> list[str]:
             count = "1 text holds" if len(found) == 1 else f"{len(found)} texts hold"
             where = f"first in row {table.rows[position]}, '{_with_neighbours(match)}'"
             lines.append(f"{count} {kind} (scored as given; {where})")
-    return lines
+    return lines + _near_duplicates(table, texts)
+
+
+def _near_duplicates(table: RawTable, texts: Sequence[str]) -> list[str]:
+    """Say which texts are another one but for spacing or case: to the model, and as stimuli, they are two."""
+    first: dict[str, int] = {}
+    pairs = []
+    for position, text in enumerate(texts):
+        twin = first.setdefault(" ".join(text.split()).casefold(), position)
+        if text != texts[twin]:
+            pairs.append((position, twin))
+    if not pairs:
+        return []
+    position, twin = pairs[0]
+    count = "1 text differs" if len(pairs) == 1 else f"{len(pairs)} texts differ"
+    return [
+        f"{count} from another only in spacing or case (row {table.rows[position]} from row {table.rows[twin]}); the model "
+        "reads different texts, and they count as different stimuli"
+    ]
 
 
 def _with_neighbours(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro.reporting import effects, prose
+from clada_neuro.reporting import effects, levels, prose
 from clada_neuro.reporting.figures import draw
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.sections import Block, Section, named_apart
@@ -125,3 +125,18 @@ def test_two_tables_with_one_name_are_two_files():
     twins = [table("coefficients_a_b", "first", [{"x": 1}]), table("coefficients_a_b", "second", [{"x": 2}])]
     (section,) = named_apart([Section("s", "S", [Block(tables=twins)])])
     assert [part.name for part in section.blocks[0].tables] == ["coefficients_a_b", "coefficients_a_b_2"]
+
+
+def test_an_effect_within_an_interaction_says_where_it_holds():
+    names = ["surprisal_bits", "condition[T.odd]", "surprisal_bits:condition[T.odd]", "length"]
+    fit = {
+        "coefficients": dict.fromkeys(names),
+        "levels": {"condition": ["plain", "odd"]},
+        "standardized": {"surprisal_bits": {}},
+    }
+    assert levels.held(fit, "surprisal_bits") == " for condition plain"
+    assert levels.held(fit, "condition[T.odd]") == " at average surprisal"
+    assert levels.held(fit, "surprisal_bits:condition[T.odd]") == ""
+    assert levels.held(fit, "length") == ""
+    summed = {**fit, "coefficients": dict.fromkeys(["x", "c[S.a]", "x:c[S.a]", "x:z"]), "standardized": {}}
+    assert levels.held(summed, "x") == " averaged over the levels of c and where z is 0"

@@ -27,7 +27,7 @@ def fit(results) -> dict:
 
 def test_negative_effect_is_more_negative(fit):
     assert plain(prose.effect(fit, "surprisal_bits")) == (
-        "Higher surprisal went with more negative N400 amplitudes, b = −0.91 µV, SE = 0.20, "
+        "Higher surprisal went with more negative N400 amplitudes at average activation sparsity, b = −0.91 µV, SE = 0.20, "
         "95% CI [−1.31, −0.51], t(33.2) = −4.57, p < .001."
     )
 
@@ -35,7 +35,7 @@ def test_negative_effect_is_more_negative(fit):
 def test_no_effect_is_not_turned_into_one(fit):
     text = plain(prose.effect(fit, "sparsity_energy99"))
     assert text.startswith(
-        "There was no reliable effect of activation sparsity on N400 amplitudes, b = −0.05"
+        "There was no reliable effect of activation sparsity on N400 amplitudes at average surprisal, b = −0.05"
     )
 
 
@@ -246,6 +246,6 @@ def test_times_are_longer_and_shorter(fit):
         "estimate": 0.0126, "se": 0.0031, "ci_low": 0.0064, "ci_high": 0.0188
     }  # fmt: skip
     assert plain(prose.effect(fit, "surprisal_bits")).startswith(
-        "Higher surprisal went with longer reading times, b = 0.0126 log units, SE = 0.0031, "
+        "Higher surprisal went with longer reading times at average activation sparsity, b = 0.0126 log units, SE = 0.0031, "
         "95% CI [0.0064, 0.0188], "
     )

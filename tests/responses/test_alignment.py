@@ -294,3 +294,9 @@ def test_subjects_that_are_spelled_almost_alike_are_named(words):
     trials = pd.DataFrame({"subject": ["s01", "S1", "s2"], "item": "1", "condition": "low", "n400_uv": 0.0})
     (note,) = align(words, trials).notes
     assert note.startswith("subjects 'S1', 's01' differ only in case, blanks or zeros and count as 2 people")
+
+
+def test_trials_without_subjects_are_not_told_to_change_their_keys(words):
+    trials = pd.DataFrame({"subject": ["", ""], "item": "1", "condition": "low", "n400_uv": 0.0})
+    with pytest.raises(AlignmentError, match=r"none of 2 trials matches a word: the subject is empty$"):
+        align(words, trials)

@@ -58,7 +58,8 @@ def test_columns_of_the_user_may_have_any_name(name, tmp_path):
         found = read_stimuli(source)
         assert list(map(str, found[name])) == list(map(str, OWN[name]))
         assert found["critical_index"].tolist() == [3, 3, 2, 2]
-        assert found.attrs["notes"] == []
+        # Names of regions without regions say that they do nothing.
+        assert (found.attrs["notes"] == []) == (name != "region_names")
 
 
 def test_what_divides_sentences_acts_and_is_named():
@@ -107,3 +108,15 @@ def test_items_reused_over_lists_are_told_the_way_out():
     assert notes(frame.assign(StimulusID=list("abcd")), context="") == [
         "identifiers of texts: column StimulusID"
     ]
+
+
+def test_names_of_regions_that_nobody_divided_do_nothing_and_say_so():
+    frame = pd.DataFrame(
+        {"item": ["1"], "condition": ["a"], "sentence": ["The cat sat."], "region_names": ["s|v"]}
+    )
+    (note,) = read_stimuli(frame).attrs["notes"]
+    assert "region_names would name regions, but no column says where they begin" in note
+    with pytest.raises(
+        StimulusError, match="region_names is declared, but no column says where regions begin"
+    ):
+        read_stimuli(frame, columns={"region_names": "region_names"})

@@ -74,3 +74,17 @@ def test_every_kind_of_space_separates_words(space):
     found = read_stimuli(frame)
     assert words_of(found.iloc[0]) == ["Mr.", "Smith", "left."]
     assert found["critical_index"].tolist() == [1]
+
+
+def test_texts_that_differ_only_in_spacing_or_case_are_named():
+    rows = [
+        ("1", "a", "The cat sat."),
+        ("2", "a", "The  cat sat."),
+        ("3", "a", "the cat sat."),
+        ("4", "a", "A dog sat."),
+    ]
+    notes = read_stimuli(pd.DataFrame(rows, columns=["item", "condition", "sentence"])).attrs["notes"]
+    assert any(
+        note.startswith("2 texts differ from another only in spacing or case (row 1 from row 0)")
+        for note in notes
+    )
