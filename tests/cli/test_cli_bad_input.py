@@ -63,7 +63,7 @@ def test_stimuli_without_responses(tmp_path, capsys):
     [
         ({}, ["config.json"]),
         ({"config.json": "{}"}, ["no weights", ".safetensors"]),
-        ({"config.json": "{}", "pytorch_model.bin": "x"}, ["asks for more than weights", "save_pretrained"]),
+        ({"config.json": "{}", "pytorch_model.bin": "x"}, ["asks for more than weights", "could run code"]),
     ],
 )
 def test_a_model_folder_that_cannot_be_used(tmp_path, capsys, files, parts):
