@@ -16,7 +16,7 @@ from clada_neuro.stimuli.formats import read_stimuli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LONG = ("run demo", "run nieuwland2018", "run frank2015")
+LONG = ("run demo", "run nieuwland2018", "run frank201", "run boyce2023_maze")
 
 
 def blocks(language: str) -> list[str]:

@@ -21,6 +21,8 @@ COUNTS = {
     "nieuwland2018": (79, {"expected": 79, "unexpected": 79}),
     "frank2015": (205, {"natural": 205}),
     "devarda2023": (205, {"natural": 205}),
+    "frank2013_et": (205, {"natural": 205}),
+    "boyce2023_maze": (10, {"story": 10}),
     "kim2005": (
         96,
         {"Attraction Violation": 96, "Passive Control": 96, "Active Control": 96, "No-Attraction Violation": 96},
@@ -62,6 +64,8 @@ COUNTS = {
 WITHOUT_CRITICAL_WORD = {
     "frank2015": 205,
     "devarda2023": 205,
+    "frank2013_et": 205,
+    "boyce2023_maze": 10,
     "naturalstories": 10,
     "sap_fillers": 39,
     "kutas1993": 1,
