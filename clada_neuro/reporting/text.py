@@ -24,8 +24,13 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+_TINY = 1e-5
+
+
 def share(value: float | None, digits: int = 3) -> str:
-    """Return a quantity that cannot pass 1, such as R², without its leading zero (APA)."""
+    """Return a quantity that cannot pass 1, such as R², without its leading zero (APA); tiny ones as ``< .00001``."""
+    if value is not None and 0 < abs(value) < _TINY:
+        return f"< {_share(_TINY, 5)}"
     return _share(value, _share_digits(value, digits))
 
 

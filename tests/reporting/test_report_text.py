@@ -71,3 +71,13 @@ def test_square_names_its_variable():
 def test_measures_are_the_models():
     assert is_measure("surprisal_bits_lag1")
     assert not is_measure("length")
+
+
+def test_shares_that_are_almost_nothing_are_no_row_of_zeros():
+    assert (share(1.9e-7), share(-3e-6), share(2.4e-5), share(0.0)) == (
+        "< .00001",
+        "< .00001",
+        ".000024",
+        ".000",
+    )
+    assert stat("part R²", share(1.9e-7)).replace("\N{NO-BREAK SPACE}", " ") == "part R² < .00001"
