@@ -1,15 +1,26 @@
-"""``clada-neuro fit``: one mixed model from a table of trials."""
+"""``clada-neuro fit``: mixed models from a table of trials, and which of several fits better."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clada_neuro.cli.options import trial_file_options, where_option
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@click.command(short_help="Fit a mixed model to a table of trials.")
+
+@click.command(short_help="Fit mixed models to a table of trials.")
 @click.argument("trials", type=click.Path(path_type=Path))
-@click.option("--formula", required=True, help="R notation, e.g. 'n400_uv ~ surprisal_bits + (1 | subject)'.")
+@click.option(
+    "--formula",
+    "formulas",
+    required=True,
+    multiple=True,
+    metavar="FORMULA",
+    help="R notation, e.g. 'n400_uv ~ surprisal_bits + (1 | subject)'; several are compared.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for fits.json.")
 @click.option("--engine", default="mixedlm", show_default=True, help="mixedlm, statsmodels or lme4.")
 @click.option("--ml", is_flag=True, help="Maximum likelihood instead of REML.")
@@ -18,7 +29,7 @@ from clada_neuro.cli.options import trial_file_options, where_option
 @trial_file_options
 def command(
     trials: Path,
-    formula: str,
+    formulas: tuple[str, ...],
     out: Path,
     engine: str,
     ml: bool,
@@ -27,25 +38,32 @@ def command(
     trial_encoding: str | None,
     trial_sheet: str | None,
 ) -> None:
-    """Fit FORMULA to TRIALS (CSV, TSV, xlsx or parquet), print the table, write fits.json and refit.R with its data."""
+    """Fit each FORMULA to TRIALS (CSV, TSV, xlsx or parquet), print the tables, write fits.json and refit.R with its data.
+
+    Several formulas are fitted to the rows that all of them have values for, and compared by maximum likelihood, each
+    with the one before it (comparison.csv).
+    """
     import warnings
 
     from clada_neuro.artifacts import output_folder, sole_writer, write_text
     from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
     from clada_neuro.reporting.tables import write_csv
-    from clada_neuro.responses.trials import read_columns
+    from clada_neuro.responses.trials import kind_of_rows, read_columns
+    from clada_neuro.stats.alternatives import alternatives, common_rows
     from clada_neuro.stats.exclusions import keep
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
 
-    parsed = parse(formula)
+    parsed = [parse(formula) for formula in formulas]
     data = read_columns(
         trials,
-        numbers=names_of(parsed.response_side),
-        required=parsed.variables(),
+        numbers={name for formula in parsed for name in names_of(formula.response_side)},
+        required=list(dict.fromkeys(name for formula in parsed for name in formula.variables())),
         encoding=trial_encoding,
         sheet=trial_sheet or 0,
     )
+    if rows := kind_of_rows(data):
+        click.echo(f"note: {rows}")
     data, steps = keep(data, where)
     for step in steps:
         click.echo(
@@ -53,12 +71,42 @@ def command(
         )
     folder, stamp = output_folder(out), trials_id(trials, data)
     refuse_other_trials(folder, stamp, trials)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        found = fit(data, formula, reml=not ml, engine=engine, standardize=list(zscore) or False)
-    click.echo(found.summary())
+    used = data if len(formulas) == 1 else common_rows(data, formulas)
+    if len(used) < len(data):
+        click.echo(f"{len(used):,} of {len(data):,} rows have a value in every column of all formulas")
+    found = []
+    for at, formula in enumerate(parsed, start=1):
+        scaled = [name for name in zscore if len(parsed) == 1 or name in formula.variables()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            name = None if len(parsed) == 1 else f"model {at}"
+            found.append(
+                fit(used, formula.text, reml=not ml, engine=engine, name=name, standardize=scaled or False)
+            )
+        click.echo(found[-1].summary())
+    compared = alternatives(found) if len(found) > 1 else None
+    if compared is not None:
+        click.echo(_printed(compared))
     with sole_writer(folder):
-        store_estimates(folder, [found.to_dict()], None, stamp)
+        store_estimates(folder, [one.to_dict() for one in found], None, stamp)
         # Without the byte-order mark, which R would read into the first column's name.
-        write_csv(data, folder / "refit.csv", encoding="utf-8")
-        write_text(folder / "refit.R", found.to_r_script("refit.csv"))
+        write_csv(used, folder / "refit.csv", encoding="utf-8")
+        write_text(folder / "refit.R", "\n".join(one.to_r_script("refit.csv") for one in found))
+        if compared is None:
+            (folder / "comparison.csv").unlink(missing_ok=True)  # of another call
+        else:
+            write_csv(compared, folder / "comparison.csv")
+
+
+def _printed(compared: "pd.DataFrame") -> str:
+    from clada_neuro.numerals import p_text
+
+    lines = ["", "Comparison by maximum likelihood; each model against the one before:"]
+    for row in compared.itertuples():
+        test = "" if row.chi2 != row.chi2 else f"; χ²({row.df}) = {row.chi2:.3f}, {p_text(row.p)}"
+        note = f"; {row.note}" if row.note else ""
+        lines.append(
+            f"{row.name}: {row.n_parameters} parameters, log-likelihood {row.loglik:.3f}, AIC {row.aic:.2f}, "
+            f"BIC {row.bic:.2f}{test}{note}"
+        )
+    return "\n".join(lines)

@@ -103,6 +103,16 @@ def _checked(table: files.RawTable, numbers: Collection[str], origin: str) -> pd
     return _check_numbers(trials, numbers, origin)
 
 
+def kind_of_rows(table: pd.DataFrame) -> str:
+    """Say what the rows are where they are no trials but words of a trace, over which nobody's responses vary."""
+    if "subject" in table or not {"stimulus_id", "word_index", "word", "surprisal_bits"} <= set(table):
+        return ""
+    return (
+        f"the rows are words, not trials: {len(table):,} words of {table['stimulus_id'].nunique():,} texts, each once; "
+        "clada-neuro align gives every trial the measures of its word"
+    )
+
+
 def label_text(trials: pd.DataFrame) -> pd.DataFrame:
     """Make labels text: a condition coded 1, 2, 3 is a factor, whatever the table came from."""
     labels = {name: as_key(trials[name]) for name in trials if name in LABELS}

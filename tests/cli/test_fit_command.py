@@ -93,3 +93,44 @@ def test_rows_that_are_asked_for_are_fitted_and_the_others_counted(tmp_path: Pat
             assert counted in result.output
     assert entries[0]["n_obs"] == asked.sum()
     assert entries[0]["coefficients"] == entries[1]["coefficients"]
+
+
+def test_several_formulas_are_fitted_to_the_same_rows_and_compared(tmp_path: Path) -> None:
+    data = pd.read_csv(REFERENCE)
+    data.loc[:9, "surprisal"] = None
+    data.to_csv(tmp_path / "trials.csv", index=False)
+    small, large = "n400 ~ entropy + (1 | subject) + (1 | item)", f"{FORMULA} + entropy"
+    out = tmp_path / "out"
+    call = [str(tmp_path / "trials.csv"), "--formula", small, "--formula", large, "--out", str(out)]
+    done = CliRunner().invoke(command, [*call, "--zscore", "surprisal"], catch_exceptions=False)
+    assert "2,870 of 2,880 rows have a value in every column of all formulas" in done.output
+    assert "model 2: 6 parameters" in done.output
+    assert "χ²(1)" in done.output
+    entries = json.loads((out / "fits.json").read_text())
+    assert [(entry["name"], entry["n_obs"]) for entry in entries] == [("model 1", 2870), ("model 2", 2870)]
+    assert "surprisal" in entries[1]["standardized"]
+    table = pd.read_csv(out / "comparison.csv")
+    assert table["formula"].tolist() == [small, large]
+    assert table["chi2"].iloc[1] == pytest.approx(2 * table["loglik"].diff().iloc[1], abs=1e-6)
+    assert (out / "refit.R").read_text().count("lmer(") == 2
+    assert len(pd.read_csv(out / "refit.csv")) == 2870
+    CliRunner().invoke(command, [*call[:3], *call[5:]], catch_exceptions=False)
+    assert not (out / "comparison.csv").exists()  # of another call
+
+
+def test_all_missing_columns_of_all_formulas_are_named_at_once(tmp_path: Path) -> None:
+    call = [str(REFERENCE), "--formula", "n400 ~ a + (1 | subject)", "--formula", "n400 ~ b + (1 | c)"]
+    done = CliRunner().invoke(command, [*call, "--out", str(tmp_path)])
+    assert "lacks the columns 'a', 'b', 'c'" in str(done.exception)
+
+
+def test_rows_that_are_words_are_called_words(tmp_path: Path) -> None:
+    words = pd.DataFrame(
+        {"stimulus_id": [f"t{at % 4}" for at in range(40)], "word": "w", "length": range(40)}
+    )
+    words["word_index"], words["surprisal_bits"] = words.index // 4, (7 * words["length"]) % 11
+    words.to_parquet(tmp_path / "words.parquet")
+    formula = "surprisal_bits ~ length + (1 | stimulus_id)"
+    call = [str(tmp_path / "words.parquet"), "--formula", formula, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(command, call, catch_exceptions=False)
+    assert "the rows are words, not trials: 40 words of 4 texts" in done.output
