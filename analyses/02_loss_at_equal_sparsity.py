@@ -37,15 +37,15 @@ from clada_neuro.artifacts import (
     write_text,
 )
 from clada_neuro.cache import cache_key
-from clada_neuro.calibration.artifact import load_calibration
 from clada_neuro.calibration.loss import Yardstick
-from clada_neuro.calibration.policies import POLICIES, make_policy
-from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.passes.stages import Stages
+from clada_neuro.policies.artifact import load_calibration
+from clada_neuro.policies.controls import ForeignPrefix
+from clada_neuro.policies.registry import POLICIES, make_policy
 from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.controls import ForeignPrefix
 from clada_neuro.runtime.policy import Policy
 
 LENGTH, PREFIX, BATCH = 256, 32, 8

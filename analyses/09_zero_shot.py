@@ -19,8 +19,7 @@ from clada_neuro.evaluation.evaluate import evaluate
 from clada_neuro.evaluation.summary import summarise
 from clada_neuro.evaluation.tables import markdown
 from clada_neuro.evaluation.tasks import TASKS
-
-POLICIES = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "teal", "wina")
+from clada_neuro.policies.registry import COMPARED
 
 
 def main() -> None:
@@ -29,7 +28,7 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=int, default=300, help="items of each task")
     parser.add_argument("--start", nargs="+", default=["answer"])
-    parser.add_argument("--policy", nargs="+", default=list(POLICIES))
+    parser.add_argument("--policy", nargs="+", default=list(COMPARED))
     parser.add_argument("--task", nargs="+", default=list(TASKS))
     parser.add_argument("--sparsity", type=float, default=0.4)
     parser.add_argument("--start-token", default="auto")

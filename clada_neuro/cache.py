@@ -51,6 +51,9 @@ def _reached(module: str) -> tuple[str, frozenset[str]]:
     packages, waiting = {_PACKAGE}, [module]
     while waiting:
         name = waiting.pop()
+        if name.endswith(".*"):  # all modules of a folder
+            waiting += _folder(name)
+            continue
         path = _source(name) or (_given(name) if name == module else None)
         if path is None:
             packages.add(name.partition(".")[0])
@@ -71,6 +74,12 @@ def _source(name: str) -> Path | None:
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
+def _folder(name: str) -> list[str]:
+    """Return every module of a folder, from its name with ``.*`` after it."""
+    _, *rest, _ = name.split(".")
+    return [f"{name[:-1]}{path.stem}" for path in sorted(_ROOT.joinpath(*rest).glob("*.py"))]
+
+
 def _given(name: str) -> Path | None:
     """Return the file of a module of someone else, such as one that defines a policy; a notebook has none."""
     file = getattr(sys.modules.get(name), "__file__", None)
@@ -78,7 +87,7 @@ def _given(name: str) -> Path | None:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    """Yield every module that source names, in an import anywhere or as text for a late one."""
+    """Yield every module that source names, in an import anywhere or as text for late ones (``.*`` for a folder)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -67,8 +67,8 @@ def test_versions_of_the_packages_that_compute_change_the_key_others_do_not(pack
     [
         ("stats.stage", ("stats.engines.mixedlm", "stats.r2", "stats.formula")),
         ("instrument.trace", ("models.loading", "instrument.activity_cpu", "runtime.policy")),
-        ("evaluation.evaluate", ("baselines.griffin", "runtime.clada", "calibration.policies")),
-        ("calibration.search", ("baselines.wina", "calibration.certify", "runtime.scoring")),
+        ("evaluation.evaluate", ("policies.griffin", "runtime.clada", "policies.registry")),
+        ("calibration.search", ("policies.wina", "calibration.certify", "runtime.scoring")),
         ("erp.stage", ("erp.rerp", "erp.components")),
         ("questions.human", ("stats.bootstrap", "questions.questions", "responses.alignment")),
     ],

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from _shared.loss_variants import recast
-from clada_neuro.calibration.artifact import Calibration
-from clada_neuro.calibration.fit import measure
-from clada_neuro.calibration.policies import base_policy
 from clada_neuro.models.ffn import FFN
+from clada_neuro.passes.measure import measure
+from clada_neuro.policies.artifact import Calibration
+from clada_neuro.policies.clada import base_policy
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import HIDDEN, INPUT, State
 

@@ -2,25 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from clada_neuro.baselines.wina import Wina
 from clada_neuro.calibration.allocation import equal_error
-from clada_neuro.calibration.artifact import Calibration
-from clada_neuro.calibration.error import site_errors
-from clada_neuro.calibration.fit import FitThresholds, empty_thresholds, measure
-from clada_neuro.calibration.policies import base_policy, full_policy
 from clada_neuro.calibration.sensitivity import SHARES
 from clada_neuro.models.ffn import FFN
+from clada_neuro.passes.error import site_errors
+from clada_neuro.passes.measure import fit_thresholds, quantile
+from clada_neuro.policies.artifact import Calibration
+from clada_neuro.policies.clada import base_policy, full_policy
+from clada_neuro.policies.controls import RandomLoad, ReversedLoad, recast
+from clada_neuro.policies.wina import Wina
 from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.controls import RandomLoad, ReversedLoad
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State, reads
-from clada_neuro.runtime.thresholds import ThresholdPolicy
+from clada_neuro.runtime.thresholds import ThresholdPolicy, norms, score
 
 KAPPA = 0.05  # of budgets that follow load, the same for all of them
 DENSE_SHARE = 0.05  # of tokens that are computed densely where load is their trigger
@@ -76,11 +76,6 @@ class TopFifthReversed(TopFifth, ReversedLoad):
     """Reversed load in its place."""
 
 
-def recast(policy: Clada, kind: type[Clada], **extra: object) -> Clada:
-    same = {entry.name: getattr(policy, entry.name) for entry in fields(Clada)}
-    return kind(**(same | extra))  # type: ignore[arg-type]
-
-
 def load_variant(name: str, calibration: Calibration, sparsity: float) -> Clada:
     """Return ``PLACE-SOURCE``: load from SOURCE (load, random, reversed, fixed) acting at PLACE."""
     place, source = name.split("-")
@@ -130,12 +125,9 @@ class SimplerRules:
 
     def __init__(self, model, layers: list[FFN], calibration: Calibration, tokens: Tensor) -> None:
         self.model, self.layers, self.calibration, self.tokens = model, layers, calibration, tokens
-        self.norms = {
-            INPUT: torch.stack([ffn.input_norms for ffn in layers]),
-            HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
-        }
+        self.norms = norms(layers)
         self.thresholds = cache(self._thresholds)
-        self.errors = cache(lambda: site_errors(model, layers, tokens, self._gradients()))
+        self.errors = cache(lambda: site_errors(model, layers, tokens, self._gradients(), SHARES))
 
     def policy(self, name: str, sparsity: float) -> Policy:
         """Return a rule at about an `ffn_sparsity`."""
@@ -146,9 +138,11 @@ class SimplerRules:
     def _thresholds(self, name: str, sparsity: float) -> ThresholdPolicy:
         weights = self.norms if name == "wina-thresholds" else self._gradients()
         shares = self._equal_error(sparsity) if name == "equal-error" else self._uniform(sparsity)
-        empty = empty_thresholds((INPUT, HIDDEN), len(self.layers), self.tokens.device)
-        fit = FitThresholds(empty, weights, fractions=shares)
-        measure(self.model, fit, self.tokens)
+
+        def choose(layer: int, site: str, seen: Tensor) -> Tensor:
+            return quantile(score(seen, weights, layer, site), float(shares[site][layer]))
+
+        fit = fit_thresholds(self.model, self.layers, self.tokens, (INPUT, HIDDEN), choose, weights)
         return Clada(thresholds=fit.thresholds, weights=weights)
 
     def _gradients(self) -> Mapping[str, Tensor]:

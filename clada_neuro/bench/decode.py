@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.bench.engines import (
     Compiled,
     Cuda,
@@ -38,6 +37,7 @@ from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import find_device, load_model
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import NEURON, Policy
 

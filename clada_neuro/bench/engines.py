@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.bench.peers import LlamaCpp
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.kernels.compiled import CompiledSession
 from clada_neuro.runtime.kernels.llama_step import LlamaStep

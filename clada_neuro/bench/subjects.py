@@ -5,28 +5,23 @@ its policies drop as much as they would there: thresholds are quantiles of its o
 measured for SmolLM2, and the load that scales them is replayed from a recording.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from clada_neuro.baselines.griffin import Griffin
-from clada_neuro.baselines.teal import Teal
-from clada_neuro.baselines.wina import Wina
-from clada_neuro.calibration.artifact import Calibration, load_calibration
-from clada_neuro.calibration.policies import make_policy
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.cognitive_load import Bits, surprisal_and_entropy
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
-from clada_neuro.runtime.thresholds import ThresholdPolicy
+from clada_neuro.passes.passage import Passage
+from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.declaration import Timed
+from clada_neuro.policies.registry import DECLARED, make_policy
+from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
+from clada_neuro.runtime.policy import Policy
 
 LLAMA_1B, LLAMA_7B = "llama-1b-random", "llama-7b-random"
 # hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads
@@ -36,29 +31,6 @@ PASSAGE = (
     "nets to look at her. She was larger than any vessel they had seen, and nobody could say whose flag she flew."
 )
 CALIBRATED, QUANTILES = "calibrated", "quantiles"
-_SPLIT = {INPUT: 0.75, HIDDEN: 1.5}  # share of rows dropped at a site for each unit of ffn_sparsity
-_KAPPA = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class ReplayedLoad(Clada):
-    """CLADA with the load of a recording, for models whose own predictions mean nothing."""
-
-    name: ClassVar[str] = "clada"
-    recorded: Tensor | None = None
-
-    def load(self, surprisal: Bits, entropy: Bits, state: State) -> Tensor:
-        """Return the recorded λ of the token's position ``(batch,)``."""
-        assert self.recorded is not None
-        return self.recorded[state.step % len(self.recorded)]
-
-
-@dataclass(frozen=True, eq=False)
-class WinaThresholds(ThresholdPolicy):
-    """WINA's scores against a threshold: K rows on average instead of K of every token."""
-
-    name: ClassVar[str] = "wina"
-    sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,38 +108,24 @@ def random_llama(name: str, dtype: torch.dtype, device: torch.device) -> PreTrai
 def calibrated_policies(
     model: PreTrainedModel, calibration: Calibration, sparsity: float, ids: Tensor
 ) -> dict[str, Policy]:
-    """Return the policies of a calibrated model at a mean `ffn_sparsity`.
-
-    WINA's K highest rows of a token are taken by the threshold that drops as many on ``ids (tokens,)``.
-    """
-    layers = ffn_layers(model)
-    policies = {
-        name: make_policy(name, layers, calibration, sparsity)
-        for name in ("clada", "griffin", "teal", "wina")
+    """Return the timed policies of a calibrated model at a mean `ffn_sparsity`, as kernels follow them on a text."""
+    layers, passage = ffn_layers(model), Passage(model, ids, sparsity)
+    return {
+        name: timed.in_kernels(make_policy(name, layers, calibration, sparsity), passage)
+        for name, timed in _timed().items()
     }
-    wina = policies["wina"]
-    assert isinstance(wina, Wina)
-    policies["wina"] = WinaThresholds(thresholds(model, ids, wina.dropped, wina.weights), wina.weights)
-    return policies
 
 
 def quantile_policies(
     model: PreTrainedModel, sparsity: float, ids: Tensor, recorded: Tensor
 ) -> dict[str, Policy]:
-    """Return policies of a model without calibration: thresholds are quantiles on ``ids (tokens,)``."""
-    layers = ffn_layers(model)
-    norms = {
-        INPUT: torch.stack([ffn.input_norms for ffn in layers]),
-        HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
-    }
-    dropped = {site: torch.full((len(layers),), share * sparsity) for site, share in _SPLIT.items()}
-    weighted = thresholds(model, ids, dropped, norms)
-    return {
-        "clada": ReplayedLoad(weighted, norms, kappa=_KAPPA, recorded=recorded),
-        "griffin": Griffin(sparsity=sparsity),
-        "teal": Teal(thresholds(model, ids, dropped, {}), {}),
-        "wina": WinaThresholds(weighted, norms),
-    }
+    """Return the timed policies of a model without calibration: thresholds are quantiles on ``ids (tokens,)``."""
+    passage = Passage(model, ids, sparsity, recorded)
+    return {name: timed.uncalibrated(passage) for name, timed in _timed().items()}
+
+
+def _timed() -> dict[str, Timed]:
+    return {name: declared.timed for name, declared in DECLARED.items() if declared.timed is not None}
 
 
 def recorded_load(tokens: int) -> Tensor:
@@ -182,29 +140,3 @@ def recorded_load(tokens: int) -> Tensor:
     surprisal, entropy = surprisal_and_entropy(logits[:-1], text[0, 1:])
     load = (surprisal + entropy)[-tokens:]
     return (load - load.mean()) / load.std()
-
-
-def thresholds(
-    model: PreTrainedModel, ids: Tensor, dropped: Mapping[str, Tensor], weights: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Return thresholds ``(layers,)`` that drop the given shares of rows of ``ids (tokens,)``, the first left out."""
-    table = {site: torch.zeros(len(share), device=ids.device) for site, share in dropped.items()}
-
-    def note(layer: int, site: str, values: Tensor) -> None:
-        score = values[0, 1:].abs().float()
-        score = score * weights[site][layer] if site in weights else score
-        rank = max(1, round(float(dropped[site][layer]) * score.numel()))
-        table[site][layer] = score.flatten().kthvalue(rank).values
-
-    handles = []
-    for ffn in ffn_layers(model):
-        for site, part in ((INPUT, ffn.inputs[0]), (HIDDEN, ffn.down)):
-            hook = lambda _, args, layer=ffn.layer, site=site: note(layer, site, args[0])  # noqa: E731
-            handles.append(part.register_forward_pre_hook(hook))
-    try:
-        with torch.no_grad():
-            model(ids[None])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return table

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clada_neuro.calibration.artifact import Calibration
-from clada_neuro.calibration.fit import DENSE_PREFIX
 from clada_neuro.calibration.loss import Yardstick, upper_bound
-from clada_neuro.calibration.policies import make_policy
-from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.places import Places
+from clada_neuro.passes.measure import DENSE_PREFIX
+from clada_neuro.passes.stages import Stages
+from clada_neuro.policies.artifact import Calibration
+from clada_neuro.policies.registry import make_policy
 
 _UP = (0.0, 0.05)  # above the least wanted sparsity
 _DOWN = (-0.1, -0.2)

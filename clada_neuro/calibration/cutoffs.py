@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from clada_neuro.artifacts import content_hash
-from clada_neuro.calibration.artifact import load_calibration, shipped_calibration
-from clada_neuro.calibration.policies import base_policy
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.policies.artifact import load_calibration, shipped_calibration
+from clada_neuro.policies.clada import base_policy
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import HIDDEN
 

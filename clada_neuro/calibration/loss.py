@@ -8,10 +8,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from clada_neuro.baselines.dense import Dense
-from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Places, map_shards
+from clada_neuro.passes.stages import Piece, Stages
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.fixed_point import scheduled
 from clada_neuro.runtime.policy import Policy

@@ -14,13 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clada_neuro.calibration.artifact import Calibration
-from clada_neuro.calibration.fit import DENSE_PREFIX
 from clada_neuro.calibration.loss import Cost, Yardstick
-from clada_neuro.calibration.policies import CONTROLS, base_policy, make_policy
-from clada_neuro.calibration.stages import Stages
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.places import Places
+from clada_neuro.passes.measure import DENSE_PREFIX
+from clada_neuro.passes.stages import Stages
+from clada_neuro.policies.artifact import Calibration
+from clada_neuro.policies.clada import base_policy
+from clada_neuro.policies.controls import ReversedLoad, recast
+from clada_neuro.policies.registry import OFFSET, make_policy
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
 
@@ -130,7 +132,7 @@ def _load(contest: _Contest, surprisal: Tensor, entropy: Tensor) -> dict[str, An
     best = min(tried, key=lambda entry: float(entry.difference.mean())).policy.signal.alpha
     tried += [enter(kappa, best) for kappa in _KAPPAS if kappa != most]
     rows = [entry.row(kappa=entry.policy.kappa, alpha=entry.policy.signal.alpha) for entry in tried]
-    reversed_load = CONTROLS["reversed-load"](candidate(most, best), Calibration({}, {}))
+    reversed_load = recast(candidate(most, best), ReversedLoad)
     rows.append(contest.enter(f"kappa-{most}-alpha{best}", reversed_load).row(kappa=-most, alpha=best))
     if not contest.settle(tried):
         contest.base = replace(plain, signal=LoadSignal(best, *statistics))
@@ -161,11 +163,10 @@ def _offsets(
     """Return for CLADA and each control the log scale that brings mean sparsity to the target."""
     step = 0.02
     rise = math.log(calibration.scale_for(target + step) / calibration.scale_for(target - step)) / (2 * step)
-    names = ("clada", *CONTROLS, "clada-uncompensated")
-    calibration.header["offsets"] = dict.fromkeys(names, 0.0)
+    calibration.header["offsets"] = dict.fromkeys(OFFSET, 0.0)
     reached: dict[tuple, float] = {}
     offsets = {}
-    for name in names:
+    for name in OFFSET:
         policy = make_policy(name, layers, calibration, target)
         assert isinstance(policy, Clada)
         plain = policy.mean_of_dropped is None

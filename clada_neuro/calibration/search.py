@@ -12,28 +12,30 @@ import torch
 from torch import Tensor
 
 from clada_neuro.artifacts import output_folder, versions
-from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.cache import cache_key
 from clada_neuro.calibration.allocation import allocate, equal_error
-from clada_neuro.calibration.artifact import FORMAT, MAX_BYTES, Calibration
-from clada_neuro.calibration.baselines import GRID, TT_REACH, fit_baselines
 from clada_neuro.calibration.certify import certify
-from clada_neuro.calibration.error import site_errors
-from clada_neuro.calibration.fit import FitThresholds, empty_thresholds, mean_loss, measure
 from clada_neuro.calibration.online import choose_online
 from clada_neuro.calibration.sensitivity import SHARES, sensitivity
-from clada_neuro.calibration.stages import Piece, Stages
 from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
 from clada_neuro.models.registry import policy_layers
+from clada_neuro.passes.error import site_errors
+from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.measure import fit_thresholds, mean_loss, measure, quantile
+from clada_neuro.passes.stages import Piece, Stages
+from clada_neuro.policies.artifact import FORMAT, MAX_BYTES, Calibration
+from clada_neuro.policies.griffin import Griffin
+from clada_neuro.policies.registry import fit_tables
 from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
 from clada_neuro.runtime.prefix import ranks
+from clada_neuro.runtime.thresholds import score
 
 SITES = (INPUT, HIDDEN)
 ALLOCATIONS = ("loss", "equal-error")
@@ -172,8 +174,8 @@ class _Work:
         curve, bias = self._curve(thresholds)
         _, prior = self.stages.run("prior", self._prior)
         tokens = self.texts.statistics[:_BASELINE_TEXTS]
-        tables = fit_baselines(self.model, self.layers, tokens, self.stages, self.tick)
-        header = {**shares, **curve, "baselines": {"ffn_sparsity": list(GRID), "tt_reach": TT_REACH}}
+        baselines, tables = fit_tables(Passes(self.model, self.layers, tokens, self.stages, self.tick))
+        header = {**shares, **curve, "baselines": baselines}
         calibration = Calibration(header, {**thresholds, **prior, **tables, "bias": bias}).to(self.device)
         common = (places, self.layers, self.stages, self.tick)
         chosen = choose_online(
@@ -201,7 +203,8 @@ class _Work:
         costs = {site: found[f"{site}_losses"] for site in SITES}
         if self.allocation == "equal-error":
             share_out = equal_error
-            costs = site_errors(self.model, self.layers, self.texts.statistics[:_CURVE_TEXTS], weights)
+            tokens = self.texts.statistics[:_CURVE_TEXTS]
+            costs = site_errors(self.model, self.layers, tokens, weights, SHARES)
         fractions = share_out(
             costs,
             SHARES,
@@ -209,11 +212,12 @@ class _Work:
             sum(b.total for b in bytes_of),
             self.min_sparsity,
         )
-        fit = FitThresholds(
-            empty_thresholds(SITES, len(self.layers), self.device), weights, fractions=fractions
-        )
+
+        def choose(layer: int, site: str, seen: Tensor) -> Tensor:
+            return quantile(score(seen, weights, layer, site), float(fractions[site][layer]))
+
         tokens = self.texts.statistics[-_FIT_TEXTS:]
-        measure(self.model, mean_loss(fit, self.layers), tokens)
+        fit = fit_thresholds(self.model, self.layers, tokens, SITES, choose, weights, compensated=True)
         self.tick(tokens.numel())
         header = {
             "allocation": self.allocation,

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from clada_neuro.calibration.fit import DENSE_PREFIX, quantile
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.passes.measure import DENSE_PREFIX, quantile
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

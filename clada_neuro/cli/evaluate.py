@@ -10,8 +10,6 @@ from clada_neuro.cli.options import model_options, scale_options
 if TYPE_CHECKING:
     import pandas as pd
 
-_COMPARED = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "teal", "wina")
-
 
 @click.command()
 @click.option(
@@ -24,9 +22,7 @@ _COMPARED = ("dense", "clada", "no-load", "random-load", "griffin", "cats", "tea
     "--policy",
     "policies",
     multiple=True,
-    default=_COMPARED,
-    show_default=True,
-    help="Policy name; may be repeated.",
+    help="Policy name; may be repeated; an unknown one lists all [default: dense, clada, its controls and baselines].",
 )
 @click.option(
     "--sparsity",
@@ -78,6 +74,7 @@ def command(
     from clada_neuro.artifacts import output_folder
     from clada_neuro.evaluation.evaluate import Unanswered, evaluate
     from clada_neuro.evaluation.tasks import TASKS
+    from clada_neuro.policies.registry import COMPARED
     from clada_neuro.scale.processes import places
     from clada_neuro.scale.setting import Setting
 
@@ -90,7 +87,7 @@ def command(
             items = evaluate(
                 language_model,
                 tasks or tuple(TASKS),
-                policies,
+                policies or COMPARED,
                 sparsities=sparsities,
                 limit=limit,
                 seed=seed,

@@ -39,10 +39,10 @@ def command(
     **setting: Any,
 ) -> None:
     """Continue PROMPT, with the text as it comes and what was left uncomputed."""
-    from clada_neuro.calibration.artifact import load_calibration
-    from clada_neuro.calibration.policies import UNCALIBRATED, make_policy
     from clada_neuro.models.loading import load_model
     from clada_neuro.models.registry import policy_layers
+    from clada_neuro.policies.artifact import load_calibration
+    from clada_neuro.policies.registry import UNCALIBRATED, make_policy
     from clada_neuro.runtime.decode import Generation, generate
 
     language_model = load_model(model, **setting)

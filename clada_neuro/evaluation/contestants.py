@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clada_neuro.artifacts import content_hash
-from clada_neuro.calibration.artifact import Calibration, load_calibration
-from clada_neuro.calibration.policies import POLICIES, UNCALIBRATED, make_policy
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import policy_layers
+from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.registry import POLICIES, UNCALIBRATED, make_policy
 from clada_neuro.runtime.policy import Policy
 
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
-from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary, sliding_window
+from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy

@@ -69,7 +69,7 @@ def evaluate(
     ----------
     model : LanguageModel
     tasks, policies : sequence of str
-        Names (`clada_neuro.evaluation.tasks.TASKS`, `clada_neuro.calibration.policies.POLICIES`).
+        Names (`clada_neuro.evaluation.tasks.TASKS`, `clada_neuro.policies.registry.POLICIES`).
     sparsities : sequence of float
         Wanted shares of feed-forward weight bytes not read.
     limit : int, optional

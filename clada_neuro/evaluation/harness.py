@@ -25,15 +25,15 @@ except ImportError as error:
     ) from error
 import torch
 
-from clada_neuro.calibration.policies import policy_for
 from clada_neuro.evaluation.continuations import Contexts, Found, Request, batches
 from clada_neuro.evaluation.encoding import encode_pair
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import load_model
+from clada_neuro.policies.controls import no_load
+from clada_neuro.policies.registry import policy_for
 from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.controls import no_load
 from clada_neuro.runtime.policy import Policy
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]  # ids of a context and of what follows it

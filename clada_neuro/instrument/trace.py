@@ -141,7 +141,7 @@ def trace(
     model : str, Path or LanguageModel
         A name for `clada_neuro.load_model`, or a loaded model, which brings its own dtype, device and start token.
     policy : Policy, optional
-        Decides what is left uncomputed (`clada_neuro.calibration.policies.make_policy`); None runs the dense model.
+        Decides what is left uncomputed (`clada_neuro.policies.registry.make_policy`); None runs the dense model.
     out : str or Path, optional
         Folder for ``tokens``, ``layers``, ``words`` (parquet) and ``manifest.json``. An interrupted trace goes on
         from its last finished shard; a finished one is read back. Without it everything stays in memory.

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro import artifacts
-from clada_neuro.calibration.policies import policy_for
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.policies.registry import policy_for
 from clada_neuro.questions.nested import Nested
 from clada_neuro.questions.questions import (
     ACTIVITY,

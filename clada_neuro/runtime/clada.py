@@ -35,7 +35,7 @@ from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 @dataclass(frozen=True, eq=False)
 class Clada(ThresholdPolicy):
-    """The policy; `calibration.artifact.Calibration` builds it.
+    """The policy; `policies.artifact.Calibration` builds it.
 
     Attributes
     ----------

@@ -82,7 +82,7 @@ def generate(
     prompts : str or sequence of str
         The start token is put before each; prompts of different lengths may stand together.
     policy : Policy
-        `clada_neuro.baselines.dense.Dense` for the plain model.
+        `clada_neuro.policies.dense.Dense` for the plain model.
     max_new_tokens : int
     temperature : float
         0 takes the likeliest token.

@@ -7,7 +7,22 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from clada_neuro.runtime.policy import Policy, State
+from clada_neuro.models.ffn import FFN
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+
+
+def norms(layers: list[FFN]) -> dict[str, Tensor]:
+    """Return the norms of the weight columns that a row of each site meets, ``(layers, rows)``."""
+    return {
+        INPUT: torch.stack([ffn.input_norms for ffn in layers]),
+        HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
+    }
+
+
+def score(values: Tensor, weights: Mapping[str, Tensor], layer: int, site: str) -> Tensor:
+    """Return |value| · weight, in float32; a site without weights is scored by magnitude alone."""
+    magnitude = values.abs().float()
+    return magnitude * weights[site][layer] if site in weights else magnitude
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +84,7 @@ class ThresholdPolicy(Policy):
 
     def score(self, layer: int, site: str, values: Tensor) -> Tensor:
         """Return |value| · weight, in float32."""
-        magnitude = values.abs().float()
-        return magnitude * self.weights[site][layer] if site in self.weights else magnitude
+        return score(values, self.weights, layer, site)
 
     def threshold(self, layer: int, site: str, state: State) -> Tensor:
         """Return thresholds broadcastable to ``(batch, seq, rows)``."""

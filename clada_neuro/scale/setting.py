@@ -21,7 +21,7 @@ class Setting:
     model, dtype, device, start_token, revision : str
         See `clada_neuro.load_model`.
     policy, sparsity, calibration
-        See `clada_neuro.calibration.policies.policy_for`.
+        See `clada_neuro.policies.registry.policy_for`.
     language : str
         Of the word frequencies.
     top_k : int
@@ -78,9 +78,9 @@ class Setting:
     def measurer(self, progress: bool = True, model: "LanguageModel | None" = None) -> "ModelMeasurer":
         """Load model, unless it is there, and policy, ready to measure in this process."""
         from clada_neuro.calibration.cutoffs import hidden_cutoffs
-        from clada_neuro.calibration.policies import policy_for
         from clada_neuro.instrument.covariates import check_language
         from clada_neuro.instrument.trace import ModelMeasurer
+        from clada_neuro.policies.registry import policy_for
 
         check_language(self.language)
         model = model or self.load()

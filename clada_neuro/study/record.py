@@ -35,8 +35,8 @@ def manifest_of(plan: Target, traced: "Trace", aligned: Alignment, seed: int) ->
 
 def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None:
     """Return the name and hash of the calibration that decided the masks; none for policies that need none."""
-    from clada_neuro.calibration.artifact import shipped_calibration
-    from clada_neuro.calibration.policies import UNCALIBRATED
+    from clada_neuro.policies.artifact import shipped_calibration
+    from clada_neuro.policies.registry import UNCALIBRATED
 
     if setting.policy in UNCALIBRATED:
         return None

@@ -70,7 +70,7 @@ def run(
         See `clada_neuro.load_model`; those the analysis names, or ``"smollm2"``, by default. With several, each has a
         folder of its own under ``models/``, and the report compares them.
     policy, sparsity, calibration
-        What is left uncomputed, and how much: see `clada_neuro.calibration.policies.policy_for`.
+        What is left uncomputed, and how much: see `clada_neuro.policies.registry.policy_for`.
     out : path, optional
         Output folder; ``out/<target>`` by default.
     trials, epochs : path, optional

@@ -16,11 +16,9 @@ from tiny_models import tiny_model
 import clada_neuro.bench.decode as bench
 from clada_neuro.bench.engines import Engine, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.subjects import LLAMA_7B, Subject, quantile_policies, random_llama, thresholds
+from clada_neuro.bench.subjects import LLAMA_7B, Subject, quantile_policies, random_llama
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
-from clada_neuro.models.registry import ffn_layers
-from clada_neuro.runtime.policy import HIDDEN, INPUT
 
 IDS = torch.randint(3, 97, (40,), generator=torch.Generator().manual_seed(0))
 
@@ -67,20 +65,6 @@ def test_weight_bytes_count_the_head_once_and_no_embedding(model):
     assert blocks == 2 * 3 * 52 * 128
     attention = 24 * 24 + 2 * 12 * 24 + 24 * 24
     assert others == 4 * (2 * (attention + 2 * 24) + 24 + 97 * 24)
-
-
-def test_thresholds_drop_the_wanted_share_of_rows(model):
-    norms = {INPUT: torch.stack([ffn.input_norms for ffn in ffn_layers(model)])}
-    dropped = {INPUT: torch.tensor([0.3, 0.5]), HIDDEN: torch.tensor([0.6, 0.2])}
-    table = thresholds(model, IDS, dropped, norms)
-    seen = {}
-    handle = ffn_layers(model)[0].inputs[0].register_forward_pre_hook(lambda _, args: seen.update(x=args[0]))
-    model(IDS[None])
-    handle.remove()
-    assert float(
-        (seen["x"][0, 1:].abs() * norms[INPUT][0] < table[INPUT][0]).float().mean()
-    ) == pytest.approx(0.3, abs=0.005)
-    assert not ffn_layers(model)[0].inputs[0]._forward_pre_hooks
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from safetensors.torch import save_file
 from tiny_models import POLICY_FAMILIES, tiny_model
 
 from clada_neuro.calibration import certify, search, texts
-from clada_neuro.calibration.artifact import load_calibration, read_calibration
-from clada_neuro.calibration.policies import POLICIES, make_policy
-from clada_neuro.calibration.stages import Stages
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.passes.stages import Stages
+from clada_neuro.policies.artifact import load_calibration, read_calibration
+from clada_neuro.policies.registry import POLICIES, make_policy
 from clada_neuro.runtime.scoring import score
 
 

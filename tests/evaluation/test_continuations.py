@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
-from clada_neuro.baselines.dense import Dense
-from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
 from clada_neuro.evaluation.continuations import STARTS, Contexts, Request, batches, together
-from clada_neuro.runtime.controls import RandomLoad, no_load
+from clada_neuro.policies.controls import RandomLoad, no_load
+from clada_neuro.policies.dense import Dense
+from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.scoring import score
 
 GENERATOR = torch.Generator().manual_seed(4)

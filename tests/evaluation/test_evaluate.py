@@ -8,7 +8,6 @@ from command_line import clada
 
 from clada_neuro import cache
 from clada_neuro.artifacts import read_provenance, read_table, write_table
-from clada_neuro.calibration.policies import policy_for
 from clada_neuro.errors import CalibrationError
 from clada_neuro.evaluation import evaluate as module
 from clada_neuro.evaluation.encoding import encode_item, encode_pair
@@ -16,6 +15,7 @@ from clada_neuro.evaluation.evaluate import evaluate
 from clada_neuro.evaluation.summary import summarise
 from clada_neuro.evaluation.tasks import Item
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.policies.registry import policy_for
 from clada_neuro.runtime.scoring import score
 
 WORDS = ("water", "kettle", "door", "hat", "rain", "cup", "bread", "stone", "river", "tree")
@@ -114,7 +114,7 @@ def test_answers_of_other_code_and_versions_are_not_kept(model, own_questions, m
     else:
         source, edited = cache._source, own_questions / "griffin.py"
         edited.write_text("# select() written anew")
-        griffin = "clada_neuro.baselines.griffin"
+        griffin = "clada_neuro.policies.griffin"
         monkeypatch.setattr(cache, "_source", lambda name: edited if name == griffin else source(name))
         cache._reached.cache_clear()
     again = evaluate(model, ["piqa"], ["griffin"], limit=1)
@@ -124,7 +124,7 @@ def test_answers_of_other_code_and_versions_are_not_kept(model, own_questions, m
 
 def test_another_calibration_is_other_work(model: LanguageModel, own_questions) -> None:
     from clada_neuro.artifacts import package_data
-    from clada_neuro.calibration.artifact import read_calibration
+    from clada_neuro.policies.artifact import read_calibration
 
     calibration = read_calibration(package_data("calibration", f"{model.weights_hash}.safetensors"))
     calibration.header["seed"] = 99

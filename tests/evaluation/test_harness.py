@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import CladaNeuroError
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.scoring import score
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed")

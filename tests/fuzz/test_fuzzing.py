@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import write_table
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.instrument.trace import trace
+from clada_neuro.policies.dense import Dense
 from clada_neuro.responses.alignment import align
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.runtime.decode import generate

@@ -8,7 +8,6 @@ import pytest
 import torch
 from tiny_models import POLICY_FAMILIES, VOCABULARY, tiny_checkpoint, tiny_model, tiny_policy
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.calibration.search import calibrate
 from clada_neuro.errors import ModelError
 from clada_neuro.evaluation.continuations import Contexts, Request
@@ -19,6 +18,7 @@ from clada_neuro.instrument.sequences import measure
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.limits import check_vocabulary, context_window
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.decode import generate
 from clada_neuro.runtime.scoring import score
 from clada_neuro.stimuli.formats import read_stimuli

@@ -9,10 +9,10 @@ import torch
 
 import clada_neuro
 from clada_neuro.bench.decode import _load_average
-from clada_neuro.calibration.stages import Stages
 from clada_neuro.errors import ModelError
 from clada_neuro.models import loading
 from clada_neuro.models.loading import load_model
+from clada_neuro.passes.stages import Stages
 
 
 def test_numbers_become_float64_on_the_cpu_only():

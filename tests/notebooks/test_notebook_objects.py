@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from clada_neuro import align, fit, generate, load_model, read_stimuli, synergy, trace
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.erp.simulate import simulate_trials
+from clada_neuro.policies.dense import Dense
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from IPython.display import HTML
 from tiny_models import tiny_model, tiny_policy
 
 from clada_neuro import load_model, trace, widgets
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import FitError
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.scoring import score
 from clada_neuro.widgets import (
     Choice,

@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from clada_neuro.calibration.artifact import load_calibration
-from clada_neuro.calibration.policies import POLICIES, make_policy
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import load_model
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.artifact import load_calibration
+from clada_neuro.policies.registry import POLICIES, make_policy
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import INPUT, Policy
 from clada_neuro.runtime.prefix import Prefix

@@ -19,11 +19,11 @@ from clada_neuro.artifacts import (
     write_json,
     write_table,
 )
-from clada_neuro.calibration.artifact import FORMAT, Calibration, load_calibration
 from clada_neuro.errors import CalibrationError, DataError, ModelError
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.lineage import refuse_mixture
 from clada_neuro.models.loading import load_model
+from clada_neuro.policies.artifact import FORMAT, Calibration, load_calibration
 from clada_neuro.reporting.results import read_results
 
 

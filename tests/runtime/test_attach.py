@@ -4,9 +4,9 @@ from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import MaxLengthCriteria, StoppingCriteriaList
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import ModelError
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.scoring import score
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny_models import tiny_model, tiny_policy
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import ModelError
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime import engines
 from clada_neuro.runtime.decode import generate
 from clada_neuro.runtime.scoring import score

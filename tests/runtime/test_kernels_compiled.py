@@ -6,16 +6,16 @@ import pytest
 import torch
 from tiny_models import VOCABULARY, tiny_model
 
-from clada_neuro.baselines.cats import Cats
-from clada_neuro.baselines.dense import Dense
-from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
 from clada_neuro.models.loading import load_model
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.cats import Cats
+from clada_neuro.policies.controls import PeriodicRefresh, RandomLoad, ReversedLoad
+from clada_neuro.policies.dense import Dense
+from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
-from clada_neuro.runtime.controls import PeriodicRefresh, RandomLoad, ReversedLoad
 from clada_neuro.runtime.kernels.compiled import CompiledSession
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import GATE, HIDDEN, INPUT, Policy

@@ -14,11 +14,11 @@ from tiny_models import VOCABULARY, tiny_model, tiny_policy
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from clada_neuro.baselines.cats import Cats
-from clada_neuro.baselines.dense import Dense
-from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.cats import Cats
+from clada_neuro.policies.dense import Dense
+from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime import engines
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.cognitive_load import LoadSignal

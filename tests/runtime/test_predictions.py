@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_models import POLICY_FAMILIES, VOCABULARY, tiny_model, tiny_policy
 
-from clada_neuro.baselines.dense import Dense
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime import scoring
 from clada_neuro.runtime.predictions import kept
 from clada_neuro.runtime.scoring import score

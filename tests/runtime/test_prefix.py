@@ -2,8 +2,8 @@ import pytest
 import torch
 from tiny_models import tiny_model, tiny_policy
 
+from clada_neuro.policies.controls import ForeignPrefix, PeriodicRefresh, never_refresh
 from clada_neuro.runtime.attach import attach
-from clada_neuro.runtime.controls import ForeignPrefix, PeriodicRefresh, never_refresh
 from clada_neuro.runtime.prefix import REFRESH_WEIGHT, Prefix, ranks, standardize
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
-from clada_neuro.baselines.dense import Dense
-from clada_neuro.baselines.griffin import Griffin
 from clada_neuro.errors import ModelError
+from clada_neuro.policies.dense import Dense
+from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.fixed_point import score_by_passes
 from clada_neuro.runtime.scoring import score
 

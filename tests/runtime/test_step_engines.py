@@ -8,8 +8,8 @@ from tiny_models import VOCABULARY, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from clada_neuro.baselines.dense import Dense
 from clada_neuro.errors import ModelError
+from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.engines import _Compiled, _Hooked, engine_for
 from clada_neuro.runtime.kernels.limits import common, require
 

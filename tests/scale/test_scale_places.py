@@ -10,14 +10,14 @@ from command_line import clada
 from workers import ANIMALS
 
 from clada_neuro.calibration import loss, search, texts
-from clada_neuro.calibration.stages import Stages
 from clada_neuro.errors import DataError
 from clada_neuro.evaluation import evaluate as module
 from clada_neuro.evaluation.evaluate import Unanswered, evaluate
 from clada_neuro.evaluation.tasks import Item
 from clada_neuro.models.places import Failure, Here
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.runtime.controls import RandomLoad, no_load
+from clada_neuro.passes.stages import Stages
+from clada_neuro.policies.controls import RandomLoad, no_load
 from clada_neuro.scale import processes
 from clada_neuro.scale.processes import places
 

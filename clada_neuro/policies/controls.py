@@ -1,17 +1,20 @@
 """CLADA with one part taken out or replaced, so that a claim about that part can be tested at equal cost.
 
-A control is only comparable under its own solved scale (`calibration.search.solve_scale`).
+A control is only comparable under its own offset, which the calibration solves (`clada_neuro.calibration.online`).
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
+from clada_neuro.policies.clada import changed
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import Bits
 from clada_neuro.runtime.policy import State
+
+Kind = TypeVar("Kind", bound=Clada)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,44 @@ def surprisal_only(policy: Clada) -> Clada:
 def entropy_only(policy: Clada) -> Clada:
     """Return the policy with load = standardised entropy."""
     return replace(policy, signal=replace(policy.signal, alpha=0.0))
+
+
+def recast(policy: Clada, kind: type[Kind], **extra: Any) -> Kind:
+    """Return the same policy as another class, which may ask for more."""
+    same = {field.name: getattr(policy, field.name) for field in fields(Clada)}
+    return kind(**(same | extra))
+
+
+DECLARED = [
+    changed("no-load", 20, lambda policy, calibration: no_load(policy), compared=True),
+    changed(
+        "random-load",
+        21,
+        lambda policy, calibration: recast(
+            policy, RandomLoad, quantiles=calibration.tensors["load_quantiles"]
+        ),
+        compared=True,
+    ),
+    changed("reversed-load", 22, lambda policy, calibration: recast(policy, ReversedLoad)),
+    changed("surprisal-only", 23, lambda policy, calibration: surprisal_only(policy)),
+    changed("entropy-only", 24, lambda policy, calibration: entropy_only(policy)),
+    changed(
+        "periodic-refresh",
+        25,
+        lambda policy, calibration: recast(
+            policy, PeriodicRefresh, period=calibration.header["reanalysis"]["period"]
+        ),
+    ),
+    changed("never-refresh", 26, lambda policy, calibration: never_refresh(policy)),
+    changed("no-prefix", 27, lambda policy, calibration: no_prefix(policy)),
+    changed(
+        "foreign-prefix",
+        28,
+        lambda policy, calibration: recast(
+            policy, ForeignPrefix, foreign=calibration.tensors["foreign_rank"]
+        ),
+    ),
+]
 
 
 def uniform(seeds: Tensor, step: Tensor) -> Tensor:

@@ -5,15 +5,14 @@ Relative error of a layer: E‖FFN(x) − FFN_masked(x)‖ / ‖FFN(x)‖, for a
 threshold; single tokens' do not, so searches use the mean.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from clada_neuro.calibration.fit import DENSE_PREFIX, quantile
-from clada_neuro.calibration.sensitivity import SHARES
 from clada_neuro.models.ffn import FFN
+from clada_neuro.passes.measure import DENSE_PREFIX, quantile
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
 _BISECTIONS = 12
@@ -40,19 +39,23 @@ def block_error(
 
 @torch.no_grad()
 def site_errors(
-    model: PreTrainedModel, layers: list[FFN], tokens: Tensor, weights: Mapping[str, Tensor]
+    model: PreTrainedModel,
+    layers: list[FFN],
+    tokens: Tensor,
+    weights: Mapping[str, Tensor],
+    shares: Sequence[float],
 ) -> dict[str, Tensor]:
-    """Return each site's relative error ``(layers, len(SHARES))`` when shares of its rows are dropped, alone.
+    """Return each site's relative error ``(layers, len(shares))`` when shares of its rows are dropped, alone.
 
     Rows are scored by |value| · weight, ``weights`` being ``(layers, rows)`` a site; blocks see what they see in the
     dense model on texts ``(texts, length)``.
     """
-    errors = {site: torch.zeros(len(layers), len(SHARES)) for site in (INPUT, HIDDEN)}
+    errors = {site: torch.zeros(len(layers), len(shares)) for site in (INPUT, HIDDEN)}
 
     def measure(ffn: FFN) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             x = args[0].reshape(*tokens.shape, -1)[:, DENSE_PREFIX:].flatten(0, 1)
-            for place, share in enumerate(SHARES):
+            for place, share in enumerate(shares):
                 for site, both in ((INPUT, (share, 0.0)), (HIDDEN, (0.0, share))):
                     errors[site][ffn.layer, place] = block_error(
                         ffn, x, *both, lambda site, values: values.abs() * weights[site][ffn.layer]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from clada_neuro.calibration.artifact import MAX_BYTES, load_calibration
-from clada_neuro.calibration.policies import CONTROLS, make_policy
 from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.artifact import MAX_BYTES, load_calibration
+from clada_neuro.policies.registry import OFFSET, make_policy
 from clada_neuro.runtime.scoring import score
 
 
@@ -46,7 +46,7 @@ def test_a_full_budget_is_the_plain_model(model: LanguageModel) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif("CLADA_NEURO_DATA" not in os.environ, reason="needs the C4 sample in CLADA_NEURO_DATA")
-@pytest.mark.parametrize("name", ["clada", *CONTROLS])
+@pytest.mark.parametrize("name", OFFSET)
 def test_controls_cost_the_same_on_held_out_text(model: LanguageModel, name: str) -> None:
     folders = [Path(part) for part in os.environ["CLADA_NEURO_DATA"].split(os.pathsep)]
     path = next(

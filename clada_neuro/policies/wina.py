@@ -7,12 +7,18 @@ paper also sparsifies, stays dense.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor
 
+from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.passage import Passage
+from clada_neuro.passes.stages import Piece
+from clada_neuro.policies.declaration import Asked, Declaration, Timed
+from clada_neuro.policies.teal import fit_blocks
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
-from clada_neuro.runtime.thresholds import Compensation
+from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,3 +54,46 @@ class Wina(Policy):
     def compensation(self, layer: int, state: State) -> Tensor | None:
         """Return the calibrated mean of what is dropped, if asked for."""
         return None if self.mean_of_dropped is None else self.mean_of_dropped(layer, state.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class WinaThresholds(ThresholdPolicy):
+    """WINA's scores against a threshold: K rows on average instead of K of every token, as kernels need it."""
+
+    name: ClassVar[str] = "wina"
+    sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
+
+
+def _fit(passes: Passes) -> Piece:
+    """Take TEAL's shares, found with WINA's scores."""
+
+    def at(sparsity: float) -> dict[str, Tensor]:
+        dropped, found = fit_blocks(passes, passes.norms, sparsity)
+        assert found.bias is not None
+        return {**dropped, "bias": found.bias}
+
+    return {}, passes.at_each_sparsity("wina", at)
+
+
+def _make(asked: Asked, *, compensated: bool) -> Wina:
+    mean = asked.mean_of_dropped("wina") if compensated else None
+    return Wina(asked.fitted("wina", *Wina.sites), asked.norms, mean)
+
+
+def _in_kernels(policy: Policy, passage: Passage) -> WinaThresholds:
+    """Drop as many rows on the passage."""
+    assert isinstance(policy, Wina)
+    return WinaThresholds(passage.thresholds(policy.dropped, policy.weights), policy.weights)
+
+
+DECLARED = [
+    Declaration(
+        "wina",
+        80,
+        partial(_make, compensated=False),
+        _fit,
+        compared=True,
+        timed=Timed(lambda passage: _in_kernels(Wina(passage.dropped, passage.norms), passage), _in_kernels),
+    ),
+    Declaration("wina-compensated", 101, partial(_make, compensated=True)),
+]

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from clada_neuro.policies.declaration import Declaration, Timed
 from clada_neuro.runtime.policy import NEURON, Policy, State
 from clada_neuro.runtime.prefix import ranks
 
@@ -33,3 +34,15 @@ class Griffin(Policy):
         neurons = values.shape[-1]
         dropped = neurons - round((1 - self.sparsity) * neurons)
         return (ranks(state.prefix.score(layer)) >= dropped)[:, None]
+
+
+DECLARED = [
+    Declaration(
+        "griffin",
+        40,
+        lambda asked: Griffin(sparsity=asked.sparsity),
+        calibrated=False,
+        compared=True,
+        timed=Timed(lambda passage: Griffin(sparsity=passage.sparsity)),
+    )
+]

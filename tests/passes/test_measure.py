@@ -2,19 +2,20 @@ import pytest
 import torch
 from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
-from clada_neuro.baselines.griffin import Griffin
-from clada_neuro.calibration.error import equal_error_threshold, relative_error
-from clada_neuro.calibration.fit import (
+from clada_neuro.calibration.sensitivity import sensitivity
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.passes.error import equal_error_threshold, relative_error
+from clada_neuro.passes.measure import (
     DENSE_PREFIX,
-    FitThresholds,
-    empty_thresholds,
+    Fitting,
+    empty_table,
     mean_loss,
     measure,
     quantile,
 )
-from clada_neuro.calibration.sensitivity import sensitivity
-from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.thresholds import score
 
 TOKENS = torch.randint(3, 97, (6, 80), generator=torch.Generator().manual_seed(0))
 
@@ -35,7 +36,11 @@ def test_thresholds_fitted_layer_by_layer_drop_the_wanted_shares(family: str) ->
         "hidden": torch.stack([ffn.neuron_norms for ffn in layers]),
     }
     fractions = {"input": torch.tensor([0.2, 0.4]), "hidden": torch.tensor([0.7, 0.5])}
-    fit = FitThresholds(empty_thresholds(weights, 2, TOKENS.device), weights, fractions=fractions)
+
+    def choose(layer: int, site: str, arrived: torch.Tensor) -> torch.Tensor:
+        return quantile(score(arrived, weights, layer, site), float(fractions[site][layer]))
+
+    fit = Fitting(("input", "hidden"), choose, weights, empty_table(weights, 2, TOKENS.device))
     seen: dict[int, torch.Tensor] = {}
     with attach(model, fit) as session, torch.no_grad():
         for ffn in layers:  # hooked after the policy's own hooks: what arrives is masked

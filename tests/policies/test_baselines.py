@@ -3,12 +3,12 @@
 import torch
 from tiny_models import tiny_model
 
-from clada_neuro.baselines.cats import Cats
-from clada_neuro.baselines.dense import Dense
-from clada_neuro.baselines.griffin import Griffin
-from clada_neuro.baselines.teal import Teal
-from clada_neuro.baselines.threshold import ThresholdTruncation
-from clada_neuro.baselines.wina import Wina
+from clada_neuro.policies.cats import Cats
+from clada_neuro.policies.dense import Dense
+from clada_neuro.policies.griffin import Griffin
+from clada_neuro.policies.teal import Teal
+from clada_neuro.policies.threshold import ThresholdTruncation
+from clada_neuro.policies.wina import Wina
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.policy import Policy, State
 from clada_neuro.runtime.prefix import Prefix

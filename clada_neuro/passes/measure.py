@@ -4,7 +4,7 @@ One pass over a calibration batch does it: when a layer is reached, its threshol
 applied at once, and the mean of what its block then loses is added back before the next layer sees anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
-from clada_neuro.runtime.thresholds import ThresholdPolicy
+from clada_neuro.runtime.thresholds import score
 
 DENSE_PREFIX = 32  # tokens at the start of every calibration text
 _QUANTILE_SAMPLE = 2_000_000
@@ -84,19 +84,72 @@ class MeanLoss(Policy):
 
 
 @dataclass(frozen=True, eq=False)
-class FitThresholds(ThresholdPolicy):
-    """Sets its thresholds, in place, to the quantiles of the scores that arrive."""
+class Fitting(Policy):
+    """Thresholds found block by block: taken from what arrives there, and applied before the next block sees anything.
 
-    name: ClassVar[str] = "fit"
-    sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
+    Attributes
+    ----------
+    sites : tuple of str
+    choose : callable
+        From layer, site and what the sparse tokens bring there, ``(tokens, rows)``, to the block's threshold.
+    weights : mapping of site to Tensor
+        Row weights of the scores ``(layers, rows)``.
+    thresholds : dict of site to Tensor
+        Filled during a pass, ``(layers,)``.
+    """
 
-    fractions: Mapping[str, Tensor] = field(default_factory=dict)
+    name: ClassVar[str] = "fitting"
+
+    sites: tuple[str, ...]  # type: ignore[misc]
+    choose: Callable[[int, str, Tensor], Tensor]
+    weights: Mapping[str, Tensor]
+    thresholds: dict[str, Tensor]
 
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
-        """Fit, then apply."""
-        scores = self.score(layer, site, values)[~state.dense.expand(values.shape[:2])]
-        self.thresholds[site][layer] = quantile(scores, float(self.fractions[site][layer]))
-        return super().select(layer, site, values, state)
+        """Note the threshold, then return score ≥ threshold."""
+        seen = values[~state.dense.expand(values.shape[:2])]
+        self.thresholds[site][layer] = self.choose(layer, site, seen)
+        threshold = self.thresholds[site][layer] * state.scale[..., None]
+        return score(values, self.weights, layer, site) >= threshold
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one pass found.
+
+    Attributes
+    ----------
+    thresholds : dict of site to Tensor
+        ``(layers,)``.
+    ffn_sparsity : float
+        Mean over layers and tokens.
+    bias : Tensor or None
+        Mean of what every block lost, ``(layers, hidden)``, where the pass was compensated for it.
+    """
+
+    thresholds: dict[str, Tensor]
+    ffn_sparsity: float
+    bias: Tensor | None
+
+
+def fit_thresholds(
+    model: PreTrainedModel,
+    layers: list[FFN],
+    tokens: Tensor,
+    sites: tuple[str, ...],
+    choose: Callable[[int, str, Tensor], Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    compensated: bool = False,
+) -> Fitted:
+    """Find thresholds in one pass over texts ``(texts, length)``; arguments as in `Fitting`.
+
+    With ``compensated``, later blocks see each block's mean loss added back.
+    """
+    rule = Fitting(sites, choose, weights, empty_table(sites, len(layers), tokens.device))
+    recorder = mean_loss(rule, layers) if compensated else None
+    reached = float(measure(model, recorder or rule, tokens).mean())
+    return Fitted(rule.thresholds, reached, None if recorder is None else recorder.bias)
 
 
 def measure(model: PreTrainedModel, policy: Policy, tokens: Tensor, scale: float = 1.0) -> Tensor:
@@ -142,6 +195,6 @@ def quantile(values: Tensor, share: float) -> Tensor:
     return flat.kthvalue(place + 1).values.clamp_min(_SMALLEST)
 
 
-def empty_thresholds(sites: Sequence[str], layers: int, device: torch.device) -> dict[str, Tensor]:
-    """Return thresholds to be fitted."""
+def empty_table(sites: Sequence[str], layers: int, device: torch.device) -> dict[str, Tensor]:
+    """Return one number a layer and site, to be found."""
     return {site: torch.zeros(layers, device=device) for site in sites}

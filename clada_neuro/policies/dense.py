@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from clada_neuro.policies.declaration import Declaration
 from clada_neuro.runtime.policy import Policy, State
 
 
@@ -19,3 +20,6 @@ class Dense(Policy):
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
         """Return a mask that keeps everything."""
         return torch.ones_like(values, dtype=torch.bool)
+
+
+DECLARED = [Declaration("dense", 0, lambda asked: Dense(), calibrated=False, compared=True)]

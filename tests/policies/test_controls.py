@@ -1,7 +1,7 @@
 import torch
 from tiny_models import tiny_model, tiny_policy
 
-from clada_neuro.runtime.controls import (
+from clada_neuro.policies.controls import (
     RandomLoad,
     ReversedLoad,
     entropy_only,

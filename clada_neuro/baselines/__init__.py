@@ -1,1 +1,0 @@
-"""Published sparsification rules, one policy a file."""

@@ -1,0 +1,73 @@
+"""What a policy fits with in the calibration passes: texts, and tables with one row for every sparsity of a grid."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.models.ffn import FFN
+from clada_neuro.passes.measure import Fitted, fit_thresholds
+from clada_neuro.passes.stages import Piece, Stages
+from clada_neuro.runtime.thresholds import norms
+
+GRID = (0.2, 0.3, 0.4, 0.5)  # `ffn_sparsity` at which tables are fitted
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Passes over the texts of one calibration.
+
+    Attributes
+    ----------
+    model : transformers.PreTrainedModel
+    layers : list of FFN
+    tokens : Tensor
+        ``(texts, length)``.
+    stages : Stages
+        Keeps every piece of work.
+    tick : callable
+        Told how many tokens were processed.
+    """
+
+    model: PreTrainedModel
+    layers: list[FFN]
+    tokens: Tensor
+    stages: Stages
+    tick: Callable[[int], object]
+
+    @cached_property
+    def norms(self) -> dict[str, Tensor]:
+        """Norms of the weight columns, ``(layers, rows)`` a site."""
+        return norms(self.layers)
+
+    def thresholds(
+        self,
+        sites: tuple[str, ...],
+        choose: Callable[[int, str, Tensor], Tensor],
+        weights: Mapping[str, Tensor] | None = None,
+        *,
+        compensated: bool = False,
+    ) -> Fitted:
+        """Find thresholds block by block (`clada_neuro.passes.measure.fit_thresholds`)."""
+        found = fit_thresholds(
+            self.model, self.layers, self.tokens, sites, choose, weights or {}, compensated=compensated
+        )
+        self.tick(self.tokens.numel())
+        return found
+
+    def piece(self, name: str, compute: Callable[[], Piece]) -> Piece:
+        """Return a piece of work, from disk when it was done before."""
+        return self.stages.run(name, compute)
+
+    def at_each_sparsity(
+        self, policy: str, fit: Callable[[float], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return the tables of a policy, ``{policy}_{key}``, one row a sparsity of `GRID`."""
+        rows = [
+            self.piece(f"{policy}-{sparsity}", partial(lambda one: ({}, fit(one)), sparsity))[1]
+            for sparsity in GRID
+        ]
+        return {f"{policy}_{key}": torch.stack([row[key] for row in rows]) for key in rows[0]}

@@ -1,0 +1,74 @@
+"""Thresholds of a model without calibration: quantiles of its own scores on a passage, for when only speed counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clada_neuro.models.ffn import FFN
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.policy import HIDDEN, INPUT
+from clada_neuro.runtime.thresholds import norms, score
+
+_SPLIT = {INPUT: 0.75, HIDDEN: 1.5}  # share of rows dropped at a site for each unit of ffn_sparsity
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """A model, a text, and how much is to be left out of it.
+
+    Attributes
+    ----------
+    model : transformers.PreTrainedModel
+    ids : Tensor
+        ``(tokens,)``.
+    sparsity : float
+        The wanted `ffn_sparsity`.
+    load : Tensor or None
+        A recorded load λ, one value a token, for models whose own predictions mean nothing.
+    """
+
+    model: PreTrainedModel
+    ids: Tensor
+    sparsity: float
+    load: Tensor | None = None
+
+    @cached_property
+    def layers(self) -> list[FFN]:
+        """The model's blocks."""
+        return ffn_layers(self.model)
+
+    @cached_property
+    def norms(self) -> dict[str, Tensor]:
+        """Norms of the weight columns, ``(layers, rows)`` a site."""
+        return norms(self.layers)
+
+    @property
+    def dropped(self) -> dict[str, Tensor]:
+        """Shares of rows ``(layers,)`` that meet the sparsity, the same in every layer, split as in SmolLM2."""
+        return {site: torch.full((len(self.layers),), part * self.sparsity) for site, part in _SPLIT.items()}
+
+    def thresholds(self, dropped: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return thresholds ``(layers,)`` that drop the given shares of rows, the first token left out."""
+        table = {site: torch.zeros(len(share), device=self.ids.device) for site, share in dropped.items()}
+
+        def note(layer: int, site: str, values: Tensor) -> None:
+            scores = score(values[0, 1:], weights, layer, site)
+            rank = max(1, round(float(dropped[site][layer]) * scores.numel()))
+            table[site][layer] = scores.flatten().kthvalue(rank).values
+
+        handles = []
+        for ffn in self.layers:
+            for site, part in ((INPUT, ffn.inputs[0]), (HIDDEN, ffn.down)):
+                hook = lambda _, args, layer=ffn.layer, site=site: note(layer, site, args[0])  # noqa: E731
+                handles.append(part.register_forward_pre_hook(hook))
+        try:
+            with torch.no_grad():
+                self.model(self.ids[None])
+        finally:
+            for handle in handles:
+                handle.remove()
+        return table

@@ -1,0 +1,47 @@
+"""CATS, contextually-aware thresholding (Lee et al. 2024, arXiv 2404.08763).
+
+A neuron is kept when its gate |σ(W_g x)_i| reaches a layer's threshold, the quantile of |g| at the wanted sparsity.
+W_g is read whole; W_u and W_d are spared, so `ffn_sparsity` is 2/3 of the share of dropped neurons. Plain blocks have
+no gate: there a itself decides and only the down matrix is spared. Only feed-forward blocks are concerned, as in the
+paper.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.measure import quantile
+from clada_neuro.passes.stages import Piece
+from clada_neuro.policies.declaration import Asked, Declaration
+from clada_neuro.runtime.policy import GATE, reads
+from clada_neuro.runtime.thresholds import ThresholdPolicy, score
+
+
+@dataclass(frozen=True, eq=False)
+class Cats(ThresholdPolicy):
+    """``thresholds["gate"]`` are quantiles of |g|; there are no weights."""
+
+    name: ClassVar[str] = "cats"
+    sites: ClassVar[tuple[str, ...]] = (GATE,)
+
+
+def _fit(passes: Passes) -> Piece:
+    """Let every layer drop the same share."""
+    bytes_of = reads(passes.layers[0], Cats.sites)
+
+    def at(sparsity: float) -> dict[str, Tensor]:
+        share = min(0.999, sparsity / (1 - bytes_of.fixed / bytes_of.total))
+        return passes.thresholds(
+            Cats.sites, lambda layer, site, seen: quantile(score(seen, {}, layer, site), share)
+        ).thresholds
+
+    return {}, passes.at_each_sparsity("cats", at)
+
+
+def _make(asked: Asked) -> Cats:
+    return Cats(asked.fitted("cats", GATE), {})
+
+
+DECLARED = [Declaration("cats", 60, _make, _fit, compared=True)]

@@ -1,0 +1,89 @@
+"""Every declared policy by name, and how one is made for a model."""
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+import clada_neuro.policies
+from clada_neuro.errors import CalibrationError, did_you_mean
+from clada_neuro.models.ffn import FFN
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.registry import policy_layers
+from clada_neuro.passes.fitting import GRID, Passes
+from clada_neuro.passes.stages import Piece
+from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.declaration import Asked, Declaration
+from clada_neuro.runtime.policy import Policy
+
+_FILES = "clada_neuro.policies.*"  # every file of the folder, for the keys of what is kept, too
+
+
+def _declared() -> dict[str, Declaration]:
+    names = [entry.name for entry in pkgutil.iter_modules(clada_neuro.policies.__path__)]
+    modules = [import_module(_FILES.replace("*", name)) for name in names if name != Path(__file__).stem]
+    found = [declared for module in modules for declared in getattr(module, "DECLARED", ())]
+    return {declared.name: declared for declared in sorted(found, key=lambda one: (one.place, one.name))}
+
+
+DECLARED = _declared()
+POLICIES = tuple(DECLARED)
+UNCALIBRATED = tuple(name for name, declared in DECLARED.items() if not declared.calibrated)
+COMPARED = tuple(name for name, declared in DECLARED.items() if declared.compared)
+OFFSET = tuple(name for name, declared in DECLARED.items() if declared.offset)
+
+
+def policy_for(
+    model: LanguageModel, name: str, sparsity: float = 0.4, calibration: str | Path | None = None
+) -> Policy:
+    """Return a policy for a loaded model, with the given calibration or the one shipped for its weights.
+
+    Raises
+    ------
+    CalibrationError
+        As `make_policy`, or for a calibration that is missing or belongs to another model.
+    """
+    needs_none = name in UNCALIBRATED or name not in POLICIES
+    found = None if needs_none else load_calibration(model, calibration)
+    return make_policy(name, policy_layers(model.model), found, sparsity)
+
+
+def make_policy(
+    name: str, layers: list[FFN], calibration: Calibration | None, sparsity: float = 0.4
+) -> Policy:
+    """Return a policy at a mean `ffn_sparsity`.
+
+    Parameters
+    ----------
+    name : str
+        One of `POLICIES`.
+    layers : list of FFN
+        Of the model (`clada_neuro.models.registry.policy_layers`).
+    calibration : Calibration or None
+        Of the same model; `UNCALIBRATED` policies need none.
+    sparsity : float
+        Share of feed-forward weight bytes not read, at tokens after the prompt.
+
+    Raises
+    ------
+    CalibrationError
+        For an unknown name, a missing calibration, or a sparsity that the policy cannot reach.
+    """
+    if name not in DECLARED:
+        known = ", ".join(POLICIES)
+        raise CalibrationError(f"no policy '{name}'{did_you_mean(name, list(POLICIES))}; there are {known}")
+    return DECLARED[name].make(Asked(name, layers, sparsity, calibration))
+
+
+def fit_tables(passes: Passes) -> Piece:
+    """Let every policy fit what it needs; return a calibration's ``"baselines"`` and tables."""
+    header: dict[str, Any] = {"ffn_sparsity": list(GRID)}
+    tables: dict[str, Tensor] = {}
+    for declared in DECLARED.values():
+        if declared.fit is not None:
+            own_header, own_tables = declared.fit(passes)
+            header |= own_header
+            tables |= own_tables
+    return header, tables

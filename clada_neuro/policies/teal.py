@@ -1,0 +1,95 @@
+"""TEAL, training-free activation sparsity (Liu et al. 2024, arXiv 2408.14690).
+
+Elements of a matrix's input are kept when their magnitude reaches a threshold, the quantile at that matrix's sparsity;
+sparsities are set block by block so that the block's output error is least. Here gate and up share one mask of x (they
+read the same rows), and attention, which the paper also sparsifies, stays dense.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from torch import Tensor
+
+from clada_neuro.passes.error import block_error
+from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.measure import Fitted, empty_table, quantile
+from clada_neuro.passes.stages import Piece
+from clada_neuro.policies.declaration import Asked, Declaration, Timed
+from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
+from clada_neuro.runtime.thresholds import ThresholdPolicy, score
+
+_SPLITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+@dataclass(frozen=True, eq=False)
+class Teal(ThresholdPolicy):
+    """Thresholds on |x_j| and |a_i|; there are no weights."""
+
+    name: ClassVar[str] = "teal"
+    sites: ClassVar[tuple[str, ...]] = (INPUT, HIDDEN)
+
+
+def fit_blocks(
+    passes: Passes, weights: Mapping[str, Tensor], sparsity: float
+) -> tuple[dict[str, Tensor], Fitted]:
+    """Find in each block the split between input and hidden site with the least output error.
+
+    Returns
+    -------
+    dict of site to Tensor
+        Shares of rows to drop, ``(layers,)``.
+    Fitted
+        The thresholds that drop them, and the blocks' mean losses.
+    """
+    dropped = empty_table(Teal.sites, len(passes.layers), passes.tokens.device)
+
+    def choose(layer: int, site: str, seen: Tensor) -> Tensor:
+        if site == INPUT:
+            dropped[INPUT][layer], dropped[HIDDEN][layer] = _split(passes, weights, sparsity, layer, seen)
+        return quantile(score(seen, weights, layer, site), float(dropped[site][layer]))
+
+    return dropped, passes.thresholds(Teal.sites, choose, weights, compensated=True)
+
+
+def _split(
+    passes: Passes, weights: Mapping[str, Tensor], sparsity: float, layer: int, x: Tensor
+) -> tuple[float, float]:
+    """Return the shares of inputs and neurons."""
+    ffn = passes.layers[layer]
+    bytes_of = reads(ffn, Teal.sites)
+    part = ffn.hidden_size * bytes_of.row[INPUT] / bytes_of.total
+    pairs = [(share, (sparsity - part * share) / (1 - part)) for share in _SPLITS]
+
+    def error(pair: tuple[float, float]) -> float:
+        return block_error(ffn, x, *pair, lambda site, values: score(values, weights, layer, site))
+
+    return min((pair for pair in pairs if 0 <= pair[1] <= 1), key=error)
+
+
+def _fit(passes: Passes) -> Piece:
+    def at(sparsity: float) -> dict[str, Tensor]:
+        _, found = fit_blocks(passes, {}, sparsity)
+        assert found.bias is not None
+        return {**found.thresholds, "bias": found.bias}
+
+    return {}, passes.at_each_sparsity("teal", at)
+
+
+def _make(asked: Asked, *, compensated: bool) -> Teal:
+    mean = asked.mean_of_dropped("teal") if compensated else None
+    return Teal(asked.fitted("teal", *Teal.sites), {}, mean)
+
+
+DECLARED = [
+    Declaration(
+        "teal",
+        70,
+        partial(_make, compensated=False),
+        _fit,
+        compared=True,
+        timed=Timed(lambda passage: Teal(passage.thresholds(passage.dropped, {}), {})),
+    ),
+    Declaration("teal-compensated", 100, partial(_make, compensated=True)),
+]
