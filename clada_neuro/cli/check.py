@@ -1,6 +1,7 @@
 """``clada-neuro check``: what stimuli and trials are understood as, without a model."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,15 +24,12 @@ def command(
     stimuli: str,
     trials: Path | None,
     language: str | None,
-    columns: dict[str, str],
-    index_base: int | None,
-    encoding: str | None,
-    sheet: str | None,
     trial_columns: dict[str, str],
     trial_encoding: str | None,
     trial_sheet: str | None,
     trial_index_base: int | None,
     max_lost: float,
+    **reading: Any,
 ) -> None:
     """Say what is understood of STIMULI (a file, a data set or demo) and TRIALS, in seconds and without a model.
 
@@ -42,7 +40,7 @@ def command(
     from clada_neuro.study.check import check
     from clada_neuro.study.target import language_of, resolve_stimuli
 
-    table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
+    table = resolve_stimuli(stimuli, **reading)
     given = None
     if trials is not None:
         given = read_trials(trials, columns=trial_columns, encoding=trial_encoding, sheet=trial_sheet or 0)

@@ -25,11 +25,19 @@ def _whole(_: click.Context, __: click.Parameter, given: str | None) -> int | No
     return None if given is None else int(given)
 
 
+READING = ("columns", "index_base", "encoding", "sheet", "separator")
+
+
 def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --column, --index-base, --encoding and --sheet; the command receives `columns`, `index_base` and so on."""
+    """Add --column, --index-base, --separator, --encoding and --sheet; the command receives them as `READING` names them."""
     for add in (
         click.option("--sheet", metavar="NAME", help="Sheet of a workbook [default: the first]."),
         click.option("--encoding", help="Encoding of the stimulus file, when it is not Unicode."),
+        click.option(
+            "--separator",
+            metavar="MARK",
+            help="What separates words that no space does, e.g. '|'; it is taken out of the text.",
+        ),
         click.option(
             "--index-base",
             type=click.Choice(["0", "1"]),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clada_neuro.cli.options import (
+    READING,
     language_option,
     model_options,
     policy_options,
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 def command(
     stimuli: str,
     out: Path,
-    columns: dict[str, str],
-    index_base: int | None,
-    encoding: str | None,
-    sheet: str | None,
     language: str | None,
     scheduler: str | None,
     **setting: Any,
@@ -52,7 +49,7 @@ def command(
     from clada_neuro.scale.setting import Setting
     from clada_neuro.study.target import language_of, resolve_stimuli
 
-    table = resolve_stimuli(stimuli, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
+    table = resolve_stimuli(stimuli, **{name: setting.pop(name) for name in READING})
     notes = table.attrs.get("notes", [])
     for note in notes:
         click.echo(f"note: {note}", err=True)

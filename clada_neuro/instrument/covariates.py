@@ -65,6 +65,17 @@ def unknown_words(words: pd.DataFrame, language: str) -> list[str]:
     return []
 
 
+def shared_tokens(words: pd.DataFrame) -> list[str]:
+    """Say, if so, how many words have a token that crosses their border, as in text without spaces."""
+    shared, without = words["shares_token"], words["shares_token"] & (words["n_tokens"] == 0)
+    if not shared.any():
+        return []
+    return [
+        f"{int(shared.sum())} of {len(words)} words share a token with a neighbour, such as '{words.loc[shared, 'word'].iloc[0]}': "
+        f"the token counts for the word it begins in; {int(without.sum())} have none of their own and no value (shares_token)"
+    ]
+
+
 def ends_sentence(word: str) -> bool:
     """Return whether a word of running text closes a sentence; common abbreviations do not."""
     return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.match(word)

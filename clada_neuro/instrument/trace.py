@@ -25,7 +25,7 @@ from clada_neuro.artifacts import (
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError, IncompleteError
 from clada_neuro.instrument.batching import Measures, Window, split_windows
-from clada_neuro.instrument.covariates import check_language, unknown_words
+from clada_neuro.instrument.covariates import check_language, shared_tokens, unknown_words
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
 from clada_neuro.instrument.shards import LAYERS, TOP_K, Disk, Frames, Memory, Store, cut, names_of
@@ -385,7 +385,7 @@ def _finished(source: Path | Frames, described: dict[str, Any], inputs: str, not
             "words": len(words),
             "tokens": len(trace.columns("tokens", ["token_index"])),
         },
-        "text_notes": [*notes, *unknown_words(words, described["language"])],
+        "text_notes": [*notes, *unknown_words(words, described["language"]), *shared_tokens(words)],
         "words_without_tokens": int((words["n_tokens"] == 0).sum()),
         "words_sharing_a_token": int(words["shares_token"].sum()),
         "units": {column.name: column.unit for column in tables.WORDS.columns if column.unit},

@@ -13,13 +13,15 @@ from clada_neuro.errors import AlignmentError
 from clada_neuro.lineage import trace_of
 from clada_neuro.responses import unmatched as lost
 from clada_neuro.responses.columns import missing_advice, take_columns
+from clada_neuro.responses.repeats import repeats
 from clada_neuro.responses.trials import label_text
 from clada_neuro.responses.unmatched import MAX_LOST, step
+from clada_neuro.stimuli.formats import ONE_CONDITION
 from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
 
-_TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
+_TEXT_KEYS = (["stimulus_id"], ["item", "condition"], ["item"])
 # The trace's own unit of analysis during the join, and what a trace calls a stimulus file's own column `stimulus`.
 _TEXT, _OWN_IN_STIMULI = "_text", "stimulus_stimuli"
 _MEASURES = {column.name for column in WORDS.columns} - {"stimulus"}
@@ -104,7 +106,7 @@ def align(
         raise AlignmentError("none of 0 trials matches a word: the table of trials has no row")
     read = trials.attrs.get("notes", [])  # by `read_trials`
     trials, taken = take_columns(trials.reset_index(drop=True), columns)
-    trials = label_text(trials)
+    trials, said_of_text = _with_the_only_text(label_text(trials), words)
     key, targets = _join_key(words, trials)
     offered = pd.DataFrame({name: as_key(targets[name]) for name in key})
     _refuse_ambiguous(offered)
@@ -128,7 +130,17 @@ def align(
     )
     result, differing = _with_stimulus(result, "stimulus" if "stimulus" in kept else _OWN_IN_STIMULI)
     unmatched = trials.loc[gone].assign(reason=reasons[gone]).reset_index(drop=True)
-    notes = [*warnings, *read, *taken, *_repeated(trials), *_namesakes(trials), *notes, *said, *differing]
+    notes = [
+        *warnings,
+        *read,
+        *taken,
+        *said_of_text,
+        *repeats(trials.assign(**wanted), _of_one_trial(trials, key)),
+        *_namesakes(trials),
+        *notes,
+        *said,
+        *differing,
+    ]
     notes = list(dict.fromkeys(notes))
     return Alignment(result, unmatched, [*steps, _unused(words, result)], tuple(notes), trace_of(words))
 
@@ -166,9 +178,25 @@ def _difference(given: pd.Series, text: pd.Series) -> tuple[str, ...]:
     )
 
 
+def _with_the_only_text(trials: pd.DataFrame, words: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Name the text of trials of its words (a story) that name none, where there is only one."""
+    named = {"stimulus_id", "item"} & set(trials)
+    if named or "word_index" not in trials or words["stimulus_id"].nunique() != 1:
+        return trials, []
+    only = words["stimulus_id"].iloc[0]
+    note = f"the trials name no text; all of them are taken to be of the only one, '{only}'"
+    return trials.assign(stimulus_id=str(only)), [note]
+
+
+def _of_one_trial(trials: pd.DataFrame, key: list[str]) -> list[str]:
+    return ["subject", *key] if "subject" in trials else key
+
+
 def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     for text_key in _TEXT_KEYS:
-        if all(name in words and name in trials for name in text_key):
+        if all(name in words and name in trials for name in text_key) and _names_texts(
+            text_key, words, trials
+        ):
             break
     else:
         raise AlignmentError(
@@ -185,6 +213,35 @@ def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.
             "add critical_word to the stimuli, or word_index (from 0) to the trials"
         )
     return list(text_key), words.loc[words["is_critical"]]
+
+
+def _names_texts(key: list[str], words: pd.DataFrame, trials: pd.DataFrame) -> bool:
+    """Return whether these columns tell the texts apart: an item alone does where it has one text.
+
+    Stimuli without conditions have one, which the trials' own conditions are not compared with.
+
+    Raises
+    ------
+    AlignmentError
+        If an item of theirs has trials in several conditions: which text were they?
+    """
+    without = "condition" in words and words["condition"].eq(ONE_CONDITION).all()
+    if key == ["item", "condition"]:
+        return not without or as_key(trials["condition"]).eq(ONE_CONDITION).all()
+    if key != ["item"]:
+        return True
+    if (words.groupby("item")["stimulus_id"].nunique() > 1).any():
+        return False
+    several = (
+        trials.groupby("item")["condition"].nunique() > 1 if "condition" in trials else pd.Series(dtype=bool)
+    )
+    if several.any():
+        item = several.index[several.to_numpy()][0]
+        raise AlignmentError(
+            f"the stimuli have no conditions, but the trials have item '{item}' in {int(trials.loc[trials['item'] == item, 'condition'].nunique())} "
+            "of them; give the stimuli a column condition, or both files a stimulus_id"
+        )
+    return True
 
 
 def _wanted(
@@ -276,17 +333,6 @@ def _without_measures(trials: pd.DataFrame, key: list[str]) -> tuple[pd.DataFram
 def _is_measure(name: str) -> bool:
     derived = _DERIVED.fullmatch(name)
     return (derived[1] if derived else name) in _MEASURES
-
-
-def _repeated(trials: pd.DataFrame) -> list[str]:
-    """Say which rows are the same as an earlier one: a file pasted twice, or a join gone wrong."""
-    same = trials.astype(str).duplicated()
-    if "subject" not in trials or not same.any():
-        return []
-    return [
-        f"{int(same.sum()):,} of {len(trials):,} trials equal an earlier one in every column (the first is row "
-        f"{int(same.to_numpy().argmax())}, from 0); they count twice"
-    ]
 
 
 def _namesakes(trials: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clada_neuro.errors import AlignmentError, did_you_mean
 from clada_neuro.responses.response import is_response
+from clada_neuro.stimuli.columns import USUAL
 
 # Our names, and what else the same thing is called, without case, blanks and underscores. What an index counts from
 # cannot be seen, so only its own name is taken for it.
@@ -19,9 +20,7 @@ PARTS = {
         "participantid", "participantnr", "participantnumber", "participantno", "ppt", "person", "reader",
         "recordingsessionlabel", "workerid",
     ),
-    "item": ("itemnum", "itemnumber", "itemnr", "itemno", "itemid"),
-    "condition": ("cond", "conditionname", "conditionlabel"),
-    "stimulus_id": ("stimid",),
+    **USUAL,
     "word_index": (),
     "word": ("ialabel",),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 
@@ -9,6 +10,7 @@ from clada_neuro.errors import StimulusError
 from clada_neuro.stimuli.columns import AREAS
 from clada_neuro.stimuli.critical import whole_number
 from clada_neuro.stimuli.files import RawTable, as_text
+from clada_neuro.stimuli.segments import join_words
 
 _TRUE = {"1", "1.0", "true", "t", "yes", "y", "x"}
 _FALSE = {"", "0", "0.0", "false", "f", "no", "n", "na", "nan"}
@@ -17,8 +19,10 @@ _FALSE = {"", "0", "0.0", "false", "f", "no", "n", "na", "nan"}
 def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dict[str, str]]:
     """Join the rows of each item × condition (or ``stimulus_id``) in the order of ``word_index``.
 
-    The sentence is its areas joined by spaces; areas that hold spaces stay one word each (column ``words``).
-    Columns that vary inside a text become lists. A text takes the row number of its first area.
+    The sentence is its areas joined by spaces, without one where ``space_after`` says so or, in a table without that
+    column, where a script writes none; areas that hold spaces stay one word each (column ``words``). Without columns that
+    name texts, the table is one. Columns that vary inside a text become lists. A text takes the row number of its first
+    area. Critical areas that follow each other are one critical region.
 
     Returns
     -------
@@ -28,17 +32,20 @@ def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dic
     Raises
     ------
     StimulusError
-        No ``word_index``, an index that is not a number or occurs twice in a text, two critical areas.
+        No ``word_index``, an index that is not a number or occurs twice in a text, two critical areas apart.
     """
     if "word_index" not in found:
         raise StimulusError(
             f"{table.origin} lacks the column 'sentence'; with a row a word it needs the column 'word_index'"
         )
-    keys = [found[key] for key in (("stimulus_id",) if "stimulus_id" in found else ("item", "condition"))]
-    groups = [group for _, group in table.frame.groupby(keys, sort=False, dropna=False)]
+    named = ("stimulus_id",) if "stimulus_id" in found else ("item", "condition")
+    keys = [found[key] for key in named if key in found]
+    groups = (
+        [group for _, group in table.frame.groupby(keys, sort=False, dropna=False)] if keys else [table.frame]
+    )
     texts = [_in_order(table, group, found["word_index"]) for group in groups]
     made = pd.DataFrame([_joined(table, text, found) for text in texts])
-    if made["words"].map(_plain).all():
+    if all(row["sentence"].split() == row["words"] for row in made.to_dict("records")):
         made = made.drop(columns="words")
     columns = {name: _per_text([list(text[name]) for text in texts]) for name in table.frame.columns}
     frame = pd.DataFrame(columns | {name: made[name] for name in made}, dtype=object)
@@ -70,18 +77,24 @@ def _in_order(table: RawTable, group: pd.DataFrame, column: str) -> pd.DataFrame
 
 def _joined(table: RawTable, text: pd.DataFrame, found: Mapping[str, str]) -> dict[str, object]:
     words = [as_text(word).strip() for word in text[found["word"]]]
-    record: dict[str, object] = {"sentence": " ".join(words), "words": words}
+    spaced = _marked(table, text, found, "space_after") if "space_after" in found else None
+    record: dict[str, object] = {"sentence": join_words(words, spaced), "words": words}
     if "is_critical" in found:
-        cells = [as_text(cell).strip().lower() for cell in text[found["is_critical"]]]
-        for position, cell in zip(text.index, cells, strict=True):
-            if cell not in _TRUE | _FALSE:
-                raise table.error(position, f"is_critical '{cell}' given, 1 or 0 expected")
-        marked = [index for index, cell in enumerate(cells) if cell in _TRUE]
-        if len(marked) > 1:
-            raise table.error(text.index[marked[1]], "a second critical area in the same text; one expected")
-        record["critical_index"] = str(marked[0]) if marked else ""
+        marked = [index for index, yes in enumerate(_marked(table, text, found, "is_critical")) if yes]
+        if marked and marked[-1] - marked[0] >= len(marked):
+            apart = next(b for a, b in pairwise(marked) if b - a > 1)
+            raise table.error(
+                text.index[apart],
+                "a second critical area in the same text, apart from the first; one region expected",
+            )
+        record["critical_index"] = "-".join(str(index) for index in dict.fromkeys(marked[:1] + marked[-1:]))
     return record
 
 
-def _plain(words: list[str]) -> bool:
-    return all(len(word.split()) == 1 for word in words)
+def _marked(table: RawTable, text: pd.DataFrame, found: Mapping[str, str], name: str) -> list[bool]:
+    """Return the truth values of a column of a text."""
+    cells = [as_text(cell).strip().lower() for cell in text[found[name]]]
+    for position, cell in zip(text.index, cells, strict=True):
+        if cell not in _TRUE | _FALSE:
+            raise table.error(position, f"{name} '{cell}' given, 1 or 0 expected")
+    return [cell in _TRUE for cell in cells]

@@ -17,25 +17,41 @@ NAMES = (
     "critical_word",
     "critical_index",
     "words",
+    "word_spans",
     "regions",
     "region_names",
     "word",
     "word_index",
     "is_critical",
+    "space_after",
 )
 # What a column does that someone may have named so for another reason.
 _PARTS = {
     "stimulus_id": "identifiers of texts",
     "context": "preceding text",
+    "item": "items",
+    "condition": "conditions",
     "words": "words of the sentence",
+    "word_spans": "characters of the words",
     "regions": "regions",
     "region_names": "names of the regions",
     "word": "a row a word",
     "word_index": "order of the words",
     "is_critical": "critical words",
+    "space_after": "words that a space follows",
 }
-AREAS = ("word", "word_index", "is_critical")
+_INSTEAD = {
+    "item": "every text is an item of its own, numbered from 1 as the texts stand",
+    "condition": "all texts are of one condition",
+}
+AREAS = ("word", "word_index", "is_critical", "space_after")
 _KEYS = {"ialabel": "word", "iaid": "word_index"} | {name.replace("_", ""): name for name in NAMES}
+# What else the same thing is called, without case, blanks and underscores: taken where only one column is called so.
+USUAL = {
+    "item": ("itemnum", "itemnumber", "itemnr", "itemno", "itemid"),
+    "condition": ("cond", "conditionname", "conditionlabel"),
+    "stimulus_id": ("stimid",),
+}
 Declared = Mapping[str, str | None]
 
 
@@ -73,18 +89,28 @@ def find_columns(table: RawTable, declared: Declared) -> dict[str, str]:
     unused = AREAS if "sentence" in found else ("words",) if "word" in found else ()
     found = {name: column for name, column in found.items() if name not in unused or name in given}
     for name in ("item", "condition", "word" if "word" in found else "sentence"):
-        if name not in found:
-            raise _missing(
-                table, name, f"or say which it is: --column {name}=…, in Python columns={{'{name}': …}}"
-            )
+        optional = name in ("item", "condition")
+        away = f"; nothing ({name}=) where there is none" if optional else ""
+        advice = f"or say which it is: --column {name}=…, in Python columns={{'{name}': …}}{away}"
+        if name not in found and (not optional or (name not in declared and _hint(name, present))):
+            raise _missing(table, name, advice)
     return found
 
 
 def _by_name(columns: list[str]) -> dict[str, str]:
     """Find columns by name, whatever its case, spaces and underscores; one written as ours comes first."""
-    plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(columns)}
+    plain = {_plain(column): column for column in reversed(columns)}
     plain |= {column.replace("_", ""): column for column in columns if column in NAMES}
-    return {name: plain[key] for key, name in _KEYS.items() if key in plain}
+    found = {name: plain[key] for key, name in _KEYS.items() if key in plain}
+    for name, others in USUAL.items():
+        called = [column for column in columns if _plain(column) in others]
+        if name not in found and len(called) == 1:
+            found[name] = called[0]
+    return found
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[\W_]", "", column).lower()
 
 
 def without_own(table: RawTable, found: Mapping[str, str], declared: Declared) -> dict[str, str]:
@@ -108,21 +134,32 @@ def is_divided(column: pd.Series) -> bool:
     return any("|" in cell if isinstance(cell, str) else hasattr(cell, "__iter__") for cell in column)
 
 
-def acting(table: RawTable, found: Mapping[str, str]) -> list[str]:
+def acting(table: RawTable, found: Mapping[str, str], declared: Declared) -> list[str]:
     """Say in one line each which columns play a part that their name may not have been given for.
 
-    ``stimulus_id``, written so, can mean nothing else.
+    An item, a condition and a ``stimulus_id`` that are called so, or declared, can mean nothing else; of those that are
+    missing it is said what stands for them.
     """
-    idle = []
+    lines = [
+        f"no column {name}: {instead}"
+        for name, instead in _INSTEAD.items()
+        if name not in found and name not in declared and not (name == "item" and "stimulus_id" in found)
+    ]
     if "regions" not in found:
         named = _by_name([str(column) for column in table.frame.columns]).get("region_names")
         says = f"column {named} would name regions, but no column says where they begin (regions); it does nothing"
-        idle = [says] if named else []
-    return idle + [
+        lines += [says] if named else []
+    return lines + [
         f"{part}: column {found[name]}{_short(table, found) if name == 'context' else ''}"
         for name, part in _PARTS.items()
-        if name in found and (name, found[name]) != ("stimulus_id", "stimulus_id")
+        if name in found and not _goes_without_saying(name, found[name], declared)
     ]
+
+
+def _goes_without_saying(name: str, column: str, declared: Declared) -> bool:
+    if name == "stimulus_id":
+        return column == name
+    return name in ("item", "condition") and (name in declared or _plain(column) == name)
 
 
 def _short(table: RawTable, found: Mapping[str, str]) -> str:
@@ -136,7 +173,12 @@ def _short(table: RawTable, found: Mapping[str, str]) -> str:
 
 def _missing(table: RawTable, name: str, advice: str) -> StimulusError:
     present = [str(column) for column in table.frame.columns]
-    hint = did_you_mean(name, present)
     return StimulusError(
-        f"{table.origin} lacks the column '{name}'{hint} ({advice}); it has {', '.join(present)}"
+        f"{table.origin} lacks the column '{name}'{_hint(name, present)} ({advice}); it has {', '.join(present)}"
     )
+
+
+def _hint(name: str, present: list[str]) -> str:
+    """Say which columns could be the missing one."""
+    called = [column for column in present if _plain(column) in USUAL.get(name, ())]
+    return f" ({', '.join(called)} could each be it)" if called else did_you_mean(name, present)

@@ -1,28 +1,44 @@
-"""Where the critical word stands: from ``*marks*``, a word, an index, or a word and an index that must agree."""
+"""Where the critical word stands: from ``*marks*``, a word, an index, or a word and an index that must agree.
+
+A critical region of several words ("swum from", index 4-5) is measured as one word: `Located` says how many it covers.
+"""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from clada_neuro.errors import StimulusError
 from clada_neuro.stimuli import design
 from clada_neuro.stimuli.files import RawTable
+from clada_neuro.stimuli.segments import Cutter
 
 _MARK = re.compile(r"\*([^*\s](?:[^*]*[^*\s])?)\*")
 _WHOLE = re.compile(r"(\d{1,9})(?:[.,]0+)?")
 # A missing index as R, pandas, SPSS and spreadsheets write it; a critical word may be "None" or "NA", an index not.
 _MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>", "."}
-Located = tuple[list[str | None], list[int | None]]
 
 
-def take_marks(table: RawTable, sentences: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+@dataclass(frozen=True)
+class Located:
+    """A critical word: as the caller wrote it, the index from 0 of its first word, and how many words it covers."""
+
+    text: str
+    index: int
+    size: int = 1
+
+
+def take_marks(
+    table: RawTable, sentences: Sequence[str], cutter: Cutter
+) -> tuple[list[str], list[str], list[str]]:
     """Return sentences without their marks, the marked words and their indices from 0 (empty where unmarked).
 
     Raises
     ------
     StimulusError
-        Two marks in a sentence, or a mark around several words.
+        Two marks in a sentence.
     """
-    taken = [_take_mark(table, position, sentence) for position, sentence in enumerate(sentences)]
+    taken = [_take_mark(table, position, sentence, cutter) for position, sentence in enumerate(sentences)]
     return (
         [sentence for sentence, _, _ in taken],
         [word for _, word, _ in taken],
@@ -30,32 +46,31 @@ def take_marks(table: RawTable, sentences: Sequence[str]) -> tuple[list[str], li
     )
 
 
-def _take_mark(table: RawTable, position: int, sentence: str) -> tuple[str, str, str]:
+def _take_mark(table: RawTable, position: int, sentence: str, cutter: Cutter) -> tuple[str, str, str]:
     found = list(_MARK.finditer(sentence))
     if not found:
         return sentence, "", ""
     if len(found) > 1:
         raise table.error(position, f"{len(found)} *marked* words found in '{sentence}', one expected")
     word, before, after = found[0][1], sentence[: found[0].start()], sentence[found[0].end() :]
-    if len(word.split()) != 1:
-        raise table.error(position, f"the marked text '{word}' must be one word")
-    begins_word = not before or before[-1].isspace()
-    return before + word + after, word, str(len(before.split()) - (not begins_word))
+    index = len(cutter.words(before)) - (not cutter.ends_a_word(before))
+    return before + word + after, cutter.text(word), str(index)
 
 
 def locate(
     table: RawTable,
+    sentences: Sequence[str],
     words: Sequence[Sequence[str]],
     critical: Sequence[str],
     indices: Sequence[str],
     declared: int | None,
-) -> Located:
-    """Return critical words and their indices from 0; None in rows that have neither word nor index.
+) -> list[Located | None]:
+    """Return the critical word of each row; None in rows that have neither word nor index.
 
     Parameters
     ----------
-    words
-        The words of each sentence.
+    sentences, words
+        The texts, and the words of each.
     critical, indices
         Cells as text, empty where missing.
     declared
@@ -68,81 +83,106 @@ def locate(
         indices that could count from 0 or from 1.
     """
     indices = ["" if index.lower() in _MISSING else index for index in indices]
-    base = _base(table, words, critical, indices, declared)
-    found = [
-        _locate(table, position, row, word, index, base)
-        for position, (row, word, index) in enumerate(zip(words, critical, indices, strict=True))
+    rows = [
+        _Row(table, position, *cells)
+        for position, cells in enumerate(zip(sentences, words, critical, indices, strict=True))
     ]
-    return [word for word, _ in found], [index for _, index in found]
+    base = _base(table, rows, declared)
+    return [row.located(base) for row in rows]
 
 
-def _locate(
-    table: RawTable, position: int, words: Sequence[str], critical: str, text: str, base: int
-) -> tuple[str | None, int | None]:
-    if not text:
-        return (critical, _search(table, position, critical, words)) if critical else (None, None)
-    index = whole_number(table, position, text) - base
-    if not 0 <= index < len(words):
-        raise table.error(position, f"critical_index {text} (from {base}) is outside the {len(words)} words")
-    if critical and not design.matches(critical, words[index]):
-        raise table.error(
-            position,
-            f"critical word '{critical}' expected at critical_index {text} (from {base}), '{words[index]}' found",
-        )
-    return critical or design.bare(words[index]), index
+@dataclass(frozen=True)
+class _Row:
+    table: RawTable
+    position: int
+    sentence: str
+    words: Sequence[str]
+    critical: str
+    given: str
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        return design.word_spans(self.sentence, self.words)
+
+    @cached_property
+    def range(self) -> tuple[int, int]:
+        """The index as given, and the last one of a region."""
+        first, _, last = self.given.partition("-")
+        ends = [whole_number(self.table, self.position, end.strip()) for end in (first, last or first)]
+        return ends[0], ends[1]
+
+    def error(self, message: str) -> StimulusError:
+        return self.table.error(self.position, message)
+
+    def size_at(self, index: int) -> int:
+        """Return how many words the critical one covers from an index on, 0 where it is another word."""
+        inside = 0 <= index < len(self.words)
+        return design.size_at(self.critical, self.sentence, self.spans, index) if inside else 0
+
+    def size_from(self, base: int) -> int:
+        """Return how many words the critical one covers at its indices, 0 where other words stand there."""
+        first, last = self.range
+        size = self.size_at(first - base)
+        return size if last in (first, first + size - 1) else 0
+
+    def located(self, base: int) -> Located | None:
+        if not self.given:
+            return self._search() if self.critical else None
+        first, last = (end - base for end in self.range)
+        if not 0 <= first <= last < len(self.words):
+            raise self.error(
+                f"critical_index {self.given} (from {base}) is outside the {len(self.words)} words"
+            )
+        there = self.sentence[self.spans[first][0] : self.spans[last][1]]
+        if not self.critical:
+            return Located(design.bare(there), first, last - first + 1)
+        if not (size := self.size_from(base)):
+            raise self.error(
+                f"critical word '{self.critical}' expected at critical_index {self.given} (from {base}), '{there}' found"
+            )
+        return Located(self.critical, first, size)
+
+    def _search(self) -> Located:
+        places = [
+            Located(self.critical, index, size)
+            for index in range(len(self.words))
+            if (size := self.size_at(index))
+        ]
+        if len(places) == 1:
+            return places[0]
+        if places:
+            message = f"occurs {len(places)} times in '{self.sentence}'; add a column critical_index"
+        elif difference := design.lookalike(self.critical, self.words):
+            message = f"is not in its sentence '{self.sentence}': {difference}"
+        else:
+            message = (
+                f"is not in its sentence '{self.sentence}'; leave the cell empty where no word is critical"
+            )
+        raise self.error(f"critical word '{self.critical}' {message}")
 
 
-def _search(table: RawTable, position: int, critical: str, words: Sequence[str]) -> int:
-    places = design.positions_of(critical, words)
-    if len(places) == 1:
-        return places[0]
-    sentence = " ".join(words)
-    if places:
-        message = f"occurs {len(places)} times in '{sentence}'; add a column critical_index"
-    elif len(critical.split()) > 1:
-        message = "is several words; name the one that is measured"
-    elif difference := design.lookalike(critical, words):
-        message = f"is not in its sentence '{sentence}': {difference}"
-    else:
-        message = f"is not in its sentence '{sentence}'; leave the cell empty where no word is critical"
-    raise table.error(position, f"critical word '{critical}' {message}")
-
-
-def _base(
-    table: RawTable,
-    words: Sequence[Sequence[str]],
-    critical: Sequence[str],
-    indices: Sequence[str],
-    declared: int | None,
-) -> int:
+def _base(table: RawTable, rows: Sequence[_Row], declared: int | None) -> int:
     if declared is not None:
         if declared not in (0, 1):
             raise StimulusError(f"index_base={declared!r} found, 0 or 1 expected")
         return declared
     possible = {0, 1}
-    for position, (row, word, text) in enumerate(zip(words, critical, indices, strict=True)):
-        if not text or not word:
+    for row in rows:
+        if not row.given or not row.critical:
             continue
-        index = whole_number(table, position, text)
-        fitting = {base for base in (0, 1) if stands_at(word, row, index - base)}
+        fitting = {base for base in (0, 1) if row.size_from(base)}
         if not possible & fitting:
-            raise table.error(
-                position,
-                f"critical word '{word}' is not at critical_index {text} "
-                f"{'as the rows above count' if fitting else 'counted from 0 or from 1'}",
+            raise row.error(
+                f"critical word '{row.critical}' is not at critical_index {row.given} "
+                f"{'as the rows above count' if fitting else 'counted from 0 or from 1'}"
             )
         possible &= fitting
-    if any(indices) and len(possible) > 1:
+    if any(row.given for row in rows) and len(possible) > 1:
         raise StimulusError(
             f"{table.origin}: critical_index could count from 0 or from 1; say which: --index-base 0 or --index-base 1 "
             "(in Python read_stimuli(…, index_base=…))"
         )
     return min(possible)
-
-
-def stands_at(critical: str, words: Sequence[str], index: int) -> bool:
-    """Return whether a critical word is the word of this index from 0."""
-    return 0 <= index < len(words) and design.matches(critical, words[index])
 
 
 def whole_number(table: RawTable, position: int, text: str, name: str = "critical_index") -> int:

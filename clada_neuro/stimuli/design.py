@@ -64,19 +64,30 @@ def same_text(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(seen)).translate(_APOSTROPHES)
 
 
-def matches(critical: str, word: str) -> bool:
-    """Return whether a critical word is this word, whatever its case, attached punctuation and way of encoding."""
-    return _folded(critical) == _folded(word)
-
-
 def _folded(word: str) -> str:
-    return bare(same_text(word)).casefold()
+    return " ".join(bare(same_text(word)).casefold().split())
 
 
-def positions_of(critical: str, words: Sequence[str]) -> list[int]:
-    """Return every place where a critical word occurs, as `matches` sees it."""
-    wanted = _folded(critical)
-    return [index for index, word in enumerate(words) if _folded(word) == wanted]
+def size_at(critical: str, sentence: str, spans: Sequence[tuple[int, int]], index: int) -> int:
+    """Return how many words from `index` on a critical word or region covers, 0 where it does not stand there.
+
+    Parameters
+    ----------
+    critical
+        One word or several ("swum from"), apart as in the sentence; case, attached punctuation and the way of encoding
+        do not matter.
+    spans
+        Characters of the words, as `word_spans` finds them.
+    """
+    wanted, start = _folded(critical), spans[index][0]
+    for size, (first, last) in enumerate(spans[index:], start=1):
+        if _folded(sentence[start:last]) == wanted and (
+            size == 1 or wanted.endswith(_folded(sentence[first:last]))
+        ):
+            return size
+        if not wanted.startswith(_folded(sentence[start:last])):
+            return 0
+    return 0
 
 
 def lookalike(critical: str, words: Sequence[str]) -> str:
@@ -119,7 +130,7 @@ def region_labels(spans: str, words: Sequence[str], names: str | None = None) ->
         Spans that do not add up to the sentence, or another number of names than of spans.
     """
     parts = [part.strip() for part in spans.split("|")]
-    if [word for part in parts for word in part.split()] != list(words):
+    if _letters(parts) != _letters(words):
         if len(parts) == len(words):
             return parts
         raise StimulusError(
@@ -129,7 +140,20 @@ def region_labels(spans: str, words: Sequence[str], names: str | None = None) ->
     labels = [name.strip() for name in names.split("|")] if names else [str(k + 1) for k in range(len(parts))]
     if len(labels) != len(parts):
         raise StimulusError(f"{len(labels)} region names found for {len(parts)} regions")
-    return [label for label, part in zip(labels, parts, strict=True) for _ in part.split()]
+    owners = [label for label, part in zip(labels, parts, strict=True) for _ in _letters([part])]
+    found, start = [], 0
+    for word in words:
+        end = start + len(_letters([word]))
+        if len(set(owners[start:end])) > 1:
+            raise StimulusError(f"the word '{word}' stands in two regions of '{spans}'")
+        found.append(owners[start])
+        start = end
+    return found
+
+
+def _letters(texts: Sequence[str]) -> str:
+    """Return texts one after the other without white space."""
+    return "".join("".join(text.split()) for text in texts)
 
 
 def latin_square_lists(frame: pd.DataFrame) -> pd.Series:

@@ -4,9 +4,10 @@
 or, as in interest-area reports, a row a word.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,11 +16,13 @@ from clada_neuro.stimuli import design
 from clada_neuro.stimuli.areas import join_areas
 from clada_neuro.stimuli.cells import LABELS, typed
 from clada_neuro.stimuli.columns import AREAS, NAMES, Declared, acting, find_columns, without_own
-from clada_neuro.stimuli.critical import locate, stands_at, take_marks
+from clada_neuro.stimuli.critical import Located, locate, take_marks
 from clada_neuro.stimuli.design import words_of
 from clada_neuro.stimuli.files import RawTable, as_text, from_frame, read_lines, read_table
-from clada_neuro.stimuli.oddities import oddities
+from clada_neuro.stimuli.oddities import oddities, unspaced
+from clada_neuro.stimuli.segments import Cutter, words_at
 
+ONE_CONDITION = "all"  # of a table that names none
 _ORDER = (*NAMES[:7], "words", "regions")
 
 
@@ -30,6 +33,7 @@ def read_stimuli(
     index_base: int | None = None,
     encoding: str | None = None,
     sheet: str | int = 0,
+    separator: str | None = None,
 ) -> pd.DataFrame:
     """Read stimuli into one row a presented text.
 
@@ -41,7 +45,8 @@ def read_stimuli(
         Our names to the file's, for instance ``{"item": "Frame", "critical_word": "target"}``. Names that differ
         only in case, spaces or underscores need no entry; an empty string says that no column plays a part, as
         ``{"context": ""}`` for a factor of that name. A table with ``word`` and ``word_index`` in place of
-        ``sentence`` has a row a word.
+        ``sentence`` has a row a word. Without ``item`` every text is an item, numbered from 1 (or named by
+        ``stimulus_id``), without ``condition`` there is one condition, ``all``.
     index_base
         0 or 1: what ``critical_index`` counts from. It must be declared unless ``critical_word`` is there too
         and agrees with one of both throughout.
@@ -49,13 +54,17 @@ def read_stimuli(
         The file's encoding, when it is neither UTF-8 nor UTF-16 with a mark.
     sheet
         Sheet of a workbook.
+    separator
+        What stands between words that no space separates, such as ``"|"`` in "我|喜欢|猫": it is taken out of sentences
+        and contexts, and words end there and at white space.
 
     Returns
     -------
     DataFrame
         ``stimulus_id`` (unique), ``item``, ``condition``, ``sentence``, ``critical_word`` (text or missing),
         ``critical_index`` (``Int64``, words from 0); where given ``context``, ``words`` (list) and ``regions``
-        (list, one label a word); then every column of the source. Row order is the source's. A column of the
+        (list, one label a word); then every column of the source. Row order is the source's. A critical region of
+        several words is one of the ``words``. A column of the
         source that has one of these names and other values is kept beside as ``<name>_original``. In
         ``attrs["notes"]`` stands which columns play a part beyond these, and what is odd about the texts.
 
@@ -63,7 +72,8 @@ def read_stimuli(
     ------
     StimulusError
         One line with file and row: a missing column, a critical word that is not in its sentence, an empty
-        file, an item × condition pair or a stimulus id given twice, a missing condition.
+        file, an item × condition pair or a stimulus id given twice, an empty item or condition, a separator that never
+        occurs.
     """
     if isinstance(source, pd.DataFrame):
         table = from_frame(source)
@@ -72,16 +82,18 @@ def read_stimuli(
     else:
         table = read_table(source, encoding, sheet)
     declared = columns or {}
+    cutter = Cutter(separator)
     named = found = find_columns(table, declared)
     if "word" in named:
         table, found = join_areas(table, named)
         index_base = 0 if "is_critical" in named else index_base
     found = without_own(table, found, declared)
-    made = _assemble(table, found, index_base)
+    _check_separator(table, found, cutter)
+    made, said = _assemble(table, found, index_base, cutter)
     acted = {name: column for name, column in named.items() if name in found or name in AREAS}
     contexts = made["context"] if "context" in made else [""] * len(made)
     texts = [f"{context} {sentence}" for context, sentence in zip(contexts, made["sentence"], strict=True)]
-    made.attrs["notes"] = acting(table, acted) + oddities(table, texts)
+    made.attrs["notes"] = acting(table, acted, declared) + said + oddities(table, texts)
     return made
 
 
@@ -105,17 +117,40 @@ def _is_located(frame: pd.DataFrame) -> bool:
     named, counted = frame["critical_word"].notna(), frame["critical_index"].notna()
     if not pd.api.types.is_integer_dtype(frame["critical_index"]) or not named.equals(counted):
         return False
-    return all(
-        stands_at(str(row["critical_word"]), words_of(row), row["critical_index"])
-        for row in frame[named].to_dict("records")
-    )
+    return all(_stands_there(row) for row in frame[named].to_dict("records"))
+
+
+def _stands_there(row: Mapping[Hashable, Any]) -> bool:
+    sentence, words, index = str(row["sentence"]), words_of(row), row["critical_index"]
+    if not 0 <= index < len(words):
+        return False
+    return design.size_at(str(row["critical_word"]), sentence, design.word_spans(sentence, words), index) == 1
 
 
 def _number_lines(table: RawTable) -> RawTable:
-    return replace(table, frame=table.frame.assign(item=table.rows, condition="all"))
+    return replace(table, frame=table.frame.assign(item=table.rows, condition=ONE_CONDITION))
 
 
-def _assemble(table: RawTable, found: Mapping[str, str], index_base: int | None) -> pd.DataFrame:
+def _check_separator(table: RawTable, found: Mapping[str, str], cutter: Cutter) -> None:
+    if cutter.separator is None:
+        return
+    if other := next((name for name in ("word", "words", "word_spans") if name in found), ""):
+        raise StimulusError(
+            f"{table.origin}: a separator is given beside the column {found[other]} ({other}), which says where words begin, "
+            f"too; leave one out (--column {other}=)"
+        )
+    if not any(cutter.separator in as_text(cell) for cell in table.frame[found["sentence"]]):
+        first = as_text(table.frame[found["sentence"]].iloc[0])[:60]
+        raise table.error(
+            0,
+            f"the separator '{cutter.separator}' occurs in no sentence, such as '{first}'; give the one that does",
+        )
+
+
+def _assemble(
+    table: RawTable, found: Mapping[str, str], index_base: int | None, cutter: Cutter
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the stimulus table, and what should be said of how it was made."""
     frame = table.frame
 
     def cells(name: str) -> list[str]:
@@ -123,43 +158,89 @@ def _assemble(table: RawTable, found: Mapping[str, str], index_base: int | None)
             [as_text(value).strip() for value in frame[found[name]]] if name in found else [""] * len(frame)
         )
 
-    out: dict[str, list] = {"item": cells("item"), "condition": cells("condition")}
+    out: dict[str, list] = dict(zip(("item", "condition"), _labels(found, cells), strict=True))
     sentences = [as_text(value) for value in frame[found["sentence"]]]
-    for position, (sentence, item, condition) in enumerate(
-        zip(sentences, out["item"], out["condition"], strict=True)
-    ):
-        for name, value in (("sentence", sentence.strip()), ("item", item), ("condition", condition)):
-            if not value:
+    for position, values in enumerate(zip(sentences, out["item"], out["condition"], strict=True)):
+        for name, value in zip(("sentence", "item", "condition"), values, strict=True):
+            if not value.strip():
                 raise table.error(position, f"the {name} is empty; every row needs one")
     critical, indices = cells("critical_word"), cells("critical_index")
     if "critical_word" not in found and "critical_index" not in found:
-        sentences, critical, indices = take_marks(table, sentences)
+        sentences, critical, indices = take_marks(table, sentences, cutter)
         index_base = 0
-    words = _words(table, found, sentences)
+    words = _words(table, found, sentences, cutter)
+    critical, sentences = ([cutter.text(text) for text in texts] for texts in (critical, sentences))
     out["sentence"] = sentences
-    out["critical_word"], out["critical_index"] = locate(table, words, critical, indices, index_base)
-    if "words" in found:
-        out["words"] = words
+    located = locate(table, sentences, words, critical, indices, index_base)
     if "regions" in found:
         out["regions"] = _regions(table, list(frame[found["regions"]]), cells("region_names"), words)
+    said = unspaced(sentences, words)
+    said += _merge_regions(table, sentences, words, out.get("regions"), located)
+    out["critical_word"] = [one and one.text for one in located]
+    out["critical_index"] = [None if one is None else one.index for one in located]
+    if any(row != sentence.split() for row, sentence in zip(words, sentences, strict=True)):
+        out["words"] = words
     if "context" in found:
-        out["context"] = cells("context")
-    out["stimulus_id"] = _identify(table, cells("stimulus_id") if "stimulus_id" in found else None, out)
-    return _with_originals(table, found, out)
+        out["context"] = [cutter.text(context) for context in cells("context")]
+    out["stimulus_id"] = _identify(table, found, cells("stimulus_id"), out)
+    return _with_originals(table, found, out), said
 
 
-def _words(table: RawTable, found: Mapping[str, str], sentences: list[str]) -> list[list[str]]:
-    if "words" not in found:
-        return [sentence.split() for sentence in sentences]
+def _labels(found: Mapping[str, str], cells: Callable[[str], list[str]]) -> tuple[list[str], list[str]]:
+    """Return items and conditions; a table without them has an item a text, and one condition."""
+    texts = cells("stimulus_id")
+    own = texts if "stimulus_id" in found else [str(number) for number in range(1, len(texts) + 1)]
+    return (
+        cells("item") if "item" in found else own,
+        cells("condition") if "condition" in found else [ONE_CONDITION] * len(texts),
+    )
+
+
+def _words(
+    table: RawTable, found: Mapping[str, str], sentences: list[str], cutter: Cutter
+) -> list[list[str]]:
+    given = next((name for name in ("words", "word_spans") if name in found), "")
+    if not given:
+        return [cutter.words(sentence) for sentence in sentences]
     out = []
-    for position, (value, sentence) in enumerate(zip(table.frame[found["words"]], sentences, strict=True)):
-        words = value.split("|") if isinstance(value, str) else [str(word) for word in value]
+    for position, (value, sentence) in enumerate(zip(table.frame[found[given]], sentences, strict=True)):
         try:
+            if given == "word_spans":
+                words = words_at(value, sentence)
+            else:
+                words = value.split("|") if isinstance(value, str) else [str(word) for word in value]
             design.word_spans(sentence, words)
         except StimulusError as error:
             raise table.error(position, str(error)) from None
         out.append(words)
     return out
+
+
+def _merge_regions(
+    table: RawTable,
+    sentences: list[str],
+    words: list[list[str]],
+    regions: list[list[str]] | None,
+    located: list[Located | None],
+) -> list[str]:
+    """Make one word of each critical region of several; say how many there are."""
+    merged = [position for position, one in enumerate(located) if one and one.size > 1]
+    for position in merged:
+        one = located[position]
+        assert one is not None
+        stretch = slice(one.index, one.index + one.size)
+        spans = design.word_spans(sentences[position], words[position])[stretch]
+        words[position][stretch] = [sentences[position][spans[0][0] : spans[-1][1]]]
+        if regions is not None:
+            regions[position][stretch] = [" + ".join(dict.fromkeys(regions[position][stretch]))]
+    if not merged:
+        return []
+    first = located[merged[0]]
+    assert first is not None
+    return [
+        f"critical regions of several words count as one word in {len(merged)} of {len(sentences)} texts (first in row "
+        f"{table.rows[merged[0]]}, '{first.text}'); word_index counts them as one"
+    ]
 
 
 def _regions(table: RawTable, given: list, names: list[str], words: list[list[str]]) -> list[list[str]]:
@@ -173,22 +254,25 @@ def _regions(table: RawTable, given: list, names: list[str], words: list[list[st
     return out
 
 
-def _identify(table: RawTable, given: list[str] | None, out: dict[str, list]) -> list[str]:
-    pairs = list(zip(out["item"], out["condition"], strict=True))
-    ids = given or [f"{item}-{condition}" for item, condition in pairs]
+def _identify(table: RawTable, found: Mapping[str, str], given: list[str], out: dict[str, list]) -> list[str]:
+    if "stimulus_id" in found:
+        ids, advice = given, ""
+    elif "condition" in found:
+        ids = [f"{item}-{condition}" for item, condition in zip(out["item"], out["condition"], strict=True)]
+        advice = "; keep one row a text, or add a column stimulus_id with a name for each"
+    else:
+        ids = out["item"]
+        advice = "; tell its texts apart by a column condition (--column condition=…) or stimulus_id"
     seen: dict[str, int] = {}
     for position, name in enumerate(ids):
         if not name:
             raise table.error(position, "the stimulus_id is empty; every row needs one")
         if name in seen:
-            what = (
-                f"stimulus_id '{name}'"
-                if given
-                else f"item '{pairs[position][0]}', condition '{pairs[position][1]}'"
-            )
-            advice = (
-                "" if given else "; keep one row a text, or add a column stimulus_id with a name for each"
-            )
+            what = f"item '{out['item'][position]}'"
+            if "stimulus_id" in found:
+                what = f"stimulus_id '{name}'"
+            elif "condition" in found:
+                what += f", condition '{out['condition'][position]}'"
             raise table.error(position, f"{what} already stands in row {table.rows[seen[name]]}{advice}")
         seen[name] = position
     return ids

@@ -53,6 +53,7 @@ def run(
     index_base: int | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
+    separator: str | None = None,
     trial_columns: Mapping[str, str] | None = None,
     trial_index_base: int | None = None,
     trial_encoding: str | None = None,
@@ -109,7 +110,7 @@ def run(
         Of the model on a CPU.
     seed : int
         Seed of everything random.
-    columns, index_base, encoding, sheet
+    columns, index_base, encoding, sheet, separator
         How to read a stimulus file: see `clada_neuro.read_stimuli`.
     trial_columns, trial_index_base, trial_encoding, trial_sheet
         What the trials call our columns, as ``{"subject": "Subj"}`` (usual names are recognised, and said), what `word_index` counts from in trials or in the metadata of epochs (0 by default), and how to read a file of
@@ -139,6 +140,7 @@ def run(
         index_base=index_base,
         encoding=encoding,
         sheet=sheet,
+        separator=separator,
         trial_columns=trial_columns,
         trial_index_base=trial_index_base,
         trial_encoding=trial_encoding,

@@ -22,6 +22,7 @@ from clada_neuro.stimuli.keys import as_key, respelled
 from clada_neuro.study.decide import SPILLOVER, Asked, others, shipped_analysis
 
 DEMO = "demo"
+_OPTIONS = {"columns": "column"}  # keywords whose option is called otherwise
 DEFAULT = {"kind": "default", "name": "default"}
 # n400_uv and n400_baseline_uv both name the n400.
 _AMPLITUDE = re.compile(r"\b(\w+?)(?:_baseline)?_uv\b")
@@ -115,19 +116,17 @@ def resolve_target(
     formula: str | Sequence[str] | None = None,
     where: str | Sequence[str] | None = None,
     limit: int | None = None,
-    columns: Mapping[str, str] | None = None,
-    index_base: int | None = None,
-    encoding: str | None = None,
-    sheet: str | None = None,
     trial_columns: Mapping[str, str] | None = None,
     trial_index_base: int | None = None,
     trial_encoding: str | None = None,
     trial_sheet: str | None = None,
     max_lost: float = MAX_LOST,
+    **reading: Any,
 ) -> Target:
     """Find out what `target` names and read it; arguments as in `clada_neuro.run`.
 
-    `measured` is how amplitudes are to be taken from epochs, where it differs from the analysis.
+    `measured` is how amplitudes are to be taken from epochs, where it differs from the analysis; `reading` how stimuli
+    are read, as in `resolve_stimuli`.
 
     Raises
     ------
@@ -135,7 +134,7 @@ def resolve_target(
         For a name that is neither a file, a data set nor ``"demo"``, a stimulus file without trials, options of
         stimulus files given to a name, or responses that the analysis does not find.
     """
-    stimuli = resolve_stimuli(target, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet)
+    stimuli = resolve_stimuli(target, **reading)
     asked = Asked.of(analysis, formula, response, component)
     if _is_name(target):
         _refuse_file_options(
@@ -198,15 +197,10 @@ def _refuse_trial_columns(declared: Mapping[str, str] | None) -> None:
         raise DataError("--trial-column is for --trials; rename the columns of the epochs' metadata")
 
 
-def resolve_stimuli(
-    name: str | Path,
-    *,
-    columns: Mapping[str, str] | None = None,
-    index_base: int | None = None,
-    encoding: str | None = None,
-    sheet: str | None = None,
-) -> pd.DataFrame:
+def resolve_stimuli(name: str | Path, **reading: Any) -> pd.DataFrame:
     """Read the stimuli of the demonstration, of a data set, or of a file as `clada_neuro.read_stimuli` does.
+
+    `reading` are the keywords of `clada_neuro.read_stimuli`, None where nothing was said.
 
     Raises
     ------
@@ -214,7 +208,9 @@ def resolve_stimuli(
         For a name that is neither a file, a data set nor ``"demo"``, or options of stimulus files given to a name.
     """
     if _is_name(name):
-        _refuse_file_options(name, column=columns, index_base=index_base, encoding=encoding, sheet=sheet)
+        _refuse_file_options(
+            name, **{_OPTIONS.get(option, option): given for option, given in reading.items()}
+        )
         if name != DEMO:
             return datasets.load(str(name))
         parts = [read_stimuli(package_data("stimuli", part)) for part in _DEMO_FILES]
@@ -224,7 +220,7 @@ def resolve_stimuli(
             f"'{name}' is neither a stimulus file here nor a data set{did_you_mean(str(name), _names())}; "
             "list them with: clada-neuro data list"
         )
-    return read_stimuli(name, columns=columns, index_base=index_base, encoding=encoding, sheet=sheet or 0)
+    return read_stimuli(name, **{option: given for option, given in reading.items() if given is not None})
 
 
 def _needless_groups(trials: pd.DataFrame) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,11 @@ def test_a_critical_area_is_placed_even_beside_its_twin():
             lambda report: report.assign(IA_ID=[1, "x", 3, 4, 2, 1]),
             "row 1: word_index 'x' is not a whole number",
         ),
-        (lambda report: report.assign(is_critical=[1, 1, 0, 0, 0, 0]), "row 1: a second critical area"),
+        (
+            lambda report: report.assign(is_critical=[1, 0, 1, 0, 0, 0]),
+            "row 2: a second critical area in the same text, apart from the first",
+        ),
+        (lambda report: report.assign(space_after="perhaps"), "row 0: space_after 'perhaps' given, 1 or 0"),
         (
             lambda report: report.assign(is_critical=[0, "target", 0, 0, 0, 0]),
             "row 1: is_critical 'target' given, 1 or 0 expected",

@@ -230,7 +230,14 @@ def test_own_stimulus_ids_allow_repeated_cells():
     ("text", "message"),
     [
         ("item,condition,sentnce\n1,a,Hi.\n", r"lacks the column 'sentence' \(did you mean 'sentnce'\?\)"),
-        ("item,sentence\n1,Hi.\n", "lacks the column 'condition'"),
+        (
+            "itm,condition,sentence\n1,a,Hi.\n",
+            r"lacks the column 'item' \(did you mean 'itm'\?\).*nothing \(item=\)",
+        ),
+        (
+            "item,sentence\n1,Hi.\n1,Ho.\n",
+            "row 3: item '1' already stands in row 2; tell its texts apart by a column",
+        ),
         ("item,condition,sentence\n1,a,Hi.\n2,,Ho.\n", "row 3: the condition is empty"),
         ("item,condition,sentence\n1,a,Hi.\n,a,Ho.\n", "row 3: the item is empty"),
         ("item,condition,sentence\n1,a,Hi.\n2,a,\n", "row 3: the sentence is empty"),
@@ -244,16 +251,16 @@ def test_own_stimulus_ids_allow_repeated_cells():
         ),
         ("item,condition,sentence\n1,a,*One* of *two*.\n", r"row 2: 2 \*marked\* words"),
         (
-            "item,condition,sentence\n1,a,An *ice cream* is.\n",
-            "row 2: the marked text 'ice cream' must be one word",
-        ),
-        (
             "item,condition,sentence,critical_word,critical_index\n1,a,The dog ran.,dog,3\n",
             "row 2: critical word 'dog' is not at critical_index 3 counted from 0 or from 1",
         ),
         (
-            "item,condition,sentence,critical_word\n1,a,The ice cream ran.,ice cream\n",
-            "row 2: critical word 'ice cream' is several words",
+            "item,condition,sentence,critical_word\n1,a,The ice cream ran.,ice creams\n",
+            "row 2: critical word 'ice creams' is not in its sentence",
+        ),
+        (
+            "item,condition,sentence,critical_word,critical_index\n1,a,The ice cream ran.,ice cream,1-3\n",
+            "row 2: critical word 'ice cream' is not at critical_index 1-3",
         ),
         (
             "item,condition,sentence,critical_word,critical_index\n1,a,The dog ran.,dog,1\n2,a,The cat ran.,cat,2\n",

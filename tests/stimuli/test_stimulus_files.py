@@ -141,7 +141,7 @@ def test_messages_about_a_sheet_name_the_others(tmp_path):
     book["Data"].append([1])
     book.save(tmp_path / "x.xlsx")
     with pytest.raises(
-        StimulusError, match=r"sheet 'Notes' .--sheet chooses another: Data. lacks the column 'item'"
+        StimulusError, match=r"sheet 'Notes' .--sheet chooses another: Data. lacks the column 'sentence'"
     ):
         read_stimuli(tmp_path / "x.xlsx")
     assert read_table(tmp_path / "x.xlsx", sheet="Data").frame["item"].tolist() == ["1"]
