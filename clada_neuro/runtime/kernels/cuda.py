@@ -10,7 +10,8 @@ A program sums a chunk of rows over a few columns; chunks are added in a fixed o
 float32 or bfloat16, sums float32. Cut-offs, scale, bias and masks stay in the same device memory, where the graph finds
 them, and nothing is read back: the host waits for no token.
 
-The kernels are tested in Triton's interpreter (TRITON_INTERPRET=1); they have not yet been run or timed on a GPU.
+The kernels are tested in Triton's interpreter (TRITON_INTERPRET=1) and on a GPU, where they are not yet faster than dense
+decoding in one graph (`analyses/results/decode_speed/llama-7b-random_bfloat16_cuda.csv`).
 """
 
 from collections.abc import Iterator
