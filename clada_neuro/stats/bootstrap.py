@@ -82,10 +82,10 @@ class Pair:
 
     @cached_property
     def _prepared(self) -> tuple[Prepared, Prepared]:
-        return self._prepare(self.smaller), self._prepare(self.larger)
+        return self._prepare(self.smaller, self.starts[0]), self._prepare(self.larger, self.starts[1])
 
-    def _prepare(self, design: Design) -> Prepared:
-        return preparer(self.engine)(design, False)
+    def _prepare(self, design: Design, near: np.ndarray | None = None) -> Prepared:
+        return preparer(self.engine)(design, False, near)
 
     @cached_property
     def _moments(self) -> tuple[Moments, Moments]:

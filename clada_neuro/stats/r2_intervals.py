@@ -52,7 +52,7 @@ class Redrawn:
 
     @cached_property
     def _prepared(self) -> Prepared:
-        return preparer(self.engine)(self.design, self.reml)
+        return preparer(self.engine)(self.design, self.reml, self.start)
 
     @cached_property
     def _moments(self) -> Moments:

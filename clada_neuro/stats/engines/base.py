@@ -1,7 +1,7 @@
 """The interface of an engine, and the rescaling that keeps every engine's numbers near one.
 
 An engine is a module with ``estimate(design, reml)``. One that can fit a design again and again, as resampling does,
-also has ``prepare(design, reml)``; one that can be started from another model's variances has
+also has ``prepare(design, reml, near)``; one that can be started from another model's variances has
 ``restart(design, reml, ratios)``. Nothing outside the engine knows how.
 """
 
@@ -79,8 +79,15 @@ def estimator(name: str) -> Callable[[Design, bool], Estimate]:
     return _module(name).estimate
 
 
-def preparer(name: str) -> Callable[[Design, bool], Prepared]:
-    """Return the function ``prepare(design, reml)`` of an engine.
+class Preparer(Protocol):
+    """Takes in a design; ``near`` is the `theta` of its own fit, near which refits of other responses start."""
+
+    def __call__(self, design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
+        """Return the design, ready to be fitted."""
+
+
+def preparer(name: str) -> Preparer:
+    """Return the function ``prepare(design, reml, near)`` of an engine.
 
     Raises
     ------

@@ -39,18 +39,23 @@ def vcov(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
     return core.sigma**2 * np.linalg.inv((core.fixed_information + core.fixed_information.T) / 2)
 
 
+def hessian(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
+    """Return the second derivatives of the deviance at ``theta``, by first differences of its exact gradient."""
+    _, gradient = optimizer._optimization_functions("L-BFGS-B", True)
+    assert gradient is not None
+    at, rows = gradient(theta), np.empty((len(theta), len(theta)))
+    for k, step in enumerate(_STEP_GRADIENT * np.maximum(1, np.abs(theta))):
+        rows[k] = (gradient(theta + step * np.eye(len(theta))[k]) - at) / step
+    return (rows + rows.T) / 2
+
+
 def _contrast_variances(optimizer: LMMOptimizer, theta: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
     return np.einsum("ij,jk,ik->i", contrasts, vcov(optimizer, theta), contrasts)
 
 
 def _theta_covariance(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
     """Return twice the inverse Hessian of the deviance over its curved directions; a flat one adds nothing."""
-    _, gradient = optimizer._optimization_functions("L-BFGS-B", True)
-    assert gradient is not None
-    at, hessian = gradient(theta), np.empty((len(theta), len(theta)))
-    for k, step in enumerate(_STEP_GRADIENT * np.maximum(1, np.abs(theta))):
-        hessian[k] = (gradient(theta + step * np.eye(len(theta))[k]) - at) / step
-    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    values, vectors = np.linalg.eigh(hessian(optimizer, theta))
     curved = values > _FLAT * max(float(np.abs(values).max()), 1.0)
     scaled = vectors[:, curved] * np.sqrt(2 / values[curved])
     return scaled @ scaled.T

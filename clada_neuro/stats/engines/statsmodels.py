@@ -39,7 +39,7 @@ class Prepared:
         return estimate(self.design if y is None else replace(self.design, y=y), self.reml)
 
 
-def prepare(design: Design, reml: bool) -> Prepared:
+def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
     """Keep a design for several fits."""
     return Prepared(design, reml)
 
