@@ -25,8 +25,8 @@ from clada_neuro.erp.evoked import (
     topographies,
     waveforms,
 )
+from clada_neuro.exports import write_csv
 from clada_neuro.reporting.figures import Figure
-from clada_neuro.reporting.tables import write_csv
 from clada_neuro.reporting.waveforms import averages
 from clada_neuro.stimuli import datasets
 

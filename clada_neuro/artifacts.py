@@ -27,6 +27,7 @@ from clada_neuro.errors import DataError
 PROVENANCE_KEY = b"clada_neuro"
 # What pyarrow raises for damaged files; damaged metadata are read as text, JSON and names of columns.
 _DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
+_FILES = {".csv", ".tsv", ".txt", ".xlsx", ".parquet", ".json", ".html", ".gz"}
 _VERSIONED = (
     "clada-neuro", "torch", "transformers", "tokenizers", "numba", "wordfreq", "mixedlm", "statsmodels", "formulaic",
     "scipy", "mne", "numpy", "pandas",
@@ -92,8 +93,12 @@ def versions() -> dict[str, str]:
 
 
 def output_folder(path: str | Path) -> Path:
-    """Create ``path`` and check that it can be written; raise one clear line otherwise."""
+    """Create ``path`` and check that it can be written; raise one clear line otherwise, also for the name of a file."""
     folder = Path(path)
+    if folder.suffix.lower() in _FILES and not folder.is_dir():
+        raise DataError(
+            f"'{folder}' names a file; --out is a folder here, such as '{folder.with_suffix('')}'"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -22,6 +22,7 @@ from clada_neuro.artifacts import (
     write_table,
 )
 from clada_neuro.errors import DataError
+from clada_neuro.exports import csv_beside
 
 TRACE = "trace"
 # Of a manifest, what describes the trace; a run adds what holds for its own trials only.
@@ -77,7 +78,7 @@ def trials_id(path: Path, trials: pd.DataFrame) -> str:
 
 
 def write_trials(folder: Path, aligned: Aligned, described: Mapping[str, Any] | None = None) -> str:
-    """Write aligned trials, those without a word, and what a manifest says of them; return the id of the trials.
+    """Write aligned trials and those without a word, as parquet and CSV, and what a manifest says of them; return their id.
 
     Parameters
     ----------
@@ -103,10 +104,13 @@ def write_trials(folder: Path, aligned: Aligned, described: Mapping[str, Any] | 
     trials = content_hash(aligned.trials)
     about = {"joins": aligned.joins, "notes": list(aligned.notes)}
     write_table(aligned.trials, folder / "trials.parquet", {"inputs": trials, TRACE: aligned.trace, **about})
+    csv_beside(folder / "trials.parquet")
     if len(aligned.unmatched):
         write_table(aligned.unmatched, folder / "unmatched.parquet", {"inputs": trials, TRACE: aligned.trace})
+        csv_beside(folder / "unmatched.parquet")
     else:
-        (folder / "unmatched.parquet").unlink(missing_ok=True)
+        for suffix in ("parquet", "csv"):
+            (folder / f"unmatched.{suffix}").unlink(missing_ok=True)
     write_json(path, {key: manifest[key] for key in _OF_THE_TRACE if key in manifest} | about)
     return trials
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import FitError, ModelError
-from clada_neuro.reporting.tables import write_csv
+from clada_neuro.exports import write_csv
 from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.formula import parse
 from clada_neuro.stimuli.registry import registry
@@ -108,7 +108,7 @@ def test_tables_for_people_are_written_with_formulas_neutralised():
         if path.is_relative_to(ROOT / "clada_neuro")
         and any(name.endswith(".to_csv") for name, _ in calls(parsed(path)))
     }
-    assert writing - elsewhere == {"reporting/tables.py"}
+    assert writing - elsewhere == {"exports.py"}
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

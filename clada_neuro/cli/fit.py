@@ -46,8 +46,8 @@ def command(
     import warnings
 
     from clada_neuro.artifacts import output_folder, sole_writer, write_text
+    from clada_neuro.exports import write_csv, write_for_r
     from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
-    from clada_neuro.reporting.tables import write_csv
     from clada_neuro.responses.trials import kind_of_rows, read_columns
     from clada_neuro.stats.alternatives import alternatives, common_rows
     from clada_neuro.stats.exclusions import keep
@@ -88,10 +88,13 @@ def command(
     if compared is not None:
         click.echo(_printed(compared))
     with sole_writer(folder):
-        store_estimates(folder, [one.to_dict() for one in found], None, stamp)
-        # Without the byte-order mark, which R would read into the first column's name.
-        write_csv(used, folder / "refit.csv", encoding="utf-8")
-        write_text(folder / "refit.R", "\n".join(one.to_r_script("refit.csv") for one in found))
+        scripts = [one.to_r_script("refit.csv") for one in found]
+        entries = [
+            one.to_dict() | {"lme4_script": script} for one, script in zip(found, scripts, strict=True)
+        ]
+        store_estimates(folder, entries, None, stamp)
+        write_for_r(used, folder / "refit.csv")
+        write_text(folder / "refit.R", "\n".join(scripts))
         if compared is None:
             (folder / "comparison.csv").unlink(missing_ok=True)  # of another call
         else:

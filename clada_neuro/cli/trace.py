@@ -17,10 +17,18 @@ from clada_neuro.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clada_neuro.instrument.trace import Trace
+
 
 @click.command()
 @click.argument("stimuli")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder, or one file NAME.csv.")
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="Write one file, the stimuli beside the measures of their words [default name: STIMULI_words.csv].",
+)
 @model_options
 @policy_options
 @language_option
@@ -35,44 +43,96 @@ if TYPE_CHECKING:
 @stimulus_file_options
 def command(
     stimuli: str,
-    out: Path,
+    out: Path | None,
+    as_csv: bool,
     language: str | None,
     scheduler: str | None,
     **setting: Any,
 ) -> None:
     """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
 
-    Writes tokens, layers and words (parquet), conditions.csv (means by condition) and manifest.json. A dense trace measures neuron_sparsity at the
-    thresholds that the calibration has for --sparsity. Interrupt it at any time; the same command continues
-    from the last finished part.
+    Writes tokens, layers and words (parquet), words.csv, conditions.csv (means by condition) and manifest.json. A dense
+    trace measures neuron_sparsity at the thresholds that the calibration has for --sparsity. Interrupt it at any time; the
+    same command continues from the last finished part.
+
+    With --csv, or --out NAME.csv, writes one file in place of a folder, a row a word: your columns, then the word's
+    measures, in the order of your rows. Settings and versions stand in NAME.json beside it.
     """
     from clada_neuro.scale.setting import Setting
     from clada_neuro.study.target import language_of, resolve_stimuli
 
+    place = _place(stimuli, out, as_csv, bool(setting["top_k"]))
     table = resolve_stimuli(stimuli, **{name: setting.pop(name) for name in READING})
     notes = table.attrs.get("notes", [])
     for note in notes:
         click.echo(f"note: {note}", err=True)
     setting["language"] = language or language_of(stimuli)
     from clada_neuro.scale.trace import trace_by  # loads PyTorch, which wrong input need not wait for
-    from clada_neuro.stats.conditions import at_critical_words
+    from clada_neuro.stats.conditions import HOW, at_critical_words
 
-    traced = trace_by(Setting(**setting), table, out, scheduler)
+    one_file = place.suffix.lower() == ".csv"
+    traced = trace_by(Setting(**setting), table, None if one_file else place, scheduler)
     for note in traced.manifest["text_notes"][len(notes) :]:
         click.echo(f"note: {note}", err=True)
     if reason := traced.manifest.get("activity"):
         click.echo(f"note: activity is not measured, predictions are: {reason}", err=True)
-    click.echo(f"{traced} in {out}")
-    _print_means(at_critical_words(traced.words, table), out)
+    means = at_critical_words(traced.words, table)
+    if one_file:
+        _write_file(traced, place)
+    else:
+        _write_beside(place, means)
+    click.echo(f"{traced} in {place}")
+    if len(means):
+        click.echo(f"critical words by condition ({HOW}):")
+        click.echo(means.to_string(index=False, float_format="{:.3f}".format))
 
 
-def _print_means(means: "pd.DataFrame", out: Path) -> None:
-    """Print and write the measures by condition, where there are conditions."""
-    from clada_neuro.reporting.tables import write_csv
-    from clada_neuro.stats.conditions import HOW
+def _place(stimuli: str, out: Path | None, as_csv: bool, top_k: bool) -> Path:
+    """Return the folder or the CSV file that is written, before anything is computed.
 
-    if means.empty:
-        return
-    write_csv(means, out / "conditions.csv")
-    click.echo(f"critical words by condition ({HOW}):")
-    click.echo(means.to_string(index=False, float_format="{:.3f}".format))
+    Raises
+    ------
+    DataError
+    """
+    from clada_neuro.artifacts import output_folder
+    from clada_neuro.errors import DataError
+
+    named = out is not None and out.suffix.lower() == ".csv"
+    if out is None and not as_csv:
+        raise DataError(
+            "say where to write: --out FOLDER for all tables, or --csv for one file with a row a word"
+        )
+    if as_csv and out is not None and not named:
+        raise DataError(
+            f"--csv writes one file: give --out {out}.csv, or leave --csv out (a folder has words.csv)"
+        )
+    place = out or Path(f"{Path(stimuli).stem}_words.csv")
+    if place.suffix.lower() != ".csv":
+        return place
+    if top_k:
+        raise DataError("--top-k writes a table of its own; give a folder as --out")
+    if place.is_dir():
+        raise DataError(f"'{place}' is a folder; choose another name for the CSV file")
+    if place.exists() and Path(stimuli).exists() and place.samefile(stimuli):
+        raise DataError(f"'{place}' is the file of stimuli itself; choose another --out")
+    output_folder(place.parent)
+    return place
+
+
+def _write_file(traced: "Trace", path: Path) -> None:
+    from clada_neuro.artifacts import sole_writer, write_json
+    from clada_neuro.exports import own_columns_first, write_for_r
+
+    with sole_writer(path):
+        write_for_r(own_columns_first(traced.words), path)
+        write_json(path.with_suffix(".json"), traced.manifest)
+
+
+def _write_beside(folder: Path, means: "pd.DataFrame") -> None:
+    """Write the words as CSV, and their means by condition, where there are conditions."""
+    from clada_neuro.exports import csv_beside, write_csv
+
+    if note := csv_beside(folder / "words.parquet"):
+        click.echo(f"note: {note}", err=True)
+    if len(means):
+        write_csv(means, folder / "conditions.csv")

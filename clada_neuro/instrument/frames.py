@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,10 +146,30 @@ def words_table(
     given = given.rename(
         columns={name: f"{name}_stimuli" for name in given if name in words and name != "stimulus_id"}
     )
-    words = words.merge(given, on="stimulus_id", how="left")
+    words = _one_a_word(words.merge(given, on="stimulus_id", how="left"), given)
     order = [name for name in tables.WORDS.names() if name in words]
     words = words[order + [name for name in words if name not in order]]
     return add_lags(words, _predictors(words))
+
+
+def _one_a_word(words: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
+    """Give each word its own value of the columns that hold one a word, as of a file with a row a word."""
+    lists = [name for name in given if holds_lists(given[name])]
+    lengths = words.groupby("stimulus_id", sort=False)["word_index"].transform("size")
+    for name in lists:
+        cells = zip(words[name], words["word_index"], lengths, strict=True)
+        words[name] = pd.Series(
+            [_at(*cell) for cell in cells], index=words.index, dtype=object
+        ).infer_objects()
+    return words
+
+
+def _at(cell: Any, place: int, length: int) -> Any:
+    return (
+        cell[place]
+        if hasattr(cell, "__len__") and not isinstance(cell, str) and len(cell) == length
+        else cell
+    )
 
 
 def _window(

@@ -8,13 +8,13 @@ from markupsafe import Markup
 
 import clada_neuro
 from clada_neuro.artifacts import output_folder, read_json, write_json, write_text
+from clada_neuro.exports import csv_beside, write_csv
 from clada_neuro.lineage import Aligned
 from clada_neuro.reporting.analyzed import GROUPS, analyzed
 from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Result, store
-from clada_neuro.reporting.tables import write_csv
 from clada_neuro.reporting.text import cell
 
 _HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ def report(
     fits: Sequence[Result] = (),
     synergy: Result | None = None,
 ) -> Path:
-    """Write ``report.html``, ``figures/`` and ``tables/`` into an output folder, from its tables alone.
+    """Write ``report.html``, ``figures/``, ``tables/`` and ``refit.R`` into an output folder, from its tables alone.
 
     The page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
     Nothing is estimated here; values come from ``fits.json``, ``synergy.json`` and the parquet tables. The same
@@ -132,13 +132,12 @@ def _save_parts(results: Results, page: list[Section]) -> None:
     folder = output_folder(results.folder / "tables")
     for table in (table for block in blocks for table in block.tables):
         written.append(write_csv(table.frame, folder / f"{table.name}.csv"))
-    if "words" in results.tables:
-        written.append(write_csv(results.tables["words"], folder / "words.csv"))
-    if "trials" in results.tables:
-        # Without the byte-order mark, which R would read into the first column's name.
-        written.append(write_csv(results.tables["trials"], folder / "trials.csv", encoding="utf-8"))
-        scripts = [f"# {fit['name']}\n{fit['lme4_script']}" for fit in results.fits if fit.get("lme4_script")]
-        written.append(write_text(folder / "refit.R", "\n".join(scripts)))
+    for name in ("words", "trials"):
+        if name in results.tables:
+            csv_beside(results.folder / f"{name}.parquet")
+    scripts = [f"# {fit['name']}\n{fit['lme4_script']}" for fit in results.fits if fit.get("lme4_script")]
+    if scripts and "trials" in results.tables:
+        write_text(results.folder / "refit.R", "\n".join(scripts))
     _remove_others(results.folder, {path.relative_to(results.folder).as_posix() for path in written})
 
 

@@ -336,7 +336,7 @@ def _paper(results: Results) -> list[Block]:
 
 def _script(results: Results) -> list[Block]:
     blocks = [Block(fit["name"], code=fit["lme4_script"]) for fit in results.fits if fit.get("lme4_script")]
-    lead = "R code that refits the models from tables/trials.csv; all of it stands in tables/refit.R."
+    lead = "R code that refits the models from trials.csv; all of it stands in refit.R."
     absent = [] if blocks else ["fits.json carries no R script."]
     return [Block(paragraphs=[lead] if blocks else [], absent=absent), *blocks]
 

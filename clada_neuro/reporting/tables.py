@@ -3,17 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import write_atomic
 from clada_neuro.numerals import decimals, fixed, interval, spread
 from clada_neuro.reporting.labels import axis, is_measure
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.text import cell, column, number, p_value, shares
+from clada_neuro.reporting.text import column, number, p_value, shares
 from clada_neuro.responses.response import response_of
 from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
 
@@ -31,7 +28,6 @@ _HEADER = {
     "sd": "SD",
     "vif": "VIF",
 }
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -275,24 +271,5 @@ def slug(name: str) -> str:
     return re.sub(r"\W+", "_", name.lower()).strip("_") or "x"
 
 
-def write_csv(frame: pd.DataFrame, path: Path, encoding: str = "utf-8-sig") -> Path:
-    """Write a table for spreadsheets: UTF-8 with a byte-order mark, formulas made into text.
-
-    A text cell or header that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a
-    leading apostrophe, so that no spreadsheet executes text that came with the stimuli. Numbers stay numbers.
-    """
-    safe = frame.rename(columns=_neutral)
-    for name, dtype in safe.dtypes.items():
-        if not pd.api.types.is_numeric_dtype(dtype):
-            safe[name] = [_neutral(value) for value in safe[name]]
-    return write_atomic(path, lambda part: safe.to_csv(part, index=False, encoding=encoding))
-
-
 def _is_number(values: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-
-
-def _neutral(value: Any) -> Any:
-    if isinstance(value, list | tuple | dict | np.ndarray):
-        value = cell(value.tolist() if isinstance(value, np.ndarray) else value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_START) else value

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def trace_by(
     setting: Setting,
     stimuli: pd.DataFrame,
-    out: str | Path,
+    out: str | Path | None,
     scheduler: str | None = None,
     progress: bool = True,
 ) -> Trace:
@@ -35,8 +35,8 @@ def trace_by(
     ----------
     setting : Setting
     stimuli : pandas.DataFrame
-    out : str or Path
-        As for `clada_neuro.trace`; finished shards are kept there.
+    out : str or Path, optional
+        As for `clada_neuro.trace`; finished shards are kept there. None keeps the tables in memory.
     scheduler : str, optional
         See `clada_neuro.scale.schedulers.connected`; without it the model runs in this process. Models and
         calibrations that are files must lie under the same path on every worker.

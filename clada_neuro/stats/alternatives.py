@@ -13,7 +13,19 @@ from clada_neuro.stats.formula import parse
 
 
 def common_rows(data: pd.DataFrame, formulas: Sequence[str]) -> pd.DataFrame:
-    """Return the rows that have a value in every column of every formula, so that all models use the same ones."""
+    """Return the rows that have a value in every column of every formula, so that all models use the same ones.
+
+    Raises
+    ------
+    FitError
+        When the formulas explain different responses, between which nothing can be compared.
+    """
+    responses = list(dict.fromkeys(parse(formula).response_side for formula in formulas))
+    if len(responses) > 1:
+        raise FitError(
+            f"{' and '.join(responses)} are different responses, and only models of one are compared; give each a call of "
+            "its own"
+        )
     columns = dict.fromkeys(name for formula in formulas for name in parse(formula).variables())
     return data.dropna(subset=list(columns))
 

@@ -16,6 +16,7 @@ from formulaic import ModelSpec
 from pandas.api import types
 
 from clada_neuro.errors import FitError
+from clada_neuro.exports import is_logical, r_names
 from clada_neuro.stats.coding import codings
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import ModelFormula, names_of
@@ -52,23 +53,24 @@ def to_r_script(fit: Fitted, data_file: str = "trials.csv", weight_mean: float =
         formula, model.data, model.contrasts, [fit.design.spec, *(b.spec for b in fit.design.blocks)]
     )
     columns = list(dict.fromkeys([*formula.variables(), *([model.weights] if model.weights else [])]))
-    used = ", ".join(map(json.dumps, columns))
+    used = ", ".join(_text(writer.names[name]) for name in columns)
     lines = [
         *(["library(lmerTest)"] if fit.design.blocks else []),
         _HEAD,
         *([_CR] if writer.has_cr else []),
-        f'd <- read.csv({_path(data_file)}, check.names = FALSE, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
-        "names(d) <- plain(names(d)); d[] <- lapply(d, plain)",
+        f'd <- read.csv({_path(data_file)}, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
+        "d[] <- lapply(d, plain)",
+        *(f"d${writer.name(name)} <- toupper(d${writer.name(name)})" for name in writer.truths),
         f"d <- d[complete.cases(d[c({used})]), ]",
         *(
-            f"d${in_r(name)} <- (d${in_r(name)} - {float(mean)!r}) / {float(sd)!r}"
+            f"d${writer.name(name)} <- (d${writer.name(name)} - {float(mean)!r}) / {float(sd)!r}"
             for name, (mean, sd) in fit.standardized.items()
         ),
         *writer.factors(),
     ]
     weights = ""
     if model.weights:
-        weights = f", weights = {in_r(model.weights)}" + (
+        weights = f", weights = {writer.name(model.weights)}" + (
             "" if weight_mean == 1 else f" / {float(weight_mean)!r}"
         )
     reml = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
@@ -91,17 +93,23 @@ class _Writer:
         self.contrasts = contrasts
         self.codings = {name: coding for spec in specs for name, coding in codings(spec).items()}
         self.states = {name: state for spec in specs for name, state in spec.transform_state.items()}
+        self.names = r_names(map(str, data.columns))
         self.text = {name for name in formula.variables() if not _is_number(data[name])}
+        self.truths = [name for name in formula.variables() if is_logical(data[name])]
         self.sides = [formula.fixed, *(term.columns for term in formula.random)]
 
     @property
     def has_cr(self) -> bool:
         return any(name.startswith(("cr(", "cs(")) for name in self.states)
 
+    def name(self, column: str) -> str:
+        """Return a column as R's code names it."""
+        return in_r(self.names.get(column, column))
+
     def text_columns(self) -> str:
         """Return the argument of read.csv that keeps "01" and "1" apart, and TRUE from becoming a number."""
         named = ", ".join(
-            f'{in_r(name)} = "character"' for name in self.parts.variables() if name in self.text
+            f'{self.name(name)} = "character"' for name in self.parts.variables() if name in self.text
         )
         return f",\n  colClasses = c({named})" if named else ""
 
@@ -111,7 +119,7 @@ class _Writer:
         for name in dict.fromkeys(name for side in self.sides for name in names_of(side)):
             if name not in self.text and name not in self.contrasts:
                 continue
-            column = f"d${in_r(name)}"
+            column = f"d${self.name(name)}"
             levels = next((one.levels for one in self.codings.values() if one.column == name), ())
             if not levels:  # compared with a text, not coded
                 continue
@@ -124,14 +132,21 @@ class _Writer:
         """Return the formula, random terms included."""
         right = [self._side(self.parts.fixed)]
         for term in self.parts.random:
-            right.append(f"({self._side(term.columns)} | {':'.join(map(in_r, term.factors))})")
+            right.append(f"({self._side(term.columns)} | {':'.join(map(self.name, term.factors))})")
         return f"{self._expression(self.parts.response)} ~ {' + '.join(right)}"
 
     def _side(self, side: str) -> str:
-        return each_call(side, self._expression, _token)
+        return each_call(side, self._expression, self._token)
+
+    def _token(self, token: str) -> str:
+        if token == "**":
+            return "^"
+        name = token.strip("`")
+        return self.name(name) if token.startswith("`") or name[:1].isalpha() or name[:1] == "_" else token
 
     def _levels(self, name: str, levels: Sequence[str]) -> str:
-        return f"c({', '.join(map(_text, map(_plain, levels)) if name in self.text else levels)})"
+        written = map(str.upper, levels) if name in self.truths else map(_plain, levels)
+        return f"c({', '.join(map(_text, written) if name in self.text else levels)})"
 
     def _expression(self, expression: str) -> str:
         tree, names = read(expression)
@@ -144,7 +159,7 @@ class _Writer:
             case ast.Constant():
                 return _constant(node.value)
             case ast.Name():
-                return in_r(names.get(node.id, node.id))
+                return self.name(names.get(node.id, node.id))
             case ast.List() | ast.Tuple():
                 nested = any(isinstance(part, ast.List) for part in node.elts)
                 return f"{'cbind' if nested else 'c'}({', '.join(map(write, node.elts))})"
@@ -207,13 +222,6 @@ class _Writer:
         state = self.states[formulaic_name(write(node, dict(names)))]
         parts = [state["knots"], *(np.ravel(one) for one in [state["constraints"]] if one is not None)]
         return ", ".join(f"c({', '.join(repr(float(value)) for value in part)})" for part in parts)
-
-
-def _token(token: str) -> str:
-    if token == "**":
-        return "^"
-    name = token.strip("`")
-    return in_r(name) if token.startswith("`") or name[:1].isalpha() or name[:1] == "_" else token
 
 
 def _grouped(write: Callable[[ast.AST], str], node: ast.AST) -> str:

@@ -7,6 +7,8 @@ from itertools import pairwise
 import pandas as pd
 
 from clada_neuro.errors import StimulusError
+from clada_neuro.exports import FILE_ROW
+from clada_neuro.stimuli.cells import typed
 from clada_neuro.stimuli.columns import AREAS
 from clada_neuro.stimuli.critical import whole_number
 from clada_neuro.stimuli.files import RawTable, as_text
@@ -21,8 +23,8 @@ def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dic
 
     The sentence is its areas joined by spaces, without one where ``space_after`` says so or, in a table without that
     column, where a script writes none; areas that hold spaces stay one word each (column ``words``). Without columns that
-    name texts, the table is one. Columns that vary inside a text become lists. A text takes the row number of its first
-    area. Critical areas that follow each other are one critical region.
+    name texts, the table is one. Columns that vary inside a text become lists, as does ``file_row``, the rows of its words
+    in the file. A text takes the row number of its first area. Critical areas that follow each other are one critical region.
 
     Returns
     -------
@@ -47,18 +49,49 @@ def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dic
     made = pd.DataFrame([_joined(table, text, found) for text in texts])
     if all(row["sentence"].split() == row["words"] for row in made.to_dict("records")):
         made = made.drop(columns="words")
-    columns = {name: _per_text([list(text[name]) for text in texts]) for name in table.frame.columns}
+    own = typed(table, text=set(found.values()))
+    columns = {name: _per_text(table.frame[name], own[name], texts) for name in table.frame.columns}
+    rows = [int(row) for row in table.rows] if table.is_text else list(range(len(table.rows)))
+    columns |= {FILE_ROW: [[rows[place] for place in text.index] for text in texts]}
     frame = pd.DataFrame(columns | {name: made[name] for name in made}, dtype=object)
     kept = {name: column for name, column in found.items() if name not in AREAS}
-    rows = [table.rows[group.index[0]] for group in groups]
-    return replace(table, frame=frame, rows=rows), kept | {name: name for name in made}
+    first = [table.rows[group.index[0]] for group in groups]
+    return replace(table, frame=frame, rows=first), kept | {name: name for name in made}
 
 
-def _per_text(values: list[list[object]]) -> list[object]:
-    """Return one value a text where none varies inside its text, else each text's list."""
-    if all(len({as_text(value) for value in cells}) == 1 for cells in values):
-        return [cells[0] for cells in values]
-    return list(values)
+def _per_text(cells: pd.Series, values: pd.Series, texts: list[pd.DataFrame]) -> list[object]:
+    """Return one cell a text where none varies inside its text, else the values of each text's words."""
+    parts = [list(cells[text.index]) for text in texts]
+    if all(len({as_text(cell) for cell in part}) == 1 for part in parts):
+        return [part[0] for part in parts]
+    return [list(values[text.index]) for text in texts]
+
+
+def merge_cells(table: RawTable, stretches: Mapping[int, slice]) -> RawTable:
+    """Give a region of several areas, which counts as one word, one cell in the columns with a cell an area.
+
+    It is what the areas share, else their texts in a row; of different numbers there is none.
+
+    Parameters
+    ----------
+    stretches
+        Position of a text to the areas of its region.
+    """
+    frame = table.frame.copy()
+    for name in frame:
+        cells = list(frame[name])
+        for position, stretch in stretches.items():
+            if isinstance(cells[position], list):
+                areas = cells[position]
+                cells[position] = [*areas[: stretch.start], _merged(name, areas[stretch]), *areas[stretch.stop :]]
+        frame[name] = pd.Series(cells, index=frame.index, dtype=object)
+    return replace(table, frame=frame)
+
+
+def _merged(name: str, cells: list[object]) -> object:
+    if name == FILE_ROW or len({as_text(cell) for cell in cells}) == 1:
+        return cells[0]
+    return " ".join(map(str, cells)) if all(isinstance(cell, str) for cell in cells) else None
 
 
 def _in_order(table: RawTable, group: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from clada_neuro.errors import StimulusError
 from clada_neuro.stimuli import design
-from clada_neuro.stimuli.areas import join_areas
+from clada_neuro.stimuli.areas import join_areas, merge_cells
 from clada_neuro.stimuli.cells import LABELS, typed
 from clada_neuro.stimuli.columns import AREAS, NAMES, Declared, acting, find_columns, without_own
 from clada_neuro.stimuli.critical import Located, locate, take_marks
@@ -176,6 +176,8 @@ def _assemble(
         out["regions"] = _regions(table, list(frame[found["regions"]]), cells("region_names"), words)
     said = unspaced(sentences, words)
     said += _merge_regions(table, sentences, words, out.get("regions"), located)
+    regions = {at: slice(one.index, one.index + one.size) for at, one in enumerate(located) if one and one.size > 1}
+    table = merge_cells(table, regions) if regions else table
     out["critical_word"] = [one and one.text for one in located]
     out["critical_index"] = [None if one is None else one.index for one in located]
     if any(row != sentence.split() for row, sentence in zip(words, sentences, strict=True)):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clada_neuro import artifacts
+from clada_neuro.exports import csv_beside
 from clada_neuro.lineage import write_trials
 from clada_neuro.scale.trace import trace_by
 from clada_neuro.stats.exclusions import exclude, keep
@@ -28,6 +29,8 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     progress(f"[2/5] trace with {model}, {setting.policy}")
     traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
     tell(traced.manifest["text_notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
+    if note := csv_beside(folder / "words.parquet"):
+        progress(f"      note: {note}")
     if reason := traced.manifest.get("activity", ""):
         progress(f"      note: activity is not measured, predictions are: {reason}")
     plan, unmeasured = without_activity(plan, reason, how.decided["kind"] == "file")

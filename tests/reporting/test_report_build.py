@@ -174,5 +174,6 @@ def test_figures_and_tables_of_an_earlier_report_are_gone_and_own_files_stay(tmp
     report(folder)
     names = {path.name for path in (folder / "tables").iterdir()}
     assert "coefficients_n400_surprisal_sparsity.csv" not in names
-    assert {"coefficients_another.csv", "mine.csv", "trials.csv"} <= names
+    assert {"coefficients_another.csv", "mine.csv"} <= names
+    assert (folder / "trials.csv").is_file()
     assert not list((folder / "figures").glob("*n400_surprisal_sparsity*"))

@@ -68,7 +68,7 @@ def test_the_scripts_of_a_report(trials: pd.DataFrame, tmp_path: Path) -> None:
     entries = fit_models(trials, MODELS, tmp_path / "fits.json", content_hash(trials))
     write_json(tmp_path / "manifest.json", {"target": "t", "title": "t"})
     report(tmp_path)
-    theirs = coefficients(tmp_path / "tables" / "refit.R")
+    theirs = coefficients(tmp_path / "refit.R")
     assert len(theirs) == len(entries)
     for one, entry in zip(theirs, entries, strict=True):
         assert one == pytest.approx(expected(entry), rel=1e-3, abs=1e-4)
@@ -95,6 +95,6 @@ def test_all_columns_lie_beside_the_script(trials: pd.DataFrame, tmp_path: Path)
     asked = ["--formula", f"n400_uv ~ condition + {BOTH}", "--out", str(tmp_path / "out")]
     CliRunner().invoke(command, [str(tmp_path / "mine.parquet"), *asked], catch_exceptions=False)
     kept = pd.read_csv(tmp_path / "out" / "refit.csv")
-    assert list(kept) == list(trials)
+    assert list(kept) == [name.replace(" ", ".") for name in trials]
     assert set(kept["note"]) == {"'=own words"}
     assert 'file.path(here, "refit.csv")' in (tmp_path / "out" / "refit.R").read_text()

@@ -1,4 +1,3 @@
-import pandas as pd
 import pytest
 
 from clada_neuro.reporting import tables
@@ -8,23 +7,6 @@ from clada_neuro.reporting.results import read_results
 @pytest.fixture(scope="module")
 def results(full_folder):
     return read_results(full_folder)
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
-def test_text_that_a_spreadsheet_would_execute_gets_an_apostrophe(tmp_path, text):
-    path = tables.write_csv(pd.DataFrame({"word": [text, "plain"]}), tmp_path / "t.csv")
-    assert f"'{text}" in path.read_bytes().decode("utf-8-sig")
-
-
-def test_headers_are_neutralized_and_numbers_are_not(tmp_path):
-    frame = pd.DataFrame({"=x": [-1.5], "list": [["=a", "b"]]})
-    lines = tables.write_csv(frame, tmp_path / "t.csv").read_text("utf-8-sig").splitlines()
-    assert lines == ["'=x,list", '-1.5,"\'=a, b"']
-
-
-def test_trials_begin_without_a_byte_order_mark(tmp_path):
-    path = tables.write_csv(pd.DataFrame({"subject": ["é"]}), tmp_path / "t.csv", encoding="utf-8")
-    assert path.read_bytes().startswith(b"subject")
 
 
 def test_conditions_count_texts_items_and_trials(results):

@@ -65,3 +65,8 @@ def test_rows_with_a_gap_in_any_model_are_left_out_of_all(paired: pd.DataFrame):
 def test_responses_must_be_the_same(paired: pd.DataFrame):
     with pytest.raises(FitError, match="different responses"):
         alternatives(fitted(paired, "n400 ~ length + (1|subject)", "surprisal ~ length + (1|subject)"))
+
+
+def test_different_responses_are_refused_before_anything_is_fitted(paired: pd.DataFrame):
+    with pytest.raises(FitError, match=r"n400 and log\(length\) are different responses"):
+        common_rows(paired, ["n400 ~ 1 + (1|subject)", "log(length) ~ 1 + (1|subject)"])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro.reporting.tables import write_csv
+from clada_neuro.exports import write_csv
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 
