@@ -83,7 +83,11 @@ def merge_cells(table: RawTable, stretches: Mapping[int, slice]) -> RawTable:
         for position, stretch in stretches.items():
             if isinstance(cells[position], list):
                 areas = cells[position]
-                cells[position] = [*areas[: stretch.start], _merged(name, areas[stretch]), *areas[stretch.stop :]]
+                cells[position] = [
+                    *areas[: stretch.start],
+                    _merged(name, areas[stretch]),
+                    *areas[stretch.stop :],
+                ]
         frame[name] = pd.Series(cells, index=frame.index, dtype=object)
     return replace(table, frame=frame)
 

@@ -176,7 +176,9 @@ def _assemble(
         out["regions"] = _regions(table, list(frame[found["regions"]]), cells("region_names"), words)
     said = unspaced(sentences, words)
     said += _merge_regions(table, sentences, words, out.get("regions"), located)
-    regions = {at: slice(one.index, one.index + one.size) for at, one in enumerate(located) if one and one.size > 1}
+    regions = {
+        at: slice(one.index, one.index + one.size) for at, one in enumerate(located) if one and one.size > 1
+    }
     table = merge_cells(table, regions) if regions else table
     out["critical_word"] = [one and one.text for one in located]
     out["critical_index"] = [None if one is None else one.index for one in located]

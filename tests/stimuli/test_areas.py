@@ -82,3 +82,17 @@ def test_a_critical_area_is_placed_even_beside_its_twin():
 def test_wrong_reports_are_one_line(change, message):
     with pytest.raises(StimulusError, match=message):
         read_stimuli(change(REPORT))
+
+
+def test_a_region_of_several_areas_has_one_cell_in_the_caller_s_columns():
+    made = read_stimuli(
+        pd.DataFrame(
+            {"item": 1, "condition": "x", "word": ["She", "had", "swum", "from", "here."], "word_index": range(1, 6),
+             "is_critical": [0, 0, 1, 1, 0], "RT": [300, 305, 310, 320, 330], "tag": list("PVVIN"), "block": [1, 2, 3, 3, 4]}
+        )
+    ).iloc[0]  # fmt: skip
+    assert made["words"] == ["She", "had", "swum from", "here."]
+    assert made["RT"] == [300, 305, None, 330]
+    assert made["tag"] == ["P", "V", "V I", "N"]
+    assert made["block"] == [1, 2, 3, 4]
+    assert made["file_row"] == [0, 1, 2, 4]
