@@ -20,7 +20,7 @@ def common_rows(data: pd.DataFrame, formulas: Sequence[str]) -> pd.DataFrame:
     FitError
         When the formulas explain different responses, between which nothing can be compared.
     """
-    responses = list(dict.fromkeys(parse(formula).response_side for formula in formulas))
+    responses = list(dict.fromkeys(parse(formula).response for formula in formulas))
     if len(responses) > 1:
         raise FitError(
             f"{' and '.join(responses)} are different responses, and only models of one are compared; give each a call of "
