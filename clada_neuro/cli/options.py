@@ -21,11 +21,15 @@ def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     return found
 
 
+def _listed(_: click.Context, __: click.Parameter, given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
+
+
 def _whole(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
     return None if given is None else int(given)
 
 
-READING = ("columns", "index_base", "encoding", "sheet", "separator")
+READING = ("columns", "index_base", "encoding", "sheet", "separator", "sentence_columns", "condition_columns")
 
 
 def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +41,18 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--separator",
             metavar="MARK",
             help="What separates words that no space does, e.g. '|'; it is taken out of the text.",
+        ),
+        click.option(
+            "--condition-columns",
+            metavar="NAME,NAME…",
+            callback=_listed,
+            help="Columns with a sentence each, whose names are the conditions, e.g. plausible,implausible.",
+        ),
+        click.option(
+            "--sentence-columns",
+            metavar="NAME,NAME…",
+            callback=_listed,
+            help="Columns that make up the sentence, in their order, e.g. Context,Frame,Target.",
         ),
         click.option(
             "--index-base",

@@ -49,11 +49,11 @@ def command(
     scheduler: str | None,
     **setting: Any,
 ) -> None:
-    """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, marked text), a data set or demo.
+    """Measure every token and word of STIMULI: a file (CSV, TSV, xlsx, JSONL, marked text, SyntaxGym suite), a data set or demo.
 
-    Writes tokens, layers and words (parquet), words.csv, conditions.csv (means by condition) and manifest.json. A dense
-    trace measures neuron_sparsity at the thresholds that the calibration has for --sparsity. Interrupt it at any time; the
-    same command continues from the last finished part.
+    Writes tokens, layers and words (parquet), words.csv, conditions.csv (means by condition), of suites and minimal
+    pairs accuracy.csv and predictions.csv, and manifest.json. A dense trace measures neuron_sparsity at the thresholds that
+    the calibration has for --sparsity. Interrupt it at any time; the same command continues from the last finished part.
 
     With --csv, or --out NAME.csv, writes one file in place of a folder, a row a word: your columns, then the word's
     measures, in the order of your rows. Settings and versions stand in NAME.json beside it.
@@ -85,6 +85,8 @@ def command(
     if len(means):
         click.echo(f"critical words by condition ({HOW}):")
         click.echo(means.to_string(index=False, float_format="{:.3f}".format))
+    if table.attrs.get("predictions"):
+        _report_accuracy(traced.tokens, table, None if one_file else place)
 
 
 def _place(stimuli: str, out: Path | None, as_csv: bool, top_k: bool) -> Path:
@@ -136,3 +138,17 @@ def _write_beside(folder: Path, means: "pd.DataFrame") -> None:
         click.echo(f"note: {note}", err=True)
     if len(means):
         write_csv(means, folder / "conditions.csv")
+
+
+def _report_accuracy(tokens: "pd.DataFrame", table: "pd.DataFrame", folder: Path | None) -> None:
+    """Print and, into a folder, write of how many items a suite's predictions hold, and of which."""
+    from clada_neuro.exports import write_csv
+    from clada_neuro.study.accuracy import HOW, accuracy, judge
+
+    judged = judge(tokens, table)
+    found = accuracy(judged)
+    if folder is not None:
+        write_csv(judged, folder / "predictions.csv")
+        write_csv(found, folder / "accuracy.csv")
+    click.echo(f"accuracy ({HOW}):")
+    click.echo(found.drop(columns="formula").to_string(index=False, float_format="{:.3f}".format, na_rep=""))

@@ -109,6 +109,11 @@ def _by_name(columns: list[str]) -> dict[str, str]:
     return found
 
 
+def same_name(column: str, name: str) -> bool:
+    """Return whether a column is called as we call it, whatever its case, spaces and underscores."""
+    return _plain(column) == _plain(name)
+
+
 def _plain(column: str) -> str:
     return re.sub(r"[\W_]", "", column).lower()
 

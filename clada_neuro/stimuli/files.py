@@ -94,7 +94,7 @@ def read_table(path: str | Path, encoding: str | None = None, sheet: str | int =
 def read_lines(path: str | Path, encoding: str | None = None) -> RawTable:
     """Read a file of one sentence a line into a table with the column ``sentence``; blank lines are skipped."""
     path = Path(path)
-    lines = text_lines(_decode(path, encoding))
+    lines = text_lines(decode(path, encoding))
     kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not kept:
         raise StimulusError(f"'{path}' is empty: one sentence a line expected")
@@ -124,7 +124,14 @@ def as_text(value: object) -> str:
     return str(value)
 
 
-def _decode(path: Path, encoding: str | None) -> str:
+def decode(path: Path, encoding: str | None) -> str:
+    """Return the text of a file, gzipped or not.
+
+    Raises
+    ------
+    StimulusError
+        When it cannot be read or decoded.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -159,7 +166,7 @@ def _decode(path: Path, encoding: str | None) -> str:
 
 
 def _text_records(path: Path, encoding: str | None) -> tuple[list[list[str]], str]:
-    text = _decode(path, encoding)
+    text = decode(path, encoding)
     header = next((line for line in text_lines(text) if line.strip()), "")
     _refuse_comments(path, text, header)
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))

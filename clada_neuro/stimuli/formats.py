@@ -1,10 +1,10 @@
 """Stimuli in the formats psycholinguists keep them in, to one table with a row a presented text.
 
-`read_stimuli` accepts CSV, TSV, semicolon CSV, xlsx, ``.stims`` and data frames; a table with a row a sentence
-or, as in interest-area reports, a row a word.
+`read_stimuli` accepts CSV, TSV, semicolon CSV, xlsx, JSONL, ``.stims`` and data frames; a table with a row a sentence, a row
+an item with a sentence column a condition or, as in interest-area reports, a row a word; and SyntaxGym suites.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.errors import StimulusError
-from clada_neuro.stimuli import design
+from clada_neuro.stimuli import design, records
 from clada_neuro.stimuli.areas import join_areas, merge_cells
 from clada_neuro.stimuli.cells import LABELS, typed
 from clada_neuro.stimuli.columns import AREAS, NAMES, Declared, acting, find_columns, without_own
@@ -21,6 +21,8 @@ from clada_neuro.stimuli.design import words_of
 from clada_neuro.stimuli.files import RawTable, as_text, from_frame, read_lines, read_table
 from clada_neuro.stimuli.oddities import oddities, unspaced
 from clada_neuro.stimuli.segments import Cutter, words_at
+from clada_neuro.stimuli.suites import is_suite, pairs, suite_table, together
+from clada_neuro.stimuli.wide import join_columns, lengthen
 
 ONE_CONDITION = "all"  # of a table that names none
 _ORDER = (*NAMES[:7], "words", "regions")
@@ -34,13 +36,16 @@ def read_stimuli(
     encoding: str | None = None,
     sheet: str | int = 0,
     separator: str | None = None,
+    sentence_columns: Sequence[str] | None = None,
+    condition_columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Read stimuli into one row a presented text.
 
     Parameters
     ----------
     source
-        A ``.csv``, ``.tsv``, ``.txt`` (comma, tab or semicolon), ``.xlsx`` or ``.stims`` file, or a data frame.
+        A ``.csv``, ``.tsv``, ``.txt`` (comma, tab or semicolon), ``.xlsx``, ``.jsonl`` or ``.stims`` file, or a data frame;
+        a SyntaxGym suite (``.json``), or a folder of suites or of ``.jsonl`` files.
     columns
         Our names to the file's, for instance ``{"item": "Frame", "critical_word": "target"}``. Names that differ
         only in case, spaces or underscores need no entry; an empty string says that no column plays a part, as
@@ -57,6 +62,11 @@ def read_stimuli(
     separator
         What stands between words that no space separates, such as ``"|"`` in "我|喜欢|猫": it is taken out of sentences
         and contexts, and words end there and at white space.
+    sentence_columns
+        Columns whose texts in a row are the sentence, each a region of it.
+    condition_columns
+        Columns whose texts are the sentences of the conditions that they are named by; ``sentence_good`` and
+        ``sentence_bad`` are found without.
 
     Returns
     -------
@@ -66,7 +76,8 @@ def read_stimuli(
         (list, one label a word); then every column of the source. Row order is the source's. A critical region of
         several words is one of the ``words``. A column of the
         source that has one of these names and other values is kept beside as ``<name>_original``. In
-        ``attrs["notes"]`` stands which columns play a part beyond these, and what is odd about the texts.
+        ``attrs["notes"]`` stands which columns play a part beyond these, and what is odd about the texts; in
+        ``attrs["predictions"]`` what a suite, or minimal pairs, predict.
 
     Raises
     ------
@@ -75,14 +86,19 @@ def read_stimuli(
         file, an item × condition pair or a stimulus id given twice, an empty item or condition, a separator that never
         occurs.
     """
-    if isinstance(source, pd.DataFrame):
-        table = from_frame(source)
-    elif Path(source).suffix.lower() == ".stims":
-        table = _number_lines(read_lines(source, encoding))
-    else:
-        table = read_table(source, encoding, sheet)
-    declared = columns or {}
-    cutter = Cutter(separator)
+    reading = {
+        "columns": columns, "index_base": index_base, "encoding": encoding, "sheet": sheet, "separator": separator,
+        "sentence_columns": sentence_columns, "condition_columns": condition_columns,
+    }  # fmt: skip
+    if not isinstance(source, pd.DataFrame) and Path(source).is_dir():
+        return _read_folder(Path(source), reading)
+    table, predictions = _open(source, encoding, sheet)
+    declared, cutter = columns or {}, Cutter(separator)
+    table, shaped = lengthen(table, condition_columns, declared)
+    if sentence_columns:
+        table, declared, joined = join_columns(table, sentence_columns, declared, cutter)
+        shaped += joined
+        index_base = 0 if declared.get("critical_index") == "critical_place" else index_base
     named = found = find_columns(table, declared)
     if "word" in named:
         table, found = join_areas(table, named)
@@ -93,8 +109,39 @@ def read_stimuli(
     acted = {name: column for name, column in named.items() if name in found or name in AREAS}
     contexts = made["context"] if "context" in made else [""] * len(made)
     texts = [f"{context} {sentence}" for context, sentence in zip(contexts, made["sentence"], strict=True)]
-    made.attrs["notes"] = acting(table, acted, declared) + said + oddities(table, texts)
+    notes = shaped + acting(table, acted, declared) + said + oddities(table, texts)
+    if not predictions:
+        made, predictions = pairs(made, None if isinstance(source, pd.DataFrame) else source)
+    made.attrs |= {"notes": notes} | ({"predictions": predictions} if predictions else {})
     return made
+
+
+def _open(
+    source: str | Path | pd.DataFrame, encoding: str | None, sheet: str | int
+) -> tuple[RawTable, list[dict[str, str]]]:
+    """Return a source as a table, and the predictions of a suite."""
+    if isinstance(source, pd.DataFrame):
+        return from_frame(source), []
+    suffix = Path(source).suffix.lower()
+    if suffix in records.SUFFIXES:
+        document = records.read_json(source, encoding)
+        return (
+            suite_table(document, source)
+            if is_suite(document)
+            else (records.records_table(document, source), [])
+        )
+    if suffix == ".stims":
+        return _number_lines(read_lines(source, encoding)), []
+    return read_table(source, encoding, sheet), []
+
+
+def _read_folder(folder: Path, reading: Mapping[str, Any]) -> pd.DataFrame:
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in records.SUFFIXES)
+    if not files:
+        raise StimulusError(
+            f"'{folder}' holds no suites: .json or .jsonl files expected in a folder of stimuli"
+        )
+    return together([read_stimuli(file, **reading) for file in files], [file.stem for file in files])
 
 
 def as_stimuli(source: str | Path | pd.DataFrame) -> pd.DataFrame:

@@ -54,6 +54,8 @@ def run(
     encoding: str | None = None,
     sheet: str | None = None,
     separator: str | None = None,
+    sentence_columns: Sequence[str] | None = None,
+    condition_columns: Sequence[str] | None = None,
     trial_columns: Mapping[str, str] | None = None,
     trial_index_base: int | None = None,
     trial_encoding: str | None = None,
@@ -110,7 +112,7 @@ def run(
         Of the model on a CPU.
     seed : int
         Seed of everything random.
-    columns, index_base, encoding, sheet, separator
+    columns, index_base, encoding, sheet, separator, sentence_columns, condition_columns
         How to read a stimulus file: see `clada_neuro.read_stimuli`.
     trial_columns, trial_index_base, trial_encoding, trial_sheet
         What the trials call our columns, as ``{"subject": "Subj"}`` (usual names are recognised, and said), what `word_index` counts from in trials or in the metadata of epochs (0 by default), and how to read a file of
@@ -141,6 +143,8 @@ def run(
         encoding=encoding,
         sheet=sheet,
         separator=separator,
+        sentence_columns=sentence_columns,
+        condition_columns=condition_columns,
         trial_columns=trial_columns,
         trial_index_base=trial_index_base,
         trial_encoding=trial_encoding,

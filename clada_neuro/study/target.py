@@ -215,7 +215,7 @@ def resolve_stimuli(name: str | Path, **reading: Any) -> pd.DataFrame:
             return datasets.load(str(name))
         parts = [read_stimuli(package_data("stimuli", part)) for part in _DEMO_FILES]
         return pd.concat(parts, ignore_index=True)
-    if not os.path.isfile(name):  # False, too, for what cannot be the name of a file
+    if not os.path.isfile(name) and not os.path.isdir(name):  # False, too, for what cannot be the name of one
         raise DataError(
             f"'{name}' is neither a stimulus file here nor a data set{did_you_mean(str(name), _names())}; "
             "list them with: clada-neuro data list"

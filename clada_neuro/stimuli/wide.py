@@ -1,0 +1,169 @@
+"""Tables in other shapes than a sentence a row: a sentence column a condition, and sentences in several columns."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from clada_neuro.errors import StimulusError, did_you_mean
+from clada_neuro.stimuli.columns import Declared, same_name
+from clada_neuro.stimuli.files import RawTable, as_text
+from clada_neuro.stimuli.segments import Cutter, join_pieces
+
+_OF_CONDITION = re.compile(r"sentence[\W_]+(.+)", re.IGNORECASE)
+_LEADING_MARKS = re.compile(r"\s*[.,;:!?…]+")
+
+
+def lengthen(
+    table: RawTable, columns: Sequence[str] | None, declared: Declared
+) -> tuple[RawTable, list[str]]:
+    """Return a row a text of a table with a sentence column a condition, and what was done.
+
+    Parameters
+    ----------
+    columns
+        Columns whose names are conditions and whose cells are sentences. Where they are not named, ``sentence_good`` and
+        ``sentence_bad`` are such columns, of the conditions ``good`` and ``bad``, if there is no ``sentence``.
+        Columns that are there for every condition, as ``cloze_good`` and ``cloze_bad`` (or ``good_cloze``), become one.
+
+    Raises
+    ------
+    StimulusError
+        A column that is not there, or a table that has conditions beside.
+    """
+    present = [str(name) for name in table.frame.columns]
+    sentences = _declared(table, present, columns) if columns else _named_so(present, declared)
+    if not sentences:
+        return table, []
+    if any(same_name(name, "condition") for name in present) and "condition" not in declared:
+        raise StimulusError(
+            f"{table.origin} has a column condition beside the sentences of {', '.join(sentences)}; leave it out "
+            "(--column condition=)"
+        )
+    own = _of_each(present, sentences)
+    taken = {*sentences.values(), *(name for of in own.values() for name in of)}
+    shared = [name for name in present if name not in taken]
+    places = [
+        (place, condition)
+        for place in range(len(table.frame))
+        for condition, column in sentences.items()
+        if as_text(table.frame[column].iloc[place]).strip()
+    ]
+    rows = [place for place, _ in places]
+    made = {name: table.frame[name].iloc[rows].to_list() for name in shared}
+    if not any(same_name(name, "item") for name in present) and "item" not in declared:
+        made["item"] = [str(place + 1) for place in rows]
+    made["condition"] = [condition for _, condition in places]
+    for name, of in {"sentence": list(sentences.values()), **own}.items():
+        by = dict(zip(sentences, of, strict=True))
+        made[name] = [table.frame[by[condition]].iloc[place] for place, condition in places]
+    empty = len(table.frame) * len(sentences) - len(places)
+    note = f"a sentence column a condition: {', '.join(f'{column} ({name})' for name, column in sentences.items())}"
+    joined = "".join(f"; {', '.join(of)} become {name}" for name, of in own.items())
+    left = f"; {empty} empty {'cell is' if empty == 1 else 'cells are'} left out" if empty else ""
+    frame = pd.DataFrame(made, dtype=object)
+    return replace(table, frame=frame, rows=[table.rows[place] for place in rows]), [note + joined + left]
+
+
+def _declared(table: RawTable, present: list[str], columns: Sequence[str]) -> dict[str, str]:
+    if len(columns) < 2:
+        raise StimulusError(f"one condition column, {columns[0]}, given; name one for each condition")
+    return {name: _there(table, present, name) for name in columns}
+
+
+def _named_so(present: list[str], declared: Declared) -> dict[str, str]:
+    """Return the columns ``sentence_…`` by what follows, where there are several and no other sentence."""
+    found = {match[1]: name for name in present if (match := _OF_CONDITION.fullmatch(name))}
+    alone = any(same_name(name, other) for name in present for other in ("sentence", "word"))
+    return {} if alone or len(found) < 2 or {"sentence", "word"} & set(declared) else found
+
+
+def _there(table: RawTable, present: list[str], name: str) -> str:
+    if name in present:
+        return name
+    raise StimulusError(
+        f"{table.origin} lacks the column '{name}'{did_you_mean(name, present)}; it has {', '.join(present)}"
+    )
+
+
+def _of_each(present: list[str], sentences: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return what is there for every condition, by its name without the condition, which stands first or last."""
+    found: dict[str, tuple[str, ...]] = {}
+    first, *_ = sentences
+    for name in present:
+        for before, after in ((f"{first}_", ""), ("", f"_{first}")):
+            kind = name.removeprefix(before).removesuffix(after)
+            of = tuple(
+                f"{before and condition + '_'}{kind}{after and '_' + condition}" for condition in sentences
+            )
+            if kind != name and kind not in present and kind != "sentence" and set(of) <= set(present):
+                found[kind] = of
+    return found
+
+
+def join_columns(
+    table: RawTable, columns: Sequence[str], declared: Declared, cutter: Cutter
+) -> tuple[RawTable, dict[str, str | None], list[str]]:
+    """Return a table whose sentences are the texts of some columns in a row, and its regions those columns.
+
+    Empty parts are left out; what begins with a closing mark follows without a space, and the mark belongs to the part
+    before it. A critical word that is one of the parts stands where its part does.
+
+    Returns
+    -------
+    RawTable, dict, list of str
+        The table, what to declare of it, and what was done.
+    """
+    present = [str(name) for name in table.frame.columns]
+    parts = [_there(table, present, name.strip()) for name in columns]
+    for own in ("sentence", "regions", "region_names"):
+        if own in present and own not in parts and own not in declared:
+            raise StimulusError(
+                f"{table.origin} has a column {own} beside the sentence in columns {', '.join(parts)}; name it among them or "
+                f"leave it out (--column {own}=)"
+            )
+    critical = declared.get("critical_word") or next(
+        (name for name in parts if same_name(name, "critical_word")), None
+    )
+    indexed = "critical_index" in declared or any(same_name(name, "critical_index") for name in present)
+    made: dict[str, list] = {"sentence": [], "regions": [], "region_names": []}
+    places: list[str] = []
+    for _, row in table.frame.iterrows():
+        pieces = _pieces([(name, as_text(row[name]).strip()) for name in parts])
+        made["sentence"].append(join_pieces([text for _, text in pieces]))
+        made["regions"].append("|".join(cutter.text(text) for _, text in pieces))
+        made["region_names"].append("|".join(name for name, _ in pieces))
+        before = (
+            [text for _, text in pieces[: [name for name, _ in pieces].index(critical)]]
+            if critical in dict(pieces)
+            else None
+        )
+        places.append("" if before is None else str(len(cutter.words(join_pieces(before)))))
+    frame = table.frame.rename(columns={name: f"{name}_original" for name in made if name in present})
+    declares: dict[str, str | None] = {**declared, **{name: name for name in made}}
+    if (
+        any("|" in text for texts in table.frame[parts].map(as_text).to_numpy() for text in texts)
+        and cutter.separator != "|"
+    ):
+        declares |= {"regions": None, "region_names": None}
+    if critical in parts and not indexed:
+        made["critical_place"] = places
+        declares |= {"critical_word": critical, "critical_index": "critical_place"}
+    for name in ("context", "item", "condition", "words", "word"):
+        if name not in declared and any(same_name(part, name) for part in parts):
+            declares[name] = None
+    note = f"sentence: {' + '.join(parts)}, such as '{made['sentence'][0]}'"
+    return replace(table, frame=frame.assign(**made)), declares, [note]
+
+
+def _pieces(parts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the parts that are not empty, with marks that close a part moved to it from the next one."""
+    out: list[tuple[str, str]] = []
+    for name, text in parts:
+        if out and (marks := _LEADING_MARKS.match(text)):
+            out[-1] = (out[-1][0], out[-1][1] + marks[0].strip())
+            text = text[marks.end() :].strip()
+        if text:
+            out.append((name, text))
+    return out
