@@ -21,7 +21,7 @@ from clada_neuro.stimuli.design import words_of
 from clada_neuro.stimuli.files import RawTable, as_text, from_frame, read_lines, read_table
 from clada_neuro.stimuli.oddities import oddities, unspaced
 from clada_neuro.stimuli.segments import Cutter, words_at
-from clada_neuro.stimuli.suites import is_suite, pairs, suite_table, together
+from clada_neuro.stimuli.suites import are_pairs, is_suite, pairs, suite_table, together
 from clada_neuro.stimuli.wide import join_columns, lengthen
 
 ONE_CONDITION = "all"  # of a table that names none
@@ -94,6 +94,7 @@ def read_stimuli(
         return _read_folder(Path(source), reading)
     table, predictions = _open(source, encoding, sheet)
     declared, cutter = columns or {}, Cutter(separator)
+    paired = are_pairs(table)
     table, shaped = lengthen(table, condition_columns, declared)
     if sentence_columns:
         table, declared, joined = join_columns(table, sentence_columns, declared, cutter)
@@ -110,7 +111,7 @@ def read_stimuli(
     contexts = made["context"] if "context" in made else [""] * len(made)
     texts = [f"{context} {sentence}" for context, sentence in zip(contexts, made["sentence"], strict=True)]
     notes = shaped + acting(table, acted, declared) + said + oddities(table, texts)
-    if not predictions:
+    if paired:
         made, predictions = pairs(made, None if isinstance(source, pd.DataFrame) else source)
     made.attrs |= {"notes": notes} | ({"predictions": predictions} if predictions else {})
     return made

@@ -99,13 +99,16 @@ def _formula(path: str | Path, stated: Mapping[str, Any], number: int) -> str:
     return str(stated["formula"])
 
 
+def are_pairs(table: RawTable) -> bool:
+    """Return whether a table has the two sentences of a minimal pair in each row."""
+    return {f"sentence_{_GOOD}", f"sentence_{_BAD}"} <= set(table.frame.columns)
+
+
 def pairs(stimuli: pd.DataFrame, path: str | Path | None) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """Return stimuli of the conditions good and bad alone with their suite, and that the bad ones surprise more.
+    """Return minimal pairs with their suite, and the prediction that the bad sentence surprises more.
 
     A suite is what a column ``UID`` names (BLiMP), else the file.
     """
-    if set(stimuli["condition"]) != {_GOOD, _BAD}:
-        return stimuli, []
     if "suite" not in stimuli:
         named = (
             stimuli[_PHENOMENON].astype(str)
