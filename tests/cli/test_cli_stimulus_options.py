@@ -36,6 +36,7 @@ def seen(monkeypatch):
         )
 
     monkeypatch.setattr("clada_neuro.scale.trace.trace_by", trace_by)
+    monkeypatch.setattr("clada_neuro.exports.csv_beside", lambda *_: "")
     monkeypatch.setattr("clada_neuro.study.run.run", lambda target, **options: calls.update(options))
     return calls
 
