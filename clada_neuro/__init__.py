@@ -1,7 +1,7 @@
 """Link human brain responses to the inner workings of language models.
 
 The main job in one call: `run`. Step by step: `load_model`, `read_stimuli`, `trace`, `align`, `fit`, `synergy`, `report`.
-With part of the feed-forward weights left out: `calibrate`, `attach`, `generate`.
+With part of the feed-forward weights left out: `calibrate`, `policy`, `attach`, `generate`.
 """
 
 import importlib
@@ -16,8 +16,9 @@ _HOME = {
     "synergy": "clada_neuro.stats.synergy",
     "report": "clada_neuro.reporting.build",
     "calibrate": "clada_neuro.calibration.search",
-    "attach": "clada_neuro.runtime.attach",
-    "generate": "clada_neuro.runtime.decode",
+    "policy": "clada_neuro.by_name",
+    "attach": "clada_neuro.by_name",
+    "generate": "clada_neuro.by_name",
     "run": "clada_neuro.study.run",
 }
 
@@ -28,6 +29,7 @@ __all__ = [
     "fit",
     "generate",
     "load_model",
+    "policy",
     "read_stimuli",
     "report",
     "run",
@@ -41,7 +43,11 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that ``import clada_neuro`` loads neither torch nor mne."""
     if name not in _HOME:
         raise AttributeError(f"module 'clada_neuro' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    function = importlib.import_module("clada_neuro.arguments").checked(
+        getattr(importlib.import_module(_HOME[name]), name)
+    )
+    globals()[name] = function  # from now on found without this
+    return function
 
 
 def __dir__() -> list[str]:

@@ -33,6 +33,10 @@ class DataError(CladaNeuroError):
     """A data set, table or output folder is missing, damaged or of another version."""
 
 
+class ArgumentError(CladaNeuroError, TypeError):
+    """A public function was called with an argument of a wrong kind, an unknown one, or one too few."""
+
+
 class IncompleteError(CladaNeuroError):
     """Part of the work failed; the rest was delivered and the same command tries the missing part again."""
 
