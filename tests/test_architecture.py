@@ -31,7 +31,7 @@ ALLOWED = {
     "calibration": BASE | {"models", "runtime", "passes", "policies"},
     "stimuli": BASE,
     "instrument": BASE | {"models", "runtime", "stimuli"},
-    "erp": BASE | {"stimuli"},
+    "erp": BASE | {"stimuli", "stats"},
     "responses": BASE | {"stimuli"},
     "stats": BASE | {"responses"},
     "evaluation": BASE | {"models", "runtime", "passes", "policies", "calibration", "stimuli"},

@@ -14,7 +14,15 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.factors import as_factor, labels
-from clada_neuro.stats.formula import CONTRASTS, ModelFormula, RandomTerm, in_call, names_in, with_contrasts
+from clada_neuro.stats.formula import (
+    CONTRASTS,
+    ModelFormula,
+    RandomTerm,
+    in_call,
+    names_in,
+    names_of,
+    with_contrasts,
+)
 from clada_neuro.stats.functions import CONTEXT
 from clada_neuro.stats.notation import each_call, from_r
 
@@ -100,6 +108,30 @@ def build(
             f"weights in '{weights}' must be positive; row {rows[np.argmin(given)]} has {given.min()}"
         )
     return Design(y, X, names, blocks, given, spec, response_spec, rows, len(data) - len(rows))
+
+
+def fixed_part(
+    data: pd.DataFrame, formula: ModelFormula
+) -> tuple[np.ndarray, tuple[str, ...], ModelSpec, np.ndarray]:
+    """Evaluate the fixed part alone, whatever the response is: columns, their names, the evaluated side, the rows used.
+
+    Raises
+    ------
+    FitError
+        For unknown columns, random terms, no complete rows, infinite values and columns that depend on each other.
+    """
+    if formula.random:
+        raise FitError(f"'{formula.text}' has random terms, and this model takes none; leave them out")
+    columns = names_of(formula.fixed)
+    check_columns(data, columns)
+    rows = complete_rows(data, columns)
+    if not len(rows):
+        raise FitError(f"no row of {len(data)} has values in all of {', '.join(columns)}")
+    matrix, spec = _evaluate(formula.fixed, _plain_columns(data.iloc[rows], columns), {}, formula.text)
+    X, names = matrix.to_numpy(float), tuple(term_name(name, {}) for name in matrix.columns)
+    _check_levels(spec)
+    _check_columns(X, names, formula, rows)
+    return X, names, spec, rows
 
 
 def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
@@ -193,24 +225,29 @@ def _check_levels(spec: ModelSpec) -> None:
 def _check_fixed(
     y: np.ndarray, X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: np.ndarray
 ) -> None:
-    for name, values in [(formula.response, y), *zip(names, X.T, strict=True)]:
-        if not np.isfinite(values).all():
-            bad = rows[np.flatnonzero(~np.isfinite(values))[0]]
-            raise FitError(
-                f"'{name}' is not finite in row {bad} (from 0); check its values and transformation"
-            )
-        if name != INTERCEPT and np.ptp(values) == 0:
-            raise FitError(
-                f"'{name}' has the same value ({values[0]:g}) in all {len(values)} rows; leave it out"
-            )
-    if X.shape[1] >= len(y):
-        raise FitError(f"{X.shape[1]} coefficients cannot be estimated from {len(y)} rows")
+    _check_values(formula.response, y, rows)
+    _check_columns(X, names, formula, rows)
+
+
+def _check_columns(X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: np.ndarray) -> None:
+    for name, values in zip(names, X.T, strict=True):
+        _check_values(name, values, rows)
+    if X.shape[1] >= len(X):
+        raise FitError(f"{X.shape[1]} coefficients cannot be estimated from {len(X)} rows")
     left = np.abs(np.diag(np.linalg.qr(X, mode="r"))) / np.linalg.norm(X, axis=0)
     if (left < _RANK_TOLERANCE).any():
         name = names[int(np.argmax(left < _RANK_TOLERANCE))]
         raise FitError(
             f"'{name}' is a linear combination of the other predictors of '{formula.text}'; leave one out"
         )
+
+
+def _check_values(name: str, values: np.ndarray, rows: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        bad = rows[np.flatnonzero(~np.isfinite(values))[0]]
+        raise FitError(f"'{name}' is not finite in row {bad} (from 0); check its values and transformation")
+    if name != INTERCEPT and np.ptp(values) == 0:
+        raise FitError(f"'{name}' has the same value ({values[0]:g}) in all {len(values)} rows; leave it out")
 
 
 def _block(term: RandomTerm, labels: pd.Series, frame: pd.DataFrame, contrasts: Mapping[str, str]) -> Block:

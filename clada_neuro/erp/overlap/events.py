@@ -1,0 +1,177 @@
+"""Events of a recording and what is said of each: the predictors of one event type as columns of numbers.
+
+A formula is evaluated once over all recordings and people that are analyzed together, so that the knots of splines, the
+centers of `scale(x)` and the coding of factors are the same in every one of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec
+from numpy.typing import NDArray
+
+from clada_neuro.errors import DataError, did_you_mean
+from clada_neuro.stats.design import INTERCEPT, fixed_part
+from clada_neuro.stats.formula import names_of, parse
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EventModel:
+    """What is estimated for one type of event.
+
+    Attributes
+    ----------
+    event
+        Type of the events, as in the column ``event`` of their table.
+    formula
+        Right-hand side over the table's columns: ``1 + surprisal_bits + ns(zipf_frequency, 3)``. Columns of the previous
+        word (``surprisal_bits_lag1``) enter like any other.
+    tmin, tmax
+        Seconds around the event in which it has a response, both ends included.
+    splines
+        Number of cubic B-splines over time that the response is made of; None estimates every sample on its own (FIR).
+    """
+
+    event: str
+    formula: str = "1"
+    tmin: float = -0.1
+    tmax: float = 1.0
+    splines: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tmin < self.tmax:
+            raise DataError(
+                f"event '{self.event}': a response from {1e3 * self.tmin:g} to {1e3 * self.tmax:g} ms; give tmin < tmax"
+            )
+        if self.tmax - self.tmin > 20:
+            raise DataError(
+                f"event '{self.event}': a response of {self.tmax - self.tmin:g} s; give tmin and tmax in seconds"
+            )
+        if self.splines is not None and self.splines < 4:
+            raise DataError(
+                f"event '{self.event}': {self.splines} splines over time; cubic ones are 4 or more"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Impulses:
+    """One type's events in one recording: ``onsets`` (n,) in seconds, ``values`` (n, n_predictors).
+
+    ``lost`` are the events without a value of every predictor: their onsets and the reason.
+    """
+
+    onsets: Array
+    values: Array
+    lost: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """What a formula became: its columns' names, and the mean of each number among its variables."""
+
+    model: EventModel
+    names: tuple[str, ...]
+    spec: ModelSpec
+    variables: tuple[str, ...]
+    typical: pd.Series
+
+
+def coded(
+    tables: Sequence[pd.DataFrame], models: Sequence[EventModel]
+) -> tuple[list[Coding], list[list[Impulses]]]:
+    """Evaluate every model's formula over the events of all recordings.
+
+    Parameters
+    ----------
+    tables
+        One for each recording: ``onset`` (seconds from its first sample), ``event`` (type; not needed where there is one
+        model), and the columns of the formulas.
+    models
+        One for each type of event.
+
+    Returns
+    -------
+    codings, impulses
+        By model; and by recording, by model.
+
+    Raises
+    ------
+    DataError
+        For missing columns, types without events, a type with two models.
+    FitError
+        Where a formula cannot be evaluated.
+    """
+    _check_tables(tables, models)
+    codings, by_model = [], []
+    whole = pd.concat(tables, ignore_index=True)
+    recording = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    for model in models:
+        of_type = _of_type(whole, model, models)
+        rows = whole[of_type].reset_index(drop=True)
+        parsed = parse(f"onset ~ {model.formula}")
+        values, names, spec, used = fixed_part(rows, parsed)
+        variables = tuple(dict.fromkeys(names_of(parsed.fixed)))
+        numbers = [name for name in variables if pd.api.types.is_numeric_dtype(rows[name])]
+        typical = rows.iloc[used][numbers].astype(float).mean()
+        named = tuple("intercept" if name == INTERCEPT else name for name in names)
+        codings.append(Coding(model, named, spec, variables, typical))
+        by_model.append(_impulses(rows, recording[of_type], values, used, variables, len(tables)))
+    return codings, [list(parts) for parts in zip(*by_model, strict=True)]
+
+
+def _check_tables(tables: Sequence[pd.DataFrame], models: Sequence[EventModel]) -> None:
+    if not models:
+        raise DataError("no event model arrived; give one for each type of event (EventModel)")
+    types = [model.event for model in models]
+    if twice := [name for name in types if types.count(name) > 1]:
+        raise DataError(f"event type '{twice[0]}' has two models; write one formula with all its predictors")
+    for table in tables:
+        for name in ("onset", *(["event"] if len(models) > 1 else [])):
+            if name not in table:
+                raise DataError(
+                    f"the events have no column '{name}'; they have {', '.join(map(str, table.columns))}"
+                )
+        if not np.isfinite(pd.to_numeric(table["onset"], errors="coerce")).all():
+            row = int((~np.isfinite(pd.to_numeric(table["onset"], errors="coerce"))).to_numpy().argmax())
+            raise DataError(
+                f"event {row} (from 0) has the onset '{table['onset'].iloc[row]}'; seconds expected"
+            )
+
+
+def _of_type(events: pd.DataFrame, model: EventModel, models: Sequence[EventModel]) -> NDArray[np.bool_]:
+    if "event" not in events:
+        return np.ones(len(events), bool)
+    found = (events["event"].astype("string") == model.event).fillna(False).to_numpy(bool)
+    if not found.any():
+        known = sorted(map(str, events["event"].dropna().unique()))
+        raise DataError(
+            f"no event is of type '{model.event}'{did_you_mean(model.event, known)}; there are {', '.join(known[:12])}"
+        )
+    return found
+
+
+def _impulses(
+    rows: pd.DataFrame,
+    recording: NDArray[np.int64],
+    values: Array,
+    used: NDArray[np.int64],
+    variables: Sequence[str],
+    n_recordings: int,
+) -> list[Impulses]:
+    onsets = rows["onset"].to_numpy(float)
+    missing = rows[list(variables)].isna()
+    without = np.flatnonzero(missing.any(axis=1))
+    reason = [f"{missing.columns[missing.iloc[row].to_numpy().argmax()]} is missing" for row in without]
+    lost = pd.DataFrame({"onset": onsets[without], "reason": reason})
+    parts = []
+    for number in range(n_recordings):
+        mine = recording[used] == number
+        order = np.argsort(onsets[used[mine]], kind="stable")
+        parts.append(
+            Impulses(onsets[used[mine]][order], values[mine][order], lost[recording[without] == number])
+        )
+    return parts
