@@ -52,6 +52,10 @@ Taken in every layer; a token has the mean over layers. a_i is the activation of
 contribution, with c_i = ‖W_d[:, i]‖₂ the norm of what it writes. The prefix is every token before this one that the model
 saw, except the first.
 
+In a mixture of experts e_i = g·|a_i|·c_i with the weight g that the router gave the neuron's expert, 0 for experts that did
+not run: tokens are compared over the neurons of all experts, and n counts the neurons of those that ran, a shared expert
+included (Mixtral, Qwen2 and Qwen3 MoE, OLMoE, Phi MoE, Granite MoE, GPT-OSS, DeepSeek V3, Jamba).
+
 {_table(ACTIVITY)}
 
 ## Words

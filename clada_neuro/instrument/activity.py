@@ -92,6 +92,21 @@ def participation_ratio(e: Tensor) -> Tensor:
     return 1 / (e.shape[-1] * power.square().sum(dim=-1))
 
 
+def of_share(values: dict[str, Tensor], n: int, share: float) -> dict[str, Tensor]:
+    """Return measures counted over a share of the n neurons, outside of which contributions are zero.
+
+    So it is where experts ran and others did not: the same sets and sums, other numbers of neurons.
+    """
+    ran = share * n
+    root, root_of_ran = n**0.5, ran**0.5
+    ratio = root - values["hoyer"].double() * (root - 1)  # Σe / √Σe²
+    return values | {
+        "sparsity_energy99": 1 - (1 - values["sparsity_energy99"]) / share,
+        "hoyer": ((root_of_ran - ratio) / (root_of_ran - 1)).float(),
+        "participation_ratio": values["participation_ratio"] / share,
+    }
+
+
 def jaccard(first: Tensor, second: Tensor) -> Tensor:
     """Return the Jaccard index of two sets given as masks; NaN when one of them is empty."""
     sizes = torch.count_nonzero(first, dim=-1), torch.count_nonzero(second, dim=-1)

@@ -5,6 +5,7 @@ so that the next pass over the same sequences can go on where this one stopped.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -13,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clada_neuro.instrument.activity import activity, neuron_sparsity
+from clada_neuro.instrument.activity import activity, neuron_sparsity, of_share
 from clada_neuro.measures.measure import Origin, in_order
 from clada_neuro.measures.tokens import named
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.mixtures import Experts
 from clada_neuro.runtime.cutoffs import Cutoffs
 
 MEASURES = named(Origin.CONTRIBUTIONS, Origin.CUTOFFS)
@@ -35,17 +37,17 @@ class Carry:
 
 
 class ActivityRecorder:
-    """Context manager that watches the input of every down projection.
+    """Context manager that watches the input of every down projection, and of experts.
 
     Parameters
     ----------
-    layers : list of FFN
-        From `clada_neuro.models.registry.ffn_layers`.
+    layers : list of FFN or Experts
+        From `clada_neuro.models.registry.measured_layers`.
     cutoffs : Cutoffs, optional
         Below which a neuron would be left out; without them `neuron_sparsity` is missing.
     """
 
-    def __init__(self, layers: list[FFN], cutoffs: Cutoffs | None = None) -> None:
+    def __init__(self, layers: Sequence[FFN | Experts], cutoffs: Cutoffs | None = None) -> None:
         self._layers = layers
         self._cutoffs = cutoffs
         self._handles: list[Any] = []
@@ -54,9 +56,7 @@ class ActivityRecorder:
         self._rows = 0
 
     def __enter__(self) -> "ActivityRecorder":
-        self._handles = [
-            ffn.down.register_forward_pre_hook(self._hook(place)) for place, ffn in enumerate(self._layers)
-        ]
+        self._handles = [self._watch(place, block) for place, block in enumerate(self._layers)]
         return self
 
     def __exit__(
@@ -80,17 +80,28 @@ class ActivityRecorder:
         values = torch.stack(self._values, dim=1).cpu().numpy()  # at once: a device is asked to wait once
         return dict(zip(MEASURES, values, strict=True)), self._carry
 
-    def _hook(self, place: int) -> Any:
+    def _watch(self, place: int, block: FFN | Experts) -> Any:
+        if isinstance(block, Experts):
+
+            def experts(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
+                e = self._by_row(block.contributions(*args), block.size)
+                missing = e.new_full(e.shape[:-1], math.nan)
+                self._observe(place, e, missing, share=block.ran(args[1]) / block.size)
+
+            return block.module.register_forward_pre_hook(experts)
+
         def observe(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-            self._observe(place, args[0])
+            magnitude = self._by_row(args[0], block.intermediate_size).float().abs()
+            sparsity = self._sparsity(place, magnitude)
+            self._observe(place, magnitude * block.neuron_norms.to(magnitude.device), sparsity)
 
-        return observe
+        return block.down.register_forward_pre_hook(observe)
 
-    def _observe(self, place: int, a: Tensor) -> None:
-        ffn = self._layers[place]
-        magnitude = a.reshape(self._rows, -1, ffn.intermediate_size).float().abs()
-        sparsity = self._sparsity(place, magnitude)
-        e = magnitude * ffn.neuron_norms.to(a.device)
+    def _by_row(self, values: Tensor, size: int) -> Tensor:
+        return values.reshape(self._rows, -1, size)
+
+    def _observe(self, place: int, e: Tensor, sparsity: Tensor, share: float = 1.0) -> None:
+        """Measure contributions (rows, seq, n), of which a token has at most a share."""
         if place < len(self._carry):
             before = self._carry[place]
         else:
@@ -100,6 +111,7 @@ class ActivityRecorder:
             before = Carry(nothing, nothing)
         values, total = activity(e, before.last, before.total)
         values["neuron_sparsity"] = sparsity
+        values = values if share == 1 else of_share(values, e.shape[2], share)
         self._values.append(torch.stack(in_order(values, MEASURES)))
         self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total)]
 

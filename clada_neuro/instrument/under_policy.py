@@ -80,7 +80,7 @@ class _Collector:
         self.names = (*information.names(forward.top_k), "kl_dense_bits")
         self.predictions = np.full((len(self.names), *shape), np.nan)
         self.activity = np.full((len(MEASURES), len(forward.layers), *shape), np.nan, np.float32)
-        sizes = [(len(windows), ffn.intermediate_size) for ffn in forward.layers]
+        sizes = [(len(windows), ffn.neuron_norms.shape[0]) for ffn in forward.layers]
         self.last = [torch.zeros(size, device=forward.device) for size in sizes]
         self.total = [torch.zeros(size, device=forward.device) for size in sizes]
 

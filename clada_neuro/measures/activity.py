@@ -2,6 +2,9 @@
 
 a_i is the activation of neuron i of n, and e_i = |a_i|·c_i its contribution, with c_i = ‖W_d[:, i]‖₂ the norm of what it
 writes. The prefix is every token before this one that the model saw, except the first.
+
+In a mixture of experts e_i = g·|a_i|·c_i with the weight g that the router gave the neuron's expert, 0 for experts that did
+not run, and n counts the neurons of those that ran.
 """
 
 from clada_neuro.measures import sources

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.models.families import FAMILIES
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.mixtures import MIXTURES, Experts, mixture_layers
 
 SUPPORTED = tuple(FAMILIES)
 _UNDER_POLICIES = tuple(name for name, family in FAMILIES.items() if family.policies)
@@ -53,16 +54,18 @@ def policy_layers(model: PreTrainedModel) -> list[FFN]:
     return ffn_layers(model)
 
 
-def measured_layers(model: PreTrainedModel) -> tuple[list[FFN], str]:
-    """Return what `ffn_layers` returns and no reason, or no blocks and the reason why activity is not measured."""
+def measured_layers(model: PreTrainedModel) -> tuple[list[FFN | Experts], str]:
+    """Return the blocks whose activity is measured and no reason, or none and the reason why it is not."""
+    kind = model.config.get_text_config().model_type
     try:
-        return ffn_layers(model), ""
+        if _is_mixture(model) and kind in MIXTURES and not _is_quantised(model):
+            return mixture_layers(model, kind), ""
+        return [*ffn_layers(model)], ""
     except ModelError as error:
         reason = str(error)
-    kind = model.config.get_text_config().model_type
-    if _is_mixture(model):
-        reason = f"model type '{kind}' is a mixture of experts, which has no single feed-forward block"
-    elif kind not in FAMILIES:
+    if _is_mixture(model) and kind not in MIXTURES:
+        reason = f"model type '{kind}' is a mixture of experts that are not known here"
+    elif kind not in {*FAMILIES, *MIXTURES}:
         reason = f"model type '{kind}' has no feed-forward block that is known here"
     return [], reason
 

@@ -14,6 +14,7 @@ from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.families import FAMILIES as DECLARED
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.mixtures import MIXTURES
 
 # A window smaller than most texts: what lies further back must be gone whether it is in a cache or not.
 SLIDING = {
@@ -104,7 +105,7 @@ def test_surprisal_and_entropy_are_those_of_a_plain_pass(kind, changed):
         for got in ways:
             np.testing.assert_allclose(got.predictions["surprisal_bits"][:-1], surprisal, rtol=0, atol=1e-4)
             np.testing.assert_allclose(got.predictions["entropy_bits"], entropy, rtol=0, atol=1e-4)
-            assert bool(got.activity) == (kind in DECLARED)
+            assert bool(got.activity) == (kind in {*DECLARED, *MIXTURES})
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
