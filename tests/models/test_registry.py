@@ -61,7 +61,7 @@ def test_unknown_architecture_lists_what_is_supported() -> None:
     ("kind", "reason"),
     [
         ("mamba", "model type 'mamba' has no feed-forward block that is known here"),
-        ("mixtral", "model type 'mixtral' is a mixture of experts, which has no single feed-forward block"),
+        ("rwkv", "model type 'rwkv' has no feed-forward block that is known here"),
     ],
 )
 def test_a_model_without_known_blocks_is_measured_without_them(kind: str, reason: str) -> None:
