@@ -250,7 +250,7 @@ def _labels(name: str, subjects: pd.Series) -> pd.Series:
     if missing.any():
         raise DataError(
             f"the metadata of '{name}' name no subject in {int(missing.sum())} of {len(subjects)} rows, the first is "
-            f"row {int(missing.to_numpy().argmax()) + 1}; fill the column in, or drop these epochs"
+            f"row {subjects.index[int(missing.to_numpy().argmax())]}; fill the column in, or drop these epochs"
         )
     if pd.api.types.is_float_dtype(subjects) and subjects.mod(1).eq(0).all():
         subjects = subjects.astype("int64")

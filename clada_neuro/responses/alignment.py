@@ -37,7 +37,7 @@ class Alignment:
     Attributes
     ----------
     trials : pandas.DataFrame
-        One row a matched trial: the trial's columns, then the word's.
+        One row a matched trial: the trial's columns, then the word's. The index is the trials' own.
     unmatched : pandas.DataFrame
         The trials that found no word, with a column `reason`.
     joins : list of dict
@@ -104,7 +104,7 @@ def align(
     """
     if trials.empty:
         raise AlignmentError("none of 0 trials matches a word: the table of trials has no row")
-    read = trials.attrs.get("notes", [])  # by `read_trials`
+    read, rows = trials.attrs.get("notes", []), trials.index  # by `read_trials`
     trials, taken = take_columns(trials.reset_index(drop=True), columns)
     trials, said_of_text = _with_the_only_text(label_text(trials), words)
     key, targets = _join_key(words, trials)
@@ -129,13 +129,14 @@ def align(
         axis=1,
     )
     result, differing = _with_stimulus(result, "stimulus" if "stimulus" in kept else _OWN_IN_STIMULI)
-    unmatched = trials.loc[gone].assign(reason=reasons[gone]).reset_index(drop=True)
+    result.index = rows[~gone]
+    unmatched = trials.loc[gone].assign(reason=reasons[gone]).set_axis(rows[gone])
     notes = [
         *warnings,
         *read,
         *taken,
         *said_of_text,
-        *repeats(trials.assign(**wanted), _of_one_trial(trials, key)),
+        *repeats(trials.assign(**wanted).set_axis(rows), _of_one_trial(trials, key)),
         *_namesakes(trials),
         *notes,
         *said,

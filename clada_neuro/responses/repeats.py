@@ -10,7 +10,7 @@ _SHOWN = 8  # columns that are named
 
 
 def repeats(trials: pd.DataFrame, key: Sequence[str]) -> list[str]:
-    """Say how many rows share a key with an earlier one, and which columns differ between them.
+    """Say how many rows share a key with an earlier one, and which columns differ between them; the index names rows.
 
     Rows that are the same in every column are copies; those of electrodes, times or regions of one presentation differ
     in what they were measured at, and each counts as a trial.
@@ -20,7 +20,7 @@ def repeats(trials: pd.DataFrame, key: Sequence[str]) -> list[str]:
     same = trials.astype(str).duplicated()
     copies = [
         f"{int(same.sum()):,} of {len(trials):,} trials equal an earlier one in every column (the first is row "
-        f"{int(same.to_numpy().argmax())}, from 0); they count twice"
+        f"{same.index[same.to_numpy().argmax()]}); they count twice"
     ]
     keys = pd.DataFrame({name: as_key(trials[name]) for name in key})
     again = keys.duplicated() & ~same

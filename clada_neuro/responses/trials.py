@@ -28,7 +28,8 @@ def read_columns(
 ) -> pd.DataFrame:
     """Read any table of trials (CSV, TSV, semicolon CSV, xlsx or parquet), for every command in the same way.
 
-    Labels are text, other columns numbers where their cells are numbers (see `stimuli.cells`).
+    Labels are text, other columns numbers where their cells are numbers (see `stimuli.cells`). The index holds the rows
+    as a spreadsheet shows them, the header being row 1; of parquet it is the table's own.
 
     Parameters
     ----------
@@ -100,6 +101,8 @@ def _read(path: Path, encoding: str | None, sheet: str | int) -> files.RawTable:
 
 def _checked(table: files.RawTable, numbers: Collection[str], origin: str) -> pd.DataFrame:
     trials = typed(table, numbers=numbers) if table.is_text else label_text(table.frame)
+    if table.rows:  # so that later messages, too, can name the row that a spreadsheet shows
+        trials.index = pd.Index(list(map(int, table.rows)))
     return _check_numbers(trials, numbers, origin)
 
 
@@ -128,7 +131,7 @@ def _check_numbers(trials: pd.DataFrame, numbers: Collection[str], origin: str) 
         if strays.any():
             row = int(strays.argmax())
             raise AlignmentError(
-                f"{origin}: '{trials[name].iloc[row]}' in row {row} (from 0) of column '{name}' is not a number; numbers "
+                f"{origin}, row {trials.index[row]}: '{trials[name].iloc[row]}' in column '{name}' is not a number; numbers "
                 "and missing values are expected there"
             )
         if name in numbers and values.isna().all():

@@ -97,15 +97,15 @@ def build(
     X = matrix.to_numpy(float)
     names = tuple(term_name(name, contrasts) for name in matrix.columns)
     _check_levels(spec)
-    _check_fixed(y, X, names, formula, rows)
     used = data.iloc[rows]
+    _check_fixed(y, X, names, formula, used.index)
     blocks = tuple(
         _block(term, group_labels(used, term.factors), frame, contrasts) for term in formula.random
     )
     given = None if weights is None else frame[weights].to_numpy(float)
     if given is not None and not (given > 0).all():
         raise FitError(
-            f"weights in '{weights}' must be positive; row {rows[np.argmin(given)]} has {given.min()}"
+            f"weights in '{weights}' must be positive; row {used.index[np.argmin(given)]} has {given.min()}"
         )
     return Design(y, X, names, blocks, given, spec, response_spec, rows, len(data) - len(rows))
 
@@ -130,7 +130,7 @@ def fixed_part(
     matrix, spec = _evaluate(formula.fixed, _plain_columns(data.iloc[rows], columns), {}, formula.text)
     X, names = matrix.to_numpy(float), tuple(term_name(name, {}) for name in matrix.columns)
     _check_levels(spec)
-    _check_columns(X, names, formula, rows)
+    _check_columns(X, names, formula, data.index[rows])
     return X, names, spec, rows
 
 
@@ -223,13 +223,13 @@ def _check_levels(spec: ModelSpec) -> None:
 
 
 def _check_fixed(
-    y: np.ndarray, X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: np.ndarray
+    y: np.ndarray, X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: pd.Index
 ) -> None:
     _check_values(formula.response, y, rows)
     _check_columns(X, names, formula, rows)
 
 
-def _check_columns(X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: np.ndarray) -> None:
+def _check_columns(X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: pd.Index) -> None:
     for name, values in zip(names, X.T, strict=True):
         _check_values(name, values, rows)
     if X.shape[1] >= len(X):
@@ -242,10 +242,10 @@ def _check_columns(X: np.ndarray, names: Sequence[str], formula: ModelFormula, r
         )
 
 
-def _check_values(name: str, values: np.ndarray, rows: np.ndarray) -> None:
+def _check_values(name: str, values: np.ndarray, rows: pd.Index) -> None:
     if not np.isfinite(values).all():
         bad = rows[np.flatnonzero(~np.isfinite(values))[0]]
-        raise FitError(f"'{name}' is not finite in row {bad} (from 0); check its values and transformation")
+        raise FitError(f"'{name}' is not finite in row {bad}; check its values and transformation")
     if name != INTERCEPT and np.ptp(values) == 0:
         raise FitError(f"'{name}' has the same value ({values[0]:g}) in all {len(values)} rows; leave it out")
 

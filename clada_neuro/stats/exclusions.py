@@ -63,6 +63,21 @@ def keep(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFrame,
     return trials, steps
 
 
+def columns_of(condition: str) -> list[str]:
+    """Return the columns that a condition names.
+
+    Raises
+    ------
+    FitError
+        When it is more than comparisons of columns.
+    """
+    check_condition(condition, "condition")
+    tree, quoted = read(condition)
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
+    return [quoted.get(name, name) for name in dict.fromkeys(names)]
+
+
 def _step(step: str, reason: str, before: int, removed: int) -> dict[str, Any]:
     return {
         "step": step,
@@ -93,8 +108,7 @@ def _comparable(trials: pd.DataFrame, condition: str, what: str) -> tuple[pd.Dat
     Labels are text, also where they are numbers: compared with a number, they are compared as numbers.
     """
     tree, quoted = read(condition)
-    names = [quoted.get(node.id, node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    named = [name for name in dict.fromkeys(names) if name in trials]
+    named = [name for name in columns_of(condition) if name in trials]
     frame = trials.assign(**{name: trials[name].convert_dtypes() for name in named})
     compared = list(_comparisons(tree, quoted))
     for name in set(named) - {column for column, _ in compared}:  # a condition by itself, text in a CSV file

@@ -10,7 +10,7 @@ from clada_neuro.instrument.words import find_words
 from clada_neuro.responses.alignment import align
 from clada_neuro.responses.response import is_response, response_of
 from clada_neuro.responses.unmatched import MAX_LOST
-from clada_neuro.stimuli.design import words_of
+from clada_neuro.stimuli.design import holds_lists, words_of
 from clada_neuro.stimuli.unit import stimulus_label
 
 _SHOWN = 8  # conditions, regions or responses that are listed by name
@@ -125,7 +125,7 @@ def _words(words: pd.DataFrame) -> Iterator[str]:
 
 
 def _regions(stimuli: pd.DataFrame) -> Iterator[str]:
-    if "regions" in stimuli:
+    if "regions" in stimuli and holds_lists(stimuli["regions"]):
         names = list(dict.fromkeys(name for labels in stimuli["regions"] for name in labels))
         yield f"regions: {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
 

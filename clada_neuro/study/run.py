@@ -151,7 +151,11 @@ def run(
         trial_sheet=trial_sheet,
         max_lost=max_lost,
     )
-    # These load PyTorch and the statistics, which wrong input need not wait for.
+    spoken = check_language(language or plan.analysis.language or language_of(target))
+    from clada_neuro.study.rehearsal import rehearse  # loads the statistics
+
+    rehearse(plan, language=spoken, policy=policy)
+    # These load PyTorch, which wrong input need not wait for.
     from clada_neuro.study.one import study_one, tell
     from clada_neuro.study.several import check_layout, study_each
 
@@ -160,7 +164,7 @@ def run(
     )
     setting = Setting(
         start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
-        language=check_language(language or plan.analysis.language or language_of(target)),
+        language=spoken,
     )  # fmt: skip
     how = How(
         setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by
