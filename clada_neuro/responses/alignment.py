@@ -115,6 +115,7 @@ def align(
     reasons = lost.reasons(trials, wanted, words, targets, found)
     gone = reasons.ne("").to_numpy()
     hint = _index_hint(trials, wanted, targets, offered, gone) if index_base is None else ""
+    beside = [] if index_base is not None else _one_too_far(wanted, targets, found[~gone])
     if gone.all():
         raise AlignmentError(_nothing_matched(wanted, offered, reasons, words) + hint)
     steps, warnings = lost.steps(reasons, wanted, words, max_lost, hint)
@@ -138,6 +139,7 @@ def align(
         *said_of_text,
         *repeats(trials.assign(**wanted).set_axis(rows), _of_one_trial(trials, key)),
         *_namesakes(trials),
+        *beside,
         *notes,
         *said,
         *differing,
@@ -283,6 +285,21 @@ def _index_hint(
     if right.mean() < _NEARLY_ALL or right.mean() <= 1 - gone.mean():
         return ""
     return "; word_index seems to count from 1: say so with --trial-index-base 1 (index_base=1 in Python)"
+
+
+def _one_too_far(wanted: pd.DataFrame, targets: pd.DataFrame, found: np.ndarray) -> list[str]:
+    """Say that all trials are of the word after the critical one: spillover, or an index that counts from 1."""
+    at = np.unique(found).astype(int)
+    if "word_index" not in wanted or "is_critical" not in targets:
+        return []
+    critical = targets["is_critical"].to_numpy(bool)
+    if not len(at) or not at.all() or critical[at].any() or not critical[at - 1].all():
+        return []
+    first = targets["word"].iloc[[at[0] - 1, at[0]]].tolist()
+    return [
+        f"warning: every trial is of the word after the critical one ('{first[1]}' after '{first[0]}'); if word_index "
+        "counts from 1, say so with --trial-index-base 1 (index_base=1 in Python); 0 says that this word is meant"
+    ]
 
 
 def _refuse_ambiguous(offered: pd.DataFrame) -> None:

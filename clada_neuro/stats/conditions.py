@@ -31,9 +31,15 @@ def means(
     DataFrame
         Columns measure, those of `by`, mean, ci_low, ci_high (missing for a single unit), n.
     """
-    found = [_cells(rows.dropna(subset=[name, *by]), name, list(by), unit) for name in values]
     columns = ["measure", *by, "mean", "ci_low", "ci_high", "n"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    if not values:
+        return pd.DataFrame(columns=columns)
+    order = rows[list(by)].dropna().drop_duplicates()  # that of the rows, whichever of them lack a value
+    found = [
+        order.merge(_cells(rows.dropna(subset=[name, *by]), name, list(by), unit), on=list(by))
+        for name in values
+    ]
+    return pd.concat(found, ignore_index=True)[columns]
 
 
 def at_critical_words(words: pd.DataFrame, stimuli: pd.DataFrame) -> pd.DataFrame:

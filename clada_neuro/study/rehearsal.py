@@ -6,7 +6,6 @@ and no predictor is constant or a copy of another by chance.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd

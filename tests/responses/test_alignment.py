@@ -216,7 +216,7 @@ def test_trials_that_repeat_are_warned_of(words):
     trials = crossed(words)
     aligned = align(words, pd.concat([trials, trials.iloc[[4]]]))
     (note,) = aligned.notes
-    assert note.startswith("1 of 31 trials equal an earlier one in every column (the first is row 30")
+    assert note.startswith("1 of 31 trials equal an earlier one in every column (the first is row 4)")
 
 
 def each_word(words, base):
@@ -300,3 +300,16 @@ def test_trials_without_subjects_are_not_told_to_change_their_keys(words):
     trials = pd.DataFrame({"subject": ["", ""], "item": "1", "condition": "low", "n400_uv": 0.0})
     with pytest.raises(AlignmentError, match=r"none of 2 trials matches a word: the subject is empty$"):
         align(words, trials)
+
+
+def test_indices_that_all_point_behind_the_critical_word_are_said(words):
+    trials = pd.DataFrame(
+        {"subject": "a", "item": [1, 2], "condition": ["low", "high"], "word_index": 2, "rt_ms": 300.0}
+    )
+    (note,) = align(words, trials).notes
+    assert "'slept' after 'cat'" in note
+    assert "--trial-index-base 1" in note
+    assert align(words, trials, index_base=0).notes == ()
+    assert align(words, trials, index_base=1).trials["word"].tolist() == ["cat", "cat"]
+    whole = pd.concat([trials.assign(word_index=at) for at in range(3)])  # word by word
+    assert align(words, whole).notes == ()

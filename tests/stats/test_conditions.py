@@ -39,3 +39,8 @@ def test_one_unit_has_a_mean_and_no_interval():
     found = means(pd.DataFrame({"condition": ["a"], "y": [2.0]}), ["y"], ["condition"])
     assert found["mean"].tolist() == [2.0]
     assert found["ci_low"].isna().all()
+
+
+def test_conditions_keep_the_order_of_the_rows_also_where_the_first_lacks_a_value():
+    rows = pd.DataFrame({"condition": list("baba"), "y": [np.nan, 1.0, 2.0, 3.0]})
+    assert means(rows, ["y"], ["condition"])["condition"].tolist() == ["b", "a"]

@@ -75,3 +75,12 @@ def test_the_command_needs_no_model(capsys, tmp_path, stimuli, trials):
     done = clada(capsys, "check", tmp_path / "s.csv", tmp_path / "t.csv")
     assert done.code == 0, done.err
     assert "trials: 12, of which 12 find their word" in done.out
+
+
+def test_columns_of_the_callers_own_that_are_named_as_ours_are_theirs(stimuli):
+    own = read_stimuli(
+        stimuli[["item", "condition", "sentence"]].assign(
+            regions=3, words=5, critical_word=["cat", "cat", "blorfnik", "boat"]
+        )
+    )
+    assert not any(line.startswith("regions") for line in check(own))

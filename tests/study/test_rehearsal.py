@@ -2,15 +2,15 @@
 
 import pandas as pd
 import pytest
+from tiny_models import tiny_checkpoint
 
 from clada_neuro import align, fit, read_stimuli, trace
 from clada_neuro.errors import CladaNeuroError, FitError
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.study.rehearsal import stand_ins
 from clada_neuro.study.run import run
-from tiny_models import tiny_checkpoint
 
-NOUNS = "cup lamp road boat horse shoe".split()
+NOUNS = ["cup", "lamp", "road", "boat", "horse", "shoe"]
 FORMULA = "rt_ms ~ surprisal_bits + (1|subject)"
 
 
