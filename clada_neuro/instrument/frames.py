@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from clada_neuro import tables
 from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import add_lags, zipf_frequency
+from clada_neuro.instrument.given import with_given
 from clada_neuro.instrument.texts import Text
 from clada_neuro.instrument.words import CONTEXT
 from clada_neuro.measures.tokens import TOKENS
@@ -20,7 +20,6 @@ from clada_neuro.stimuli.unit import stimulus_label
 
 # A token's whole number or yes and no may be missing.
 _NULLABLE = {"int": "Int64", "bool": "boolean"}
-_LISTS = ["words", "regions"]
 
 
 @dataclass(frozen=True)
@@ -142,34 +141,10 @@ def words_table(
     values = _aggregate(tokens.assign(_own=roles[0], _trailing=roles[1]))
     words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
     words["n_tokens"] = words["n_tokens"].fillna(0).astype("int64")
-    given = stimuli.drop(columns=[name for name in _LISTS if name in stimuli and holds_lists(stimuli[name])])
-    given = given.rename(
-        columns={name: f"{name}_stimuli" for name in given if name in words and name != "stimulus_id"}
-    )
-    words = _one_a_word(words.merge(given, on="stimulus_id", how="left"), given)
+    words = with_given(words, stimuli)
     order = [name for name in tables.WORDS.names() if name in words]
     words = words[order + [name for name in words if name not in order]]
     return add_lags(words, _predictors(words))
-
-
-def _one_a_word(words: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
-    """Give each word its own value of the columns that hold one a word, as of a file with a row a word."""
-    lists = [name for name in given if holds_lists(given[name])]
-    lengths = words.groupby("stimulus_id", sort=False)["word_index"].transform("size")
-    for name in lists:
-        cells = zip(words[name], words["word_index"], lengths, strict=True)
-        words[name] = pd.Series(
-            [_at(*cell) for cell in cells], index=words.index, dtype=object
-        ).infer_objects()
-    return words
-
-
-def _at(cell: Any, place: int, length: int) -> Any:
-    return (
-        cell[place]
-        if hasattr(cell, "__len__") and not isinstance(cell, str) and len(cell) == length
-        else cell
-    )
 
 
 def _window(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.instrument.covariates import LAGS
+from clada_neuro.instrument.given import with_given
 from clada_neuro.measures.measure import Measure, Origin
 from clada_neuro.measures.tokens import MAIN, TOKENS
 from clada_neuro.measures.words import WORDS
@@ -70,13 +71,9 @@ def stand_ins(stimuli: pd.DataFrame, language: str = "en", policy: str = DENSE) 
     values = {name: rng.uniform(0.1, 0.9, len(words)) for name in names}
     counts = {"n_tokens": rng.integers(1, 9, len(words)), "shares_token": rng.random(len(words)) < 0.5}
     words = words.assign(**counts, **values)
-    given = stimuli.drop(
-        columns=[name for name in ("words", "regions") if name in stimuli and holds_lists(stimuli[name])]
-    )
-    if "regions" in stimuli and "regions" not in given:
+    if "regions" in stimuli and holds_lists(stimuli["regions"]):
         words["region"] = [label for labels in stimuli["regions"] for label in labels]
-    own = {name: f"{name}_stimuli" for name in given if name in words and name != "stimulus_id"}
-    return words.merge(given.rename(columns=own), on="stimulus_id", how="left")
+    return with_given(words, stimuli)
 
 
 def _measures(policy: str) -> list[Measure]:

@@ -62,9 +62,7 @@ def test_rows_of_one_presentation_are_counted_with_what_differs():
 def test_copies_are_told_apart_from_other_presentations():
     frame = pd.DataFrame({"subject": ["s", "s", "s", "t"], "item": [1, 1, 1, 1], "y": [1, 1, 2, 1]})
     copies, several = repeats(frame, ["subject", "item"])
-    assert copies.startswith(
-        "1 of 4 trials equal an earlier one in every column (the first is row 1, from 0)"
-    )
+    assert copies.startswith("1 of 4 trials equal an earlier one in every column (the first is row 1)")
     assert several.startswith(
         "1 of 4 rows share subject, item with an earlier one (up to 3 rows each); they differ in y."
     )

@@ -148,3 +148,14 @@ def test_stand_ins_have_the_columns_of_a_trace(more, checkpoint):
     true = ["stimulus_id", "word_index", "word", "stimulus", "zipf_frequency", "is_critical", *texts()]
     true += ["region"] if "region" in real else []
     pd.testing.assert_frame_equal(made[true], real[true], check_dtype=False)
+
+
+def test_a_file_with_a_row_a_word_gives_each_word_its_own_cells(checkpoint):
+    rows = texts().assign(word=texts()["sentence"].str.split()).explode("word").drop(columns="sentence")
+    rows["word_index"] = rows.groupby(["item", "condition"]).cumcount()
+    stimuli = read_stimuli(
+        rows.assign(width=range(len(rows)), is_critical=rows["word_index"] == 3).reset_index(drop=True)
+    )
+    made, real = stand_ins(stimuli), trace(stimuli, checkpoint, progress=False).words
+    assert set(made) == set(real)
+    assert made["width"].tolist() == real["width"].tolist() == list(range(len(rows)))
