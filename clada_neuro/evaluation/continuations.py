@@ -24,6 +24,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary, sliding_window
+from clada_neuro.models.rotation import regime, rotated_for
 from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
@@ -95,16 +96,25 @@ def together(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def batches(requests: Sequence[Request], model: PreTrainedModel) -> list[list[int]]:
-    """Return positions of requests whose contexts are read together; of one length where padding would count."""
+    """Return positions of requests whose contexts are read together; of one length where padding would count.
+
+    All are rotated alike (`clada_neuro.models.rotation`).
+    """
     found = together([len(request.context) for request in requests], CONTEXT_TOKENS)
     parts: list[list[int]] = []
     for batch in found:
         apart = not _padding_is_out_of_sight([requests[row] for row in batch], model)
-        lengths: dict[int, list[int]] = {}
+        lengths: dict[tuple[int, int], list[int]] = {}
         for place in batch:
-            lengths.setdefault(len(requests[place].context) if apart else 0, []).append(place)
+            length = len(requests[place].context) if apart else 0
+            lengths.setdefault((length, regime(model, _whole(requests[place]))), []).append(place)
         parts += lengths.values()
     return parts
+
+
+def _whole(request: Request) -> int:
+    """Return the length of the context with its longest answer."""
+    return len(request.context) + max(map(len, request.answers), default=0)
 
 
 def _padding_is_out_of_sight(requests: Sequence[Request], model: PreTrainedModel) -> bool:
@@ -154,6 +164,8 @@ class _Seen:
 class Contexts:
     """A batch of contexts after their dense prefix.
 
+    Where rotary positions follow the length of a text, all answers to a context are rotated as the longest one asks.
+
     Parameters
     ----------
     model : transformers.PreTrainedModel
@@ -165,8 +177,8 @@ class Contexts:
     Raises
     ------
     ModelError
-        For another start, a context or answer without tokens, both together longer than the model reads, or contexts of
-        unequal lengths beyond a sliding window (see `batches`).
+        For another start, a context or answer without tokens, both together longer than the model reads, contexts of
+        unequal lengths beyond a sliding window, or contexts that are rotated differently (see `batches`).
     """
 
     @torch.no_grad()
@@ -188,6 +200,13 @@ class Contexts:
                 f"contexts of {min(map(len, contexts))} to {max(map(len, contexts))} tokens together exceed the sliding "
                 f"window of {sliding_window(model)}, in which padding would count; give contexts of one length"
             )
+        whole = [_whole(request) for request in requests]
+        if len({regime(model, tokens) for tokens in whole}) > 1:
+            raise ModelError(
+                f"contexts of {min(whole)} to {max(whole)} tokens with their answers are rotated differently by "
+                "this model; give those of one rotation"
+            )
+        self._longest = max(whole)
         first = [max(1, len(ids) - 1 if start == "answer" else len(ids) // 2) for ids in contexts]
         self.model, device = model, model.device
         self._counts = [len(request.answers) for request in requests]
@@ -206,7 +225,7 @@ class Contexts:
             if inputs[rows[0]]
         ]
         # Any policy that reads the prefix gathers its statistics; they do not depend on which.
-        with attach(model, Griffin()) as session:
+        with attach(model, Griffin()) as session, rotated_for(model, self._longest):
             session.begin(len(requests))
             self._opening, self._seen = self._pass(prefix, None, prefix.ends)
             self._statistics = session.state.prefix
@@ -234,7 +253,7 @@ class Contexts:
             If the policy needs signals and none are given.
         """
         scale, answer_scale = self._scales(policy, signals)
-        with attach(self.model, policy) as session:
+        with attach(self.model, policy) as session, rotated_for(self.model, self._longest):
             session.begin(len(self._counts), self._seeds)
             session.state.prefix = copy.deepcopy(self._statistics)
             seen, skipped = self._seen.fork(), torch.zeros(len(self._counts), device=self.model.device)

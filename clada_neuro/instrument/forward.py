@@ -24,9 +24,9 @@ from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.vocabulary import Vocabulary
-from clada_neuro.models.limits import rotates_by_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import is_known, measured_layers
+from clada_neuro.models.rotation import rotates_by_length
 from clada_neuro.runtime.cutoffs import Cutoffs
 
 PADDING = 0

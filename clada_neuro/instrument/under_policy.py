@@ -18,6 +18,7 @@ from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.recorder import MEASURES
 from clada_neuro.measures.activity import ACTIVITY
 from clada_neuro.measures.measure import in_order
+from clada_neuro.models.rotation import alike
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.predictions import kept
 from clada_neuro.runtime.scoring import BATCH_SEQUENCES, Score, score
@@ -40,7 +41,13 @@ class PolicyForward:
     @torch.inference_mode()
     def measure(self, windows: Sequence[Window], seeds: Sequence[int]) -> Iterator[tuple[Window, Measures]]:
         """Yield every window with its measures; `seeds` (one per window) feed random controls."""
-        order = sorted(range(len(windows)), key=lambda place: len(windows[place].ids))
+        lengths = [len(window.ids) for window in windows]
+        for places in alike(self.dense.model.model, lengths):
+            yield from self._alike(windows, seeds, sorted(places, key=lengths.__getitem__))
+
+    def _alike(
+        self, windows: Sequence[Window], seeds: Sequence[int], order: list[int]
+    ) -> Iterator[tuple[Window, Measures]]:
         while order:
             rows = min(BATCH_SEQUENCES, len(order))
             while rows > 1 and rows * len(windows[order[rows - 1]].ids) > self.dense.budget:

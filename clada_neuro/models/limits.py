@@ -9,7 +9,6 @@ from clada_neuro.errors import ModelError
 
 # What configurations call the longest input.
 _LONGEST = ("max_position_embeddings", "n_positions", "max_seq_len", "context_length")
-_BY_LENGTH = ("dynamic", "longrope")
 UNLIMITED = 2048  # tokens at once of a model that declares no limit, as recurrences
 
 
@@ -23,13 +22,6 @@ def sliding_window(model: PreTrainedModel) -> int | None:
     """Return how far back the nearest-sighted layer looks; None where every layer sees all."""
     layers: list[Any] = DynamicCache(config=model.config).layers
     return min((int(layer.sliding_window) for layer in layers if layer.is_sliding), default=None)
-
-
-def rotates_by_length(model: PreTrainedModel) -> bool:
-    """Return whether the longest text of a pass decides how the positions of all its texts are rotated."""
-    found: Any = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
-    kinds = [found, *(part for part in found.values() if isinstance(part, dict))]  # of all layers, or by kind
-    return any(part.get("rope_type") in _BY_LENGTH for part in kinds)
 
 
 def check_length(

@@ -13,6 +13,7 @@ from torch import Tensor
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.rotation import check_one_rotation
 from clada_neuro.runtime.engines import Engine, engine_for
 from clada_neuro.runtime.policy import Policy
 
@@ -102,8 +103,8 @@ def generate(
     Raises
     ------
     ModelError
-        For an empty prompt without a start token, one that is not text or longer than the model reads, or a stop
-        token that is not in the vocabulary.
+        For an empty prompt without a start token, one that is not text or longer than the model reads, a stop token
+        that is not in the vocabulary, or a continuation over the length at which the model rotates positions anew.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     ends = _stop_ids(language_model, stop)
@@ -116,6 +117,7 @@ def generate(
         read = len(prompt) + max(0, max_new_tokens - 1)
         what = f"prompt {text[:40]!r} with {max_new_tokens} new tokens"
         check_length(language_model.model, read, what, "shorten the prompt or lower max_new_tokens")
+    check_one_rotation(language_model.model, [len(prompt) for prompt in ids], max_new_tokens)
     with engine_for(language_model.model, policy, ids, max_new_tokens) as engine:
         active = torch.arange(len(texts), device=language_model.device)
         logits = engine.prefill()

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary
+from clada_neuro.models.rotation import alike, rotated_for
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
@@ -116,7 +117,9 @@ def score(
     every_seed = list(range(len(sequences))) if seeds is None else list(seeds)
     scores: dict[int, Score] = {}
     with attach(model, policy) as session:
-        for rows in _batches([len(tokens) for tokens in sequences], stepwise):
+        lengths = [len(tokens) for tokens in sequences]
+        together = alike(model, lengths)
+        for rows in (rows for places in together for rows in _batches(lengths, places, stepwise)):
             batch = _Batch(
                 model,
                 session,
@@ -126,7 +129,7 @@ def score(
                 rows,
                 observer,
             )
-            with batch.observed():
+            with batch.observed(), rotated_for(model, max(lengths[row] for row in rows)):
                 if stepwise:
                     batch.step_through()
                 else:
@@ -145,9 +148,9 @@ def _checked_prefixes(sequences: Sequence[Sequence[int]], prefix: int | Sequence
     return [min(length, len(tokens)) for length, tokens in zip(prefixes, sequences, strict=True)]
 
 
-def _batches(lengths: list[int], stepwise: bool) -> Iterator[list[int]]:
-    """Yield rows of similar length, longest first."""
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+def _batches(lengths: list[int], places: list[int], stepwise: bool) -> Iterator[list[int]]:
+    """Yield rows of similar length out of ``places``, longest first."""
+    order = sorted(places, key=lambda row: -lengths[row])
     while order:
         size = BATCH_SEQUENCES if stepwise else max(1, BATCH_TOKENS // lengths[order[0]])
         yield order[:size]
