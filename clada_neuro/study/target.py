@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.stimuli.keys import as_key, respelled
 from clada_neuro.study.decide import SPILLOVER, Asked, others, shipped_analysis
+from clada_neuro.study.suited import suited
 
 DEMO = "demo"
 _OPTIONS = {"columns": "column"}  # keywords whose option is called otherwise
@@ -29,8 +30,6 @@ _AMPLITUDE = re.compile(r"\b(\w+?)(?:_baseline)?_uv\b")
 _BASELINE = re.compile(r"\b\w+_baseline_uv\b")
 # Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
 _CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position", SPILLOVER)
-_GROUPS = ("subject", "item", "stimulus")
-_ROUNDING = 1e-4  # bits, letters, words or µV: one text in two batches may differ in the last digits
 _DEMO_FILES = ("n400_demo.csv", "p600_demo.csv")
 
 
@@ -62,23 +61,10 @@ class Target:
     where: tuple[str, ...] = ()
 
     def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
-        """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what.
-
-        `controls` that have one value in all trials (critical words often stand in the same place), and random
-        intercepts of factors with one level, with one trial a level, or with the levels of another factor.
-        """
-        analysis, lines = self.analysis, []
-        for name in self.controls:
-            if name not in trials or trials[name].max() - trials[name].min() >= _ROUNDING:
-                continue
-            without = analysis.without(name)
-            if without != analysis:  # the default models of some responses only have it
-                analysis = without
-                why = "has no value" if trials[name].isna().all() else "has one value in all trials"
-                lines.append(f"{name} {why}: left out of models and synergy")
-        for group, why in _needless_groups(trials) if self.controls else ():
-            analysis = analysis.without_group(group)
-            lines.append(f"(1|{group}) left out of models and synergy: {why}")
+        """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what."""
+        if not self.controls:
+            return self, []
+        analysis, lines = suited(self.analysis, self.controls, trials)
         return replace(self, analysis=analysis, decided=self.specified), lines
 
     @property
@@ -221,29 +207,6 @@ def resolve_stimuli(name: str | Path, **reading: Any) -> pd.DataFrame:
             "list them with: clada-neuro data list"
         )
     return read_stimuli(name, **{option: given for option, given in reading.items() if given is not None})
-
-
-def _needless_groups(trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield the default analysis's grouping factors that have no variance of their own in these trials, and why."""
-    kept: list[str] = []
-    for group in _GROUPS:
-        if group not in trials:
-            yield group, "the trials have no such column"
-            continue
-        levels = trials[group].nunique()
-        same = [
-            other
-            for other in kept
-            if levels == trials[other].nunique() == len(trials[[group, other]].drop_duplicates())
-        ]
-        if levels < 2:
-            yield group, "the trials have one level of it"
-        elif levels == len(trials):
-            yield group, "every trial has a level of its own"
-        elif same:
-            yield group, f"it groups the trials exactly as {same[0]} does"
-        else:
-            kept.append(group)
 
 
 def language_of(name: str | Path) -> str:

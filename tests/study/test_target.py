@@ -14,8 +14,8 @@ MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "length", "zi
 @pytest.fixture
 def trials() -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    texts = pd.DataFrame({"item": np.repeat(range(8), 2), "stimulus": [f"t{k}" for k in range(16)]})
-    texts = texts.assign(**{name: rng.normal(size=16) for name in MEASURES})
+    texts = pd.DataFrame({"item": np.repeat(range(140), 2), "stimulus": [f"t{k}" for k in range(280)]})
+    texts = texts.assign(**{name: rng.normal(size=280) for name in MEASURES})
     return pd.DataFrame({"subject": ["a", "b", "c"]}).merge(texts, how="cross").assign(n400_uv=0.0)
 
 
@@ -48,6 +48,23 @@ def test_means_of_one_row_a_text_have_no_variance_between_texts(target, trials):
     ]
     assert suited.analysis.models[0].formula.endswith("+ position + (1|item)")
     assert suited.analysis.synergy.random == "(1|item)"
+
+
+@pytest.mark.parametrize(
+    ("texts", "fixed", "lines"),
+    [
+        (134, "surprisal_bits + entropy_bits + sparsity_energy99 + length + zipf_frequency + position", ["no synergy of surprisal_bits and sparsity_energy99: 135 texts would carry it, there are 134"]),
+        (60, "surprisal_bits + length + zipf_frequency + position", ["60 texts carry 4 predictors, one for 15 texts: sparsity_energy99, entropy_bits left out of models", "no synergy of surprisal_bits and sparsity_energy99: 135 texts would carry it, there are 60"]),
+        (48, "surprisal_bits + length + zipf_frequency", ["48 texts carry 3 predictors, one for 15 texts: position, sparsity_energy99, entropy_bits left out of models", "no synergy of surprisal_bits and sparsity_energy99: 135 texts would carry it, there are 48"]),
+        (8, "surprisal_bits", ["8 texts carry 1 predictor, one for 15 texts: zipf_frequency, length, position, sparsity_energy99, entropy_bits left out of models", "no synergy of surprisal_bits and sparsity_energy99: 135 texts would carry it, there are 8"]),
+    ],
+)  # fmt: skip
+def test_the_number_of_texts_decides_how_many_predictors_there_are(target, trials, texts, fixed, lines):
+    suited, said = target.suited_to(trials[trials["stimulus"].isin([f"t{k}" for k in range(texts)])])
+    assert suited.analysis.models[0].formula == f"n400_uv ~ {fixed} + (1|subject) + (1|item) + (1|stimulus)"
+    assert suited.analysis.synergy is None
+    assert said == lines
+    assert suited.analysis.models[0].directions == {"surprisal_bits": "negative"}
 
 
 def test_an_analysis_of_the_users_is_followed_to_the_letter(target, trials, tmp_path):
