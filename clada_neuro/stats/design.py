@@ -13,12 +13,12 @@ from formulaic.parser.types import Term
 from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.cells import check_factors, empty_cell
 from clada_neuro.stats.factors import as_factor, labels
 from clada_neuro.stats.formula import (
-    CONTRASTS,
     ModelFormula,
     RandomTerm,
-    in_call,
+    coded_factor,
     names_in,
     names_of,
     with_contrasts,
@@ -74,7 +74,7 @@ def build(
     contrasts: Mapping[str, str] | None = None,
     weights: str | None = None,
 ) -> Design:
-    """Evaluate a formula on the complete rows of ``data``.
+    """Evaluate a formula on the complete rows of ``data``; contrasts are those of `contrasts.canonical`.
 
     Raises
     ------
@@ -96,9 +96,10 @@ def build(
     matrix, spec = _evaluate(formula.fixed, frame, contrasts, formula.text)
     X = matrix.to_numpy(float)
     names = tuple(term_name(name, contrasts) for name in matrix.columns)
-    _check_levels(spec)
+    check_factors(spec, frame)
     used = data.iloc[rows]
-    _check_fixed(y, X, names, formula, used.index)
+    _check_values(formula.response, y, used.index)
+    _check_columns(X, names, formula, used.index, empty_cell(spec, frame))
     blocks = tuple(
         _block(term, group_labels(used, term.factors), frame, contrasts) for term in formula.random
     )
@@ -127,10 +128,11 @@ def fixed_part(
     rows = complete_rows(data, columns)
     if not len(rows):
         raise FitError(f"no row of {len(data)} has values in all of {', '.join(columns)}")
-    matrix, spec = _evaluate(formula.fixed, _plain_columns(data.iloc[rows], columns), {}, formula.text)
+    frame = _plain_columns(data.iloc[rows], columns)
+    matrix, spec = _evaluate(formula.fixed, frame, {}, formula.text)
     X, names = matrix.to_numpy(float), tuple(term_name(name, {}) for name in matrix.columns)
-    _check_levels(spec)
-    _check_columns(X, names, formula, data.index[rows])
+    check_factors(spec, frame)
+    _check_columns(X, names, formula, data.index[rows], empty_cell(spec, frame))
     return X, names, spec, rows
 
 
@@ -158,16 +160,13 @@ def group_labels(data: pd.DataFrame, factors: tuple[str, ...]) -> pd.Series:
 def check_columns(
     data: pd.DataFrame, columns: Sequence[str], contrasts: Mapping[str, str] | None = None
 ) -> None:
-    """Raise `FitError` for a column that is not there or a contrast that is not known."""
+    """Raise `FitError` for a column that is not there."""
     known = [str(name) for name in data.columns]
     for name in [*columns, *(contrasts or {})]:
         if name not in data:
             raise FitError(
                 f"no column '{name}'{did_you_mean(name, known)}; there are {', '.join(known[:30])}"
             )
-    for name, kind in (contrasts or {}).items():
-        if kind not in CONTRASTS:
-            raise FitError(f"contrast '{kind}' of '{name}' is unknown; choose from {', '.join(CONTRASTS)}")
 
 
 def _plain_columns(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -207,35 +206,26 @@ def written_term(term: str) -> str:
 
 def term_name(name: str, contrasts: Mapping[str, str]) -> str:
     """Return the name of a coefficient from formulaic's: as R has it, without the wrapping of `contrasts`."""
-    for factor, kind in contrasts.items():
-        name = name.replace(f"C({in_call(factor)}, {CONTRASTS[kind]})", factor)
+    for factor, coding in contrasts.items():
+        name = name.replace(coded_factor(factor, coding), factor)
     name = re.sub(r"\bnumeric\(", "as.numeric(", name)
     name = re.sub(r"`([A-Za-z][\w.]*)`", r"\1", name)
     return INTERCEPT if name == "Intercept" else name
 
 
-def _check_levels(spec: ModelSpec) -> None:
-    for term, columns in spec.term_indices.items():
-        if not columns:
-            raise FitError(
-                f"the factor of '{term}' has one level in the rows used; leave it out of the formula"
-            )
-
-
-def _check_fixed(
-    y: np.ndarray, X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: pd.Index
+def _check_columns(
+    X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: pd.Index, empty: str
 ) -> None:
-    _check_values(formula.response, y, rows)
-    _check_columns(X, names, formula, rows)
-
-
-def _check_columns(X: np.ndarray, names: Sequence[str], formula: ModelFormula, rows: pd.Index) -> None:
     for name, values in zip(names, X.T, strict=True):
-        _check_values(name, values, rows)
+        if values.any() or not empty:
+            _check_values(name, values, rows)
     if X.shape[1] >= len(X):
         raise FitError(f"{X.shape[1]} coefficients cannot be estimated from {len(X)} rows")
-    left = np.abs(np.diag(np.linalg.qr(X, mode="r"))) / np.linalg.norm(X, axis=0)
+    norms = np.maximum(np.linalg.norm(X, axis=0), np.finfo(float).tiny)
+    left = np.abs(np.diag(np.linalg.qr(X, mode="r"))) / norms
     if (left < _RANK_TOLERANCE).any():
+        if empty:
+            raise FitError(f"{empty}; leave the interaction or one of the levels out of '{formula.text}'")
         name = names[int(np.argmax(left < _RANK_TOLERANCE))]
         raise FitError(
             f"'{name}' is a linear combination of the other predictors of '{formula.text}'; leave one out"

@@ -102,8 +102,10 @@ def partial_effect(
     X = columns_for(fit.design.spec, grid)
     mean = X @ fit.estimate.beta
     varying = np.ptp(X, axis=0) > 0
-    df = float(fit.estimate.df[varying].min()) if varying.any() else np.inf
-    half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(np.einsum("ij,jk,ik->i", X, fit.estimate.vcov, X))
+    df = float(fit.uncertainty.df(np.eye(len(varying))[varying]).min()) if varying.any() else np.inf
+    half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(
+        np.einsum("ij,jk,ik->i", X, fit.uncertainty.vcov, X)
+    )
     center, sd = fit.standardized.get(predictor, (0.0, 1.0))
     columns = {predictor: center + sd * grid[predictor], "estimate": mean}
     return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})

@@ -46,10 +46,17 @@ def C(data: Any, contrasts: Any = None, *, levels: Sequence[Hashable] | None = N
         levels = [str(level) for level in levels]
         unknown = sorted(set(column.astype(str)) - set(levels))
         if unknown:
-            raise FitError(f"the level '{unknown[0]}' is not among levels = {', '.join(map(str, levels))}")
+            raise FitError(
+                f"the level '{unknown[0]}'{_of(data)} is not among the levels {', '.join(map(str, levels))}"
+            )
     if isinstance(contrasts, list):
         contrasts = Codes(np.atleast_2d(np.array(contrasts, dtype=float)).T)
     return formulaic_factor(column, contrasts, levels=levels)
+
+
+def _of(data: Any) -> str:
+    name = getattr(data, "name", None)
+    return f" of '{name}'" if name else ""
 
 
 @dataclass

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from clada_neuro.errors import FitError
+from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import Design, columns_for, group_labels
 from clada_neuro.stats.engines.base import Estimate, estimator
 from clada_neuro.stats.model import Model, apply_scales
 from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
+from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, METHODS, SATTERTHWAITE, Uncertainty
+from clada_neuro.stats.uncertainty.kenward_roger import kenward_roger
 
 _CONFIDENCE = 0.95
 
@@ -36,14 +38,18 @@ class Fitted:
     reml: bool
     estimate: Estimate
     warnings: tuple[str, ...]
+    df_method: str = SATTERTHWAITE
 
     @classmethod
-    def of(cls, model: Model, *, reml: bool = True, engine: str = "mixedlm") -> Self:
+    def of(cls, model: Model, *, reml: bool = True, engine: str = "mixedlm", df: str = SATTERTHWAITE) -> Self:
         """Fit a model that `specify` made; warnings are recorded, not raised."""
-        return cls.from_estimate(model, reml, engine, estimator(engine)(model.design, reml))
+        check_df(df, reml, bool(model.design.blocks))
+        return cls.from_estimate(model, reml, engine, estimator(engine)(model.design, reml), df)
 
     @classmethod
-    def from_estimate(cls, model: Model, reml: bool, engine: str, found: Estimate) -> Self:
+    def from_estimate(
+        cls, model: Model, reml: bool, engine: str, found: Estimate, df: str = SATTERTHWAITE
+    ) -> Self:
         """Return what an engine found as a fit, with what should be known before it is believed."""
         messages = [*model.notes, *found.warnings]
         if found.singular:
@@ -52,10 +58,10 @@ class Fitted:
             )
         if model.design.blocks:
             messages += missing_stimulus_warnings(model.design, model.data, model.numeric_predictors())
-        return cls(model, engine, reml, found, tuple(messages))
+        return cls(model, engine, reml, found, tuple(messages), df)
 
     def refit(self, *, reml: bool) -> Self:
-        """Return the same model fitted by REML or ML."""
+        """Return the same model fitted by REML or ML, with Satterthwaite's degrees of freedom."""
         return self if reml == self.reml else self.of(self.model, reml=reml, engine=self.engine)
 
     @property
@@ -79,10 +85,17 @@ class Fitted:
         return self.model.standardized
 
     @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """Return the covariance of the coefficients and the degrees of freedom of their linear functions."""
+        if self.df_method == KENWARD_ROGER:
+            return kenward_roger(self.design, self.estimate.covariances, self.sigma)
+        return self.estimate.approximate()
+
+    @cached_property
     def coefficients(self) -> pd.DataFrame:
         """Return one row a fixed effect: term, estimate, se, df, t, p, ci_low, ci_high (95 %)."""
-        beta, df = self.estimate.beta, self.estimate.df
-        se = np.sqrt(np.diag(self.estimate.vcov))
+        beta, df = self.estimate.beta, self.uncertainty.df(np.eye(len(self.design.names)))
+        se = np.sqrt(np.diag(self.uncertainty.vcov))
         half = stats.t.ppf((1 + _CONFIDENCE) / 2, df) * se
         columns = {
             "term": list(self.design.names),
@@ -204,3 +217,14 @@ class Fitted:
             table = pd.DataFrame(effects, index=index, columns=list(block.names))
             tables[block.group] = tables[block.group].join(table) if block.group in tables else table
         return tables
+
+
+def check_df(method: str, reml: bool, mixed: bool = True) -> None:
+    """Raise `FitError` for a method of degrees of freedom that is not known or does not apply."""
+    if method not in METHODS:
+        raise FitError(f"df '{method}' given{did_you_mean(method, METHODS)}; there are {', '.join(METHODS)}")
+    if method == KENWARD_ROGER and not (reml and mixed):
+        given = "maximum likelihood" if mixed else "least squares"
+        raise FitError(
+            f"Kenward and Roger's method rests on REML, and the fit is by {given}; use df '{SATTERTHWAITE}'"
+        )

@@ -17,8 +17,6 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.expressions import check_formula_part
 from clada_neuro.stats.notation import formulaic_name, from_r, quoted, read, tokens
 
-CONTRASTS = {"treatment": "contr.treatment", "sum": "contr.sum", "helmert": "contr.helmert"}
-
 
 @dataclass(frozen=True)
 class RandomTerm:
@@ -109,10 +107,10 @@ def check_contrasts(formula: ModelFormula, contrasts: Mapping[str, str]) -> None
 
 
 def with_contrasts(side: str, contrasts: Mapping[str, str]) -> str:
-    """Return one side of a formula with each factor of ``contrasts`` wrapped in ``C(factor, contr.…)``."""
+    """Return one side of a formula with each factor of ``contrasts`` (see `contrasts.canonical`) wrapped in ``C(…)``."""
     wrapped: dict[str, str] = {}
-    for name, kind in contrasts.items():
-        coded = f"C({in_call(name)}, {CONTRASTS[kind]})"
+    for name, coding in contrasts.items():
+        coded = coded_factor(name, coding)
         wrapped |= {name: coded, f"C({in_call(name)})": coded}
     return _written(
         [
@@ -120,6 +118,11 @@ def with_contrasts(side: str, contrasts: Mapping[str, str]) -> str:
             for term in _terms(side, side)
         ]
     )
+
+
+def coded_factor(name: str, coding: str) -> str:
+    """Return a column with its coding as formulaic evaluates it."""
+    return f"C({in_call(name)}, {coding})"
 
 
 def _written(terms: Iterable[Sequence[str]]) -> str:

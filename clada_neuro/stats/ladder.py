@@ -4,13 +4,14 @@ First all correlations, then slopes whose variance is zero, one rung at a time, 
 singular fit. Random intercepts stay, a zero one too. The rung reached is to be used for every model that is compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import Block
 from clada_neuro.stats.formula import ModelFormula, RandomTerm, check_contrasts, names_of, parse
 from clada_neuro.stats.mixed import MixedFit, estimate
@@ -72,7 +73,7 @@ def climb_down(
     *,
     reml: bool = True,
     standardize: bool | Sequence[str] = False,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Contrasts | None = None,
     weights: str | None = None,
     name: str | None = None,
 ) -> Ladder:

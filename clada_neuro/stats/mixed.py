@@ -8,10 +8,14 @@ import pandas as pd
 
 from clada_neuro.stats import diagnostics, output
 from clada_neuro.stats.compare import Comparison, compare
-from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.contrasts import Contrasts
+from clada_neuro.stats.fitted import Fitted, check_df
 from clada_neuro.stats.formula import check_contrasts, parse
+from clada_neuro.stats.marginal import means
+from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
+from clada_neuro.stats.uncertainty.base import SATTERTHWAITE
 
 
 class FitWarning(UserWarning):
@@ -24,6 +28,14 @@ class MixedFit(Fitted):
     def anova(self, other: Fitted) -> Comparison:
         """Compare with a nested model on the same rows by a likelihood-ratio test (see `compare.compare`)."""
         return compare(self, other)
+
+    def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> Estimates:
+        """Return the estimated marginal means of the cells of ``"condition | group"`` (see `marginal.means.emmeans`)."""
+        return means.emmeans(self, specs, at)
+
+    def emtrends(self, predictor: str, specs: str = "", at: Mapping[str, Any] | None = None) -> Estimates:
+        """Return a predictor's slopes in the cells of factors (see `marginal.means.emtrends`)."""
+        return means.emtrends(self, predictor, specs, at)
 
     def vif(self) -> pd.Series:
         """Return the variance inflation factor of each fixed term but the intercept."""
@@ -68,8 +80,9 @@ def fit(
     engine: str = "mixedlm",
     name: str | None = None,
     standardize: bool | Sequence[str] = False,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Contrasts | None = None,
     weights: str | None = None,
+    df: str = SATTERTHWAITE,
 ) -> MixedFit:
     """Fit a linear mixed model, and warn (`FitWarning`) of what should be known before it is believed.
 
@@ -87,23 +100,29 @@ def fit(
         Columns to z-score over the rows used (SD with n - 1), or True for every numeric predictor (fixed
         or slope) that stands outside functions. Their means and SDs are kept in ``.standardized``.
     contrasts
-        ``{column: "treatment" | "sum" | "helmert"}``; treatment when not named.
+        ``{column: contrast}``: ``treatment``, ``treatment(low)``, ``sum``, ``helmert``, ``successive``, ``polynomial``,
+        or codes, ``{"low": -0.5, "high": 0.5}`` (see `contrasts`); treatment when not named.
     weights
         Column of prior weights; the residual variance of a row is sigma² / weight.
+    df
+        ``satterthwaite``, or ``kenward-roger`` (REML only), which also adjusts standard errors for few groups.
 
     Raises
     ------
     FitError
         When the model cannot be specified on these data, with the term or column to change.
     """
+    check_df(df, reml)
     check_contrasts(parse(formula), contrasts or {})
     model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights)
-    result = estimate(model, reml=reml, engine=engine)
+    result = estimate(model, reml=reml, engine=engine, df=df)
     for message in result.warnings:
         python_warnings.warn(f"{result.name}: {message}", FitWarning, stacklevel=2)
     return result
 
 
-def estimate(model: Model, *, reml: bool = True, engine: str = "mixedlm") -> MixedFit:
+def estimate(
+    model: Model, *, reml: bool = True, engine: str = "mixedlm", df: str = SATTERTHWAITE
+) -> MixedFit:
     """Fit a model that `specify` made; warnings are recorded, not raised."""
-    return MixedFit.of(model, reml=reml, engine=engine)
+    return MixedFit.of(model, reml=reml, engine=engine, df=df)

@@ -8,6 +8,7 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.aliased import without_aliases
+from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
 from clada_neuro.stats.formula import ModelFormula, coded_names, names_of, parse, plain_names
 
@@ -41,7 +42,7 @@ def specify(
     *,
     name: str | None = None,
     standardize: bool | Sequence[str] = False,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Contrasts | None = None,
     weights: str | None = None,
 ) -> Model:
     """Bring a formula and a data frame together; the arguments are those of `mixed.fit`.
@@ -51,16 +52,16 @@ def specify(
     FitError
         When the formula does not suit the data.
     """
-    parsed = parse(formula)
-    scales = _scales(data, parsed, standardize, contrasts or {}, weights)
+    parsed, coded = parse(formula), canonical(contrasts)
+    scales = _scales(data, parsed, standardize, coded, weights)
     scaled = apply_scales(data, scales)
-    design = build(scaled, parsed, contrasts=contrasts, weights=weights)
+    design = build(scaled, parsed, contrasts=coded, weights=weights)
     kept, notes = without_aliases(parsed.random, design.blocks)
     if notes:
         parsed = parse(parsed.with_random(kept))
-        design = build(scaled, parsed, contrasts=contrasts, weights=weights)
+        design = build(scaled, parsed, contrasts=coded, weights=weights)
     used = scaled.iloc[design.rows]
-    return Model(name or formula, parsed, used, design, scales, dict(contrasts or {}), weights, notes)
+    return Model(name or formula, parsed, used, design, scales, coded, weights, notes)
 
 
 def apply_scales(data: pd.DataFrame, scales: Mapping[str, tuple[float, float]]) -> pd.DataFrame:

@@ -27,13 +27,14 @@ _R_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._]*")
 _WORDS = {"TRUE": "True", "FALSE": "False", "NULL": "None", "^": "**", "%%": "%", "%/%": "//"}
 _R_RESERVED = {"if", "else", "repeat", "while", "function", "for", "next", "break", "in", "NA", "NaN", "Inf"}
 _PYTHON_NAMES = {"True", "False", "None"}
+OFFERED = "treatment, treatment('LEVEL'), sum, helmert, successive, polynomial"
 _CALLED = {
     "as.factor": "factor", "as.character": "factor", "as.ordered": "ordered", "as.numeric": "numeric",
     "as.double": "numeric", "as.integer": "numeric",
 }  # fmt: skip
 CONTRASTS = {
     "treatment": "treatment", "sum": "sum", "helmert": "helmert", "poly": "poly", "sdif": "diff", "diff": "diff",
-    "SAS": "SAS", "Treatment": "treatment", "Sum": "sum", "Helmert": "helmert", "Poly": "poly", "Diff": "diff",
+    "successive": "diff", "polynomial": "poly", "SAS": "SAS", "Treatment": "treatment", "Sum": "sum", "Helmert": "helmert", "Poly": "poly", "Diff": "diff",
 }  # fmt: skip
 
 
@@ -218,7 +219,7 @@ def _c(node: ast.Call) -> ast.AST:
     given = _arguments(node, usage, ["x", "contrasts"], {"levels", "base"})
     if "base" in given:
         return _coded(given["x"], _treatment(given["base"]), given.get("levels"))
-    return _coded(given["x"], _known_contrast(given.get("contrasts"), usage), given.get("levels"))
+    return _coded(given["x"], _known_contrast(given.get("contrasts")), given.get("levels"))
 
 
 _REWRITES = {
@@ -265,7 +266,7 @@ def _treatment(base: ast.expr) -> ast.expr:
     return ast.Call(_contrast("treatment"), [], [ast.keyword("base", base)])
 
 
-def _known_contrast(node: ast.expr | None, usage: str) -> ast.expr | None:
+def _known_contrast(node: ast.expr | None) -> ast.expr | None:
     """Read a contrast as R, formulaic or patsy name it; sizes such as contr.sum(3) say nothing new."""
     if node is None or isinstance(node, ast.List):
         return node
@@ -273,13 +274,29 @@ def _known_contrast(node: ast.expr | None, usage: str) -> ast.expr | None:
     name = str(called.value) if isinstance(called, ast.Constant) else ast.unparse(called)
     kind = CONTRASTS.get(name.removeprefix("contr."))
     if kind is None:
-        raise FitError(f"contrasts '{name}' are not offered; write {usage}")
+        raise FitError(f"contrasts '{name}' are not offered; there are {OFFERED}, as in C(x, sum)")
     base = _base(node) if isinstance(node, ast.Call) else None
     return _treatment(base) if base is not None and kind == "treatment" else _contrast(kind)
 
 
 def _base(node: ast.Call) -> ast.expr | None:
     """Return the reference level of a treatment contrast: by name, or as R's second argument, its position."""
-    named = [argument.value for argument in node.keywords if argument.arg in ("base", "reference")]
-    texts = [part for part in node.args if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-    return next(iter([*named, *texts, *node.args[1:2]]), None)
+    for argument in node.keywords:
+        if argument.arg in ("base", "reference", "ref"):
+            return _level(argument.value)
+    first, second = (*node.args[:2], None, None)[:2]
+    if second is not None or first is None:
+        return second
+    of_r = ast.unparse(node.func).startswith("contr.")
+    if isinstance(first, ast.Constant) and isinstance(first.value, int):
+        if of_r:  # the number of levels
+            return None
+        raise FitError(
+            f"which level {ast.unparse(node)} means is not clear; write treatment('{first.value}') for the level of that name"
+        )
+    return None if isinstance(first, ast.Call | ast.List) else _level(first)
+
+
+def _level(node: ast.expr) -> ast.expr:
+    """Read a bare word as the name of a level."""
+    return ast.Constant(node.id) if isinstance(node, ast.Name) else node

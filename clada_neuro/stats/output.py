@@ -44,7 +44,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "singular": fit.singular,
         "converged": fit.converged,
         "warnings": list(fit.warnings),
-        "vcov": fit.estimate.vcov.tolist(),
+        "vcov": fit.uncertainty.vcov.tolist(),
         "effects": effects(fit),
         "residual_quantiles": {
             "p": _QUANTILES.tolist(),

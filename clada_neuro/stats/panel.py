@@ -17,6 +17,7 @@ import pandas as pd
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Interval
 from clada_neuro.stats.compare import adjust
+from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
@@ -67,7 +68,7 @@ def panel_fit(
     order: str = "position",
     name: str | None = None,
     standardize: bool | Sequence[str] = True,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Contrasts | None = None,
     engine: str = "mixedlm",
     bootstrap: int = 0,
     seed: int = 0,

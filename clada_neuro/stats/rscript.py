@@ -123,9 +123,8 @@ class _Writer:
             levels = next((one.levels for one in self.codings.values() if one.column == name), ())
             if not levels:  # compared with a text, not coded
                 continue
-            kind = self.contrasts.get(name, "treatment")
             lines.append(f"{column} <- factor({column}, levels = {self._levels(name, levels)})")
-            lines.append(f"contrasts({column}) <- contr.{kind}(levels({column}))")
+            lines.append(f"contrasts({column}) <- {self._chosen(name, levels)}")
         return lines
 
     def formula(self) -> str:
@@ -206,9 +205,7 @@ class _Writer:
     def _contrast(
         self, given: Sequence[ast.expr], name: str, levels: Sequence[str], names: Mapping[str, str]
     ) -> str:
-        if not given:
-            return f"contr.{self.contrasts.get(name, 'treatment')}"
-        (contrast,) = given
+        (contrast,) = given or self._asked(name)
         if isinstance(contrast, ast.Call):
             base = ast.literal_eval(contrast.keywords[0].value)
             position = base if isinstance(base, int) else levels.index(base) + 1
@@ -216,6 +213,16 @@ class _Writer:
         if isinstance(contrast, ast.Attribute):
             return f"MASS::contr.sdif({len(levels)})" if contrast.attr == "diff" else f"contr.{contrast.attr}"
         return self._node(contrast, names)
+
+    def _asked(self, name: str) -> Sequence[ast.expr]:
+        """Return the contrast that was asked for by column, as an expression."""
+        tree = ast.parse(f"C(x, {self.contrasts.get(name, 'contr.treatment')})", mode="eval").body
+        return tree.args[1:] if isinstance(tree, ast.Call) else []
+
+    def _chosen(self, name: str, levels: Sequence[str]) -> str:
+        """Return the coding of a column as R gives it to a factor."""
+        found = self._contrast([], name, levels, {})
+        return f"{found}(levels(d${in_r(name)}))" if re.fullmatch(r"contr\.\w+", found) else found
 
     def _knots(self, node: ast.Call, names: Mapping[str, str]) -> str:
         """Return the knots of a cubic regression spline, and its constraint, as the fit chose them."""

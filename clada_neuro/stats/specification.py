@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.formula import names_of, parse
 
@@ -28,7 +29,7 @@ class ModelSpecification:
     directions : dict
         Term to ``"negative"`` or ``"positive"``: the registered sign, in raw microvolts. Its keys are the focal terms.
     contrasts : dict
-        Factor to ``"treatment"``, ``"sum"`` or ``"helmert"``; treatment when not named.
+        Factor to ``"sum"``, ``"treatment(low)"`` and so on, or to codes by level (see `contrasts`); treatment when not named.
     family : str
         Tests that are adjusted together; those of one response when not named.
     weights : str
@@ -42,7 +43,7 @@ class ModelSpecification:
     reml: bool = True
     standardize: bool = True
     directions: Mapping[str, str] | None = None
-    contrasts: Mapping[str, str] | None = None
+    contrasts: Contrasts | None = None
     family: str = ""
     weights: str | None = None
     note: str = ""

@@ -179,8 +179,12 @@ def test_what_cannot_be_fitted_says_why(paired: pd.DataFrame, formula: str, reas
 def test_unknown_engine_and_contrast(small: pd.DataFrame) -> None:
     with pytest.raises(FitError, match="did you mean 'mixedlm'"):
         fit(small, "n400 ~ surprisal + (1 | subject)", engine="mixdlm")
-    with pytest.raises(FitError, match="choose from treatment"):
-        fit(small, "n400 ~ item + (1 | subject)", contrasts={"item": "poly"})
+    with pytest.raises(
+        FitError, match="contrasts of 'item': contrasts 'poli' are not offered; there are treatment"
+    ):
+        fit(small, "n400 ~ item + (1 | subject)", contrasts={"item": "poli"})
+    with pytest.raises(FitError, match="codes of 'item' for 120 levels"):
+        fit(small, "n400 ~ item + (1 | subject)", contrasts={"item": "polynomial"})
     with pytest.raises(FitError, match="of it"):
         fit(small, "n400 ~ surprisal + (1 | subject)", contrasts={"item": "sum"})
 

@@ -7,7 +7,6 @@ also has ``prepare(design, reml, near)``; one that can be started from another m
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
@@ -17,6 +16,7 @@ from scipy import linalg
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import Design
+from clada_neuro.stats.uncertainty.base import Approximate
 
 _ENGINES = {
     "mixedlm": "clada_neuro.stats.engines.mixedlm",
@@ -45,20 +45,15 @@ class Quick:
 class Estimate(Quick):
     """What an engine returns of a fit that is reported.
 
-    ``vcov`` (p, p); ``degrees()`` (p,) denominator degrees of freedom (infinite: normal tests; computed on demand,
-    because comparisons of models do not need them); ``effects`` one (n_levels, k) array a block.
+    ``vcov`` (p, p); ``approximate()`` the degrees of freedom of its linear functions (computed on demand, because
+    comparisons of models do not need them); ``effects`` one (n_levels, k) array a block.
     """
 
     vcov: np.ndarray
-    degrees: Callable[[], np.ndarray]
+    approximate: Approximate
     effects: tuple[np.ndarray, ...]
     singular: bool
     warnings: tuple[str, ...] = ()
-
-    @cached_property
-    def df(self) -> np.ndarray:
-        """Return the denominator degrees of freedom (p,)."""
-        return self.degrees()
 
 
 class Prepared(Protocol):
@@ -184,8 +179,3 @@ def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sign = np.where(np.diag(r) < 0, -1.0, 1.0)
     root = np.sqrt(len(columns))
     return np.ascontiguousarray(q * sign * root), (r.T * sign).T / root
-
-
-def constant(df: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return degrees of freedom that are known already as the function `Estimate` expects."""
-    return partial(np.asarray, df)

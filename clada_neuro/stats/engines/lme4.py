@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, constant, rescale
+from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
 _SCRIPT = """
 suppressPackageStartupMessages({library(lme4); library(lmerTest)})
@@ -27,12 +29,12 @@ control <- lmerControl(optimizer = "bobyqa", optCtrl = list(rhoend = 1e-10, maxf
   check.scaleX = "ignore")
 m <- withCallingHandlers(
   lmer(as.formula(args[3]), d, REML = args[4] == "1", weights = w, control = control), warning = note)
-contrasts <- as.matrix(read.csv(args[5], header = FALSE))
-df <- apply(contrasts, 1, function(l) contest1D(m, l)$df)
+jacobian <- unlist(lapply(m@Jac_list, as.vector))
 numbers <- function(x) paste0("[", paste(format(x, digits = 17, trim = TRUE, scientific = TRUE), collapse = ","), "]")
 cat(sprintf(
-  '{"beta":%s,"vcov":%s,"df":%s,"sigma":%s,"loglik":%s,"theta":%s,"b":%s,"converged":%s,"notes":%s}',
-  numbers(fixef(m)), numbers(as.vector(as.matrix(vcov(m)))), numbers(df), numbers(sigma(m)),
+  '{"beta":%s,"vcov":%s,"slopes":%s,"spread":%s,"sigma":%s,"loglik":%s,"theta":%s,"b":%s,"converged":%s,"notes":%s}',
+  numbers(fixef(m)), numbers(as.vector(as.matrix(vcov(m)))), numbers(jacobian),
+  numbers(as.vector(m@vcov_varpar)), numbers(sigma(m)),
   numbers(as.numeric(logLik(m))), numbers(getME(m, "theta")), numbers(as.vector(getME(m, "b"))),
   ifelse(m@optinfo$conv$opt == 0, "true", "false"),
   paste0("[", paste(dQuote(gsub('[\\"\\\\\\\\\\n]', " ", notes), FALSE), collapse = ","), "]")), file = args[2])
@@ -65,13 +67,11 @@ def _run(program: str, design: Design, scaled: Scaled, order: list[int], reml: b
         frame.update(zip(names, scaled.blocks[b].T, strict=True))
         terms.append(f"(0 + {' + '.join(names)} | g{b})")
     with tempfile.TemporaryDirectory() as folder:
-        files = ("fit.R", "data.csv", "fit.json", "contrasts.csv")
-        script, data, answer, contrasts = (Path(folder, file) for file in files)
+        script, data, answer = (Path(folder, file) for file in ("fit.R", "data.csv", "fit.json"))
         script.write_text(_SCRIPT, encoding="utf-8")
         pd.DataFrame(frame).to_csv(data, index=False, float_format="%.17g")
-        np.savetxt(contrasts, scaled.inverse_r(), delimiter=",", fmt="%.17g")
         formula = f"y ~ {' + '.join(terms)}"
-        call = [program, str(script), str(data), str(answer), formula, str(int(reml)), str(contrasts)]
+        call = [program, str(script), str(data), str(answer), formula, str(int(reml))]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         if done.returncode or not answer.exists():
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -92,13 +92,16 @@ def _read(design: Design, scaled: Scaled, order: list[int], reml: bool, found: d
         effects[at] = scaled.effects(at, b[:size].reshape(len(block.levels), k))
         singular |= bool((np.diag(factor) < _SINGULAR_BELOW).any())
         theta, b = theta[k * (k + 1) // 2 :], b[size:]
-    inverse = scaled.inverse_r()
-    vcov = np.array(found["vcov"]).reshape(p, p)
+    transform = scaled.scale * scaled.inverse_r()
+    vcov = transform @ np.array(found["vcov"]).reshape(p, p) @ transform.T
+    slopes = transform @ np.array(found["slopes"]).reshape(-1, p, p) @ transform.T
+    spread = np.array(found["spread"]).reshape(len(slopes), len(slopes))
+    most = len(scaled.y) - (p if reml else 0)
     blocks = range(len(design.blocks))
     return Estimate(
         beta=scaled.beta(np.array(found["beta"])),
-        vcov=scaled.scale**2 * inverse @ vcov @ inverse.T,
-        degrees=constant(np.array(found["df"])),
+        vcov=vcov,
+        approximate=partial(Satterthwaite, vcov, slopes, spread, most),
         sigma=scaled.scale * sigma,
         loglik=scaled.loglik(found["loglik"][0], reml),
         covariances=tuple(covariances[b] for b in blocks),

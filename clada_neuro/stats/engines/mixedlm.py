@@ -20,6 +20,7 @@ from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.base import Estimate, Quick, Scaled, rescale
 from clada_neuro.stats.engines.satterthwaite import satterthwaite, vcov
 from clada_neuro.stats.engines.warm import curvature, descend_near
+from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
 SECOND_START = 0.2
 # Further starts where a fit is known not to be at its optimum: SDs over the residual's between these two.
@@ -313,7 +314,7 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
     return Estimate(
         beta=scaled.beta(result.beta),
         vcov=scaled.scale**2 * inverse @ vcov(prepared.optimizer, theta) @ inverse.T,
-        degrees=partial(_degrees, prepared.design, prepared.reml, theta),
+        approximate=partial(_satterthwaite, prepared.design, prepared.reml, theta),
         sigma=scaled.scale * float(result.sigma),
         loglik=scaled.loglik(-result.deviance / 2, prepared.reml),
         covariances=_covariances(prepared, result),
@@ -325,7 +326,7 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
     )
 
 
-def _degrees(design: Design, reml: bool, theta: np.ndarray) -> np.ndarray:
+def _satterthwaite(design: Design, reml: bool, theta: np.ndarray) -> Satterthwaite:
     # Prepared anew, because native objects cannot be pickled with a fit.
     prepared = prepare(design, reml)
-    return satterthwaite(prepared.optimizer, theta, prepared.scaled.inverse_r())
+    return satterthwaite(prepared.optimizer, theta, prepared.scaled.scale * prepared.scaled.inverse_r())

@@ -1,6 +1,4 @@
-"""Satterthwaite degrees of freedom of linear combinations of fixed effects.
-
-    df = 2 (l'Vl)² / Var(l'Vl),   Var by the delta method over the covariance parameters theta and sigma
+"""What Satterthwaite's degrees of freedom need of a mixedlm fit: how the coefficients' covariance follows the variances.
 
 mixedlm's own function covers its own coefficients only, ours are combinations of its orthonormal ones; and it takes
 second differences of the deviance, where first differences of the exact gradient need a tenth of the evaluations.
@@ -11,24 +9,28 @@ import numpy as np
 from mixedlm.estimation.reml import LMMOptimizer
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
 _STEP_VARIANCE = 1e-6
 _STEP_GRADIENT = 1e-5
 _FLAT = 1e-8
 
 
-def satterthwaite(optimizer: LMMOptimizer, theta: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
-    """Return one value for each row of ``contrasts`` (m, p); at least 1, at most the residual's."""
-    variance = _contrast_variances(optimizer, theta, contrasts)
-    slopes = np.empty((len(contrasts), len(theta)))
-    for k, step in enumerate(_STEP_VARIANCE * np.maximum(1, np.abs(theta))):
-        above = _contrast_variances(optimizer, theta + step * np.eye(len(theta))[k], contrasts)
-        slopes[:, k] = (above - variance) / step
-    slopes /= variance[:, None]
-    spread = np.einsum("ij,jk,ik->i", slopes, _theta_covariance(optimizer, theta), slopes)
+def satterthwaite(optimizer: LMMOptimizer, theta: np.ndarray, transform: np.ndarray) -> Satterthwaite:
+    """Return the approximation for the coefficients that ``transform`` (p, p) makes of mixedlm's.
+
+    Parameters are theta, with sigma at its best value for each, and log sigma around that.
+    """
+    at, k = vcov(optimizer, theta), len(theta)
+    slopes = np.empty((k + 1, *at.shape))
+    for j, step in enumerate(_STEP_VARIANCE * np.maximum(1, np.abs(theta))):
+        slopes[j] = (vcov(optimizer, theta + step * np.eye(k)[j]) - at) / step
+    slopes[k] = at
     n, p = optimizer.matrices.X.shape
     residual_df = n - p if optimizer.REML else n
-    return np.clip(2 / (np.maximum(spread, 0) + 2 / residual_df), 1, residual_df)
+    spread = np.zeros((k + 1, k + 1))
+    spread[:k, :k], spread[k, k] = _theta_covariance(optimizer, theta), 2 / residual_df
+    return Satterthwaite(transform @ at @ transform.T, transform @ slopes @ transform.T, spread, residual_df)
 
 
 def vcov(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
@@ -47,10 +49,6 @@ def hessian(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
     for k, step in enumerate(_STEP_GRADIENT * np.maximum(1, np.abs(theta))):
         rows[k] = (gradient(theta + step * np.eye(len(theta))[k]) - at) / step
     return (rows + rows.T) / 2
-
-
-def _contrast_variances(optimizer: LMMOptimizer, theta: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,jk,ik->i", contrasts, vcov(optimizer, theta), contrasts)
 
 
 def _theta_covariance(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:

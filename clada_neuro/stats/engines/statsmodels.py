@@ -5,6 +5,7 @@ Crossed effects enter as variance components of one group that holds all rows, s
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import statsmodels.api as sm
@@ -13,7 +14,8 @@ from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, constant, rescale
+from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.uncertainty.base import Known
 
 MAX_ROWS = 3000
 _SINGULAR_VARIANCE = 1e-6
@@ -60,11 +62,12 @@ def _mixed(design: Design, scaled: Scaled, reml: bool) -> Estimate:
         fitted = max((model.fit(reml=reml, method=[name]) for name in _OPTIMIZERS), key=lambda fit: fit.llf)
     p = scaled.X.shape[1]
     inverse = scaled.inverse_r()
+    vcov = scaled.scale**2 * inverse @ np.asarray(fitted.cov_params())[:p, :p] @ inverse.T
     effects = np.split(fitted.random_effects[0.0].to_numpy(), np.cumsum([c.shape[1] for c in columns])[:-1])
     return Estimate(
         beta=scaled.beta(fitted.fe_params),
-        vcov=scaled.scale**2 * inverse @ np.asarray(fitted.cov_params())[:p, :p] @ inverse.T,
-        degrees=constant(np.full(p, np.inf)),
+        vcov=vcov,
+        approximate=partial(Known, vcov, np.inf),
         sigma=scaled.scale * float(np.sqrt(fitted.scale)),
         loglik=scaled.loglik(float(fitted.llf), reml),
         covariances=tuple(scaled.covariance(b, np.array([[v]])) for b, v in enumerate(fitted.vcomp)),
@@ -100,10 +103,11 @@ def _least_squares(design: Design, scaled: Scaled, reml: bool) -> Estimate:
     loglik = -0.5 * (degrees * (1 + np.log(2 * np.pi * variance)) - np.log(weights).sum())
     if reml:
         loglik -= 0.5 * np.linalg.slogdet(scaled.X.T @ (weights[:, None] * scaled.X))[1]
+    vcov = scaled.scale**2 * variance * inverse @ fitted.normalized_cov_params @ inverse.T
     return Estimate(
         beta=scaled.beta(np.asarray(fitted.params)),
-        vcov=scaled.scale**2 * variance * inverse @ fitted.normalized_cov_params @ inverse.T,
-        degrees=constant(np.full(p, float(n - p))),
+        vcov=vcov,
+        approximate=partial(Known, vcov, float(n - p)),
         sigma=scaled.scale * float(np.sqrt(variance)),
         loglik=scaled.loglik(float(loglik), reml),
         covariances=(),

@@ -1,0 +1,1 @@
+"""Estimated marginal means, slopes and their contrasts, as emmeans defines them."""
