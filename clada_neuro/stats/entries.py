@@ -49,5 +49,7 @@ def _described(hint: Any) -> str:
         return f"a list of {_PLURALS.get(parts[0], 'tables')}"
     if origin is Mapping:
         inner = parts[1]
+        if inner is Any:
+            return "a table"
         return f"a table of {_PLURALS.get(inner) or f'lists of {_PLURALS[get_args(inner)[0]]}'}"
     return _NAMES.get(hint, "a table")

@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any
 
 from clada_neuro.errors import FitError, did_you_mean
-from clada_neuro.stats.contrasts import Contrasts
+from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.formula import names_of, parse
 
@@ -52,6 +52,7 @@ class ModelSpecification:
         # A term may be written as in the formula, I(x^2), or as its coefficient is named, I(x ** 2).
         named = {written_term(term): sign for term, sign in (self.directions or {}).items()}
         object.__setattr__(self, "directions", named or self.directions)
+        canonical(self.contrasts)  # raises for what is not offered
 
     @property
     def response(self) -> str:

@@ -130,7 +130,8 @@ def test_models_are_tables(tmp_path: Path) -> None:
             "formula = 'y ~ x'\ndirections = 'negative'",
             "directions = 'negative' given, a table of text expected",
         ),
-        ("formula = 'y ~ x'\ncontrasts = { x = 1 }", r"contrasts = {'x': 1} given, a table of text expected"),
+        ("formula = 'y ~ x'\ncontrasts = { x = 1 }", "contrasts 1 of 'x' are not offered; give treatment"),
+        ("formula = 'y ~ x'\ncontrasts = 'sum'", "contrasts = 'sum' given, a table expected"),
         ("formula = 'y ~ x'\nweights = 2.5", "weights = 2.5 given, text expected"),
     ],
 )
