@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 
+from clada_neuro.erp.clusters import bins
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.epochs import MICROVOLTS, epochs_to_trials
 from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.predictors import PredictedEpochs
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.rerp import Rerp, bins
+from clada_neuro.erp.rerp import Rerp
 from clada_neuro.errors import DataError
 
 SELECTED = "cluster chosen on the same data: optimistic, a check of direction and size only"

@@ -14,21 +14,13 @@ import mne
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.spatial import QhullError
 
-from clada_neuro.erp.channels import has_position
+from clada_neuro.erp.clusters import ITEMS_FIXED, bins, cluster_test
 from clada_neuro.erp.predictors import PredictedEpochs
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
-ITEMS_FIXED = (
-    "The cluster permutation treats items as fixed: it generalizes over subjects to these stimuli only. "
-    "See the by-item check and the mixed models."
-)
-_CLUSTER_FORMING_P = 0.05
-_BIN_SECONDS = 0.01
 _ROUNDING = 1e-20
 
 
@@ -108,18 +100,14 @@ def rerp(
         alike = layout.of(f"subject '{subject}'", epochs)
         for name, beta in subject_betas(subject, alike, data.predictors, baseline, baseline_window).items():
             betas[name].append(beta)
-    adjacency = _adjacency(betas["intercept"][0].info)
-    tables, masks, t_values = [], {}, {}
+    found = {
+        name: cluster_test(name, betas[name], tmin, n_permutations=n_permutations, seed=seed)
+        for name in data.predictors
+    }
+    masks = {name: test.masks for name, test in found.items()}
+    t_values = {name: test.t_values for name, test in found.items()}
     times = bins(betas["intercept"][0], tmin)[0]
-    for name in data.predictors:
-        stacked = np.array([bins(beta, tmin)[1].T for beta in betas[name]])
-        t, found, p = _clusters(stacked, adjacency, n_permutations, seed)
-        t_values[name], masks[name] = (
-            t.T,
-            np.array([mask.T for mask in found]).reshape(len(found), *t.T.shape),
-        )
-        tables.append(_table(name, t.T, masks[name], p, times, betas[name][0].ch_names))
-    clusters = pd.concat(tables, ignore_index=True)
+    clusters = pd.concat([test.table for test in found.values()], ignore_index=True)
     return Rerp(
         betas, clusters, masks, t_values, times, tmin, [ITEMS_FIXED, *layout.notes, *_lost_note(data)]
     )
@@ -165,18 +153,6 @@ def subject_betas(
     return betas
 
 
-def bins(inst: mne.Evoked | mne.BaseEpochs, tmin: float) -> tuple[Array, Array]:
-    """Return bin centers from ``tmin`` on and the data averaged in them, shape (…, n_channels, n_bins)."""
-    width = max(1, round(_BIN_SECONDS * inst.info["sfreq"]))
-    after = inst.times >= tmin - 1e-6
-    data, times = inst.get_data()[..., after], inst.times[after]
-    whole = len(times) // width * width
-    return (
-        times[:whole].reshape(-1, width).mean(axis=1),
-        data[..., :whole].reshape(*data.shape[:-1], -1, width).mean(axis=-1),
-    )
-
-
 def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:
     """Return by how much each coefficient falls when an electrode's baseline joins its own regression.
 
@@ -201,67 +177,6 @@ def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:
     inverse = np.divide(1.0, left, out=np.zeros_like(left), where=level)
     g = np.einsum("nc,nct->ct", residual, data) * inverse[:, None]
     return a[:, :, None] * g
-
-
-def _adjacency(info: mne.Info):
-    if not all(map(has_position, info["chs"])):
-        raise DataError(
-            "electrodes have no positions, so none are neighbours; set a montage (epochs.set_montage)"
-        )
-    try:
-        adjacency, _ = mne.channels.find_ch_adjacency(info, "eeg")
-    except (QhullError, ValueError):  # too few, or all on one line
-        raise DataError(
-            f"the electrodes that all subjects share ({', '.join(info['ch_names'])}) do not span the scalp, so none are "
-            "neighbours"
-        ) from None
-    return adjacency
-
-
-def _clusters(betas: Array, adjacency, n_permutations: int, seed: int):
-    """Return t (n_times, n_channels), cluster masks of that shape, and their p; betas (n_subjects, …)."""
-    threshold = stats.t.ppf(1 - _CLUSTER_FORMING_P / 2, len(betas) - 1)
-    t, masks, p, _ = mne.stats.spatio_temporal_cluster_1samp_test(
-        betas,
-        threshold=threshold,
-        n_permutations=n_permutations,
-        adjacency=adjacency,
-        out_type="mask",
-        rng=seed,
-        stat_fun=_t_values,
-    )
-    order = np.argsort(p, kind="stable")
-    return t, [masks[number] for number in order], p[order]
-
-
-def _t_values(betas: Array) -> Array:
-    """Return t over subjects; 0 where all are 0, as at a reference that was kept as a channel."""
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(mne.stats.ttest_1samp_no_p(betas), nan=0.0)
-
-
-def _table(
-    predictor: str, t: Array, masks: NDArray[np.bool_], p: Array, times: Array, channels: list[str]
-) -> pd.DataFrame:
-    rows = []
-    for number, mask in enumerate(masks):
-        inside = times[mask.any(axis=0)]
-        members = [channel for channel, member in zip(channels, mask.any(axis=1), strict=True) if member]
-        mass = float(t[mask].sum())
-        rows.append(
-            (
-                predictor,
-                number,
-                int(np.sign(mass)),
-                inside[0],
-                inside[-1],
-                len(members),
-                " ".join(members),
-                mass,
-            )
-        )
-    columns = ["predictor", "cluster", "sign", "tmin_s", "tmax_s", "n_channels", "channels", "mass"]
-    return pd.DataFrame(rows, columns=columns).assign(p=p)
 
 
 def _lost_note(data: PredictedEpochs) -> list[str]:

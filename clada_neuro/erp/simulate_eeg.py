@@ -28,7 +28,7 @@ ELECTRODES = [
 # fmt: on
 _TMIN, _TMAX, _MARGIN = -0.2, 1.0, 0.1
 _CENTERS = {"n400": "CPz", "p600": "Pz"}
-_VOLTS = 1e-6
+VOLTS = 1e-6
 
 EPOCH_EFFECTS: Mapping[str, Effects] = {
     "n400_uv": Effects(
@@ -98,9 +98,9 @@ def simulate_epochs(
     if unknown:
         raise DataError(f"no component has the column '{unknown[0]}'; known: {', '.join(shapes)}")
     simulation = simulate_trials(words, effects=effects, n_subjects=n_subjects, seed=seed, missing=0)
-    info = _info(sfreq)
+    info = standard_info(sfreq)
     times = np.arange(round(_TMIN * sfreq), round(_TMAX * sfreq) + 1) / sfreq
-    waves = {column: _wave(info, times, shapes[column]) for column in effects}
+    waves = {column: unit_wave(info, times, shapes[column]) for column in effects}
     predictors = words.set_index("stimulus_id")[list(simulation.scales.index)]
     rng = np.random.default_rng([seed, 1])
     epochs = {}
@@ -109,7 +109,7 @@ def simulate_epochs(
         for column, wave in waves.items():
             data += trials[column].to_numpy()[:, None, None] * wave
         metadata = trials.drop(columns=list(effects)).join(predictors, on="stimulus_id")
-        epochs[str(subject)] = _epochs(data * _VOLTS, info, metadata, rng.random(len(trials)) < missing)
+        epochs[str(subject)] = _epochs(data * VOLTS, info, metadata, rng.random(len(trials)) < missing)
     return EpochSimulation(epochs, simulation)
 
 
@@ -149,7 +149,8 @@ def _alpha_band(frequencies: Array) -> Array:
     return np.exp(-(((frequencies - 10) / 0.7) ** 2) / 2)
 
 
-def _info(sfreq: float) -> mne.Info:
+def standard_info(sfreq: float) -> mne.Info:
+    """Return the description of the simulated recordings: 32 electrodes of the 10–20 system with positions."""
     info = mne.create_info(ELECTRODES, sfreq, "eeg")
     info.set_montage("colin27_1020")
     info["description"] = "SIMULATED by clada_neuro.erp.simulate_eeg"
@@ -165,7 +166,7 @@ def _bump(vectors: Array, center: str, degrees: float) -> Array:
     return np.exp(-((angles / np.radians(degrees)) ** 2) / 2)
 
 
-def _wave(info: mne.Info, times: Array, component: Component) -> Array:
+def unit_wave(info: mne.Info, times: Array, component: Component) -> Array:
     """Return the component at unit amplitude, shape (n_channels, n_times)."""
     start, stop = component.tmin - _MARGIN, component.tmax + _MARGIN
     inside = (times > start) & (times < stop)

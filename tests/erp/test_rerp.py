@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from clada_neuro.erp.by_item import SELECTED, by_item
+from clada_neuro.erp.clusters import ITEMS_FIXED, bins
 from clada_neuro.erp.evoked import waveforms
 from clada_neuro.erp.predictors import with_predictors
-from clada_neuro.erp.rerp import ITEMS_FIXED, bins, rerp, subject_betas
+from clada_neuro.erp.rerp import rerp, subject_betas
 from clada_neuro.erp.simulate import Effects
 from clada_neuro.erp.simulate_eeg import EPOCH_EFFECTS, simulate_epochs
 from clada_neuro.errors import DataError

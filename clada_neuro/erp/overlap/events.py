@@ -6,6 +6,7 @@ centers of `scale(x)` and the coding of factors are the same in every one of the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from formulaic import ModelSpec
 from numpy.typing import NDArray
 
 from clada_neuro.errors import DataError, did_you_mean
-from clada_neuro.stats.design import INTERCEPT, fixed_part
+from clada_neuro.stats.design import INTERCEPT, columns_for, complete_rows, fixed_part
 from clada_neuro.stats.formula import names_of, parse
 
 Array = NDArray[np.float64]
@@ -59,13 +60,23 @@ class EventModel:
 
 @dataclass(frozen=True, eq=False)
 class Impulses:
-    """One type's events in one recording: ``onsets`` (n,) in seconds, ``values`` (n, n_predictors).
+    """One type's events in one recording, by onset.
 
-    ``lost`` are the events without a value of every predictor: their onsets and the reason.
+    Attributes
+    ----------
+    onsets
+        Seconds, shape (n,).
+    values
+        Predictors, shape (n, n_predictors).
+    rows
+        Positions in the recording's table of events, shape (n,).
+    lost
+        The events without a value of every predictor: onset, reason.
     """
 
     onsets: Array
     values: Array
+    rows: NDArray[np.int64]
     lost: pd.DataFrame
 
 
@@ -108,9 +119,9 @@ def coded(
     _check_tables(tables, models)
     codings, by_model = [], []
     whole = pd.concat(tables, ignore_index=True)
-    recording = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    edges = np.cumsum([0, *map(len, tables)])
     for model in models:
-        of_type = _of_type(whole, model, models)
+        of_type = _of_type(whole, model)
         rows = whole[of_type].reset_index(drop=True)
         parsed = parse(f"onset ~ {model.formula}")
         values, names, spec, used = fixed_part(rows, parsed)
@@ -119,8 +130,21 @@ def coded(
         typical = rows.iloc[used][numbers].astype(float).mean()
         named = tuple("intercept" if name == INTERCEPT else name for name in names)
         codings.append(Coding(model, named, spec, variables, typical))
-        by_model.append(_impulses(rows, recording[of_type], values, used, variables, len(tables)))
+        by_model.append(_impulses(rows, np.flatnonzero(of_type), edges, values, used, variables))
     return codings, [list(parts) for parts in zip(*by_model, strict=True)]
+
+
+def coded_alike(table: pd.DataFrame, codings: Sequence[Coding]) -> list[Impulses]:
+    """Evaluate formulas over the events of one recording with the knots, centers and levels of an earlier evaluation."""
+    parts = []
+    for coding in codings:
+        of_type = _of_type(table, coding.model)
+        rows = table[of_type].reset_index(drop=True)
+        used = complete_rows(rows, coding.variables)
+        values = columns_for(coding.spec, rows.iloc[used])
+        edges = np.array([0, len(table)])
+        parts += _impulses(rows, np.flatnonzero(of_type), edges, values, used, coding.variables)
+    return parts
 
 
 def _check_tables(tables: Sequence[pd.DataFrame], models: Sequence[EventModel]) -> None:
@@ -142,7 +166,7 @@ def _check_tables(tables: Sequence[pd.DataFrame], models: Sequence[EventModel]) 
             )
 
 
-def _of_type(events: pd.DataFrame, model: EventModel, models: Sequence[EventModel]) -> NDArray[np.bool_]:
+def _of_type(events: pd.DataFrame, model: EventModel) -> NDArray[np.bool_]:
     if "event" not in events:
         return np.ones(len(events), bool)
     found = (events["event"].astype("string") == model.event).fillna(False).to_numpy(bool)
@@ -156,22 +180,23 @@ def _of_type(events: pd.DataFrame, model: EventModel, models: Sequence[EventMode
 
 def _impulses(
     rows: pd.DataFrame,
-    recording: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    edges: NDArray[np.int64],
     values: Array,
     used: NDArray[np.int64],
     variables: Sequence[str],
-    n_recordings: int,
 ) -> list[Impulses]:
+    """Deal the events of a type, ``positions`` in the joined tables, to the recordings, whose tables begin at ``edges``."""
     onsets = rows["onset"].to_numpy(float)
     missing = rows[list(variables)].isna()
     without = np.flatnonzero(missing.any(axis=1))
     reason = [f"{missing.columns[missing.iloc[row].to_numpy().argmax()]} is missing" for row in without]
     lost = pd.DataFrame({"onset": onsets[without], "reason": reason})
     parts = []
-    for number in range(n_recordings):
-        mine = recording[used] == number
+    for start, stop in pairwise(edges):
+        mine = (positions[used] >= start) & (positions[used] < stop)
         order = np.argsort(onsets[used[mine]], kind="stable")
-        parts.append(
-            Impulses(onsets[used[mine]][order], values[mine][order], lost[recording[without] == number])
-        )
+        gone = (positions[without] >= start) & (positions[without] < stop)
+        kept = used[mine][order]
+        parts.append(Impulses(onsets[kept], values[mine][order], positions[kept] - start, lost[gone]))
     return parts

@@ -80,14 +80,30 @@ def overlap_rerp(
     Ehinger, B. V., & Dimigen, O. (2019). Unfold: an integrated toolbox for overlap correction, non-linear modeling, and
     regression-based EEG analysis. *PeerJ, 7*, e7838.
     """
+    raws, tables = as_lists(who, recordings, events)
+    codings, impulses = coded(tables, models)
+    return estimated(who, raws, tables, codings, impulses, ridge)
+
+
+def as_lists(
+    who: str,
+    recordings: mne.io.BaseRaw | Sequence[mne.io.BaseRaw],
+    events: pd.DataFrame | Sequence[pd.DataFrame],
+) -> tuple[list[mne.io.BaseRaw], list[pd.DataFrame]]:
+    """Return recordings and tables as lists of the same length.
+
+    Raises
+    ------
+    DataError
+        When their numbers differ or there are none.
+    """
     raws = [recordings] if isinstance(recordings, mne.io.BaseRaw) else list(recordings)
     tables = [events] if isinstance(events, pd.DataFrame) else list(events)
     if len(raws) != len(tables) or not raws:
         raise DataError(
             f"{who}: {len(raws)} recordings and {len(tables)} tables of events; give one table for each"
         )
-    codings, impulses = coded(tables, models)
-    return estimated(who, raws, tables, codings, impulses, ridge)
+    return raws, tables
 
 
 def estimated(
@@ -119,10 +135,9 @@ def estimated(
     notes = [*_notes(raws[0], len(blocks), ridge), *inflated]
     return OverlapRerp(
         columns.names, _account(codings, runs, impulses, tables), _seconds(runs), factor.condition, inflation, penalty,
-        len(blocks), notes, info,
+        len(blocks), notes, tuple(codings), info,
         {name: first / sfreq for name, (first, _) in zip(columns.names, columns.lags, strict=True)},
         {name: estimates[part].T for name, part in parts.items()}, {name: errors[part].T for name, part in parts.items()},
-        tuple(codings),
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ class OverlapRerp:
         Stretches of time over which standard errors were computed.
     notes
         What a reader must know.
+    codings
+        The evaluated formulas, by event type.
     """
 
     names: tuple[str, ...]
@@ -52,11 +54,11 @@ class OverlapRerp:
     penalty: float | None
     n_blocks: int
     notes: list[str]
+    codings: tuple[Coding, ...]
     _info: mne.Info
     _tmin: dict[str, float]
     _estimates: dict[str, Array]
     _errors: dict[str, Array]
-    _codings: tuple[Coding, ...]
 
     def evoked(self, name: str) -> mne.EvokedArray:
         """Return a predictor's waveform at every channel, volts per unit of the predictor.
@@ -72,6 +74,10 @@ class OverlapRerp:
         """Return the standard error of a predictor's waveform, volts per unit of the predictor."""
         return self._evoked(name, self._errors[self._known(name)])
 
+    def responses(self) -> Array:
+        """Return all waveforms below each other, volts, shape (n_predictors × n_times, n_channels)."""
+        return np.concatenate([self._estimates[name].T for name in self.names])
+
     def predicted(self, event: str, at: Mapping[str, Any] | None = None) -> mne.EvokedArray:
         """Return the response to an event with the given predictors, volts; numbers not given are at their mean.
 
@@ -82,7 +88,7 @@ class OverlapRerp:
         DataError
             For unknown events and variables, and factors without a level.
         """
-        known = {coding.model.event: coding for coding in self._codings}
+        known = {coding.model.event: coding for coding in self.codings}
         if event not in known:
             raise DataError(
                 f"no event '{event}'{did_you_mean(event, list(known))}; there are {', '.join(known)}"
