@@ -25,7 +25,11 @@ _HEADER = (
     "source",
     "computed in",
 )
-_TRACES = {Origin.CUTOFFS: "all; without a calibration missing", Origin.POLICY: "under a policy"}
+_TRACES = {
+    Origin.CUTOFFS: "all; without a calibration missing",
+    Origin.POLICY: "under a policy",
+    Origin.MASKED: "of masked models",
+}
 
 
 def page() -> str:

@@ -20,9 +20,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from clada_neuro.instrument import information
-from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_whole
+from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_whole, split_windows
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
+from clada_neuro.instrument.texts import Text
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import is_known, measured_layers
@@ -63,6 +64,11 @@ class Forward:
             check_causal(model.model)
         self._whole = not is_known(model.model) or rotates_by_length(model.model)
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
+
+    def windows(self, number: int, text: Text) -> list[Window]:
+        """Cut a text into windows."""
+        model = self.model
+        return split_windows(number, text.ids, model.start_token_id, model.max_context, text.scored)
 
     @torch.inference_mode()
     def measure(

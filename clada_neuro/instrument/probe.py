@@ -32,5 +32,5 @@ def check_causal(model: PreTrainedModel) -> None:
     if (before[0] - before[1]).abs().max() > tolerance * before.abs().max():
         raise ModelError(
             f"model type '{kind}' sees later tokens when it predicts one, so its predictions are no surprisals; "
-            "use a causal (left-to-right) language model"
+            "use a causal (left-to-right) language model, or a checkpoint of a masked one (…ForMaskedLM)"
         )

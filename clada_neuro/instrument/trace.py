@@ -24,10 +24,11 @@ from clada_neuro.artifacts import (
 )
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError, IncompleteError
-from clada_neuro.instrument.batching import Measures, Window, split_windows
+from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import check_language, shared_tokens, unknown_words
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
+from clada_neuro.instrument.masked import MaskedForward, forward_for
 from clada_neuro.instrument.shards import LAYERS, TOP_K, Disk, Frames, Memory, Store, cut, names_of
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
@@ -299,8 +300,8 @@ class ModelMeasurer:
         }
 
     @cached_property
-    def _forward(self) -> Forward:
-        return Forward(self.model, self.top_k, self.cutoffs)
+    def _forward(self) -> Forward | MaskedForward:
+        return forward_for(self.model, self.policy is None, self.top_k, self.cutoffs)
 
     def _neuron_sparsity(self) -> dict[str, Any]:
         """Return what decides which neurons count as left out, or why the column is missing."""
@@ -321,15 +322,14 @@ class ModelMeasurer:
                 yield number, _shard(self, stimuli.copy(deep=False), self._forward, bar)
 
 
-def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: ProgressBar) -> Frames:
+def _shard(
+    work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward | MaskedForward, bar: ProgressBar
+) -> Frames:
     tokenizer = work.model.tokenizer
     texts = read_texts(stimuli, tokenizer)
     for text in texts:
         check_vocabulary(work.model.model, text.ids, f"stimulus '{text.stimulus_id}'")
-    windows = [
-        split_windows(number, text.ids, work.model.start_token_id, work.model.max_context, text.scored)
-        for number, text in enumerate(texts)
-    ]
+    windows = [forward.windows(number, text) for number, text in enumerate(texts)]
     found: dict[int, list[tuple[Window, Measures]]] = defaultdict(list)
     for window, measures in _measures(work, stimuli, windows, forward):
         found[window.text].append((window, measures))
@@ -350,11 +350,11 @@ def _shard(work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward, bar: Pr
 
 
 def _measures(
-    work: ModelMeasurer, stimuli: pd.DataFrame, windows: list[list[Window]], forward: Forward
+    work: ModelMeasurer, stimuli: pd.DataFrame, windows: list[list[Window]], forward: Forward | MaskedForward
 ) -> Iterator[tuple[Window, Measures]]:
     """Yield the windows of every text with their measures, in any order."""
     every = [window for pieces in windows for window in pieces]
-    if work.policy is not None:
+    if work.policy is not None and isinstance(forward, Forward):
         names = [f"{stimuli['stimulus_id'].iloc[window.text]}/{window.first}" for window in every]
         return PolicyForward(forward, work.policy).measure(every, [crc32(name.encode()) for name in names])
     groups = _groups(stimuli)

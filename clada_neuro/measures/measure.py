@@ -19,6 +19,7 @@ class Origin(Enum):
 
     TEXT = "instrument/frames.py"
     PREDICTION = "instrument/information.py"  # made at the position before the token
+    MASKED = "instrument/masked.py"  # of a masked model, in place of predictions
     BORDERS = "instrument/frames.py: predictions before and after the token"
     CONTRIBUTIONS = "instrument/activity.py and, compiled, instrument/activity_cpu.py"
     CUTOFFS = "instrument/activity.py: activations and calibrated cut-offs"

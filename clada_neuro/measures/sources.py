@@ -7,6 +7,10 @@ SURPRISAL = Source(
     "Hale, J. (2001). A probabilistic Earley parser as a psycholinguistic model. Proceedings of NAACL. "
     "Levy, R. (2008). Expectation-based syntactic comprehension. Cognition, 106(3), 1126–1177.",
 )
+PSEUDO = Source(
+    "Kauf & Ivanova, 2023",
+    "Kauf, C., & Ivanova, A. (2023). A better way to do masked language model scoring. Proceedings of ACL.",
+)
 CORRECTION = Source(
     "Oh & Schuler, 2024; Pimentel & Meister, 2024",
     "Oh, B.-D., & Schuler, W. (2024). Leading whitespaces of language models' subword vocabulary pose a confound for "

@@ -36,6 +36,19 @@ TOKENS = (
         source=sources.SURPRISAL,
     ),
     Measure(
+        name="pseudo_surprisal_bits",
+        origin=Origin.MASKED,
+        unit="bits",
+        label="pseudo-surprisal",
+        meaning="-log2 p(token | words on both sides), the rest of its word on the right masked, too; of masked models",
+        formula="−log2 p(x | the text with x and the tokens of its word after x masked)",
+        word_rule="sum",
+        low=0,
+        in_methods="the word's negative pseudo-log-likelihood in a masked language model, its tokens predicted from left to "
+        "right with those still to come masked, in bits",
+        source=sources.PSEUDO,
+    ),
+    Measure(
         name="surprisal_corrected_bits",
         origin=Origin.BORDERS,
         unit="bits",

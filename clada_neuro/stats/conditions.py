@@ -13,7 +13,7 @@ HOW = (
     "rows where there are no subjects; n counts them"
 )
 _UNIT = "subject"
-MEASURES = (*MAIN, "length", "zipf_frequency")
+MEASURES = (*MAIN, "pseudo_surprisal_bits", "length", "zipf_frequency")
 
 
 def means(

@@ -47,8 +47,9 @@ def _bits(tokens: pd.DataFrame, stimuli: pd.DataFrame) -> dict[str, dict[tuple[s
     def total(parts: pd.core.groupby.SeriesGroupBy) -> dict:
         return parts.agg(lambda bits: bits.sum(skipna=False)).to_dict()
 
-    texts = total(tokens.groupby("stimulus_id", sort=False)["surprisal_bits"])
-    words = total(tokens.groupby(["stimulus_id", "word_index"], sort=False)["surprisal_bits"])
+    bits = "pseudo_surprisal_bits" if "pseudo_surprisal_bits" in tokens else "surprisal_bits"
+    texts = total(tokens.groupby("stimulus_id", sort=False)[bits])
+    words = total(tokens.groupby(["stimulus_id", "word_index"], sort=False)[bits])
     found: dict[str, dict[tuple[str, str], float]] = {}
     for row in stimuli.to_dict("records"):
         name, condition = row["stimulus_id"], row["condition"]

@@ -15,7 +15,7 @@ from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
 from clada_neuro.study.target import Target
-from clada_neuro.study.unmeasured import without_activity
+from clada_neuro.study.unmeasured import with_pseudo_surprisal, without_activity
 
 
 def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | None = None) -> None:
@@ -34,6 +34,9 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     if reason := traced.manifest.get("activity", ""):
         progress(f"      note: activity is not measured, predictions are: {reason}")
     plan, unmeasured = without_activity(plan, reason, how.decided["kind"] == "file")
+    masked, stated = "scoring" in traced.manifest["model"], how.decided["kind"] in ("file", "formula")
+    plan, replaced = with_pseudo_surprisal(plan, masked, stated)
+    unmeasured += replaced
     aligned, facts = gather(plan, traced, how.seed, progress, first)
     progress(f"[3/5] {len(aligned.trials)} trials aligned, {len(aligned.unmatched)} without a word")
     for note in aligned.notes:

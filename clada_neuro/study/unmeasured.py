@@ -1,4 +1,4 @@
-"""What a study leaves out for a language model whose activity cannot be measured: it has predictions only."""
+"""What a study leaves out for a language model whose activity is not measured, and takes of one that is masked."""
 
 import re
 from dataclasses import replace
@@ -11,6 +11,13 @@ from clada_neuro.study.target import Target
 
 # As a formula names them: also of words before or after (sparsity_energy99_lag1).
 _MEASURE = re.compile(rf"(?:{'|'.join(measure.name for measure in ACTIVITY)})(?:_lag\d+|_next)?")
+_PSEUDO = "pseudo_surprisal_bits"
+_SURPRISAL = re.compile(r"\bsurprisal_bits")
+# Of predictions from the left.
+_CAUSAL = re.compile(
+    r"(?:surprisal|surprisal_corrected|surprisal_with_punct|entropy|entropy_boundary|renyi_half|entropy_next)_bits"
+    r"(?:_lag\d+|_next)?|rank(?:_lag\d+|_next)?"
+)
 
 
 def without_activity(plan: Target, reason: str, own: bool) -> tuple[Target, list[str]]:
@@ -54,3 +61,49 @@ def _named(analysis: Analysis) -> list[str]:
     if analysis.synergy is not None:
         names += [*analysis.synergy.predictors, *analysis.synergy.controls]
     return [name for name in dict.fromkeys(names) if _MEASURE.fullmatch(name)]
+
+
+def with_pseudo_surprisal(plan: Target, masked: bool, own: bool) -> tuple[Target, list[str]]:
+    """Put pseudo-surprisal in the place of surprisal for a masked language model; say so.
+
+    Parameters
+    ----------
+    plan : Target
+    masked : bool
+        Whether the language model is one; nothing changes where it is not.
+    own : bool
+        Whether the analysis is the user's own, in which nothing is replaced.
+
+    Raises
+    ------
+    DataError
+        When the user's own analysis needs what only a causal model has.
+    """
+    names = [name for model in plan.analysis.models for name in parse(model.formula).variables()]
+    causal = [name for name in dict.fromkeys(names) if _CAUSAL.fullmatch(name)] if masked else []
+    if not causal:
+        return plan, []
+    if own:
+        raise DataError(
+            f"the analysis names {', '.join(causal)}, which a masked language model has not; it has {_PSEUDO}"
+        )
+    analysis = plan.analysis
+    lines = [f"{_PSEUDO} in place of surprisal_bits: a masked language model sees the words on both sides"]
+    for name in causal:
+        if not name.startswith("surprisal_bits"):
+            analysis = analysis.without(name)
+            lines.append(f"{name} left out of models: a masked language model has none")
+    models = tuple(
+        replace(
+            model,
+            formula=_SURPRISAL.sub(_PSEUDO, model.formula),
+            directions={
+                _SURPRISAL.sub(_PSEUDO, term): sign for term, sign in (model.directions or {}).items()
+            }
+            or None,
+        )
+        for model in analysis.models
+    )
+    return replace(
+        plan, analysis=replace(analysis, models=models, synergy=None), decided=plan.specified
+    ), lines

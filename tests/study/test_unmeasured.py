@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from command_line import clada
-from tiny_models import tiny_checkpoint
+from tiny_models import ENCODERS, VOCABULARY, tiny_checkpoint
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 
 from clada_neuro.artifacts import read_json
 from clada_neuro.errors import DataError, ModelError
@@ -88,3 +90,28 @@ def test_the_command_says_why(place, capsys):
     )
     assert f"note: activity is not measured, predictions are: {_REASON}\n" in result.err
     assert not (place / "traced/layers.parquet").exists()
+
+
+def test_a_masked_model_has_pseudo_surprisal_in_the_default_analysis(place):
+    masked = place / "masked"
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("bert", **{**ENCODERS["bert"], "vocab_size": VOCABULARY, "pad_token_id": 2})
+    AutoModelForMaskedLM.from_config(config).save_pretrained(masked)
+    tiny_checkpoint(place / "llama")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (masked / file).write_text((place / "llama" / file).read_text())
+    AutoTokenizer.from_pretrained(masked, mask_token="w96").save_pretrained(masked)
+    page = run(place / "texts.csv", model=str(masked), trials=place / "trials.csv", out=place / "bert")
+    (fit,) = read_json(place / "bert/fits.json")
+    assert "n400_uv ~ pseudo_surprisal_bits + length" in fit["formula"]
+    departures = "\n".join(read_json(place / "bert/manifest.json")["departures"])
+    assert "pseudo_surprisal_bits in place of surprisal_bits" in departures
+    assert "entropy_bits left out of models: a masked language model has none" in departures
+    assert "Kauf &amp; Ivanova, 2023" in page.read_text()
+    with pytest.raises(
+        DataError, match="names surprisal_bits, which a masked language model has not; it has pseudo"
+    ):
+        run(
+            place / "texts.csv", model=str(masked), trials=place / "trials.csv", out=place / "own",
+            formula="n400_uv ~ surprisal_bits + (1|subject)",
+        )  # fmt: skip
