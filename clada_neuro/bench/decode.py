@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from clada_neuro.bench.engines import (
-    Compiled,
-    Cuda,
-    Engine,
-    Graph,
-    Peer,
-    PyTorchLoop,
-    Run,
-    Transformers,
-    weight_bytes,
-)
+from clada_neuro.bench.engines import Engine, Graph, Loop, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
@@ -38,8 +29,11 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import find_device, load_model
 from clada_neuro.policies.dense import Dense
+from clada_neuro.runtime.kernels.compiled import CompiledKernel
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.kernels.session import Kernel, KernelSession
 from clada_neuro.runtime.policy import NEURON, Policy
+from clada_neuro.runtime.runner import hooked
 
 COMPILED, PYTORCH, GENERATE, LLAMA_CPP = "compiled", "pytorch", "transformers", "llama.cpp"
 TRITON, GRAPH = "triton", "pytorch graph"
@@ -99,7 +93,7 @@ def bench_decode(
     loaded, prompt = subject.model, subject.prompt
     check_length(loaded, len(prompt) + tokens, "prompt and timed tokens", "time fewer tokens", CONTEXT)
     engines = [_dense(name, loaded, dtype) for name in ENGINES[place.type]]
-    engines += [_under(engines[-1], rule) for rule in subject.policies]
+    engines += [_under(engines[-1], rule, loaded) for rule in subject.policies]
     with tempfile.TemporaryDirectory() as folder:
         peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
     load = _load_average()
@@ -135,21 +129,24 @@ def _dense(name: str, model: PreTrainedModel, dtype: str) -> Engine:
     if name == GENERATE:
         return Transformers(*about, model)
     if name == PYTORCH:
-        return PyTorchLoop(*about, model)
+        return Loop(*about, lambda rule, prompt: hooked(model, rule, [prompt]), Dense())
     if name == COMPILED:
-        return Compiled(*about, model, LlamaStep(model, context=CONTEXT), Dense())
-    from clada_neuro.runtime.kernels.cuda import Blocks, TokenGraph
+        return _in_kernel(about, CompiledKernel(model, LlamaStep(model, context=CONTEXT)))
+    from clada_neuro.runtime.kernels.cuda import Blocks, CudaKernel, TokenGraph
 
     if name == GRAPH:
         return Graph(*about, TokenGraph(model, CONTEXT))
-    return Cuda(*about, TokenGraph(model, CONTEXT, Blocks(model)), Dense())
+    return _in_kernel(about, CudaKernel(TokenGraph(model, CONTEXT, Blocks(model))))
 
 
-def _under(dense: Engine, rule: Policy) -> Engine:
+def _in_kernel(about: tuple[str, str, str], kernel: Kernel) -> Loop:
+    return Loop(*about, lambda rule, prompt: nullcontext(KernelSession(kernel, rule, prompt)), Dense())
+
+
+def _under(dense: Engine, rule: Policy, model: PreTrainedModel) -> Engine:
     """Return the engine under a policy, on the same weights; a graph over fewer neurons needs memory of its own."""
-    if isinstance(dense, Cuda) and NEURON in rule.sites:
-        own = _dense(dense.engine, dense.graph.model, dense.dtype)
-        return replace(own, policy=rule.name, rule=rule)  # type: ignore[call-arg]
+    if dense.engine == TRITON and NEURON in rule.sites:
+        dense = _dense(dense.engine, model, dense.dtype)
     return replace(dense, policy=rule.name, rule=rule)  # type: ignore[call-arg]
 
 

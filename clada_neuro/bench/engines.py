@@ -2,6 +2,8 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +13,13 @@ from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 from clada_neuro.bench.peers import LlamaCpp
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.policies.dense import Dense
-from clada_neuro.runtime.attach import attach
-from clada_neuro.runtime.kernels.compiled import CompiledSession
-from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.policy import Policy, reads
-from clada_neuro.runtime.stepping import Decoder
+from clada_neuro.runtime.runner import Runner
 
 if TYPE_CHECKING:
     from clada_neuro.runtime.kernels.cuda import TokenGraph
+
+Start = Callable[[Policy, Tensor], AbstractContextManager[Runner]]
 
 
 @dataclass
@@ -95,52 +95,35 @@ class _Clock(StoppingCriteria):
 
 
 @dataclass
-class PyTorchLoop(Engine):
-    """Our decode loop over the model's own PyTorch matrices, dense."""
+class Loop(Engine):
+    """Our decode loop, dense or under a policy, load signal and drawing included.
 
-    model: PreTrainedModel
+    ``start`` gives what runs a policy on a prompt: PyTorch's matrices, the compiled step or CUDA kernels.
+    """
 
-    @torch.no_grad()
-    def decode(self, prompt: Tensor, tokens: int) -> Run:
-        """Time every step of the loop."""
-        with attach(self.model, Dense()) as session:
-            decoder = Decoder(self.model, session, [prompt])
-            began = now(prompt.device)
-            logits = decoder.prefill()[0]
-            run = Run(prefill_seconds=now(prompt.device) - began)
-            for _ in range(tokens):
-                began = now(prompt.device)
-                token = logits.argmax()[None]
-                session.drawn(token)
-                logits = decoder.step(token)[0]
-                run.seconds.append(now(prompt.device) - began)
-        return run
-
-
-@dataclass
-class Compiled(Engine):
-    """Our decode loop over the compiled step, dense or under a policy, load signal and drawing included."""
-
-    model: PreTrainedModel
-    step: LlamaStep
+    start: Start
     rule: Policy
 
     def decode(self, prompt: Tensor, tokens: int) -> Run:
-        """Time every token; realised sparsity is read outside the clock."""
-        session = CompiledSession(self.model, self.step, self.rule)
-        began = time.perf_counter()
-        logits = session.prefill(prompt)
-        run = Run(prefill_seconds=time.perf_counter() - began)
-        for _ in range(tokens):
-            began = time.perf_counter()
-            token = int(logits.argmax())
-            chosen = time.perf_counter()
-            session.observe(token)
-            observed = time.perf_counter()
-            logits = session.advance(token)
-            run.seconds.append(time.perf_counter() - began)
-            run.policy_seconds.append(observed - chosen)
-            run.ffn_sparsity += float(session.ffn_sparsity().mean()) / tokens
+        """Time every token; realised sparsity is read outside the clock.
+
+        On a GPU the policy's part is the host's time to launch its small operations, for which the device waits.
+        """
+        with self.start(self.rule, prompt) as runner:
+            began = now(prompt.device)
+            logits = runner.prefill()
+            run = Run(prefill_seconds=now(prompt.device) - began)
+            with runner.stepping():
+                for _ in range(tokens):
+                    began = now(prompt.device)
+                    token = logits.argmax(-1)
+                    chosen = time.perf_counter()
+                    runner.observe(token)
+                    observed = time.perf_counter()
+                    logits = runner.step(token)
+                    run.seconds.append(now(prompt.device) - began)
+                    run.policy_seconds.append(observed - chosen)
+                    run.ffn_sparsity += float(runner.ffn_sparsity().mean()) / tokens
         return run
 
 
@@ -160,37 +143,6 @@ class Graph(Engine):
             began = now(prompt.device)
             logits = self.graph(logits.argmax(-1))
             run.seconds.append(now(prompt.device) - began)
-        return run
-
-
-@dataclass
-class Cuda(Engine):
-    """The same graph with our kernels as its blocks, dense or under a policy, load signal and drawing included."""
-
-    graph: "TokenGraph"
-    rule: Policy
-
-    def decode(self, prompt: Tensor, tokens: int) -> Run:
-        """Time every token; realised sparsity is read outside the clock.
-
-        The policy's part is the host's time to launch its small operations, for which the device waits.
-        """
-        from clada_neuro.runtime.kernels.cuda import CudaSession
-
-        session = CudaSession(self.graph, self.rule)
-        began = now(prompt.device)
-        logits = session.prefill(prompt)
-        run = Run(prefill_seconds=now(prompt.device) - began)
-        for _ in range(tokens):
-            began = now(prompt.device)
-            token = logits.argmax(-1)
-            chosen = time.perf_counter()
-            session.observe(token)
-            observed = time.perf_counter()
-            logits = session.advance(token)
-            run.seconds.append(now(prompt.device) - began)
-            run.policy_seconds.append(observed - chosen)
-            run.ffn_sparsity += float(session.ffn_sparsity().mean()) / tokens
         return run
 
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.attach import attach
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, Reads, State
 from clada_neuro.runtime.thresholds import score
 
 DENSE_PREFIX = 32  # tokens at the start of every calibration text
@@ -70,10 +70,19 @@ class MeanLoss(Policy):
             self._seen["kept"] = mask | state.dense[..., None]
         return mask
 
+    def masked(self, layer: int, site: str, values: Tensor, mask: Tensor) -> Tensor:
+        """As the rule."""
+        return self.inner.masked(layer, site, values, mask)
+
+    def reads(self, ffn: FFN) -> Reads:
+        """As the rule."""
+        return self.inner.reads(ffn)
+
     def compensation(self, layer: int, state: State) -> Tensor:
         """Measure and return the mean loss ``(hidden,)``."""
         ffn, sparse = self.layers[layer], ~state.dense
-        masked = ffn.output((self._seen[HIDDEN] * self._seen["kept"])[sparse])
+        passed = self.inner.masked(layer, self.sites[-1], self._seen[HIDDEN], self._seen["kept"])
+        masked = ffn.output(passed[sparse])
         full = ffn.hidden(self._seen[INPUT][sparse]) if INPUT in self._seen else self._seen[HIDDEN][sparse]
         output = ffn.output(full)
         loss = output - masked

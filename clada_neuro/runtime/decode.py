@@ -14,8 +14,8 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.rotation import check_one_rotation
-from clada_neuro.runtime.engines import Engine, engine_for
 from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.runner import Runner, runner_for
 
 
 @dataclass
@@ -118,24 +118,26 @@ def generate(
         what = f"prompt {text[:40]!r} with {max_new_tokens} new tokens"
         check_length(language_model.model, read, what, "shorten the prompt or lower max_new_tokens")
     check_one_rotation(language_model.model, [len(prompt) for prompt in ids], max_new_tokens)
-    with engine_for(language_model.model, policy, ids, max_new_tokens) as engine:
+    with runner_for(language_model.model, policy, ids, max_new_tokens) as runner:
         active = torch.arange(len(texts), device=language_model.device)
-        logits = engine.prefill()
+        logits = runner.prefill()
         began = time.perf_counter()
-        for count in range(1, max_new_tokens + 1):
-            token = draw(logits, active)
-            going = torch.tensor([int(t) not in ends for t in token], device=active.device)
-            if not bool(going.all()):
-                kept = going.nonzero().squeeze(1)
-                engine.keep(kept)
-                active, token = active[kept], token[kept]
-            for row, new in zip(active.tolist(), token.tolist(), strict=True):
-                results[row].token_ids.append(new)
-                writers[row].write(results[row].token_ids)
-            if not len(active) or count == max_new_tokens:
-                break
-            logits = engine.step(token)
-            _record(results, active, engine)
+        with runner.stepping():
+            for count in range(1, max_new_tokens + 1):
+                token = draw(logits, active)
+                going = torch.tensor([int(t) not in ends for t in token], device=active.device)
+                if not bool(going.all()):
+                    kept = going.nonzero().squeeze(1)
+                    runner.keep(kept)
+                    active, token = active[kept], token[kept]
+                for row, new in zip(active.tolist(), token.tolist(), strict=True):
+                    results[row].token_ids.append(new)
+                    writers[row].write(results[row].token_ids)
+                if not len(active) or count == max_new_tokens:
+                    break
+                runner.observe(token)
+                logits = runner.step(token)
+                _record(results, active, runner)
         seconds = time.perf_counter() - began
     for result, writer in zip(results, writers, strict=True):
         result.text = writer.finish(result.token_ids)
@@ -143,8 +145,8 @@ def generate(
     return results
 
 
-def _record(results: list[Generation], active: Tensor, engine: Engine) -> None:
-    sparsity, event, action = engine.ffn_sparsity().tolist(), engine.state.event, engine.state.action
+def _record(results: list[Generation], active: Tensor, runner: Runner) -> None:
+    sparsity, event, action = runner.ffn_sparsity().mean(-1).tolist(), runner.state.event, runner.state.action
     for place, row in enumerate(active.tolist()):
         results[row].ffn_sparsity.append(sparsity[place])
         if event is not None and action is not None:

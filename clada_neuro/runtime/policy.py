@@ -129,6 +129,18 @@ class Policy(ABC):
             (there only its shape counts: the mask may not depend on it).
         """
 
+    def masked(self, layer: int, site: str, values: Tensor, mask: Tensor) -> Tensor:
+        """Return what the block sees in place of ``values (batch, seq, rows)``: kept rows as they are, and zeros.
+
+        A rule overrides this whose dropped rows are not zero (a mode, a projection) or whose rows are those of another
+        basis; kernels do not follow it then.
+        """
+        return values * mask
+
+    def reads(self, ffn: FFN) -> "Reads":
+        """Return the weight bytes that a block reads; a rule that reads more than kept rows adds to what is fixed."""
+        return reads(ffn, self.sites)
+
     def compensation(self, layer: int, state: State) -> Tensor | None:
         """Return what stands in for the dropped rows, broadcastable to ``(batch, seq, hidden)``."""
         return None

@@ -227,7 +227,7 @@ class _Batch:
                 decoder.keep(kept)
                 active, going = active[kept], going[kept]
             at = torch.minimum(self.prefix + step, self.lengths - 1)[active]
-            self.session.drawn(self.tokens[active, at])
+            decoder.observe(self.tokens[active, at])
             self._record_load(active, at, going)
             self._place = (active[:, None], at[:, None], going[:, None])
             logits = decoder.step(self.tokens[active, at], going)

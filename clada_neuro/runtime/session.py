@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import policy_layers
-from clada_neuro.runtime.policy import INPUT, Policy, State, reads
+from clada_neuro.runtime.policy import INPUT, Policy, State
 from clada_neuro.runtime.prefix import Prefix
 
 
@@ -28,7 +28,7 @@ class Session:
     def __init__(self, model: PreTrainedModel, policy: Policy) -> None:
         self.policy = policy
         self.layers = policy_layers(model)
-        self.reads = [reads(ffn, policy.sites) for ffn in self.layers]
+        self.reads = [policy.reads(ffn) for ffn in self.layers]
         self.masks: dict[tuple[int, str], Tensor] = {}
         self._device = model.device
         self._shape = (0, 0)
@@ -103,7 +103,7 @@ class Session:
         self._logits = logits[:, -1]
 
     def masked(self, ffn: FFN, site: str, decided_from: Tensor, values: Tensor) -> Tensor:
-        """Return ``values`` with the rows that the policy drops set to zero."""
+        """Return what the block sees of ``values``: what the policy lets pass, commonly kept rows and zeros."""
         seen = decided_from.reshape(*self._shape, -1)
         if site != INPUT and self.policy.uses_prefix:
             assert self._counted is not None
@@ -112,7 +112,8 @@ class Session:
             return values
         mask = self.policy.select(ffn.layer, site, seen, self.state) | self.state.dense[..., None]
         self.masks[ffn.layer, site] = mask
-        return values * mask.expand(seen.shape).reshape(values.shape)
+        passed = self.policy.masked(ffn.layer, site, values.reshape(*self._shape, -1), mask)
+        return passed.reshape(values.shape)
 
     def compensated(self, ffn: FFN, output: Tensor) -> Tensor:
         """Return a block's output with the policy's compensation at the tokens that follow it."""

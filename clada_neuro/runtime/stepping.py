@@ -1,17 +1,19 @@
 """The one prefill/decode loop over a transformers model: prompts densely, then one token of every sequence at a time."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from clada_neuro.runtime.policy import State
 from clada_neuro.runtime.predictions import States, kept
 from clada_neuro.runtime.session import Session
 
 
 class Decoder:
-    """Sequences that grow by one token a step.
+    """Sequences that grow by one token a step; a `clada_neuro.runtime.runner.Runner`.
 
     Attributes
     ----------
@@ -44,10 +46,23 @@ class Decoder:
         with kept(self.model) as self.states:
             return self._pass(self._tokens)[:, -1]
 
+    @property
+    def state(self) -> State:
+        """The policy's state of the sequences."""
+        return self.session.state
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing: a pass over many weights is worth PyTorch's threads."""
+        return nullcontext()
+
+    def observe(self, token: Tensor) -> None:
+        """Let the policy see drawn tokens ``(batch,)``."""
+        self.session.drawn(token)
+
     def step(self, token: Tensor, going: Tensor | None = None) -> Tensor:
         """Process one more token of every sequence by the policy; return logits ``(batch, vocabulary)``.
 
-        The token has been announced to the session (`Session.drawn`). Sequences that are not ``going (batch,)`` come
+        The token was observed. Sequences that are not ``going (batch,)`` come
         along without growing, so that they stay within what the model reads.
         """
         grown = torch.ones_like(self.length) if going is None else going.long()
@@ -62,6 +77,10 @@ class Decoder:
         self._cache.batch_select_indices(index)
         self._mask, self.length = self._mask[index], self.length[index]
         self.session.reorder(index)
+
+    def ffn_sparsity(self) -> Tensor:
+        """Return the share of each block's weight bytes not read in the last step, ``(batch, layers)``."""
+        return self.session.ffn_sparsity()[:, -1]
 
     def _pass(self, tokens: Tensor) -> Tensor:
         return self.model(

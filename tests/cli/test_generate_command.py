@@ -7,7 +7,7 @@ from command_line import clada
 from tiny_models import tiny_checkpoint
 
 from clada_neuro.cli import main
-from clada_neuro.runtime import engines
+from clada_neuro.runtime import runner
 
 PROMPT = "The old lighthouse keeper walked down to the"
 
@@ -79,7 +79,7 @@ def test_the_limit_that_is_printed_is_accepted(capsys: pytest.CaptureFixture[str
 
 
 def test_bfloat16_reaches_the_compiled_step(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr(engines, "attach", None)  # what any other engine needs
+    monkeypatch.setattr(runner, "attach", None)  # what any other engine needs
     done = clada(capsys, "generate", PROMPT, "--dtype", "bfloat16", "--max-new-tokens", 12)
     assert done.code == 0, done.err
     assert float(re.findall(r"FFN sparsity (\d\.\d+)", done.out)[0]) == pytest.approx(0.40, abs=0.05)

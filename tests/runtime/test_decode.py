@@ -7,7 +7,7 @@ from tiny_models import tiny_model, tiny_policy
 from clada_neuro.errors import ModelError
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.policies.dense import Dense
-from clada_neuro.runtime import engines
+from clada_neuro.runtime import runner
 from clada_neuro.runtime.decode import generate
 from clada_neuro.runtime.scoring import score
 
@@ -117,7 +117,7 @@ def test_one_llama_sequence_runs_compiled_and_agrees(monkeypatch: pytest.MonkeyP
     model = language_model("llama")
     policy = tiny_policy(model.model, gamma=0.3, kappa=0.1)
     compiled = generate(model, "compiled", policy, max_new_tokens=10)[0]
-    monkeypatch.setattr(engines, "_fast_engine", lambda model, policy: None)
+    monkeypatch.setattr(runner, "_fast_runner", lambda model, policy: None)
     hooked = generate(model, "compiled", policy, max_new_tokens=10)[0]
     assert compiled.token_ids == hooked.token_ids
     assert compiled.ffn_sparsity == pytest.approx(hooked.ffn_sparsity, abs=0.02)

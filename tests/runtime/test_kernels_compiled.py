@@ -16,8 +16,9 @@ from clada_neuro.policies.griffin import Griffin
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
-from clada_neuro.runtime.kernels.compiled import CompiledSession
+from clada_neuro.runtime.kernels.compiled import CompiledKernel
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.kernels.session import KernelSession
 from clada_neuro.runtime.policy import GATE, HIDDEN, INPUT, Policy
 from clada_neuro.runtime.stepping import Decoder
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
@@ -102,16 +103,28 @@ def reference(model, policy: Policy, drawn: list[int], prompt=PROMPT) -> tuple[l
     return logits, masks, sparsity
 
 
+def started(model, step: LlamaStep, policy: Policy) -> KernelSession:
+    """The policy in the compiled step, its prompt processed."""
+    session = KernelSession(CompiledKernel(model, step), policy, PROMPT)
+    session.prefill()
+    return session
+
+
+def drawn(session: KernelSession, token: int) -> torch.Tensor:
+    """The logits after a drawn token."""
+    session.observe(torch.tensor([token]))
+    return session.step(torch.tensor([token]))[0]
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_both_paths_agree_token_by_token(model, step, name):
     policy = POLICIES[name](model)
     logits, masks, sparsity = reference(model, policy, DRAWN)
-    session = CompiledSession(model, step, policy)
-    session.prefill(PROMPT)
+    session = started(model, step, policy)
     for at, token in enumerate(DRAWN):
-        found = session.drawn(token)
+        found = drawn(session, token)
         assert float((found - logits[at]).abs().max() / logits[at].abs().max()) < 1e-4
-        torch.testing.assert_close(session.ffn_sparsity(), sparsity[at])
+        torch.testing.assert_close(session.ffn_sparsity()[0], sparsity[at])
         for (layer, site), mask in masks[at].items():
             if site in (INPUT, HIDDEN):
                 own = step.input_mask if site == INPUT else step.neuron_mask
@@ -121,11 +134,10 @@ def test_both_paths_agree_token_by_token(model, step, name):
 
 
 def test_a_reanalysed_token_is_dense(model, step):
-    session = CompiledSession(model, step, POLICIES["reanalysis"](model))
-    session.prefill(PROMPT)
+    session = started(model, step, POLICIES["reanalysis"](model))
     actions, sparsity = [], []
     for token in DRAWN:
-        session.drawn(token)
+        drawn(session, token)
         actions.append(bool(session.state.action))
         sparsity.append(float(session.ffn_sparsity().mean()))
     assert 0 < sum(actions) < len(actions)
@@ -135,9 +147,8 @@ def test_a_reanalysed_token_is_dense(model, step):
 def test_a_row_without_weight_is_dropped_and_back_on_a_dense_token(model, step):
     policy = ThresholdPolicy({INPUT: torch.ones(2), HIDDEN: torch.ones(2)}, {INPUT: torch.zeros(2, 24)})
     object.__setattr__(policy, "sites", (INPUT, HIDDEN))
-    session = CompiledSession(model, step, policy)
-    session.prefill(PROMPT)
-    session.drawn(3)
+    session = started(model, step, policy)
+    drawn(session, 3)
     assert not step.input_mask.any()
     step(3, 0.0)
     assert step.input_mask.all()
@@ -149,16 +160,15 @@ def test_sessions_share_a_step_one_after_the_other(model, step):
         for name in ("load", "griffin", "dense")
     }
     for name in ("load", "griffin", "dense", "load"):
-        session = CompiledSession(model, step, POLICIES[name](model))
-        session.prefill(PROMPT)
+        session = started(model, step, POLICIES[name](model))
         for token in DRAWN[:3]:
-            found = session.drawn(token)
+            found = drawn(session, token)
         torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-4)
 
 
 def test_a_gate_policy_is_refused(model, step):
     with pytest.raises(ModelError, match="'cats' masks gate"):
-        CompiledSession(model, step, Cats({GATE: torch.ones(2)}, {}))
+        started(model, step, Cats({GATE: torch.ones(2)}, {}))
 
 
 @pytest.fixture(scope="module")
@@ -192,15 +202,15 @@ def test_on_the_embedded_model_masks_differ_at_ties_only_and_logits_and_tokens_a
     prompt = smollm2.tokenizer(TEXT, return_tensors="pt").input_ids[0]
     step = LlamaStep(model, context=128)
     policy = clada(model, prompt, kappa=0.1, signal=LoadSignal(0.5, 3.0, 2.0, 3.0, 1.5))
-    session = CompiledSession(model, step, policy)
-    logits, drawn, found, masks = session.prefill(prompt), [], [], []
+    session = KernelSession(CompiledKernel(model, step), policy, prompt)
+    logits, tokens, found, masks = session.prefill(), [], [], []
     for _ in range(16):
-        drawn.append(int(logits.argmax()))
-        logits = session.drawn(drawn[-1]).clone()
+        tokens.append(int(logits.argmax()))
+        logits = drawn(session, tokens[-1]).clone()
         found.append(logits)
         masks.append({INPUT: step.input_mask.clone(), HIDDEN: step.neuron_mask.clone()})
     replayed = Replayed(policy, masks)
-    expected, _, _ = reference(model, replayed, drawn, prompt)
+    expected, _, _ = reference(model, replayed, tokens, prompt)
     for own, other in zip(found, expected, strict=True):
         assert float((own - other).abs().max() / other.abs().max()) < 1e-4
         top = other.topk(2)

@@ -19,13 +19,14 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.cats import Cats
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
-from clada_neuro.runtime import engines
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.cognitive_load import LoadSignal
 from clada_neuro.runtime.kernels import reference
 from clada_neuro.runtime.kernels.selection import cutoffs
+from clada_neuro.runtime.kernels.session import KernelSession
 from clada_neuro.runtime.policy import GATE, HIDDEN, INPUT, Policy
 from clada_neuro.runtime.prefix import Prefix
+from clada_neuro.runtime.runner import _fast_runner, hooked, in_graph
 from clada_neuro.runtime.stepping import Decoder
 
 GPU = torch.cuda.is_available()
@@ -36,7 +37,7 @@ cuda = pytest.importorskip(
 )
 if not GPU and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("neither a GPU nor TRITON_INTERPRET=1", allow_module_level=True)
-Blocks, CudaSession, TokenGraph = cuda.Blocks, cuda.CudaSession, cuda.TokenGraph
+Blocks, CudaKernel, TokenGraph = cuda.Blocks, cuda.CudaKernel, cuda.TokenGraph
 
 DEVICE = "cuda" if GPU else "cpu"
 PROMPT = torch.randint(0, VOCABULARY, (9,), generator=torch.Generator().manual_seed(4)).to(DEVICE)
@@ -169,18 +170,28 @@ def on_the_pytorch_path(model, policy: Policy) -> tuple[list, list, list]:
     return logits, masks, sparsity
 
 
+def session_of(graph, policy: Policy) -> KernelSession:
+    return KernelSession(CudaKernel(graph), policy, PROMPT)
+
+
+def drawn(session: KernelSession, token: torch.Tensor) -> torch.Tensor:
+    """The logits after a drawn token."""
+    session.observe(token)
+    return session.step(token)
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_both_paths_agree_token_by_token(model, name):
     policy = on_device(POLICIES[name](model))
     logits, masks, sparsity = on_the_pytorch_path(model, policy)
-    session = CudaSession(TokenGraph(model, 32, Blocks(model)), policy)
-    session.prefill(PROMPT)
+    session = session_of(TokenGraph(model, 32, Blocks(model)), policy)
+    session.prefill()
     for at, token in enumerate(DRAWN):
-        assert relative(session.drawn(token)[0], logits[at]) < 1e-4
-        torch.testing.assert_close(session.ffn_sparsity(), sparsity[at])
+        assert relative(drawn(session, token)[0], logits[at]) < 1e-4
+        torch.testing.assert_close(session.ffn_sparsity()[0], sparsity[at])
         for (layer, site), mask in masks[at].items():
             if site in (INPUT, HIDDEN):
-                own = session.blocks.input_mask if site == INPUT else session.blocks.neuron_mask
+                own = session.kernel.input_mask if site == INPUT else session.kernel.neuron_mask
                 assert torch.equal(own[layer], mask)
     if name != "dense":
         assert 0.1 < float(torch.stack(sparsity).mean()) < 0.9
@@ -193,10 +204,10 @@ def test_sessions_share_a_graph_one_after_the_other(model):
     graph = TokenGraph(model, 32, Blocks(model))
     for name in ("griffin", "dense", "thresholds", "griffin"):
         policy = on_device(POLICIES[name](model))
-        session = CudaSession(graph, policy)
-        session.prefill(PROMPT)
+        session = session_of(graph, policy)
+        session.prefill()
         for token in DRAWN[:2]:
-            found = session.drawn(token)
+            found = drawn(session, token)
         assert relative(found[0], on_the_pytorch_path(model, policy)[0][1]) < 1e-4
 
 
@@ -234,11 +245,11 @@ class NoReading(TorchDispatchMode):
 def test_the_host_reads_no_number_from_the_device_for_a_token(model, name, monkeypatch):
     if not GPU:  # the interpreter computes on the host, so the kernels are left out
         monkeypatch.setattr(Blocks, "forward", lambda self, layer, x: torch.empty_like(x).fill_(0.1))
-    session = CudaSession(TokenGraph(model, 32, Blocks(model)), on_device(POLICIES[name](model)))
-    session.prefill(PROMPT)
+    session = session_of(TokenGraph(model, 32, Blocks(model)), on_device(POLICIES[name](model)))
+    session.prefill()
     with NoReading():
         for token in DRAWN[:2]:
-            session.drawn(token)
+            drawn(session, token)
 
 
 def test_a_sequence_beyond_the_context_is_refused(model):
@@ -262,7 +273,7 @@ def test_another_architecture_is_refused(family, reason):
 
 def test_a_gate_policy_is_refused(model):
     with pytest.raises(ModelError, match="'cats' masks gate"):
-        CudaSession(TokenGraph(model, 32, Blocks(model)), Cats({GATE: torch.ones(2)}, {}))
+        session_of(TokenGraph(model, 32, Blocks(model)), Cats({GATE: torch.ones(2)}, {}))
 
 
 @pytest.mark.parametrize("family", ["qwen2", "qwen3", "phi3"])
@@ -272,18 +283,18 @@ def test_other_gated_families_agree(family):
     model = model.to(DEVICE)
     policy = on_device(tiny_policy(model, 0.7))
     logits, _, _ = on_the_pytorch_path(model, policy)
-    session = CudaSession(TokenGraph(model, 32, Blocks(model)), policy)
-    session.prefill(PROMPT)
+    session = session_of(TokenGraph(model, 32, Blocks(model)), policy)
+    session.prefill()
     for at, token in enumerate(DRAWN[:3]):
-        assert relative(session.drawn(token)[0], logits[at]) < 1e-4
+        assert relative(drawn(session, token)[0], logits[at]) < 1e-4
 
 
 def test_one_sequence_on_a_gpu_is_generated_with_these_kernels(model, monkeypatch):
     monkeypatch.setattr(type(model), "device", torch.device("cuda"))
     policy = POLICIES["thresholds"](model)
-    assert engines._fast_engine(model, policy) is engines._Cuda
-    assert engines._fast_engine(model, Cats({GATE: torch.ones(2)}, {})) is None
-    assert engines._fast_engine(tiny_model("gpt2"), policy) is None
+    assert _fast_runner(model, policy) is in_graph
+    assert _fast_runner(model, Cats({GATE: torch.ones(2)}, {})) is None
+    assert _fast_runner(tiny_model("gpt2"), policy) is None
 
 
 def test_without_triton_hooks_take_over(model, monkeypatch):
@@ -291,19 +302,19 @@ def test_without_triton_hooks_take_over(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, cuda.__name__)
     monkeypatch.delattr("clada_neuro.runtime.kernels.cuda")
-    assert engines._fast_engine(model, POLICIES["thresholds"](model)) is None
+    assert _fast_runner(model, POLICIES["thresholds"](model)) is None
     with pytest.raises(ModelError, match="need Triton"):
         importlib.import_module(cuda.__name__)
 
 
-def test_the_engine_gives_what_the_hooked_one_gives(model):
+def test_the_graph_gives_what_the_hooked_model_gives(model):
     policy = on_device(POLICIES["load"](model))
-    fast = engines._Cuda(model, policy, PROMPT, 32)
     other = tiny_model("llama").to(DEVICE)  # a model carries one policy at a time
-    with attach(other, policy) as session, torch.no_grad():
-        slow = engines._Hooked(other, session, [PROMPT])
+    with in_graph(model, policy, PROMPT, 32) as fast, hooked(other, policy, [PROMPT]) as slow:
         assert relative(fast.prefill(), slow.prefill()) < 1e-5
         for token in DRAWN[:4]:
+            for runner in (fast, slow):
+                runner.observe(token)
             assert relative(fast.step(token), slow.step(token)) < 1e-4
             torch.testing.assert_close(fast.ffn_sparsity(), slow.ffn_sparsity())
             assert (
@@ -317,12 +328,12 @@ def test_the_engine_gives_what_the_hooked_one_gives(model):
 def test_a_replayed_graph_gives_what_its_operations_give(dtype):
     model = tiny_model("llama").to(DEVICE, dtype)
     policy = on_device(POLICIES["load"](model))
-    captured = CudaSession(TokenGraph(model, 32, Blocks(model)), policy)
-    eager = CudaSession(TokenGraph(model, 32, Blocks(model)), policy)
-    eager.graph.capture = lambda anew: None
+    captured = session_of(TokenGraph(model, 32, Blocks(model)), policy)
+    eager = session_of(TokenGraph(model, 32, Blocks(model)), policy)
+    eager.kernel.graph.capture = lambda anew: None
     for session in (captured, eager):
-        session.prefill(PROMPT)
-    assert captured.graph._graph is not None
+        session.prefill()
+    assert captured.kernel.graph._graph is not None
     for token in DRAWN:
-        torch.testing.assert_close(captured.drawn(token).clone(), eager.drawn(token))
-        assert torch.equal(captured.blocks.neuron_mask, eager.blocks.neuron_mask)
+        torch.testing.assert_close(drawn(captured, token).clone(), drawn(eager, token))
+        assert torch.equal(captured.kernel.neuron_mask, eager.kernel.neuron_mask)

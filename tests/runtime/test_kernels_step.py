@@ -88,7 +88,8 @@ def test_bfloat16_weights_give_the_logits_of_the_same_numbers_in_float32(model):
 
 def test_a_dense_prefill_is_continued(model, reference):
     step = LlamaStep(model, context=32)
-    step.load_cache(model(IDS[:, :15], use_cache=True).past_key_values)
+    read = model(IDS[:, :15], use_cache=True)
+    step.start(read.past_key_values, read.logits[0, -1])
     assert step.position == 15
     assert relative(logits_of(step, IDS[0, 15:]), reference[15:]) < 1e-5
 

@@ -10,8 +10,10 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from clada_neuro.errors import ModelError
 from clada_neuro.policies.dense import Dense
-from clada_neuro.runtime.engines import _Compiled, _Hooked, engine_for
 from clada_neuro.runtime.kernels.limits import common, require
+from clada_neuro.runtime.kernels.session import KernelSession
+from clada_neuro.runtime.runner import runner_for
+from clada_neuro.runtime.stepping import Decoder
 
 IDS = torch.randint(0, VOCABULARY, (40,), generator=torch.Generator().manual_seed(3))
 PROMPT = 9
@@ -52,12 +54,12 @@ def stepped(model: PreTrainedModel) -> torch.Tensor:
 
 def generated(model: PreTrainedModel) -> tuple[type, torch.Tensor]:
     """The engine that `generate` takes, and its logits for the same tokens."""
-    with torch.no_grad(), engine_for(model, Dense(), [IDS[:PROMPT]], len(IDS)) as engine:
-        logits = [
-            engine.prefill()[0].clone(),
-            *(engine.step(token)[0].clone() for token in IDS[PROMPT:, None]),
-        ]
-    return type(engine), torch.stack(logits).float()
+    with runner_for(model, Dense(), [IDS[:PROMPT]], len(IDS)) as runner, torch.no_grad():
+        logits = [runner.prefill()[0].clone()]
+        for token in IDS[PROMPT:, None]:
+            runner.observe(token)
+            logits.append(runner.step(token)[0].clone())
+    return type(runner), torch.stack(logits).float()
 
 
 def close(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
@@ -69,7 +71,7 @@ def test_every_rotation_of_transformers_gives_the_model_s_logits(kind):
     model = rotating(kind)
     expected = stepped(deepcopy(model))
     engine, found = generated(model)
-    assert engine is (_Hooked if kind in FOLLOW_THE_LENGTH else _Compiled)
+    assert engine is (Decoder if kind in FOLLOW_THE_LENGTH else KernelSession)
     assert close(found, expected, 1e-5)
 
 
@@ -83,7 +85,7 @@ def test_bfloat16_takes_the_compiled_step_and_sums_in_float32():
     model = tiny_model().bfloat16()
     exact = stepped(deepcopy(model).float())
     engine, found = generated(model)
-    assert engine is _Compiled
+    assert engine is KernelSession
     # The prompt is read in bfloat16, whose rounding reaches later tokens through the cache.
     assert (found - exact).abs().max() <= (stepped(model) - exact).abs().max()
 
@@ -93,10 +95,10 @@ def test_hooks_and_replaced_maps_are_followed():
     attention = model.model.layers[0].self_attn
     handle = model.model.layers[1].register_forward_hook(lambda module, args, output: output * 1.5)
     engine, found = generated(model)
-    assert engine is _Hooked
+    assert engine is Decoder
     assert close(found, stepped(model), 1e-5)
     handle.remove()
     attention.o_proj = torch.nn.Sequential(attention.o_proj, torch.nn.ReLU())
     engine, found = generated(model)
-    assert engine is _Hooked
+    assert engine is Decoder
     assert close(found, stepped(model), 1e-5)

@@ -15,7 +15,7 @@ decoding in one graph (`analyses/results/decode_speed/llama-7b-random_bfloat16_c
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -26,11 +26,9 @@ from transformers import PreTrainedModel, StaticCache
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
 from clada_neuro.runtime.kernels.limits import common, require
-from clada_neuro.runtime.kernels.selection import check_policy, chosen_neurons, cutoffs, sparsity_of
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State, reads
-from clada_neuro.runtime.thresholds import ThresholdPolicy
+from clada_neuro.runtime.thresholds import Compensation
 
 try:
     import triton
@@ -299,84 +297,66 @@ class TokenGraph:
             layer.cumulative_length.fill_(self._length)
 
 
-class CudaSession:
-    """A policy at work on one sequence: the fast counterpart of `clada_neuro.runtime.attach` on a GPU.
+class CudaKernel:
+    """A model in a CUDA graph; methods as in `clada_neuro.runtime.kernels.session.Kernel`.
 
     Parameters
     ----------
     graph : TokenGraph
-        With blocks; sessions may share it one after the other.
-    policy : Policy
-        Dense, per-token thresholds at the input and hidden sites, or one set of neurons a sequence.
-
-    Attributes
-    ----------
-    state : State
-        The policy's state of the sequence, after `prefill`.
-
-    Raises
-    ------
-    ModelError
-        If the kernels cannot follow the policy.
+        With blocks.
     """
 
-    def __init__(self, graph: TokenGraph, policy: Policy) -> None:
-        check_policy(policy)
+    def __init__(self, graph: TokenGraph) -> None:
         assert graph.blocks is not None
-        self.graph, self.policy, self.blocks = graph, policy, graph.blocks
-        self.state: State
-        self._reads = reads(self.blocks.layers[0], policy.sites)
+        self.graph, self.blocks = graph, graph.blocks
+        self.model, self.layers = graph.model, graph.blocks.layers
+        self._logits: Tensor
 
     def prefill(self, ids: Tensor) -> Tensor:
-        """Process a prompt ``(tokens,)`` densely; return the next token's logits ``(1, vocabulary)``."""
-        with attach(self.graph.model, self.policy) as session:
-            self._logits = self.graph.prefill(ids)
-        self.state = session.state
-        moved = self.blocks.use_neurons(chosen_neurons(self.policy, self.blocks.layers, self.state))
-        self._use_cutoffs()
+        """Process a prompt ``(tokens,)`` with the model itself; return the next token's logits ``(1, vocabulary)``."""
+        self._logits = self.graph.prefill(ids)
+        return self._logits
+
+    def step(self, token: Tensor) -> Tensor:
+        """Process ``token (1,)``; return the next one's logits ``(1, vocabulary)``, overwritten by the next call."""
+        self._logits = self.graph(token)
+        return self._logits
+
+    def use_neurons(self, neurons: Tensor | None) -> None:
+        """Compute only ``neurons (layers, kept)`` from now on, ``None`` for all, and compensate for nothing."""
+        moved = self.blocks.use_neurons(neurons)
         self.blocks.bias.zero_()
         self.graph.capture(anew=moved)
-        return self._logits
 
-    def drawn(self, token: Tensor) -> Tensor:
-        """Process ``token (1,)``, drawn from the last logits, by the policy; return the next logits.
-
-        The result ``(1, vocabulary)`` is overwritten by the next call.
-        """
-        self.observe(token)
-        return self.advance(token)
-
-    def observe(self, token: Tensor) -> None:
-        """Let the policy see the drawn token and set what it changes: first half of `drawn`."""
-        self.policy.observe(self.state, self._logits, token)
-        self.blocks.scale.copy_(self.state.scale[0])
-        mean = self.policy.mean_of_dropped if isinstance(self.policy, ThresholdPolicy) else None
-        if mean is not None:
-            self.blocks.bias.copy_(mean.of_token(self.state.scale[0]))
-
-    def advance(self, token: Tensor) -> Tensor:
-        """Process the observed token: second half of `drawn`.
-
-        Only a policy that refreshes prefix statistics on some tokens waits here, to learn whether this is one.
-        """
-        self._logits = self.graph(token)
-        if self.policy.uses_prefix and self.policy.sequential and bool(self.state.dense):
-            self._refresh()
-        return self._logits
-
-    def ffn_sparsity(self) -> Tensor:
-        """Return the share of each block's weight bytes that the last token did not read, ``(layers,)``."""
-        return sparsity_of(self._reads, self.blocks.input_mask, self.blocks.neuron_mask)
-
-    def _refresh(self) -> None:
-        """Take the last token, computed densely, into the prefix statistics."""
-        counted = torch.ones(1, 1, dtype=torch.bool, device=self.state.scale.device)
-        for layer, a in enumerate(self.blocks.activity):
-            self.state.prefix.update(layer, a[None, None], counted)
-        self._use_cutoffs()
-
-    def _use_cutoffs(self) -> None:
-        inputs, neurons = (
-            cutoffs(self.policy, site, self.blocks.layers, self.state) for site in (INPUT, HIDDEN)
-        )
+    def use_cutoffs(self, inputs: Tensor | None, neurons: Tensor | None) -> None:
+        """Keep rows with |value| ≥ scale·cutoff."""
         self.blocks.use_cutoffs(inputs, neurons)
+
+    def follow(self, scale: Tensor, mean: Compensation | None) -> None:
+        """Set scale and bias on the device."""
+        self.blocks.scale.copy_(scale)
+        if mean is not None:
+            self.blocks.bias.copy_(mean.of_token(scale))
+
+    def surprisal_and_entropy(self, token: Tensor) -> tuple[Tensor, Tensor]:
+        """Return those of a token ``(1,)`` drawn from the last logits, in bits."""
+        return surprisal_and_entropy(self._logits, token)
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing: the device works alone."""
+        return nullcontext()
+
+    @property
+    def input_mask(self) -> Tensor:
+        """Which inputs the last token read, ``(layers, hidden)``."""
+        return self.blocks.input_mask
+
+    @property
+    def neuron_mask(self) -> Tensor:
+        """Which neurons the last token read, ``(layers, neurons)``."""
+        return self.blocks.neuron_mask
+
+    @property
+    def activity(self) -> Tensor:
+        """The last token's hidden activation a, ``(layers, neurons)``."""
+        return self.blocks.activity

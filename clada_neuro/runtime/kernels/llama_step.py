@@ -34,7 +34,7 @@ from clada_neuro.runtime.kernels.cpu import (
     share,
     widen,
 )
-from clada_neuro.runtime.kernels.llama_weights import Weights, check, pack, pack_blocks
+from clada_neuro.runtime.kernels.llama_weights import Weights, check, pack, pack_blocks, rotation
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
 _LOG_2 = math.log(2)
@@ -229,7 +229,7 @@ class LlamaStep:
         self.position = 0
         self.weights = self._all = pack(model, context, self.threads)
         self._neurons = model.config.intermediate_size
-        self._work = _work(model, self.weights, context, self.threads)
+        self._work = _work(model, self.weights, self.threads)
         self.bias = torch.from_numpy(self._work.bias)
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="clada-step")
         self.use_cutoffs()
@@ -261,13 +261,25 @@ class LlamaStep:
         self._work = self._work._replace(**_block_work(self.weights))
         self.use_cutoffs()
 
-    def load_cache(self, cache: Any) -> None:
-        """Continue from the keys and values of a transformers cache with one sequence."""
+    def reserve(self, model: PreTrainedModel, context: int) -> None:
+        """Take sequences of ``context`` tokens, too; the one at hand is lost where memory moves."""
+        if context > self._work.keys.shape[2]:
+            self._all = self._all._replace(rotation=rotation(model, context))
+            self.weights = self.weights._replace(rotation=self._all.rotation)
+            self._work = self._work._replace(**_context_work(model, self.weights, self.threads))
+
+    def start(self, cache: Any, logits: Tensor) -> Tensor:
+        """Continue from the keys and values of a transformers cache with one sequence, and its last logits.
+
+        Returns these ``(vocabulary,)`` in float32, overwritten by the next token's.
+        """
         for layer, entry in enumerate(cache.layers):
             length = entry.keys.shape[2]
             self._work.keys[layer, :, :length] = entry.keys[0].float().numpy()
             self._work.values[layer, :, :length] = entry.values[0].float().numpy()
         self.position = length
+        self._work.logits[:] = logits.float().numpy()
+        return torch.from_numpy(self._work.logits)
 
     def __call__(self, token: int, scale: float = 1.0) -> Tensor:
         """Process ``token``; return the next one's logits ``(vocabulary,)``, overwritten by the next call."""
@@ -301,6 +313,13 @@ class LlamaStep:
             other.result()
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the weights' copy."""
+        return sum(
+            array.nbytes for array in (self._all.qkv, self._all.out, self._all.gate_up, self._all.down)
+        )
+
+    @property
     def input_mask(self) -> Tensor:
         """Which inputs the last token read, ``(layers, hidden)``."""
         return torch.from_numpy(self._work.input_mask)
@@ -320,26 +339,29 @@ def _zeros(*shape: int, dtype: Any = np.float32) -> Array:
     return aligned(shape, dtype)
 
 
-def _work(model: PreTrainedModel, weights: Weights, context: int, threads: int) -> Work:
-    config = model.config
+def _work(model: PreTrainedModel, weights: Weights, threads: int) -> Work:
     layers, hidden = weights.qkv.shape[0], weights.qkv.shape[2]
-    size, queries = 2 * weights.rotation.shape[2], weights.out.shape[2]
     return Work(
-        keys=_zeros(layers, config.num_key_value_heads, context, size),
-        values=_zeros(layers, config.num_key_value_heads, context, size),
         residual=_zeros(threads, hidden),
         normed=_zeros(threads, hidden),
         qkv=_zeros(weights.qkv.shape[1]),
-        scores=_zeros(threads, context),
-        mixed=_zeros(queries),
+        mixed=_zeros(weights.out.shape[2]),
         attended=_zeros(hidden),
         partial=_zeros(threads, hidden),
         bias=_zeros(layers, hidden),
         input_mask=_zeros(layers, hidden, dtype=np.bool_),
         logits=_zeros(weights.head.shape[0]),
         counter=_zeros(8, dtype=np.int64),
+        **_context_work(model, weights, threads),
         **_block_work(weights),
     )
+
+
+def _context_work(model: PreTrainedModel, weights: Weights, threads: int) -> dict[str, Array]:
+    """Return what depends on the longest sequence."""
+    context, _, half = weights.rotation.shape
+    shape = (weights.qkv.shape[0], model.config.num_key_value_heads, context, 2 * half)
+    return {"keys": _zeros(*shape), "values": _zeros(*shape), "scores": _zeros(threads, context)}
 
 
 def _block_work(weights: Weights) -> dict[str, Array]:

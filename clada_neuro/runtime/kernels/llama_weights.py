@@ -67,7 +67,7 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
         gate_up=gate_up,
         down=down,
         norms=np.stack([norm.weight.float().numpy() for norm in (*norms, base.norm)]),
-        rotation=_rotation(base.rotary_emb, context),
+        rotation=rotation(model, context),
         epsilon=model.config.rms_norm_eps,
     )
 
@@ -108,6 +108,8 @@ def _stored(weight: Tensor) -> Array:
     return weight.view(torch.uint16).numpy() if weight.dtype == torch.bfloat16 else weight.numpy()
 
 
-def _rotation(rotary: Any, context: int) -> Array:
+def rotation(model: PreTrainedModel, context: int) -> Array:
+    """Return cosine and sine of the angles of every position, ``(context, 2, D/2)``."""
+    rotary = model.model.rotary_emb
     angles = torch.arange(context).float()[:, None] * rotary.inv_freq.float()
     return (torch.stack([angles.cos(), angles.sin()], dim=1) * rotary.attention_scaling).numpy()

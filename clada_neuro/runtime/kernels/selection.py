@@ -15,6 +15,10 @@ _FINITE = 1e30  # larger than any activation; an infinite cut-off would be undef
 
 def check_policy(policy: Policy) -> None:
     """Raise `ModelError` unless kernels can follow the policy."""
+    if type(policy).masked is not Policy.masked:
+        raise ModelError(
+            f"policy '{policy.name}' does more with dropped rows than leave them out; use the PyTorch path"
+        )
     if policy.sites in ((), (NEURON,)):
         return
     if not isinstance(policy, ThresholdPolicy) or not set(policy.sites) <= {INPUT, HIDDEN}:
