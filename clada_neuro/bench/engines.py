@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 from clada_neuro.bench.peers import LlamaCpp
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.drawing import likeliest
 from clada_neuro.runtime.policy import Policy, reads
 from clada_neuro.runtime.runner import Runner
 
@@ -116,7 +117,7 @@ class Loop(Engine):
             with runner.stepping():
                 for _ in range(tokens):
                     began = now(prompt.device)
-                    token = logits.argmax(-1)
+                    token = likeliest(logits)
                     chosen = time.perf_counter()
                     runner.observe(token)
                     observed = time.perf_counter()

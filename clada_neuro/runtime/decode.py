@@ -14,6 +14,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.rotation import check_one_rotation
+from clada_neuro.runtime.drawing import Sampler
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.runner import Runner, runner_for
 
@@ -110,7 +111,7 @@ def generate(
     ends = _stop_ids(language_model, stop)
     results = [Generation() for _ in texts]
     writers = [_Writer(language_model.tokenizer, row, stream) for row in range(len(texts))]
-    draw = _Sampler(temperature, top_p, seed, len(texts))
+    draw = Sampler(temperature, top_p, seed, len(texts))
     ids = [_encode(language_model, text) for text in texts]
     for text, prompt in zip(texts, ids, strict=True):
         # The last drawn token is never read.
@@ -124,7 +125,7 @@ def generate(
         began = time.perf_counter()
         with runner.stepping():
             for count in range(1, max_new_tokens + 1):
-                token = draw(logits, active)
+                token = draw(logits, active.tolist())
                 going = torch.tensor([int(t) not in ends for t in token], device=active.device)
                 if not bool(going.all()):
                     kept = going.nonzero().squeeze(1)
@@ -177,29 +178,6 @@ def _stop_ids(language_model: LanguageModel, stop: Sequence[str]) -> set[int]:
             raise ModelError(f"stop token '{token}' is not in the vocabulary; give a single token")
         ends.add(vocabulary[token])
     return ends
-
-
-class _Sampler:
-    """Draw tokens from temperature-1 logits, each prompt with its own random numbers."""
-
-    def __init__(self, temperature: float, top_p: float, seed: int, prompts: int) -> None:
-        if temperature < 0 or not 0 < top_p <= 1:
-            raise ModelError(
-                f"temperature {temperature} and top_p {top_p} given; at least 0 and in (0, 1] expected"
-            )
-        self.temperature, self.top_p = temperature, top_p
-        self.generators = [torch.Generator().manual_seed(seed + row) for row in range(prompts)]
-
-    def __call__(self, logits: Tensor, active: Tensor) -> Tensor:
-        if self.temperature == 0:
-            return logits.argmax(-1)
-        p, order = (logits.float().cpu() / self.temperature).softmax(-1).sort(dim=-1, descending=True)
-        p = torch.where(p.cumsum(-1) - p < self.top_p, p, 0.0)
-        drawn = [
-            torch.multinomial(p[place], 1, generator=self.generators[row])
-            for place, row in enumerate(active.tolist())
-        ]
-        return order.gather(-1, torch.stack(drawn)).squeeze(-1).to(logits.device)
 
 
 class _Writer:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -131,16 +132,45 @@ assert len(packing._kept) == 1
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
-def test_pytorch_works_on_one_thread_between_tokens_and_on_all_before_and_after():
-    threads, seen = torch.get_num_threads(), []
-    torch.set_num_threads(2)
-    model = tiny_model("llama")
-    try:
-        with compiled(model, Dense(), PROMPT, 32) as runner, torch.no_grad():
-            runner.prefill()
-            with runner.stepping():
-                seen.append(torch.get_num_threads())
-            seen.append(torch.get_num_threads())
-        assert seen == [1, 2]
-    finally:
-        torch.set_num_threads(threads)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads' times are read from /proc")
+def test_between_two_tokens_no_thread_of_pytorch_works_or_waits():
+    # In a process of its own, whose environment lets them wait by spinning. The vocabulary is wide enough for threads.
+    script = """
+import sys, threading, time
+from pathlib import Path
+sys.path.insert(0, "tests")
+import torch
+from runtime.test_decode import Letters
+from tiny_models import tiny_model, tiny_policy
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.runtime.decode import generate
+from transformers import AutoConfig, AutoModelForCausalLM
+torch.set_num_threads(2)
+config = tiny_model("llama").config
+config.vocab_size = 100_000
+config.eos_token_id = None
+model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+policy = tiny_policy(model, gamma=0.3, kappa=0.1)
+class Writing(Letters):
+    def decode(self, ids, **options): return "x" * len(ids)
+language_model = LanguageModel("tiny", model, Writing(), 0, "hash")
+def others():
+    own = {thread.native_id for thread in threading.enumerate()}
+    tasks = [task for task in Path("/proc/self/task").iterdir() if int(task.name) not in own]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+def stream(row, piece):
+    if not used:
+        time.sleep(1)  # the prompt's workers fall asleep
+    used.append(others())
+    threads.append(torch.get_num_threads())
+for options in ({}, {"temperature": 1.0, "top_p": 0.9}):
+    used, threads = [], []
+    generate(language_model, "a prompt", policy, max_new_tokens=24, stream=stream, **options)
+    assert len(used) > 20, used
+    assert used[0] > 1e5  # the prompt had workers
+    assert used[-1] - used[0] < 1e5, (used[-1] - used[0], options)
+    assert set(threads) == {1}
+    assert torch.get_num_threads() == 2
+"""
+    free = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, env=free)
