@@ -5,19 +5,26 @@ the one before it held, so the statement about the last that held keeps its conf
 first fails, the policy is measured at lower sparsities and the frontier is returned with the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from clada_neuro.artifacts import output_folder, versions
+from clada_neuro.cache import cache_key
 from clada_neuro.calibration.loss import Yardstick, upper_bound
+from clada_neuro.calibration.texts import first_texts
 from clada_neuro.models.ffn import FFN
-from clada_neuro.models.places import Places
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.models.places import Here, Places
+from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.measure import DENSE_PREFIX
 from clada_neuro.passes.stages import Stages
 from clada_neuro.policies.artifact import Calibration
 from clada_neuro.policies.registry import make_policy
+from clada_neuro.progress import ProgressBar
 
 _UP = (0.0, 0.05)  # above the least wanted sparsity
 _DOWN = (-0.1, -0.2)
@@ -75,6 +82,53 @@ def certify(
         "reason": reason,
         "frontier": rows,
     }
+
+
+def certify_anew(
+    language_model: LanguageModel,
+    calibration: Calibration,
+    documents: Sequence[str],
+    folder: str | Path,
+    *,
+    texts: int = 48,
+    progress: bool = True,
+) -> Calibration:
+    """State the certificate of a calibration again: limit, confidence and least sparsity as before, other documents.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+    calibration : Calibration
+    documents : sequence of str
+        None of which gave a text to the calibration; each that is long enough gives one text.
+    texts : int
+        At most so many, of the first documents.
+    folder : str or Path
+        Keeps finished parts of an interrupted call.
+    progress : bool
+
+    Returns
+    -------
+    Calibration
+        Thresholds and all else that decides masks are the same (`Calibration.identity`).
+
+    Raises
+    ------
+    CalibrationError
+        If fewer than 12 documents are long enough.
+    """
+    tokens = first_texts(language_model, documents)[:texts]
+    before = calibration.header["certificate"]
+    least = before["frontier"][0]["asked"]
+    stages = Stages(output_folder(folder), cache_key(__name__, calibration.identity, tokens.tolist()))
+    with ProgressBar(desc="certify", unit="tok", unit_scale=True, disable=not progress) as bar:
+        certificate = certify(
+            Here(language_model), policy_layers(language_model.model), stages, bar.update, calibration, tokens,
+            torch.arange(len(tokens)), before["bound_nats"], before["confidence"], least,
+        )  # fmt: skip
+    stages.clear()
+    certificate |= {"versions": versions()}
+    return Calibration({**calibration.header, "certificate": certificate}, calibration.tensors)
 
 
 def _by_document(losses: Tensor, documents: Tensor) -> Tensor:

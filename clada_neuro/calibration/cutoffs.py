@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from clada_neuro.artifacts import content_hash
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.policies.artifact import load_calibration, shipped_calibration
 from clada_neuro.policies.clada import base_policy
@@ -31,6 +30,7 @@ def hidden_cutoffs(
     path = Path(calibration or shipped_calibration(model.weights_hash))
     if calibration is None and not path.is_file():
         return None
-    policy = base_policy(load_calibration(model, path), sparsity)
+    loaded = load_calibration(model, path)
+    policy = base_policy(loaded, sparsity)
     values = policy.thresholds[HIDDEN][:, None] * policy.base_scale / policy.weights[HIDDEN]
-    return Cutoffs(values, {"calibration": path.name, "hash": content_hash(path), "ffn_sparsity": sparsity})
+    return Cutoffs(values, {"calibration": path.name, "hash": loaded.identity, "ffn_sparsity": sparsity})

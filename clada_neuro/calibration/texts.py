@@ -58,11 +58,7 @@ def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int,
     wanted = -(-tokens // LENGTH)
     pieces = partial(_piece, language_model, documents)
     chosen = list(islice((number for number in order if pieces(number, 0)), wanted))
-    if len(chosen) < _LEAST_DOCUMENTS:
-        raise CalibrationError(
-            f"{len(chosen)} of {len(documents)} documents have {LENGTH} tokens, at least {_LEAST_DOCUMENTS} expected "
-            "(a .txt file is one document, a .jsonl file holds one a line); give more or longer documents"
-        )
+    _check_number(len(chosen), len(documents))
     parts, numbers = [], []
     for begin, end in pairwise((0, 2, 3, 4)):
         own = chosen[begin * len(chosen) // 4 : end * len(chosen) // 4]
@@ -73,6 +69,28 @@ def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int,
         numbers.append(torch.tensor([number for number, _ in kept]))
     statistics, selection, certification = parts
     return Texts(statistics, selection, certification, numbers[-1])
+
+
+def first_texts(language_model: LanguageModel, documents: Sequence[str]) -> Tensor:
+    """Return one text ``(documents, LENGTH)`` of each document that is long enough.
+
+    Raises
+    ------
+    CalibrationError
+        If fewer than 12 documents are.
+    """
+    cut = [_piece(language_model, documents, number, 0) for number in range(len(documents))]
+    found = [ids for ids in cut if ids]
+    _check_number(len(found), len(documents))
+    return torch.tensor(found, device=language_model.device)
+
+
+def _check_number(long_enough: int, documents: int) -> None:
+    if long_enough < _LEAST_DOCUMENTS:
+        raise CalibrationError(
+            f"{long_enough} of {documents} documents have {LENGTH} tokens, at least {_LEAST_DOCUMENTS} expected "
+            "(a .txt file is one document, a .jsonl file holds one a line); give more or longer documents"
+        )
 
 
 def _piece(language_model: LanguageModel, documents: Sequence[str], number: int, place: int) -> list[int]:

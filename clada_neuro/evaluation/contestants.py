@@ -1,14 +1,12 @@
 """The policies of a comparison, made by the one factory, each with what identifies its results."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clada_neuro.artifacts import content_hash
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import policy_layers
-from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.artifact import load_calibration
 from clada_neuro.policies.registry import POLICIES, UNCALIBRATED, make_policy
 from clada_neuro.runtime.policy import Policy
 
@@ -53,7 +51,7 @@ def contestants(
         if name not in POLICIES:
             make_policy(name, layers, None)
     loaded = load_calibration(model, calibration) if calibrated else None
-    digest = None if loaded is None else calibration_hash(loaded)
+    digest = None if loaded is None else loaded.identity
     unloaded = {} if loaded is None else {s: make_policy("no-load", layers, loaded, s) for s in sparsities}
     found = []
     for name, asked in dict.fromkeys((n, 0.0 if n == "dense" else s) for s in sparsities for n in names):
@@ -62,12 +60,3 @@ def contestants(
         source = unloaded[asked] if policy.sequential else None
         found.append(Contestant(name, asked, policy, source, made_from))
     return found
-
-
-def calibration_hash(calibration: Calibration) -> str:
-    """Return a hash over everything a calibration holds."""
-    tensors = {
-        name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest()
-        for name, tensor in calibration.tensors.items()
-    }
-    return content_hash(calibration.header, tensors)

@@ -4,6 +4,7 @@ The calibration of the embedded model ships with the package. A file made for ot
 another model select at random and look almost plausible.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clada_neuro.artifacts import package_data, write_atomic
+from clada_neuro.artifacts import content_hash, package_data, write_atomic
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 
@@ -43,6 +44,16 @@ class Calibration:
 
     header: dict[str, Any]
     tensors: Mapping[str, Tensor]
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides what is computed; a certificate only says what that costs."""
+        decides = {key: value for key, value in self.header.items() if key != "certificate"}
+        tensors = {
+            name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest()
+            for name, tensor in self.tensors.items()
+        }
+        return content_hash(decides, tensors)
 
     def save(self, path: str | Path) -> Path:
         """Write the file atomically."""

@@ -14,6 +14,7 @@ import pandas as pd
 from clada_neuro import artifacts
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.policies.artifact import load_calibration
 from clada_neuro.policies.registry import policy_for
 from clada_neuro.questions.nested import Nested
 from clada_neuro.questions.questions import (
@@ -47,8 +48,7 @@ def words_under_policies(
 
 def calibration_facts(model: LanguageModel) -> dict[str, Any]:
     """Return which calibration the policies come from, for the manifest."""
-    shipped = artifacts.package_data("calibration", f"{model.weights_hash}.safetensors")
-    return {"calibration": artifacts.content_hash(shipped), "policies": list(POLICIES)}
+    return {"calibration": load_calibration(model).identity, "policies": list(POLICIES)}
 
 
 def explore(

@@ -35,13 +35,13 @@ def manifest_of(plan: Target, traced: "Trace", aligned: Alignment, seed: int) ->
 
 def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None:
     """Return the name and hash of the calibration that decided the masks; none for policies that need none."""
-    from clada_neuro.policies.artifact import shipped_calibration
+    from clada_neuro.policies.artifact import read_calibration, shipped_calibration
     from clada_neuro.policies.registry import UNCALIBRATED
 
     if setting.policy in UNCALIBRATED:
         return None
     path = Path(setting.calibration or shipped_calibration(weights_hash))
-    return {"file": path.name, "hash": artifacts.content_hash(path)}
+    return {"file": path.name, "hash": read_calibration(path).identity}
 
 
 def peak_memory_mb() -> float | None:

@@ -1,5 +1,7 @@
+import math
 import random
 import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -165,3 +167,41 @@ def test_equal_error_is_another_allocation(tmp_path) -> None:
     assert found.header["certificate"]["frontier"][0]["ffn_sparsity"] == pytest.approx(0.4, abs=0.02)
     with pytest.raises(CalibrationError, match=r"'even' given, one of loss, equal-error"):
         search.calibrate(language_model(), documents(), path, allocation="even")
+
+
+def test_a_certificate_is_stated_anew_and_nothing_else_moves(calibrated, tmp_path) -> None:
+    model = language_model()
+    before = load_calibration(model, calibrated)
+    unseen = documents(seed=5)
+    after = certify.certify_anew(model, before, unseen, tmp_path / "parts", texts=24, progress=False)
+    again = load_calibration(model, after.save(tmp_path / "again.safetensors"))
+    assert again.identity == before.identity
+    assert all(torch.equal(again.tensors[name], before.tensors[name]) for name in before.tensors)
+    certificate = again.header["certificate"]
+    assert (certificate["documents"], certificate["texts"]) == (24, 24)
+    assert certificate["frontier"] != before.header["certificate"]["frontier"]
+    # by hand: each document's mean rise of surprisal over the dense model, token by token
+    layers = ffn_layers(model.model)
+    ids = [[0, *Letters()(text).input_ids][:64] for text in unseen[:24]]
+    policies = (make_policy(name, layers, before, 0.4) for name in ("dense", "clada"))
+    dense, sparse = (score(model.model, policy, ids, prefix=32) for policy in policies)
+    rises = [
+        (after - plain)[33:].mean() * math.log(2)
+        for plain, after in ((a.surprisal_bits, b.surprisal_bits) for a, b in zip(dense, sparse, strict=True))
+    ]
+    assert certificate["frontier"][0]["loss_nats"] == pytest.approx(float(sum(rises)) / 24, abs=0.05)
+
+
+def test_other_thresholds_are_another_calibration(calibrated) -> None:
+    made = load_calibration(language_model(), calibrated)
+    moved = {**made.tensors, "hidden_thresholds": made.tensors["hidden_thresholds"] * 1.01}
+    assert replace(made, tensors=moved).identity != made.identity
+    assert replace(made, header={**made.header, "offsets": {}}).identity != made.identity
+
+
+def test_too_few_documents_make_no_certificate(calibrated, tmp_path) -> None:
+    model = language_model()
+    with pytest.raises(CalibrationError, match="3 of 3 documents have 64 tokens, at least 12 expected"):
+        certify.certify_anew(
+            model, load_calibration(model, calibrated), documents()[:3], tmp_path, progress=False
+        )
