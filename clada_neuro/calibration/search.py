@@ -123,6 +123,7 @@ def calibrate(
         "allocation": allocation,
         "weights": language_model.weights_hash,
         "computed": [str(language_model.model.dtype), str(language_model.device), language_model.threads],
+        "linear": language_model.describe()["linear"],
     }
     inputs = cache_key(__name__, settings, *(part.tolist() for part in _parts(texts)))
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)

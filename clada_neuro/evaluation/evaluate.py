@@ -2,7 +2,7 @@
 
 Items go through in chunks. For each batch of a chunk the dense contexts are computed once; then every policy answers.
 A chunk's results under one policy are a file in the cache, named by the key of all that decides them: model, its device
-and threads, start token, items, start of the policy, policy and its calibration, code and versions. So an interrupted run goes on, a larger
+threads and routes of its linear maps, start token, items, start of the policy, policy and its calibration, code and versions. So an interrupted run goes on, a larger
 limit adds to a smaller one, and results of different calibrations never mix.
 """
 
@@ -134,7 +134,7 @@ class _Kept:
 
     def __init__(self, model: LanguageModel) -> None:
         described = model.describe()
-        names = ("weights_hash", "dtype", "device", "start_token_id", "max_context")
+        names = ("weights_hash", "dtype", "device", "start_token_id", "max_context", "linear")
         self._model = [model.threads, *(described[name] for name in names)]
         self._folder = cache_folder("evaluation", content_hash(model.weights_hash))
 

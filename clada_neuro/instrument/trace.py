@@ -34,6 +34,7 @@ from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
 from clada_neuro.lineage import marked, refuse_mixture
 from clada_neuro.measures.tokens import MAIN
+from clada_neuro.models import linear
 from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
@@ -196,7 +197,7 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
     """
     stimuli = _stimuli(stimuli)
     described = measurer.described
-    inputs = cache_key(__name__, stimuli, described)
+    inputs = cache_key(__name__, stimuli, {**described, linear.SPEEDS: None})
     notes = stimuli.attrs.get("notes", [])
     if out is None:
         source, failed = _measured(stimuli, measurer, Memory())
@@ -288,7 +289,10 @@ class ModelMeasurer:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Model, language, policy, the threads of a CPU, which move the last bits, and why activity is missing."""
+        """Model, language, policy, the threads of a CPU, which move the last bits, and why activity is missing.
+
+        The speeds of its linear maps decide nothing; they tell why these took the routes that they did.
+        """
         _, reason = measured_layers(self.model.model)
         return ({"activity": reason} if reason else {}) | {
             "model": self.model.describe(),
@@ -297,6 +301,7 @@ class ModelMeasurer:
             "neuron_sparsity": self._neuron_sparsity(),
             "top_k": self.top_k,
             "threads": self.model.threads,
+            linear.SPEEDS: linear.speeds(self.model.model),
         }
 
     @cached_property

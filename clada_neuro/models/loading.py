@@ -27,6 +27,7 @@ from transformers import (
 
 from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
+from clada_neuro.models import linear
 from clada_neuro.models.checkpoint import kind_of, load_part, load_weights, quiet_transformers
 from clada_neuro.models.limits import context_window, is_masked
 from clada_neuro.models.memory import check_memory
@@ -110,6 +111,7 @@ class LanguageModel:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device": str(self.device),
             "max_context": self.max_context,
+            "linear": linear.routes(self.model),
         } | ({"scoring": SCORING} if self.masked else {})
 
     def __repr__(self) -> str:
@@ -151,11 +153,12 @@ def load_model(
     Raises
     ------
     ModelError
-        If model or revision cannot be found, weights are missing, want to run code or do not fit into memory, or the
-        start token is unknown.
+        If model or revision cannot be found, weights are missing, want to run code or do not fit into memory, the
+        start token is unknown, or the environment asks for an unknown way to multiply (`clada_neuro.models.linear`).
     """
     if dtype not in _DTYPES:
         raise ModelError(f"dtype '{dtype}' given, one of {', '.join(_DTYPES)} expected")
+    linear.wanted()
     target = find_device(device)
     if target.type == "mps" and dtype == "float64":
         raise ModelError("Apple's GPUs compute no float64; use dtype float32, or device cpu")
@@ -170,6 +173,7 @@ def load_model(
     kind = kind_of(load_part(AutoConfig, name, **source))
     model: Any = load_weights(name, kind, use_safetensors=True, dtype=_DTYPES[dtype], **source)
     model.to(target).eval().requires_grad_(False)
+    linear.choose(model)
     if is_masked(model) and start_token not in ("auto", "none", None):
         raise ModelError(
             f"'{name}' is a masked language model, whose tokenizer puts its own tokens around a text; leave the start token out"

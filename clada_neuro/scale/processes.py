@@ -61,7 +61,9 @@ def places(setting: Setting, model: LanguageModel, scheduler: str | None = None)
         return
     with connected(scheduler) as client:
         setting, expected = setting.everywhere(), worker.described_model(model)
-        worker.refuse_other(description(client, setting, worker.describe_model), expected)
+        found = description(client, setting, worker.describe_model)
+        found["model"]["linear"] = expected["model"]["linear"]  # which a worker takes from there
+        worker.refuse_other(found, expected)
         yield Workers(client, setting, expected)
 
 

@@ -1,4 +1,7 @@
-"""What runs in a worker process: one model, loaded once, measuring one shard at a time with a fixed number of threads."""
+"""What runs in a worker process: one model, loaded once, measuring one shard at a time with a fixed number of threads.
+
+Its linear maps take the routes that the first process chose, whichever are the fastest here.
+"""
 
 import threading
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from clada_neuro.cache import made_with
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.shards import Frames
 from clada_neuro.instrument.trace import ModelMeasurer
+from clada_neuro.models import linear
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Failure, Result, Shard
 from clada_neuro.scale.setting import Setting
@@ -76,6 +80,7 @@ def measure(stimuli: pd.DataFrame, setting: Setting, expected: dict[str, Any]) -
     """
     with _ONE_AT_A_TIME:
         measurer = _prepared(setting)
+        linear.take(measurer.model.model, expected["model"]["linear"])
         refuse_other(measurer.described, expected)
         ((_, frames),) = measurer.measure({0: stimuli})
     assert not isinstance(frames, Failure)
@@ -91,6 +96,7 @@ def apply(
     """Return ``function(model, shard)``; raise as `measure` does."""
     with _ONE_AT_A_TIME:
         model = _prepared_model(setting)
+        linear.take(model.model, expected["model"]["linear"])
         refuse_other(described_model(model), expected)
         return function(model, shard)
 
@@ -110,7 +116,7 @@ def refuse_other(described: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raise `DataError` where two processes would not compute the same."""
     found, wanted = ({**one, **one["model"]} for one in (described, expected))
     for name, value in wanted.items():
-        if name != "model" and found.get(name) != value:
+        if name not in ("model", linear.SPEEDS) and found.get(name) != value:
             raise DataError(
                 f"processes differ in {name}: {found.get(name)} on one, {value} on another; their results must not be "
                 "mixed, so give workers of one kind"
