@@ -1,14 +1,18 @@
 """Run many seeded replicates: in parallel processes, with progress, and so that a later call resumes."""
 
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed, parallel_config, wrap_non_picklable_objects
 
 from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
 from clada_neuro.cache import cache_key
@@ -20,7 +24,6 @@ Replicate = Callable[[int], dict[str, float]]
 _SAVE_EVERY_S = 20.0
 _WORTH_PROCESSES_S = 8.0
 _WORTH_SAYING_S = 60.0
-_task: Replicate | None = None
 
 
 def replicate(
@@ -117,19 +120,26 @@ def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, 
         return
     # joblib's workers import neither a user's script (which then needs no main guard) nor a fork of a fitted parent's
     # threads; replicates are the unit of parallel work, so that more threads a process would only contend.
-    with parallel_config(
-        "loky", n_jobs=jobs, inner_max_num_threads=1, initializer=_set_task, initargs=(task,)
+    # The task goes by a file, so that the same workers, whose start takes seconds, serve all tasks of a run.
+    with (
+        TemporaryDirectory(prefix="clada-neuro-") as folder,
+        parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, initializer=_one_thread),
     ):
-        drawn = Parallel(return_as="generator")(delayed(_call)(number) for number in numbers)
+        path = Path(folder) / "task.pickle"
+        path.write_bytes(pickle.dumps(wrap_non_picklable_objects(task, keep_wrapper=False)))
+        drawn = Parallel(return_as="generator")(delayed(_call)(str(path), number) for number in numbers)
         yield from zip(numbers, drawn, strict=True)
 
 
-def _set_task(task: Replicate) -> None:
-    global _task
-    _task = task
+def _one_thread() -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", "1")  # mixedlm's own pool, which joblib does not know
 
 
-def _call(number: int) -> dict[str, float]:
-    assert _task is not None
-    return _task(number)
+def _call(path: str, number: int) -> dict[str, float]:
+    return _task(path)(number)
+
+
+@lru_cache(maxsize=1)
+def _task(path: str) -> Replicate:
+    """Read a task once a worker, which keeps what the task has prepared."""
+    return cast(Replicate, pickle.loads(Path(path).read_bytes()))

@@ -98,3 +98,21 @@ def test_long_work_is_announced_with_its_expected_time(monkeypatch, capsys) -> N
     assert "draw: 12 more fits of about 10.0 s: about 2 minutes" in capsys.readouterr().err
     replicate(Draw(1), 4, name="draw", inputs="a", progress=True)
     assert "more fits" not in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Returns which process made a row."""
+
+    shift: int
+
+    def __call__(self, number: int) -> dict[str, float]:
+        return {"process": float(os.getpid()), "value": float(number + self.shift)}
+
+
+def test_one_set_of_workers_serves_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clada_neuro.stats.resample._WORTH_PROCESSES_S", 0.0)
+    one, two = (replicate(Worker(shift), 8, name="task", inputs="a", jobs=2) for shift in (0, 100))
+    assert two["value"].tolist() == [100.0 + number for number in range(8)]
+    # The first row is this process's own. Workers started anew would have other numbers.
+    assert len({*one["process"][1:], *two["process"][1:]}) <= 2
