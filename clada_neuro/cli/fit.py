@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clada_neuro.cli.options import trial_file_options, where_option
+from clada_neuro.cli.options import pairs, trial_file_options, where_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 @click.option("--engine", default="mixedlm", show_default=True, help="mixedlm, statsmodels or lme4.")
 @click.option("--ml", is_flag=True, help="Maximum likelihood instead of REML.")
 @click.option("--zscore", multiple=True, metavar="COLUMN", help="Predictor to z-score; may be repeated.")
+@click.option("--df", default="satterthwaite", show_default=True, help="Or kenward-roger (REML only).")
+@click.option(
+    "--contrast",
+    "contrasts",
+    multiple=True,
+    metavar="FACTOR=CONTRAST",
+    callback=pairs,
+    help="e.g. condition=sum, treatment(low), helmert, successive, polynomial, 'c(-0.5, 0.5)'; may be repeated.",
+)
 @where_option
 @trial_file_options
 def command(
@@ -34,6 +43,8 @@ def command(
     engine: str,
     ml: bool,
     zscore: tuple[str, ...],
+    df: str,
+    contrasts: dict[str, str],
     where: tuple[str, ...],
     trial_encoding: str | None,
     trial_sheet: str | None,
@@ -53,8 +64,12 @@ def command(
     from clada_neuro.stats.exclusions import keep
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
+    from clada_neuro.stats.names import check_used
 
     parsed = [parse(formula) for formula in formulas]
+    check_used(
+        "contrasts", contrasts, [name for one in parsed for name in one.variables()], " and ".join(formulas)
+    )
     data = read_columns(
         trials,
         numbers={name for formula in parsed for name in names_of(formula.response_side)},
@@ -81,7 +96,20 @@ def command(
             warnings.simplefilter("ignore", FitWarning)
             name = None if len(parsed) == 1 else f"model {at}"
             found.append(
-                fit(used, formula.text, reml=not ml, engine=engine, name=name, standardize=scaled or False)
+                fit(
+                    used,
+                    formula.text,
+                    reml=not ml,
+                    engine=engine,
+                    name=name,
+                    standardize=scaled or False,
+                    contrasts={
+                        factor: kind
+                        for factor, kind in contrasts.items()
+                        if len(parsed) == 1 or factor in formula.variables()
+                    },
+                    df=df,
+                )
             )
         click.echo(found[-1].summary())
     compared = alternatives(found) if len(found) > 1 else None

@@ -11,12 +11,18 @@ import click
 _SPAN = re.compile(r"\s*(-?\d+\.?\d*)\s*-\s*(-?\d+\.?\d*)\s*")
 
 
-def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+_EXAMPLES = {"NAME=COLUMN": "item=Frame", "FACTOR=CONTRAST": "condition=sum"}
+
+
+def pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read repeated ``NAME=VALUE``."""
     found = {}
     for text in given:
         name, equals, column = text.partition("=")
         if not (name and equals):
-            raise click.BadParameter(f"'{text}' given, NAME=COLUMN expected, for instance item=Frame")
+            raise click.BadParameter(
+                f"'{text}' given, {option.metavar} expected, for instance {_EXAMPLES[str(option.metavar)]}"
+            )
         found[name] = column
     return found
 
@@ -65,7 +71,7 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "columns",
             multiple=True,
             metavar="NAME=COLUMN",
-            callback=_pairs,
+            callback=pairs,
             help="What the stimulus file calls one of our columns, e.g. item=Frame; nothing (context=) where no column "
             "is one; may be repeated.",
         ),
@@ -104,7 +110,7 @@ def matching_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "trial_columns",
             multiple=True,
             metavar="NAME=COLUMN",
-            callback=_pairs,
+            callback=pairs,
             help="What the trials call one of our columns, e.g. subject=Subj; may be repeated.",
         ),
         click.option(

@@ -17,7 +17,11 @@ from clada_neuro.reporting.text import cell, number, p_value, plural, share, sha
 from clada_neuro.responses.response import Response, response_of
 
 _ALPHA = 0.05
-_SATTERTHWAITE = ("mixedlm", "lme4")
+_WITH_DF = ("mixedlm", "lme4")
+_DF = {
+    "satterthwaite": f"Satterthwaite ({references.cite('satterthwaite')})",
+    "kenward-roger": f"Kenward and Roger, standard errors, too ({references.cite('kenward-roger')})",
+}
 
 
 def methods(results: Results) -> list[str]:
@@ -191,8 +195,9 @@ def _regressions(results: Results) -> str:
     text = f"Responses were analyzed with linear mixed-effects models ({used})."
     if any(fit.get("standardized") for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
-    if engine in _SATTERTHWAITE:
-        text += f" Degrees of freedom follow Satterthwaite ({references.cite('satterthwaite')})."
+    methods = {str(fit.get("df_method", "satterthwaite")) for fit in results.fits}
+    if engine in _WITH_DF:
+        text += f" Degrees of freedom follow {_list([_DF[method] for method in sorted(methods)])}."
     text += (
         " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional; "
         f"{references.cite('r2')})."

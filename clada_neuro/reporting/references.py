@@ -31,6 +31,11 @@ _WORKS = {
         "Kuznetsova, A., Brockhoff, P. B., & Christensen, R. H. B. (2017). lmerTest package: Tests in linear mixed effects "
         "models. Journal of Statistical Software, 82(13), 1–26.",
     ),
+    "kenward-roger": (
+        "Kenward & Roger, 1997",
+        "Kenward, M. G., & Roger, J. H. (1997). Small sample inference for fixed effects from restricted maximum "
+        "likelihood. Biometrics, 53(3), 983–997.",
+    ),
     "r2": (
         "Johnson, 2014; Nakagawa & Schielzeth, 2013",
         "Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to random slopes models. Methods in Ecology "

@@ -48,6 +48,15 @@ class Coding:
         return "own codes"
 
 
+def named(spec: ModelSpec) -> dict[str, Coding]:
+    """Return the codings by column; by term where a column has two."""
+    found = codings(spec)
+    columns = [coding.column for coding in found.values()]
+    return {
+        coding.column if columns.count(coding.column) == 1 else name: coding for name, coding in found.items()
+    }
+
+
 def codings(spec: ModelSpec) -> dict[str, Coding]:
     """Return the coding of each factor of a formula side, by the factor's expression."""
     reduced = _reduced(spec)

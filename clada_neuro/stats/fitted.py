@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.errors import FitError
+from clada_neuro.stats.coding import named
 from clada_neuro.stats.design import Design, columns_for, group_labels
 from clada_neuro.stats.engines.base import Estimate, estimator
 from clada_neuro.stats.model import Model, apply_scales
 from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
-from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, METHODS, SATTERTHWAITE, Uncertainty
+from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, SATTERTHWAITE, Uncertainty, check_df
 from clada_neuro.stats.uncertainty.kenward_roger import kenward_roger
 
 _CONFIDENCE = 0.95
@@ -83,6 +84,11 @@ class Fitted:
     def standardized(self) -> Mapping[str, tuple[float, float]]:
         """Return ``{column: (mean, sd)}`` of the predictors that were z-scored before fitting."""
         return self.model.standardized
+
+    @property
+    def contrasts(self) -> dict[str, str]:
+        """Return how each factor of the fixed part was coded, by its column; by its term where a column has two."""
+        return {name: str(coding) for name, coding in named(self.design.spec).items()}
 
     @cached_property
     def uncertainty(self) -> Uncertainty:
@@ -217,14 +223,3 @@ class Fitted:
             table = pd.DataFrame(effects, index=index, columns=list(block.names))
             tables[block.group] = tables[block.group].join(table) if block.group in tables else table
         return tables
-
-
-def check_df(method: str, reml: bool, mixed: bool = True) -> None:
-    """Raise `FitError` for a method of degrees of freedom that is not known or does not apply."""
-    if method not in METHODS:
-        raise FitError(f"df '{method}' given{did_you_mean(method, METHODS)}; there are {', '.join(METHODS)}")
-    if method == KENWARD_ROGER and not (reml and mixed):
-        given = "maximum likelihood" if mixed else "least squares"
-        raise FitError(
-            f"Kenward and Roger's method rests on REML, and the fit is by {given}; use df '{SATTERTHWAITE}'"
-        )

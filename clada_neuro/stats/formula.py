@@ -112,9 +112,9 @@ def with_contrasts(side: str, contrasts: Mapping[str, str]) -> str:
     for name, coding in contrasts.items():
         coded = coded_factor(name, coding)
         wrapped |= {name: coded, f"C({in_call(name)})": coded}
-    return _written(
+    return written(
         [
-            [wrapped.get(factor.expr, _quoted(factor)) for factor in term.factors]
+            [wrapped.get(factor.expr, expression(factor)) for factor in term.factors]
             for term in _terms(side, side)
         ]
     )
@@ -125,13 +125,14 @@ def coded_factor(name: str, coding: str) -> str:
     return f"C({in_call(name)}, {coding})"
 
 
-def _written(terms: Iterable[Sequence[str]]) -> str:
+def written(terms: Iterable[Sequence[str]]) -> str:
     """Return the formula of terms; without an intercept among them it begins with 0."""
     written = [":".join(factors) for factors in terms]
     return " + ".join(written if "1" in written else ["0", *written])
 
 
-def _quoted(factor: Factor) -> str:
+def expression(factor: Factor) -> str:
+    """Return a factor as it stands in a formula."""
     return quoted(factor.expr) if factor.eval_method is Factor.EvalMethod.LOOKUP else factor.expr
 
 
@@ -142,13 +143,13 @@ def in_call(name: str) -> str:
 
 def _without_offsets(fixed: str, text: str) -> tuple[str, list[str]]:
     """Take the terms ``offset(…)`` out of a fixed part."""
-    terms = [[_quoted(factor) for factor in term.factors] for term in _terms(fixed, text)]
+    terms = [[expression(factor) for factor in term.factors] for term in _terms(fixed, text)]
     found = [factors for factors in terms if any(factor.startswith("offset(") for factor in factors)]
     if not found:
         return fixed, []
     if any(len(factors) > 1 for factors in found):
         raise FitError(f"an offset cannot interact, as in '{text}'; write … + offset(x)")
-    return _written(factors for factors in terms if factors not in found), [one[0][6:] for one in found]
+    return written(factors for factors in terms if factors not in found), [one[0][6:] for one in found]
 
 
 def _terms(side: str, text: str) -> Iterator[Term]:
@@ -255,7 +256,7 @@ def _blocks(bar: str, text: str) -> Iterator[RandomTerm]:
         raise FitError(f"cannot read the random term '({bar})' in '{text}'; write (1 + slope | group)")
     for factors in _groupings(group, text):
         if mark:
-            written = [":".join(map(_quoted, term.factors)) for term in _terms(columns, text)]
+            written = [":".join(map(expression, term.factors)) for term in _terms(columns, text)]
             yield from (RandomTerm("1" if term == "1" else f"0 + {term}", factors) for term in written)
         else:
             list(_terms(columns, text))

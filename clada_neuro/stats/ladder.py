@@ -16,6 +16,7 @@ from clada_neuro.stats.design import Block
 from clada_neuro.stats.formula import ModelFormula, RandomTerm, check_contrasts, names_of, parse
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.uncertainty.base import SATTERTHWAITE
 
 _ZERO = 1e-4
 
@@ -76,6 +77,7 @@ def climb_down(
     contrasts: Contrasts | None = None,
     weights: str | None = None,
     name: str | None = None,
+    df: str = SATTERTHWAITE,
 ) -> Ladder:
     """Fit a formula and reduce its random part until no slope makes the fit singular; arguments as in `mixed.fit`.
 
@@ -90,7 +92,7 @@ def climb_down(
         model = specify(
             data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights
         )
-        found = estimate(model, reml=reml)
+        found = estimate(model, reml=reml, df=df)
         smaller, removed = (None, "")
         if found.singular or not found.converged:
             smaller, removed = _next(found)

@@ -2,20 +2,22 @@
 
 import warnings as python_warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import pandas as pd
 
 from clada_neuro.stats import diagnostics, output
+from clada_neuro.stats.alternatives import alternatives
+from clada_neuro.stats.anova import anova
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.contrasts import Contrasts
-from clada_neuro.stats.fitted import Fitted, check_df
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse
 from clada_neuro.stats.marginal import means
 from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
-from clada_neuro.stats.uncertainty.base import SATTERTHWAITE
+from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
 
 
 class FitWarning(UserWarning):
@@ -25,9 +27,21 @@ class FitWarning(UserWarning):
 class MixedFit(Fitted):
     """A fitted model that offers as methods what other modules make of it; the data are in `Fitted`."""
 
-    def anova(self, other: Fitted) -> Comparison:
-        """Compare with a nested model on the same rows by a likelihood-ratio test (see `compare.compare`)."""
-        return compare(self, other)
+    @overload
+    def anova(self, /, *, type: int = 3) -> pd.DataFrame: ...
+    @overload
+    def anova(self, other: Fitted, /) -> Comparison: ...
+    @overload
+    def anova(self, other: Fitted, another: Fitted, /, *more: Fitted) -> pd.DataFrame: ...
+    def anova(self, *others: Fitted, type: int = 3) -> pd.DataFrame | Comparison:
+        """Test the terms by F tests (see `anova.anova`), or compare with other models on the same rows.
+
+        One other model is compared by a likelihood-ratio test (see `compare.compare`), several make a table in which each
+        is compared with the one before (see `alternatives.alternatives`).
+        """
+        if not others:
+            return anova(self, type)
+        return compare(self, *others) if len(others) == 1 else alternatives([self, *others])
 
     def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> Estimates:
         """Return the estimated marginal means of the cells of ``"condition | group"`` (see `marginal.means.emmeans`)."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.numerals import decimals, p_text
-from clada_neuro.stats.coding import codings
+from clada_neuro.stats.coding import Coding, codings, named
 from clada_neuro.stats.effects import effects
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.rscript import to_r_script
@@ -29,7 +29,9 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "engine": fit.engine,
         "reml": fit.reml,
         "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
-        "contrasts": contrasts_used(fit),
+        "contrasts": fit.contrasts,
+        "codes": codes_used(fit),
+        "df_method": fit.df_method,
         "levels": levels_used(fit),
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,
@@ -73,6 +75,7 @@ def summary(fit: Fitted) -> str:
         f"Linear mixed model by {'REML' if fit.reml else 'ML'} ({fit.engine}): {fit.formula}",
         f"{fit.n_obs} rows ({fit.n_dropped} left out for missing values); groups: {groups or 'none'}",
         f"contrasts: {_contrast_text(fit)}; z-scored: {_standardized_text(fit)}",
+        *(f"  {line}" for name, coding in named(fit.design.spec).items() for line in _matrix(name, coding)),
         "",
         fit.random.to_string(index=False, float_format="{:.4f}".format)
         if len(fit.random)
@@ -126,13 +129,11 @@ def _p_cell(p: float) -> str:
     return p_text(p).removeprefix("p ").removeprefix("= ")
 
 
-def contrasts_used(fit: Fitted) -> dict[str, str]:
-    """Return how each factor of the fixed part was coded, by its column; by its term where a column has two."""
-    found = codings(fit.design.spec)
-    columns = [coding.column for coding in found.values()]
+def codes_used(fit: Fitted) -> dict[str, dict[str, Any]]:
+    """Return the coding matrix of each factor: ``levels``, and ``codes`` with one row a level."""
     return {
-        coding.column if columns.count(coding.column) == 1 else name: str(coding)
-        for name, coding in found.items()
+        name: {"levels": list(coding.levels), "codes": coding.codes.tolist()}
+        for name, coding in named(fit.design.spec).items()
     }
 
 
@@ -142,7 +143,17 @@ def levels_used(fit: Fitted) -> dict[str, list[str]]:
 
 
 def _contrast_text(fit: Fitted) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in contrasts_used(fit).items()) or "no factors"
+    return ", ".join(f"{name} {kind}" for name, kind in fit.contrasts.items()) or "no factors"
+
+
+def _matrix(name: str, coding: Coding) -> list[str]:
+    """Return a coding matrix as lines, one a level; none where its name says all."""
+    if len(coding.levels) == 2 or str(coding).startswith(("treatment", "one indicator")):
+        return []
+    codes = pd.DataFrame(coding.codes, index=coding.levels).to_string(
+        header=False, float_format="{:.4g}".format
+    )
+    return [f"codes of {name}:", *(f"  {line}" for line in codes.splitlines())]
 
 
 def _standardized_text(fit: Fitted) -> str:

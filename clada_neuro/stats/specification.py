@@ -10,6 +10,7 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.formula import names_of, parse
+from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
 
 BASELINES = ("covariate", "subtract", "none")
 # No window of an ERP lies this near the onset on both sides: such numbers are seconds.
@@ -36,6 +37,8 @@ class ModelSpecification:
         Column with the number of trials behind each row, when the rows are means.
     note : str
         What the fit is for, printed with it.
+    df : str
+        Degrees of freedom: ``satterthwaite``, or ``kenward-roger``, which also adjusts standard errors (REML only).
     """
 
     name: str
@@ -47,12 +50,14 @@ class ModelSpecification:
     family: str = ""
     weights: str | None = None
     note: str = ""
+    df: str = SATTERTHWAITE
 
     def __post_init__(self) -> None:
         # A term may be written as in the formula, I(x^2), or as its coefficient is named, I(x ** 2).
         named = {written_term(term): sign for term, sign in (self.directions or {}).items()}
         object.__setattr__(self, "directions", named or self.directions)
         canonical(self.contrasts)  # raises for what is not offered
+        check_df(self.df, self.reml)
 
     @property
     def response(self) -> str:

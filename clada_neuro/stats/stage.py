@@ -202,6 +202,7 @@ def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> Ladder:
         standardize=specification.standardize,
         contrasts=specification.contrasts,
         weights=weights,
+        df=specification.df,
     )
 
 

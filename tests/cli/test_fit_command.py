@@ -134,3 +134,47 @@ def test_rows_that_are_words_are_called_words(tmp_path: Path) -> None:
     call = [str(tmp_path / "words.parquet"), "--formula", formula, "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(command, call, catch_exceptions=False)
     assert "the rows are words, not trials: 40 words of 4 texts" in done.output
+
+
+FACTORIAL = REFERENCE.parent / "factorial_few.csv"
+BY_CONDITION = "n400_uv ~ condition * group + (1 | subject) + (1 | item)"
+
+
+def _entry(tmp_path: Path, *more: str) -> dict:
+    call = [str(FACTORIAL), "--formula", BY_CONDITION, "--out", str(tmp_path), *more]
+    CliRunner().invoke(command, call, catch_exceptions=False)
+    return json.loads((tmp_path / "fits.json").read_text())[0]
+
+
+def test_contrasts_and_degrees_of_freedom(tmp_path: Path) -> None:
+    entry = _entry(
+        tmp_path,
+        "--df",
+        "kenward-roger",
+        "--contrast",
+        "condition=sum",
+        "--contrast",
+        "group=treatment(patient)",
+    )
+    assert entry["contrasts"] == {"condition": "sum", "group": "treatment (reference patient)"}
+    assert entry["codes"]["condition"]["codes"] == [[1, 0], [0, 1], [-1, -1]]
+    assert entry["df_method"] == "kenward-roger"
+    plain = _entry(tmp_path / "plain")
+    assert plain["df_method"] == "satterthwaite"
+    first = plain["coefficients"]["group[T.patient]"]
+    assert first["estimate"] != pytest.approx(entry["coefficients"]["group[T.control]"]["estimate"])
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--contrast", "conditon=sum"], "contrasts of 'conditon' given, .*did you mean 'condition'"),
+        (["--contrast", "condition=summ"], "contrasts of 'condition': contrasts 'summ' are not offered"),
+        (["--df", "kenward"], "df 'kenward' given.* there are satterthwaite, kenward-roger"),
+        (["--df", "kenward-roger", "--ml"], "rests on REML, and the fit is by maximum likelihood"),
+    ],
+)
+def test_names_that_are_not_known(tmp_path: Path, more: list[str], message: str) -> None:
+    call = [str(FACTORIAL), "--formula", BY_CONDITION, "--out", str(tmp_path), *more]
+    with pytest.raises(CladaNeuroError, match=message):
+        CliRunner().invoke(command, call, catch_exceptions=False)

@@ -1,8 +1,11 @@
 """What is printed about contrasts is read from the codes that were used."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.coding import codings
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
@@ -66,3 +69,30 @@ def test_numbers_as_a_factor_keep_their_order_and_leave_other_terms_numbers() ->
     assert model.numeric_predictors() == []
     slope = specify(data, "y ~ dose + I(dose^2)").design
     assert slope.names == ("(Intercept)", "dose", "I(dose ** 2)")
+
+
+def test_the_coding_matrix_stands_in_the_output(data: pd.DataFrame) -> None:
+    found = estimate(
+        specify(data, "y ~ cond + factor(two)", contrasts={"cond": "helmert"}), engine="statsmodels"
+    )
+    assert found.contrasts == {"cond": "helmert", "two": "treatment (reference 1)"}
+    assert found.to_dict()["codes"]["cond"] == {
+        "levels": ["high", "low", "none"],
+        "codes": [[-1.0, -1.0], [1.0, -1.0], [0.0, 2.0]],
+    }
+    lines = [line.split() for line in found.summary().splitlines()]
+    assert ["codes", "of", "cond:"] in lines
+    assert ["low", "1", "-1"] in lines
+
+
+def test_codings_come_from_an_analysis_file(data: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "analysis.toml"
+    path.write_text(
+        'title = "t"\n[[model]]\nname = "m"\nformula = "y ~ cond + two"\ndf = "kenward-roger"\n'
+        "contrasts = { cond = 'treatment(low)', two = { 1 = -0.5, 2 = 0.5 } }\n"
+    )
+    (model,) = read_analysis(path).models
+    assert model.df == "kenward-roger"
+    design = specify(data, model.formula, contrasts=model.contrasts).design
+    assert design.names == ("(Intercept)", "cond[T.high]", "cond[T.none]", "two[1]")
+    assert sorted(set(design.X[:, 3])) == [-0.5, 0.5]

@@ -7,10 +7,23 @@ from typing import Protocol
 import numpy as np
 from scipy import stats
 
+from clada_neuro.errors import FitError, did_you_mean
+
 _RANK_TOLERANCE = 1e-8
 
 SATTERTHWAITE, KENWARD_ROGER = "satterthwaite", "kenward-roger"
 METHODS = [SATTERTHWAITE, KENWARD_ROGER]
+
+
+def check_df(method: str, reml: bool, mixed: bool = True) -> None:
+    """Raise `FitError` for a method of degrees of freedom that is not known or does not apply."""
+    if method not in METHODS:
+        raise FitError(f"df '{method}' given{did_you_mean(method, METHODS)}; there are {', '.join(METHODS)}")
+    if method == KENWARD_ROGER and not (reml and mixed):
+        given = "maximum likelihood" if mixed else "least squares"
+        raise FitError(
+            f"Kenward and Roger's method rests on REML, and the fit is by {given}; use df '{SATTERTHWAITE}'"
+        )
 
 
 class Uncertainty(Protocol):
@@ -67,7 +80,9 @@ def f_test(uncertainty: Uncertainty, beta: np.ndarray, contrasts: np.ndarray) ->
 
 
 def independent(contrasts: np.ndarray) -> np.ndarray:
-    """Return linearly independent rows that span the same functions."""
+    """Return the rows, or where they depend on each other, fewer ones that span the same functions."""
     _, singular, rows = np.linalg.svd(contrasts, full_matrices=False)
     kept = singular > _RANK_TOLERANCE * singular[0]
+    if len(contrasts) == kept.sum():
+        return contrasts  # as they are: Satterthwaite's df2 depends a little on which functions span them
     return singular[kept, None] * rows[kept]
