@@ -61,10 +61,26 @@ def read_bids_epochs(
     AlignmentError
         When an events file does not fit its recording.
     """
-    bids = _mne_bids()
+    bids = mne_bids()
+    paths = bids_paths(root, task, subjects)
+    runs: dict[str, list[mne.BaseEpochs]] = {}
+    for path in paths:
+        runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
+    return {subject: _joined(subject, parts) for subject, parts in runs.items()}
+
+
+def bids_paths(root: str | Path, task: str | None, subjects: Sequence[str] | None) -> list[Any]:
+    """Return the recordings of a task, one a session and run.
+
+    Raises
+    ------
+    DataError
+        When mne-bids, the folder or recordings are missing, or a recording is there twice.
+    """
+    bids = mne_bids()
     if not Path(root).is_dir():
         raise DataError(f"BIDS folder '{root}' does not exist")
-    paths = bids.find_matching_paths(
+    paths: list[Any] = bids.find_matching_paths(
         root, tasks=task, subjects=subjects, suffixes="eeg", datatypes="eeg", extensions=_EXTENSIONS
     )
     if not paths:
@@ -72,10 +88,7 @@ def read_bids_epochs(
             f"'{root}' holds no EEG recording of task '{task}'; known tasks: {_tasks(bids, root)}"
         )
     _refuse_variants(paths)
-    runs: dict[str, list[mne.BaseEpochs]] = {}
-    for path in paths:
-        runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
-    return {subject: _joined(subject, parts) for subject, parts in runs.items()}
+    return paths
 
 
 def read_events(path: Path) -> pd.DataFrame:
@@ -182,7 +195,14 @@ def _joined(subject: str, runs: list[mne.BaseEpochs]) -> mne.BaseEpochs:
     return mne.concatenate_epochs(runs)
 
 
-def _mne_bids() -> Any:
+def mne_bids() -> Any:
+    """Return mne-bids, which an extra installs.
+
+    Raises
+    ------
+    DataError
+        When it is not installed.
+    """
     try:
         import mne_bids
     except ImportError:

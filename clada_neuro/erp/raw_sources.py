@@ -1,0 +1,150 @@
+"""Where continuous EEG comes from: files and folders as amplifiers and EEGLAB write them, and BIDS folders.
+
+Read by MNE and left on disk until samples are needed. A file's subject is the ``sub-…`` of its name, else the recording's own
+``his_id``, else its name; several files of one subject are sessions, in the order of their names.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mne
+import pandas as pd
+
+from clada_neuro.erp.bids import bids_paths, mne_bids, read_events
+from clada_neuro.erp.caps import described_channels
+from clada_neuro.erp.quiet import quiet
+from clada_neuro.errors import DataError
+
+ENDINGS = (".fif", ".fif.gz", ".vhdr", ".set", ".edf", ".bdf")
+_LATER_PART = re.compile(r"_split-(?!0*1_)\d+_|-\d+\.fif")
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One continuous recording.
+
+    Attributes
+    ----------
+    name
+        Of its file.
+    raw
+        The recording; samples are read when they are needed.
+    events
+        The rows of its BIDS events file, None elsewhere.
+    notes
+        What was done to its channels.
+    """
+
+    name: str
+    raw: mne.io.BaseRaw
+    events: pd.DataFrame | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def is_bids(path: str | Path) -> bool:
+    """Return whether a folder is the root of a BIDS data set."""
+    return (Path(path) / "dataset_description.json").is_file()
+
+
+@quiet
+def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list[Session]]:
+    """Read continuous recordings of one or more subjects.
+
+    Parameters
+    ----------
+    path
+        A recording (FIF, BrainVision ``.vhdr``, EEGLAB ``.set``, EDF or BDF), a folder of them, or a BIDS folder.
+    task
+        The ``task-`` label of a BIDS folder that holds several.
+
+    Returns
+    -------
+    dict
+        Sessions by subject.
+
+    Raises
+    ------
+    DataError
+        When nothing is there or can be read, and when recordings differ in their sampling rates.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"recording '{path}' does not exist")
+    found: dict[str, list[Session]] = {}
+    if is_bids(path):
+        for subject, session in _of_bids(path, task):
+            found.setdefault(subject, []).append(session)
+    else:
+        for file in _files(path):
+            raw = _read(file)
+            found.setdefault(_subject(file, raw), []).append(_session(file.name, raw))
+    _check_rates(found)
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        if not path.name.lower().endswith(ENDINGS):
+            raise DataError(
+                f"'{path.name}' is no recording that is read here; known are {', '.join(ENDINGS)}, and BIDS folders"
+            )
+        return [path]
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file() and file.name.lower().endswith(ENDINGS) and not _LATER_PART.search(file.name)
+    )
+    continuous = [file for file in files if not re.search(r"(epo|ave|evo)\.fif(\.gz)?$", file.name)]
+    if not continuous:
+        what = f"{len(files)} files of epochs or averages, but no" if files else "no"
+        raise DataError(f"folder '{path}' holds {what} continuous recording ({', '.join(ENDINGS)})")
+    return continuous
+
+
+def _read(file: Path) -> mne.io.BaseRaw:
+    try:
+        return mne.io.read_raw(file, preload=False)
+    except Exception as error:  # readers raise all kinds for files that are damaged or of another kind
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"'{file.name}' cannot be read as a continuous recording: {reason}") from error
+
+
+def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None) -> Session:
+    described, notes = described_channels(raw)
+    return Session(name, described, events, tuple(f"{name}: {note}" for note in notes))
+
+
+def _subject(file: Path, raw: mne.io.BaseRaw) -> str:
+    entity = re.search(r"sub-([A-Za-z0-9]+)", file.name) or re.search(
+        r"sub-([A-Za-z0-9]+)", file.parent.as_posix()
+    )
+    own = (raw.info.get("subject_info") or {}).get("his_id")
+    own = None if own in ("X", "x", "0") else own  # what EDF writes for nobody
+    return (entity.group(1) if entity else own) or re.sub(r"[-_]?(raw|eeg)?\.\w+(\.gz)?$", "", file.name)
+
+
+def _of_bids(root: Path, task: str | None) -> list[tuple[str, Session]]:
+    bids = mne_bids()
+    tasks = bids.get_entity_vals(root, "task")
+    if task is None and len(tasks) > 1:
+        raise DataError(f"'{root}' holds the tasks {', '.join(tasks)}; choose one with task=")
+    paths = bids_paths(root, task or (tasks[0] if tasks else None), None)
+    sessions = []
+    for path in sorted(paths, key=lambda one: one.basename):
+        events = read_events(path.copy().update(suffix="events", extension=".tsv").fpath)
+        sessions.append((path.subject, _session(path.basename, bids.read_raw_bids(path), events)))
+    return sessions
+
+
+def _check_rates(found: dict[str, list[Session]]) -> None:
+    sessions = [
+        (f"subject '{subject}', {one.name}", one.raw) for subject, many in found.items() for one in many
+    ]
+    (first, raw), *others = sessions
+    for who, other in others:
+        if abs(other.info["sfreq"] - raw.info["sfreq"]) > 1e-6:
+            raise DataError(
+                f"{who} has {other.info['sfreq']:g} samples a second and {first} {raw.info['sfreq']:g}; resample all to one rate "
+                "(raw.resample)"
+            )

@@ -1,0 +1,356 @@
+"""Which word each event of a recording is: triggers or onsets, tied to words by a table that the user declares.
+
+Three tables are known by their columns. ``onset`` (seconds from the recording's start): the words are where it says. ``trigger``:
+each code is one word wherever it comes, if no code stands there twice; else the rows are in the order of presentation, and the
+recorded codes are aligned with them, so that a lost trigger loses one word, or those among which it cannot be told. No table: the rows of a BIDS events file, whose
+columns name the words. Whatever is matched, and whatever is not, is counted.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import mne
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clada_neuro.erp.metadata import LABELS, match_words
+from clada_neuro.erp.quiet import quiet
+from clada_neuro.erp.raw_sources import Session
+from clada_neuro.errors import AlignmentError, DataError, did_you_mean
+
+WORD = "word"
+_SPAN = re.compile(r"(bad|edge|boundary|new segment|sync status|comment)", re.IGNORECASE)
+_CODE = re.compile(r"(?:.*/)?\s*[SR]?\s*0*(\d+)\s*")
+_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class TiedEvents:
+    """Events of one subject with the words they are.
+
+    Attributes
+    ----------
+    events
+        One table for each session: ``onset`` (seconds), ``event`` (``word``, else the trigger's code or the BIDS
+        ``trial_type``), and what the table says of each word.
+    account
+        outcome, n, shown: events tied to a word, without a word or with an uncertain one, words without an event; some of them.
+    """
+
+    events: list[pd.DataFrame]
+    account: pd.DataFrame
+
+
+@quiet
+def triggers_of(session: Session) -> pd.DataFrame:
+    """Return the triggers of a recording, from its trigger channel, else its annotations: onset (seconds), code (text).
+
+    Codes are what amplifiers number: ``Stimulus/S  5`` is 5. Spans (bad, boundaries, new segments) are no triggers.
+
+    Raises
+    ------
+    DataError
+        When there are none.
+    """
+    raw = session.raw
+    channels = mne.pick_types(raw.info, meg=False, stim=True)
+    found = pd.DataFrame({"onset": np.array([], float), "code": np.array([], object)})
+    if len(channels):
+        # BioSemi keeps the state of the amplifier in the upper bits.
+        events = mne.find_events(raw, shortest_event=1, mask=0xFFFF, mask_type="and")
+        onsets = (events[:, 0] - raw.first_samp) / raw.info["sfreq"]
+        found = pd.DataFrame({"onset": onsets, "code": events[:, 2].astype(str)})
+    if found.empty and (numbers := _numbered(raw.annotations.description)):
+        events, names = mne.events_from_annotations(raw, event_id=numbers)
+        codes = {number: code_of(name) for name, number in names.items()}
+        onsets = (events[:, 0] - raw.first_samp) / raw.info["sfreq"]
+        found = pd.DataFrame({"onset": onsets, "code": [codes[number] for number in events[:, 2]]})
+    if found.empty:
+        raise DataError(
+            f"'{session.name}' has no triggers, neither in a trigger channel nor as annotations; give the words' onsets in a table "
+            "with a column 'onset' (seconds)"
+        )
+    return found
+
+
+def code_of(value: object) -> str:
+    """Return a trigger's code as text: 5, 5.0, "S  5" and "Stimulus/S  5" are one."""
+    if isinstance(value, int | float | np.number) and float(value).is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    number = _CODE.fullmatch(text)
+    return number.group(1) if number else text
+
+
+@quiet
+def tie(
+    subject: str, sessions: Sequence[Session], table: pd.DataFrame | None = None, *, delay: float = 0.0
+) -> TiedEvents:
+    """Find the word of every event of one subject.
+
+    Parameters
+    ----------
+    subject
+        Name, also of the table's rows where it has a column ``subject``.
+    sessions
+        Recordings in the order of presentation.
+    table
+        Words with a column ``onset`` or ``trigger`` (see this module) and the labels that find their measures:
+        ``stimulus_id`` or ``item`` and ``condition``, ``word_index``, ``word``. With ``onset`` and several sessions also
+        ``session``, the name of the file.
+    delay
+        Seconds from a trigger to the word on the screen, added to every onset.
+
+    Raises
+    ------
+    DataError
+        For tables that lack columns, and recordings without triggers.
+    AlignmentError
+        When no event has a word.
+    """
+    rows = None if table is None else _of_subject(table, subject)
+    if rows is None:
+        events, counts = _from_bids(subject, sessions)
+    elif "onset" in rows:
+        events, counts = _from_onsets(subject, sessions, rows)
+    elif "trigger" in rows:
+        events, counts = _from_triggers(subject, sessions, rows)
+    else:
+        raise DataError(
+            f"the table of words has neither 'onset' nor 'trigger'; it has {', '.join(map(str, rows.columns))}"
+        )
+    for part in events:
+        part["onset"] += delay
+    return TiedEvents(events, pd.DataFrame(counts, columns=["outcome", "n", "shown"]))
+
+
+def add_measures(
+    tied: Sequence[pd.DataFrame], words: pd.DataFrame, predictors: Sequence[str]
+) -> list[pd.DataFrame]:
+    """Give every event that is a word the measures of its word; a word that is not in the trace has none.
+
+    Parameters
+    ----------
+    tied
+        Tables of events (see `tie`).
+    words
+        Words table of a trace.
+    predictors
+        Columns of ``words``.
+
+    Raises
+    ------
+    DataError
+        For predictors that the words do not have.
+    AlignmentError
+        When no event finds its word.
+    """
+    for name in predictors:
+        if name not in words:
+            raise DataError(
+                f"the words table has no column '{name}'{did_you_mean(name, list(map(str, words.columns)))}"
+            )
+    whole = pd.concat(tied, ignore_index=True)
+    is_word = (whole["event"] == WORD).to_numpy()
+    match = match_words(whole[is_word].reset_index(drop=True), words)
+    values = words[list(predictors)].reset_index(drop=True).reindex(match.row)  # −1 is no row
+    values = values.set_axis(np.flatnonzero(is_word))
+    whole[list(predictors)] = values.reindex(whole.index)
+    edges = np.cumsum([0, *map(len, tied)])
+    return [whole.iloc[a:b].reset_index(drop=True) for a, b in pairwise(edges)]
+
+
+def check_intervals(subject: str, tied: Sequence[pd.DataFrame], soa: float) -> None:
+    """Refuse events whose intervals from word to word disagree with the stated one.
+
+    Parameters
+    ----------
+    tied
+        Tables of events with ``word_index`` and a column that names the text.
+    soa
+        Seconds from word to word.
+
+    Raises
+    ------
+    AlignmentError
+        When the typical interval, or more than 5 % of the intervals, differ by more than 5 %.
+    """
+    steps = []
+    for events in tied:
+        words = events[events["event"] == WORD].sort_values("onset")
+        texts = [name for name in ("stimulus_id", "item", "condition") if name in words]
+        if "word_index" not in words or not texts:
+            return
+        follows = pd.to_numeric(words["word_index"]).diff().eq(1)
+        for name in texts:
+            follows &= words[name].eq(words[name].shift())
+        steps.append(words["onset"].diff()[follows].to_numpy(float))
+    intervals = np.concatenate(steps)
+    if not len(intervals):
+        return
+    off = np.abs(intervals / soa - 1) > _TOLERANCE
+    typical = float(np.median(intervals))
+    if off.mean() > _TOLERANCE:
+        raise AlignmentError(
+            f"subject '{subject}': {off.sum():,} of {len(intervals):,} intervals from word to word differ from the stated {1e3 * soa:g} ms "
+            f"by more than {_TOLERANCE:.0%} (typical {1e3 * typical:.0f} ms); state the interval that was used, or do clocks drift?"
+        )
+
+
+def _numbered(descriptions: np.ndarray) -> dict[str, int]:
+    kept = [str(name) for name in dict.fromkeys(descriptions) if not _SPAN.match(name)]
+    return {name: number for number, name in enumerate(kept, start=1)}
+
+
+def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:
+    if "subject" not in table:
+        return table.reset_index(drop=True)
+    names = table["subject"].astype(str).str.strip()
+    rows = table[names == subject].drop(columns="subject")
+    if rows.empty:
+        known = list(dict.fromkeys(names))
+        raise DataError(
+            f"the table of words has no row of subject '{subject}'{did_you_mean(subject, known)}; it has {', '.join(known[:12])}"
+        )
+    return rows.reset_index(drop=True)
+
+
+def _from_bids(
+    subject: str, sessions: Sequence[Session]
+) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
+    tables = []
+    for session in sessions:
+        if session.events is None:
+            raise DataError(
+                f"'{session.name}' is no BIDS recording; declare the words of its triggers in a table with 'trigger' or 'onset'"
+            )
+        tables.append(session.events.assign(event=session.events["trial_type"].astype("string").str.strip()))
+    labels = [name for name in LABELS if any(name in table for table in tables)]
+    if not labels:
+        raise DataError(
+            f"the events of '{sessions[0].name}' have no column that names a text or word ({', '.join(LABELS)}); they have "
+            f"{', '.join(map(str, tables[0].columns))}: add them, or declare a table"
+        )
+    named = [table.reindex(columns=labels).notna().any(axis=1) for table in tables]
+    events = [
+        table.assign(event=table["event"].mask(words, WORD).fillna("n/a"))
+        for table, words in zip(tables, named, strict=True)
+    ]
+    others = pd.concat([table.loc[table["event"] != WORD, "event"] for table in events])
+    n_words = sum(int(words.sum()) for words in named)
+    if not n_words:
+        raise AlignmentError(
+            f"subject '{subject}': no event names a text or word ({', '.join(labels)} are all n/a)"
+        )
+    return events, [("tied to a word", n_words, ""), ("event without a word", len(others), _shown(others))]
+
+
+def _from_onsets(
+    subject: str, sessions: Sequence[Session], rows: pd.DataFrame
+) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
+    if len(sessions) > 1 and "session" not in rows:
+        raise DataError(
+            f"subject '{subject}' has {len(sessions)} recordings; name each word's in a column 'session' "
+            f"({', '.join(session.name for session in sessions)})"
+        )
+    onsets = pd.to_numeric(rows["onset"], errors="coerce")
+    if onsets.isna().any():
+        row = int(onsets.isna().to_numpy().argmax())
+        raise DataError(f"row {row + 2} of the words: onset '{rows['onset'][row]}' given, seconds expected")
+    events, outside = [], rows.iloc[:0]
+    left = pd.Series(True, index=rows.index)
+    for session in sessions:
+        mine = rows["session"].astype(str) == session.name if len(sessions) > 1 else left
+        late = mine & ~onsets.between(0, session.raw.times[-1])
+        outside = pd.concat([outside, rows[late]])
+        left = left & ~mine
+        kept = rows[mine & ~late].assign(onset=onsets[mine & ~late], event=WORD)
+        events.append(kept.sort_values("onset").reset_index(drop=True))
+    if len(sessions) > 1:
+        outside = pd.concat([outside, rows[left]])
+    n_words = sum(map(len, events))
+    if not n_words:
+        raise AlignmentError(
+            f"subject '{subject}': none of {len(rows)} onsets lies in a recording; are they seconds from its start?"
+        )
+    return events, [
+        ("tied to a word", n_words, ""),
+        ("word without an event", len(outside), _shown(outside["onset"])),
+    ]
+
+
+def _from_triggers(
+    subject: str, sessions: Sequence[Session], rows: pd.DataFrame
+) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
+    recorded = [triggers_of(session) for session in sessions]
+    wanted = rows["trigger"].map(code_of)
+    codes = pd.concat([part["code"] for part in recorded], ignore_index=True)
+    known = set(wanted)
+    of_words = np.flatnonzero(codes.isin(known))
+    if not len(of_words):
+        raise AlignmentError(
+            f"subject '{subject}': none of {len(codes)} triggers ({_shown(codes)}) is in the table of words, which has "
+            f"{_shown(wanted)}"
+        )
+    row = pd.Series(-1, index=codes.index)
+    uncertain = np.array([], dtype=int)
+    if wanted.is_unique:
+        place = pd.Series(np.arange(len(wanted)), index=wanted)
+        row.iloc[of_words] = place.loc[codes.iloc[of_words]].to_numpy()
+    else:
+        found, certain = _in_order(codes.iloc[of_words].tolist(), wanted.tolist())
+        row.iloc[of_words] = np.where(certain, found, -1)
+        uncertain = of_words[~certain]
+        if not (row >= 0).any():
+            raise AlignmentError(
+                f"subject '{subject}': {len(of_words):,} triggers of words were recorded and the table has {len(wanted):,} words, and "
+                "their codes do not say which are missing; give texts or words codes of their own, or onsets"
+            )
+    labels = rows.drop(columns="trigger").reindex(row).reset_index(drop=True)  # −1 is no row
+    whole = pd.concat(recorded, ignore_index=True)
+    joined = pd.concat([whole["onset"], labels], axis=1).assign(event=whole["code"].mask(row >= 0, WORD))
+    edges = np.cumsum([0, *map(len, recorded)])
+    events = [joined.iloc[a:b].reset_index(drop=True) for a, b in pairwise(edges)]
+    without = wanted[~np.isin(np.arange(len(wanted)), row)]
+    counts = [
+        ("tied to a word", int((row >= 0).sum()), ""),
+        ("event whose word is uncertain", len(uncertain), _shown(codes.iloc[uncertain])),
+        ("event without a word", int((~codes.isin(known)).sum()), _shown(codes[~codes.isin(known)])),
+        ("word without an event", len(without), _shown(without)),
+    ]
+    return events, counts
+
+
+def _in_order(codes: list[str], wanted: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Align recorded codes with the table's rows in order: the row of each, and whether it is certain.
+
+    Where codes repeat, a lost trigger may have been any of several. A row is certain where every alignment that matches as many
+    as can be matched (a longest common subsequence) has it.
+    """
+    if codes == wanted:
+        return np.arange(len(codes)), np.ones(len(codes), dtype=bool)
+    equal = np.array(codes, dtype=object)[:, None] == np.array(wanted, dtype=object)
+    before, after = _longest(equal), _longest(equal[::-1, ::-1])[::-1, ::-1]
+    most = before[-1, -1]
+    possible = equal & (before[:-1, :-1] + 1 + after[1:, 1:] == most)
+    left_out = (before[:-1] + after[1:] == most).any(axis=1)
+    return possible.argmax(axis=1), (possible.sum(axis=1) == 1) & ~left_out
+
+
+def _longest(equal: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the length of the longest common subsequence of every pair of beginnings, shape (n + 1, m + 1)."""
+    lengths = np.zeros((equal.shape[0] + 1, equal.shape[1] + 1), dtype=np.int32)
+    for number, row in enumerate(equal):
+        best = np.maximum(lengths[number, 1:], lengths[number, :-1] + row)
+        lengths[number + 1, 1:] = np.maximum.accumulate(best)
+    return lengths
+
+
+def _shown(values: pd.Series) -> str:
+    """Return the most frequent values with their counts."""
+    counts = values.value_counts()
+    parts = [f"{value} ({n})" if n > 1 else str(value) for value, n in counts.head(5).items()]
+    return ", ".join([*parts, *([f"and {len(counts) - 5} more"] if len(counts) > 5 else [])])
