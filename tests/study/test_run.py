@@ -180,7 +180,8 @@ def test_the_language_is_the_one_given_else_the_analysis_own(tmp_path, monkeypat
 
     monkeypatch.setattr("clada_neuro.study.one.trace_by", stop)
     (tmp_path / "stimuli.csv").write_text("item,condition,sentence,critical_word\n1,a,De man sliep.,man\n")
-    (tmp_path / "trials.csv").write_text("subject,item,condition,n400_uv\n1,1,a,0.5\n")
+    rows = [f"{who},1,a,{value}\n" for who in "pq" for value in (0.5, 1.5, 2.5)]
+    (tmp_path / "trials.csv").write_text("subject,item,condition,n400_uv\n" + "".join(rows))
     (tmp_path / "analysis.toml").write_text(
         f'title = "t"\nlanguage = "{decided}"\n[[model]]\nname = "m"\nformula = "n400_uv ~ 1 + (1|subject)"\n'
     )
