@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     home = output_folder(folder)
     source = datasets.path("swop_sv")
     groups = {order: read_evokeds(source / file) for order, file in FILES.items()}
-    found = [paired_difference(groups, component) for component in (N400, P600)]
+    found = [paired_difference(groups, component, in_order=True) for component in (N400, P600)]
     write_csv(pd.DataFrame([row(result) for result in found]), home / "differences.csv", encoding="utf-8")
     figure = draw(groups, found[-1])
     write_atomic(home / f"{figure.name}.png", lambda part: part.write_bytes(figure.png))
@@ -65,7 +65,7 @@ def row(result: PairedDifference) -> dict[str, object]:
 
 
 def draw(groups: Groups, result: PairedDifference) -> Figure:
-    maps = topographies({**groups, "V3 − V2": differences(groups)}, P600)
+    maps = topographies({**groups, "V3 − V2": differences(groups, in_order=True)}, P600)
     caption = (
         f"Word order in Swedish: {result!r}. Mean of {', '.join(result.channels)} with 95 % intervals over subjects; "
         f"below: the scalp in {result.window}, µV."

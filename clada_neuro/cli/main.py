@@ -18,6 +18,7 @@ _COMMANDS = {
     "trace": "clada_neuro.cli.trace",
     "align": "clada_neuro.cli.align",
     "fit": "clada_neuro.cli.fit",
+    "averages": "clada_neuro.cli.averages",
     "report": "clada_neuro.cli.report",
     "synergy": "clada_neuro.cli.synergy",
     "bench": "clada_neuro.cli.bench",

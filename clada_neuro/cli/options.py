@@ -239,6 +239,29 @@ def _electrodes(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
     return found
 
 
+def component_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --window and --roi: where components are measured."""
+    for add in (
+        click.option(
+            "--roi",
+            multiple=True,
+            metavar="[NAME=]CHANNEL,…",
+            callback=_electrodes,
+            help="A component's electrodes, e.g. n400=Cz,CPz,Pz; may be repeated.",
+        ),
+        click.option(
+            "--window",
+            "window_ms",
+            multiple=True,
+            metavar="[NAME=]START-END",
+            callback=_windows,
+            help="A component's window, ms, e.g. n400=300-500; may be repeated.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def epochs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --window, --roi, --baseline and --soa: how amplitudes are taken from epochs."""
     for add in (
@@ -254,21 +277,7 @@ def epochs_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["covariate", "subtract", "none"]),
             help="What becomes of the pre-stimulus mean of the epochs [default: covariate].",
         ),
-        click.option(
-            "--roi",
-            multiple=True,
-            metavar="[NAME=]CHANNEL,…",
-            callback=_electrodes,
-            help="A component's electrodes in the epochs, e.g. n400=Cz,CPz,Pz; may be repeated.",
-        ),
-        click.option(
-            "--window",
-            "window_ms",
-            multiple=True,
-            metavar="[NAME=]START-END",
-            callback=_windows,
-            help="A component's window in the epochs, ms, e.g. n400=300-500; may be repeated.",
-        ),
+        component_options,
     ):
         command = add(command)
     return command

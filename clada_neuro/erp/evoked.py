@@ -7,7 +7,6 @@ that is not done again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import mne
 import numpy as np
@@ -19,10 +18,9 @@ from clada_neuro.erp.channels import directions, eeg_channels, find_roi, has_pos
 from clada_neuro.erp.components import Component, get_component
 from clada_neuro.erp.epochs import MICROVOLTS, check_units, window_mean
 from clada_neuro.erp.layout import check_finite
+from clada_neuro.erp.pairing import Groups, paired
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
-
-Groups: TypeAlias = Mapping[str, Sequence[mne.Evoked]]
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,12 @@ def amplitudes(evokeds: Sequence[mne.Evoked], component: str | Component) -> NDA
     return MICROVOLTS * np.array(values)
 
 
-def paired_difference(groups: Groups, component: str | Component) -> PairedDifference:
+def paired_difference(
+    groups: Groups, component: str | Component, *, in_order: bool = False
+) -> PairedDifference:
     """Test the difference between two groups of subject averages.
 
-    Subjects are paired by the recordings' ``his_id`` where every recording has its own, else by order.
+    Subjects are paired by the recordings' ``his_id``, by their order only where the caller says so (see `pairing.paired`).
 
     Parameters
     ----------
@@ -121,10 +121,18 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
         Two conditions, the first minus the second, each with one Evoked per subject.
     component
         Preset name or `Component`.
+    in_order
+        Whether averages that do not name their subjects stand in the same order in both conditions.
+
+    Raises
+    ------
+    AlignmentError
+        As `pairing.paired`.
     """
     chosen = get_component(component)
     first, second = _two(groups)
-    subjects, one, two, how = _paired(groups)
+    subjects, ordered, how = paired(groups, in_order)
+    one, two = ordered.values()
     table = pd.DataFrame(
         {"subject": subjects, first: amplitudes(one, chosen), second: amplitudes(two, chosen)}
     )
@@ -154,9 +162,11 @@ def paired_difference(groups: Groups, component: str | Component) -> PairedDiffe
 
 
 @quiet
-def differences(groups: Groups) -> list[mne.Evoked]:
+def differences(groups: Groups, *, in_order: bool = False) -> list[mne.Evoked]:
     """Return each subject's first condition minus the second, paired as in `paired_difference`."""
-    subjects, one, two, _ = _paired(groups)
+    _two(groups)
+    subjects, ordered, _ = paired(groups, in_order)
+    one, two = ordered.values()
     for subject, *pair in zip(subjects, one, two, strict=True):
         _refuse_unlike(
             {f"subject '{subject}' in '{name}'": part for name, part in zip(groups, pair, strict=True)}
@@ -277,39 +287,3 @@ def _two(groups: Groups) -> tuple[str, str]:
         )
     first, second = groups
     return first, second
-
-
-def _paired(groups: Groups) -> tuple[list[str], list[mne.Evoked], list[mne.Evoked], str]:
-    """Return the subjects, both groups in the first one's order, and how they were paired."""
-    first, second = _two(groups)
-    one, two = list(groups[first]), list(groups[second])
-    ids = [
-        [(evoked.info.get("subject_info") or {}).get("his_id") for evoked in group] for group in (one, two)
-    ]
-    named = all(None not in names and len(set(names)) == len(names) for names in ids)
-    if named and set(ids[0]) != set(ids[1]):
-        lost = ", ".join(sorted(map(str, set(ids[0]) ^ set(ids[1]))))
-        raise AlignmentError(
-            f"subjects {lost} are in only one of '{first}' and '{second}'; pass those in both"
-        )
-    if named:
-        return (
-            list(map(str, ids[0])),
-            one,
-            [two[ids[1].index(name)] for name in ids[0]],
-            "subjects paired by his_id",
-        )
-    if len(one) != len(two):
-        raise AlignmentError(
-            f"'{first}' has {len(one)} averages and '{second}' {len(two)}, without subject ids to pair them; "
-            "pass the same subjects in the same order"
-        )
-    for number, (here, there) in enumerate(zip(*ids, strict=True), start=1):
-        if here is not None and there is not None and here != there:
-            raise AlignmentError(
-                f"average {number} is of subject {here} in '{first}' and of {there} in '{second}', and not every recording "
-                "has a name of its own to pair by; pass the same subjects in the same order"
-            )
-    subjects = [str(number + 1) for number in range(len(one))]
-    names = "which name none" if not any(map(any, ids)) else "which do not give each a name of its own"
-    return subjects, one, two, f"subjects paired by their order in the files, {names}"

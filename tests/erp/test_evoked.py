@@ -40,7 +40,9 @@ def test_amplitudes_are_microvolts_of_window_and_electrodes():
 
 def test_the_difference_equals_scipys_paired_test():
     first, second = [2.0, 3.0, 5.0, 4.0], [1.0, 2.5, 3.0, 3.5]
-    result = paired_difference({"a": list(map(flat, first)), "b": list(map(flat, second))}, VERTEX)
+    result = paired_difference(
+        {"a": list(map(flat, first)), "b": list(map(flat, second))}, VERTEX, in_order=True
+    )
     expected = stats.ttest_1samp(1.5 * (np.array(first) - second), 0)
     assert result.mean_uv == pytest.approx(1.5)
     assert (result.t, result.p, result.df) == pytest.approx((expected.statistic, expected.pvalue, 3))
@@ -55,20 +57,29 @@ def test_subjects_with_names_are_paired_by_name():
     result = paired_difference({"a": first, "b": second}, VERTEX)
     assert result.amplitudes["subject"].tolist() == ["x", "y", "z"]
     assert result.amplitudes["difference_uv"].tolist() == pytest.approx([1.5, 1.5, 0.75])
-    assert "subjects paired by his_id" in result.notes
+    assert "subjects paired by name" in result.notes
 
 
 def test_an_order_that_contradicts_the_names_there_are_is_refused():
     first, second = [flat(2, "x"), flat(5)], [flat(4, "y"), flat(1)]
     with pytest.raises(AlignmentError, match="average 1 is of subject x in 'a' and of y in 'b'"):
         paired_difference({"a": first, "b": second}, VERTEX)
-    result = paired_difference({"a": [flat(2, "x"), flat(5)], "b": [flat(1, "x"), flat(3)]}, VERTEX)
+    result = paired_difference(
+        {"a": [flat(2, "x"), flat(5)], "b": [flat(1, "x"), flat(3)]}, VERTEX, in_order=True
+    )
     assert "which do not give each a name of its own" in result.notes[-1]
 
 
 def test_subjects_in_only_one_condition_are_named():
     with pytest.raises(AlignmentError, match="subjects y, z are in only one of 'a' and 'b'"):
         paired_difference({"a": [flat(2, "x"), flat(5, "y")], "b": [flat(4, "x"), flat(2, "z")]}, VERTEX)
+
+
+def test_averages_without_names_are_not_paired_unless_told():
+    groups = {"a": [flat(2), flat(5)], "b": [flat(4), flat(1)]}
+    for call in (lambda: paired_difference(groups, VERTEX), lambda: differences(groups)):
+        with pytest.raises(AlignmentError, match="say so with --in-order"):
+            call()
 
 
 def test_unequal_numbers_without_names_are_refused():
@@ -117,7 +128,7 @@ def test_averages_that_cannot_be_stacked_are_named():
     with pytest.raises(
         AlignmentError, match=r"subject '1' in 'a' and subject '1' in 'b' differ in channel Pz"
     ):
-        differences({"a": [flat(1)], "b": [lacking]})
+        differences({"a": [flat(1)], "b": [lacking]}, in_order=True)
     with pytest.raises(
         AlignmentError, match=r"average 2 of 'a' \(-100 to 200 ms, 31 samples\) differ in time"
     ):
@@ -166,11 +177,11 @@ def test_the_swedish_word_order_violation_has_a_p600():
     """20 speakers, V3 against V2: a positivity of about a microvolt, as the authors report, and no N400."""
     folder = swedish()
     groups = {order: read_evokeds(folder / f"SWOP_regrBsln_{order}_idag-evo.fif") for order in ("V3", "V2")}
-    p600 = paired_difference(groups, "p600")
+    p600 = paired_difference(groups, "p600", in_order=True)
     assert p600.n == 20
     # By hand: mean of CP3, CP4, P3, Pz, P4 from 600 to 900 ms, and scipy's one-sample test.
     assert (p600.mean_uv, p600.t) == pytest.approx((1.2413, 3.6957), abs=1e-3)
     assert p600.p == pytest.approx(0.00153, abs=1e-4)
     assert 0 < p600.ci_low < p600.ci_high
     assert "subjects paired by their order in the files, which name none" in p600.notes
-    assert paired_difference(groups, "n400").mean_uv < 0
+    assert paired_difference(groups, "n400", in_order=True).mean_uv < 0
