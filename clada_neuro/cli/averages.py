@@ -82,8 +82,8 @@ def command(
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(f"{amplitudes['subject'].nunique()} subjects, conditions {', '.join(groups)}")
-    for one in overall:
-        click.echo(repr(one))
+    for tested in overall:
+        click.echo(repr(tested))
     for found, adjusted in compared.values():
         for difference, p in zip(found, adjusted, strict=True):
             click.echo(f"{difference!r}" + (f", p (Holm) = {p:.4f}" if len(found) > 1 else ""))
