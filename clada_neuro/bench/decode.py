@@ -27,7 +27,8 @@ from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length
-from clada_neuro.models.loading import find_device, load_model
+from clada_neuro.models.loading import load_model
+from clada_neuro.models.placing import find_device
 from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.kernels.compiled import CompiledKernel
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
@@ -48,6 +49,7 @@ def bench_decode(
     sparsities: tuple[float, ...] = (0.4, 0.5),
     dtype: str = "float32",
     device: str = "cpu",
+    revision: str | None = None,
     tokens: int = 16,
     rounds: int = 15,
     calibration: str | Path | None = None,
@@ -64,6 +66,8 @@ def bench_decode(
         `ffn_sparsity` that the policies are set to; the realised one is reported.
     dtype : {"float32", "bfloat16"}
     device : {"cpu", "cuda"}
+    revision : str, optional
+        As in `load_model`.
     tokens, rounds : int
         Tokens of each engine in a round; rounds.
     calibration : str or Path, optional
@@ -88,8 +92,8 @@ def bench_decode(
         raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    memory = {engine: _memory_of(engine, model, dtype, device) for engine in ENGINES[place.type]}
-    subject = find_subject(model, dtype, place, sparsities, calibration, tokens)
+    memory = {engine: _memory_of(engine, model, dtype, device, revision) for engine in ENGINES[place.type]}
+    subject = find_subject(model, dtype, place, sparsities, calibration, tokens, revision)
     loaded, prompt = subject.model, subject.prompt
     check_length(loaded, len(prompt) + tokens, "prompt and timed tokens", "time fewer tokens", CONTEXT)
     engines = [_dense(name, loaded, dtype) for name in ENGINES[place.type]]
@@ -216,18 +220,18 @@ def _rows(
     return rows
 
 
-def _memory_of(engine: str, model: str, dtype: str, device: str) -> float:
+def _memory_of(engine: str, model: str, dtype: str, device: str, revision: str | None) -> float:
     """Return the peak memory in MB, on a CUDA device its own, of a fresh process that decodes with one engine."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_decode_alone, (engine, model, dtype, device))
+        return pool.apply(_decode_alone, (engine, model, dtype, device, revision))
 
 
-def _decode_alone(engine: str, model: str, dtype: str, device: str) -> float:
+def _decode_alone(engine: str, model: str, dtype: str, device: str, revision: str | None) -> float:
     place = find_device(device)
     if model in SHAPES:
         loaded = random_llama(model, getattr(torch, dtype), place)
     else:
-        loaded = load_model(model, dtype=dtype, device=device).model
+        loaded = load_model(model, dtype=dtype, device=device, revision=revision).model
     _dense(engine, loaded, dtype).decode(torch.arange(3, 19, device=place), 4)
     return torch.cuda.max_memory_allocated(place) / 1e6 if place.type == "cuda" else peak_memory_mb()

@@ -50,6 +50,7 @@ def find_subject(
     sparsities: tuple[float, ...],
     calibration: str | Path | None,
     tokens: int,
+    revision: str | None = None,
 ) -> Subject:
     """Return a model with policies at every sparsity, from a calibration where there is one.
 
@@ -60,7 +61,7 @@ def find_subject(
         model = random_llama(name, getattr(torch, dtype), device)
         prompt = torch.randint(0, model.config.vocab_size, (48,), generator=torch.Generator().manual_seed(1))
     else:
-        language_model = load_model(name, dtype=dtype, device=str(device))
+        language_model = load_model(name, dtype=dtype, device=str(device), revision=revision)
         model = language_model.model
         prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
         fitted = _calibration(language_model, calibration)

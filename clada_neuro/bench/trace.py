@@ -39,8 +39,9 @@ def bench_trace(
     rounds: int = 3,
     peer_python: str | Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    **loading: Any,
 ) -> pd.DataFrame:
-    """Time traces of our own stimuli on the CPU.
+    """Time traces of our own stimuli, on the CPU unless another device is named.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ def bench_trace(
         How many of the N400 stimuli.
     peer_python : str or Path, optional
         Interpreter that has minicons and surprisal; without it only our rows are measured.
+    loading
+        Keywords of `clada_neuro.load_model`.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def bench_trace(
         ``ratio`` (its seconds over ours; above 1 is slower than ours).
     """
     stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(sentences)
-    language_model = load_model(model, device="cpu")
+    language_model = load_model(model, **{"device": "cpu", **_chosen(loading)})
     runs = {
         OURS: partial(_ours, stimuli, language_model),
         MODEL: partial(_alone, language_model, _recorded(stimuli, language_model)),
@@ -73,6 +76,11 @@ def bench_trace(
         times = _rounds(runs, rounds, progress)
         peers.close()
     return _rows(times, stimuli, versions)
+
+
+def _chosen(loading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was chosen: ``auto`` means a CPU here, where the peers run."""
+    return {name: value for name, value in loading.items() if value not in (None, "auto")}
 
 
 def _ours(stimuli: pd.DataFrame, model: LanguageModel) -> float:

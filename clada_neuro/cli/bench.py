@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from clada_neuro.cli.options import model_options, revision_option
+
 
 @click.group()
 def command() -> None:
@@ -27,6 +29,7 @@ def command() -> None:
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@revision_option
 @click.option(
     "--tokens", type=click.IntRange(min=2), default=16, show_default=True, help="Tokens in a round."
 )
@@ -56,9 +59,7 @@ def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
 
 
 @command.command()
-@click.option(
-    "--model", default="smollm2", show_default=True, help="Model name, checkpoint folder or GGUF file."
-)
+@model_options
 @click.option("--sentences", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Interleaved rounds."

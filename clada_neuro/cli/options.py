@@ -147,7 +147,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--revision``, ``--start-token``, ``--dtype`` and ``--device``, passed on under the same names."""
     for add in (
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda, cuda:N, or spread: over all GPUs and, what they cannot hold, CPU memory.",
+        ),
         click.option(
             "--dtype",
             default="float32",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from clada_neuro.cli.options import revision_option
+from clada_neuro.cli.options import model_options
 from clada_neuro.questions.settings import AdaptationSettings, HumanSettings, PrefixSettings
 
 
@@ -39,7 +39,8 @@ def _option(setting: Field) -> Callable[..., Any]:
 def _add(name: str, settings: Callable[..., Any], text: str) -> None:
     """Add the command of one analysis, with its settings as options."""
 
-    def run_analysis(out: Path, work: Path | None, model: str, revision: str | None, **options: Any) -> None:
+    def run_analysis(out: Path, work: Path | None, model: str, **options: Any) -> None:
+        loading = {name: options.pop(name) for name in ("revision", "start_token", "dtype", "device")}
         chosen = settings(**options)  # refuses nonsense before a model is loaded
         from clada_neuro.questions.analysis import run
 
@@ -49,7 +50,7 @@ def _add(name: str, settings: Callable[..., Any], text: str) -> None:
             chosen,
             out,
             model=model,
-            revision=revision,
+            loading=loading,
             work=work,
             progress=lambda line: click.echo(line, err=True),
         )
@@ -57,8 +58,7 @@ def _add(name: str, settings: Callable[..., Any], text: str) -> None:
 
     folder = click.Path(path_type=Path)
     options = [
-        click.option("--model", default="smollm2", show_default=True, help="Model name, folder or GGUF file."),
-        revision_option,
+        model_options,
         *map(_option, fields(settings)),  # type: ignore[arg-type]
         click.option("--out", type=folder, default=Path("out") / f"synergy_{name}", show_default=True, help="Output folder."),
         click.option("--work", type=folder, help="Where finished parts are kept [default: OUT/work]."),

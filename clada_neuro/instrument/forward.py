@@ -91,7 +91,7 @@ class Forward:
             follow = [w.ids[batch.shared] for w in _firstborn(batch)]
             rows = [(*prefix, token) for prefix, token in zip(batch.prefixes, follow, strict=True)]
             shared, state = self._rows(rows, scored, state, recorder, open_end=False)
-            state = state.select(torch.tensor(batch.parents, device=self.device))
+            state = state.select(torch.tensor(batch.parents))  # on the CPU: layers may be on several devices
         rows = [window.ids[batch.shared :] for window in batch.windows]
         scored = [window.asked - batch.shared for window in batch.windows]
         own, _ = self._rows(rows, scored, state, recorder, open_end=True)
@@ -182,7 +182,7 @@ class Forward:
         """Let the output layer see the given positions alone: logits are (1, positions, vocabulary)."""
 
         def select(_: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return (args[0].reshape(-1, args[0].shape[-1])[flat][None],)
+            return (args[0].reshape(-1, args[0].shape[-1])[flat.to(args[0].device)][None],)
 
         handle = self.model.model.get_output_embeddings().register_forward_pre_hook(select)
         try:

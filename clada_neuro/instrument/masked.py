@@ -131,7 +131,9 @@ class MaskedForward:
         numbers = torch.arange(len(rows), device=self.device)
 
         def select(_: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return (args[0].reshape(*ids.shape, -1)[numbers, places][None],)
+            return (
+                args[0].reshape(*ids.shape, -1)[numbers.to(args[0].device), places.to(args[0].device)][None],
+            )
 
         handle = self.head.register_forward_pre_hook(select)
         try:

@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.placing import home
 
 _LENGTH = 12
 _TOLERANCE = 1e-4  # of the largest logit, or four roundings where they are coarser
@@ -16,7 +17,7 @@ def check_causal(model: PreTrainedModel) -> None:
     Encoders (BERT and its kin) load as causal language models, too, and see the words that they are to predict.
     """
     kind = model.config.get_text_config().model_type
-    ids = torch.arange(3, 3 + _LENGTH, device=model.device).expand(2, -1).clone()
+    ids = torch.arange(3, 3 + _LENGTH, device=home(model)).expand(2, -1).clone()
     ids[1, -1] = 3
     try:
         logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits.float()

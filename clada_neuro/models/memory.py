@@ -1,6 +1,7 @@
 """Whether a checkpoint fits into memory, told before it is loaded: a system that runs out ends the process without a word."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -16,13 +17,13 @@ _INTEGERS = {"I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8, "U64": 8}
 _LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 
 
-def check_memory(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
-    """Raise `ModelError` if a checkpoint's weights are larger in `dtype` than what is free on a device."""
+def check_memory(name: str, folder: Path, dtype: torch.dtype, devices: Sequence[torch.device]) -> None:
+    """Raise `ModelError` if a checkpoint's weights are larger in `dtype` than what is free on devices together."""
     try:
         needed = bytes_of_weights(folder, dtype)
     except SafetensorError:
         return  # damaged: the loader says how
-    free = free_bytes(device)
+    free = sum(map(free_bytes, devices))
     if needed <= free:
         return
     half = bytes_of_weights(folder, torch.bfloat16)
@@ -30,7 +31,7 @@ def check_memory(name: str, folder: Path, dtype: torch.dtype, device: torch.devi
     kind = str(dtype).removeprefix("torch.")
     raise ModelError(
         f"model '{name}' needs {needed / _GB:.1f} GB ({needed:,} bytes) in {kind}, {free / _GB:.1f} GB ({free:,} bytes) are "
-        f"free on {device}; {smaller}use a smaller model"
+        f"free on {' and '.join(map(str, devices))}; {smaller}use a smaller model"
     )
 
 

@@ -89,7 +89,7 @@ class Experts:
             e[token, expert] = a * self.neuron_norms[expert] * weights[token, place, None].float().abs()
         parts = [e.reshape(len(x), -1)]
         if self.shared is not None:
-            common = self.shared.hidden(x).float().abs() * self.shared.neuron_norms
+            common = self.shared.hidden(x).float().abs() * self.shared.neuron_norms.to(x.device)
             if self.shared_gate is not None:
                 common = common * self.shared_gate.forward(x).float().sigmoid()
             parts.append(common)

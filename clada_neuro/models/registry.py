@@ -10,6 +10,7 @@ from clada_neuro.models.families import FAMILIES
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.limits import is_masked, refuse_masked
 from clada_neuro.models.mixtures import MIXTURES, Experts, mixture_layers
+from clada_neuro.models.placing import offloaded, refuse_spread
 
 SUPPORTED = tuple(FAMILIES)
 _UNDER_POLICIES = tuple(name for name, family in FAMILIES.items() if family.policies)
@@ -49,6 +50,7 @@ def policy_layers(model: PreTrainedModel) -> list[FFN]:
         As `ffn_layers`, and for a family that is measured only, known or not.
     """
     refuse_masked(model)
+    refuse_spread(model)
     kind = model.config.get_text_config().model_type
     if kind not in _UNDER_POLICIES and not _is_mixture(model):
         able = ", ".join(_UNDER_POLICIES)
@@ -63,6 +65,11 @@ def measured_layers(model: PreTrainedModel) -> tuple[list[FFN | Experts], str]:
         return (
             [],
             "a masked language model reads every text as often as it has words, so no one pass is its activity",
+        )
+    if offloaded(model):
+        return (
+            [],
+            "part of the weights waits in the memory of the CPU, where contributions cannot be measured",
         )
     try:
         if _is_mixture(model) and kind in MIXTURES and not _is_quantised(model):

@@ -1,8 +1,8 @@
 """How every analysis is run: a model, settings and a place to keep finished parts go in, a page comes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
@@ -19,7 +19,7 @@ def run(
     out: str | Path,
     *,
     model: str | LanguageModel = EMBEDDED,
-    revision: str | None = None,
+    loading: Mapping[str, Any] | None = None,
     work: str | Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Path:
@@ -33,8 +33,8 @@ def run(
         Of that analysis: see `clada_neuro.questions.settings`.
     out : path
         Folder of the page, the figure and the small tables.
-    revision : str, optional
-        Of a model given by name: see `clada_neuro.load_model`.
+    loading : mapping, optional
+        How a model given by name is loaded, as the keywords of `clada_neuro.load_model`.
     work : path, optional
         Where finished parts are kept, so that the same call resumes; ``out/work`` by default.
 
@@ -44,5 +44,5 @@ def run(
         When a data set or corpus is missing or too small, or a model cannot be fitted.
     """
     if not isinstance(model, LanguageModel):
-        model = load_model(model, revision=revision)
+        model = load_model(model, **(loading or {}))
     return analysis(model, settings, output_folder(work or Path(out) / "work"), progress).write(out)

@@ -76,7 +76,7 @@ def tiny_subject(model, monkeypatch):
         )
 
     monkeypatch.setattr(bench, "find_subject", subject)
-    monkeypatch.setattr(bench, "_memory_of", lambda engine, name, dtype, device: 1.0)
+    monkeypatch.setattr(bench, "_memory_of", lambda *_: 1.0)
 
 
 @pytest.mark.parametrize("setting", ["PASSIVE", None])
