@@ -69,7 +69,7 @@ def test_weight_bytes_count_the_head_once_and_no_embedding(model):
 
 @pytest.fixture
 def tiny_subject(model, monkeypatch):
-    def subject(name, dtype, device, sparsities, calibration, tokens):
+    def subject(name, dtype, device, sparsities, *_):
         policies = [quantile_policies(model, s, IDS, torch.linspace(-1, 1, 9)) for s in sparsities]
         return Subject(
             model, IDS[:12], [policy for table in policies for policy in table.values()], "quantiles"
