@@ -178,7 +178,10 @@ def _chi2(smaller: Quick, larger: Quick) -> float:
 
 
 def _warns(model: Model) -> float:
-    return float(bool(missing_stimulus_warnings(model.design, model.data, model.numeric_predictors())))
+    found = missing_stimulus_warnings(
+        model.design, model.data, model.numeric_predictors(), model.factor_predictors()
+    )
+    return float(bool(found))
 
 
 # What a rate should be; without an entry it is shown and not tested.

@@ -58,7 +58,9 @@ class Fitted:
                 "singular fit: a variance is zero or a correlation ±1; consider a smaller random part"
             )
         if model.design.blocks:
-            messages += missing_stimulus_warnings(model.design, model.data, model.numeric_predictors())
+            messages += missing_stimulus_warnings(
+                model.design, model.data, model.numeric_predictors(), model.factor_predictors()
+            )
         return cls(model, engine, reml, found, tuple(messages), df)
 
     def refit(self, *, reml: bool) -> Self:

@@ -35,6 +35,11 @@ class Model:
         coded = {*coded_names(self.formula.fixed), *self.contrasts}
         return [name for name in _numeric(self.data, names_of(self.formula.fixed)) if name not in coded]
 
+    def factor_predictors(self) -> list[str]:
+        """Return the columns that the fixed part uses as factors."""
+        numeric = self.numeric_predictors()
+        return [name for name in dict.fromkeys(names_of(self.formula.fixed)) if name not in numeric]
+
 
 def specify(
     data: pd.DataFrame,

@@ -4,7 +4,8 @@ A predictor that has one value in every text carries as many independent values 
 intercept at that level its standard error is too small: in simulations of 80 items in two contexts each, a null effect
 comes out "significant" in a fifth of the studies. Whether a predictor is of that kind is read off the data, not off
 names: it has one value in each level of some column of labels, or few values in each level of a grouping factor of
-the model, every one of them repeated over subjects.
+the model, every one of them repeated over subjects. Of a factor only the former can be told, and slopes over the groups
+that the texts belong to (a condition by items) serve it as well as an intercept (Barr et al. 2013).
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,14 +24,14 @@ _MIN_REPEATS = 5
 
 
 def missing_stimulus_warnings(
-    design: Design, data: pd.DataFrame, predictors: Sequence[str]
+    design: Design, data: pd.DataFrame, numeric: Sequence[str], factors: Sequence[str]
 ) -> tuple[str, ...]:
-    """Warn of predictors that are constant within stimuli while no random intercept covers them.
+    """Warn of predictors that are constant within stimuli while no random effect covers them.
 
-    ``data`` holds the rows of ``design``; ``predictors`` are numeric columns of the fixed part.
+    ``data`` holds the rows of ``design``; ``numeric`` and ``factors`` are columns of the fixed part.
     """
     intercepts = [block.codes for block in design.blocks if _has_intercept(block.values)]
-    values = {name: pd.factorize(data[name])[0] for name in predictors}
+    values = {name: pd.factorize(data[name])[0] for name in (*numeric, *factors)}
     open_ones = {
         name: codes
         for name, codes in values.items()
@@ -38,14 +39,19 @@ def missing_stimulus_warnings(
     }
     if not open_ones:
         return ()
-    labels = dict(_labels(data, predictors))
+    labels = dict(_labels(data, (*numeric, *factors)))
     uncovered, columns = [], set()
     for name, codes in open_ones.items():
-        unit = _unit(codes, labels, intercepts)
+        unit = _named(codes, labels)
+        if name in numeric:
+            unit = unit or _by_values(codes, intercepts)
+        elif unit is not None and _has_slopes(codes, labels[unit[0]], design):
+            continue
         if unit is not None:
             column, count = unit
             columns.add(column)
-            uncovered.append(f"'{name}' ({codes.max() + 1} distinct values over {count} {_noun(column)})")
+            kind = "distinct values" if name in numeric else "levels"
+            uncovered.append(f"'{name}' ({codes.max() + 1} {kind} over {count} {_noun(column)})")
     if not uncovered:
         return ()
     verb = "varies" if len(uncovered) == 1 else "vary"
@@ -66,14 +72,17 @@ def _labels(data: pd.DataFrame, predictors: Sequence[str]) -> Iterator[tuple[str
             yield str(name), codes
 
 
-def _unit(
-    values: np.ndarray, labels: dict[str, np.ndarray], intercepts: Sequence[np.ndarray]
-) -> tuple[str, int] | None:
-    """Return the column that names the texts a predictor varies over ("" when none does) and their number."""
+def _named(values: np.ndarray, labels: dict[str, np.ndarray]) -> tuple[str, int] | None:
+    """Return the column that names the texts a predictor varies over, and their number."""
     named = {name: codes.max() + 1 for name, codes in labels.items() if _is_constant_within(values, codes)}
-    if named:
-        name = STIMULUS if STIMULUS in named else min(named, key=named.__getitem__)
-        return name, named[name]
+    if not named:
+        return None
+    name = STIMULUS if STIMULUS in named else min(named, key=named.__getitem__)
+    return name, named[name]
+
+
+def _by_values(values: np.ndarray, intercepts: Sequence[np.ndarray]) -> tuple[str, int] | None:
+    """Return "" and the number of texts that the values themselves betray."""
     n_values = values.max() + 1
     counts = [len(np.unique(codes * n_values + values)) for codes in intercepts]
     fitting = [
@@ -82,6 +91,15 @@ def _unit(
         if count * _MIN_REPEATS <= len(values) and count / (codes.max() + 1) <= n_values / 2
     ]
     return ("", min(fitting)) if fitting else None
+
+
+def _has_slopes(levels: np.ndarray, texts: np.ndarray, design: Design) -> bool:
+    """Return whether a factor has slopes over groups of texts."""
+    return any(
+        _is_constant_within(block.codes, texts)
+        and _is_constant_within(levels, np.unique(block.values, axis=0, return_inverse=True)[1].ravel())
+        for block in design.blocks
+    )
 
 
 def _noun(column: str) -> str:

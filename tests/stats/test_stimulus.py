@@ -58,3 +58,18 @@ def test_predictors_of_trials_and_covered_ones_of_subjects_are_left_alone(trials
 def test_means_of_one_row_a_text_are_left_alone(trials):
     means = trials.groupby(["item", "text", "surprisal"], as_index=False)["y"].mean()
     assert "over stimuli" not in _warnings(means, "y ~ surprisal + (1 | item)")
+
+
+def test_a_condition_of_texts_needs_their_intercepts_or_slopes_over_their_items(trials):
+    named = trials.rename(columns={"text": "stimulus"})
+    found = _warnings(named, "y ~ context + (1 | subject) + (1 | item)")
+    assert "'context' (2 levels over 40 stimuli) varies over stimuli, not over the 1200 trials" in found
+    assert "varies" in _warnings(named, "y ~ context + (context | subject) + (1 | item)")
+    for covered in ("(1 | item) + (1 | stimulus)", "(1 + context | item)", "(1 | item:context)"):
+        assert "varies" not in _warnings(named, f"y ~ context + (1 | subject) + {covered}"), covered
+
+
+def test_a_condition_of_trials_is_left_alone(trials):
+    rng = np.random.default_rng(5)
+    named = trials.rename(columns={"text": "stimulus"}).assign(task=rng.choice(["read", "name"], len(trials)))
+    assert "varies" not in _warnings(named, "y ~ task + (1 | subject) + (1 | item)")
