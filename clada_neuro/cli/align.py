@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import matching_options, trial_file_options
+from clada_neuro.cli.options import matching_options, table_options
 
 
 @click.command()
 @click.argument("words", type=click.Path(path_type=Path))
 @click.argument("trials", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for trials.parquet.")
-@trial_file_options
+@table_options
 @matching_options
 def command(
     words: Path,

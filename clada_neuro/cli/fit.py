@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clada_neuro.cli.options import pairs, trial_file_options, where_option
+from clada_neuro.cli.options import pairs, table_options, where_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     help="e.g. condition=sum, treatment(low), helmert, successive, polynomial, 'c(-0.5, 0.5)'; may be repeated.",
 )
 @where_option
-@trial_file_options
+@table_options
 def command(
     trials: Path,
     formulas: tuple[str, ...],

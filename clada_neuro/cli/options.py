@@ -92,6 +92,30 @@ def trial_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --encoding and --sheet for the one table of text that a command reads, passed on as of trials.
+
+    They may be written as ``run`` has them, where there are stimuli, too: --trial-encoding and --trial-sheet.
+    """
+    for add in (
+        click.option(
+            "--sheet",
+            "--trial-sheet",
+            "trial_sheet",
+            metavar="NAME",
+            help="Sheet of a workbook [default: the first].",
+        ),
+        click.option(
+            "--encoding",
+            "--trial-encoding",
+            "trial_encoding",
+            help="Encoding of the trials, when they are not Unicode.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def where_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --where, passed on under the same name."""
     return click.option(

@@ -111,7 +111,7 @@ def epochs_to_trials(
         frames.append(frame)
         for note in dict.fromkeys(remarks):
             said.setdefault(note, []).append(subject)
-    notes = [*soa_warnings(chosen, soa), *_attributed(said, len(frames))]
+    notes = [*recordings.notes, *soa_warnings(chosen, soa), *_attributed(said, len(frames))]
     trials = pd.concat(frames, ignore_index=True)
     rejected = recordings.n_events - len(trials)
     why = recordings.dropped.groupby("reason", sort=False)["n"].sum()

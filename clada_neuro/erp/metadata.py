@@ -6,6 +6,7 @@ another word than the text says is a mismatch, not a silent match. Where several
 them is meant.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,21 @@ class WordMatch:
     unmatched: pd.DataFrame
     on: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+
+def with_labels(metadata: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return metadata with a column under each label that one of theirs spells otherwise, and what was taken for what.
+
+    Names that differ in case, blanks and underscores are one: ``Item``, ``word index``. The caller's own column stays.
+    """
+    plain = {str(column): re.sub(r"[\W_]", "", str(column)).lower() for column in metadata}
+    added = {}
+    for label in ("subject", *LABELS):
+        found = [column for column, text in plain.items() if text == label.replace("_", "")]
+        if label not in metadata and len(found) == 1:
+            added[label] = found[0]
+    notes = [f"column '{column}' of the metadata taken for {label}" for label, column in added.items()]
+    return metadata.assign(**{label: metadata[column] for label, column in added.items()}), notes
 
 
 def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None = None) -> WordMatch:

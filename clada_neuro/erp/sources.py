@@ -10,6 +10,7 @@ import mne
 import numpy as np
 import pandas as pd
 
+from clada_neuro.erp.metadata import with_labels
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import AlignmentError, DataError
 
@@ -31,11 +32,14 @@ class Recordings:
         holds several subjects, ``subject`` is ``all``, because a rejected epoch no longer says whose it was.
     n_events
         Events before rejection; events that were never selected do not count.
+    notes
+        Columns of the metadata that were taken for ours.
     """
 
     epochs: dict[str, mne.BaseEpochs]
     dropped: pd.DataFrame
     n_events: int
+    notes: tuple[str, ...] = ()
 
 
 @quiet
@@ -52,8 +56,10 @@ def read_epochs(source: Source) -> Recordings:
     """
     subjects: dict[str, mne.BaseEpochs] = {}
     origins: dict[str, str] = {}
-    dropped, n_events = [], 0
-    for name, epochs in _named(source):
+    dropped, notes, n_events = [], [], 0
+    for name, given in _named(source):
+        epochs, taken = _labelled(given)
+        notes += taken
         parts = _by_subject(name, epochs)
         origin = Path(epochs.filename).name if isinstance(source, str | Path) else name
         for subject in parts:
@@ -63,7 +69,7 @@ def read_epochs(source: Source) -> Recordings:
         subjects.update(parts)
         dropped.append(drop_report(next(iter(parts)) if len(parts) == 1 else "all", epochs))
         n_events += len(_events(epochs))
-    return Recordings(subjects, pd.concat(dropped, ignore_index=True), n_events)
+    return Recordings(subjects, pd.concat(dropped, ignore_index=True), n_events, tuple(dict.fromkeys(notes)))
 
 
 def baseline_subtracted(source: Source) -> bool:
@@ -219,6 +225,17 @@ def _read_file(path: Path) -> tuple[str, mne.BaseEpochs]:
     entity = re.search(r"sub-([A-Za-z0-9]+)", path.name)
     stem = re.sub(r"(_split-\d+)?[-_]?epo\.fif(\.gz)?$", "", path.name)
     return (entity.group(1) if entity else _his_id(epochs) or stem), epochs
+
+
+def _labelled(epochs: mne.BaseEpochs) -> tuple[mne.BaseEpochs, list[str]]:
+    """Return epochs whose metadata have our names beside theirs; the caller's object stays as it is."""
+    if epochs.metadata is None:
+        return epochs, []
+    metadata, notes = with_labels(epochs.metadata)
+    if notes:
+        epochs = epochs.copy()
+        epochs.metadata = metadata
+    return epochs, notes
 
 
 def _settled(epochs: mne.BaseEpochs) -> mne.BaseEpochs:

@@ -33,7 +33,7 @@ def check_language(language: str) -> str:
         wordfreq.zipf_frequency("a", language)
     except ImportError as error:  # MeCab or jieba, whose packages have other names
         raise StimulusError(
-            f"word frequencies of language '{language}' need more packages; run: pip install 'wordfreq[cjk]'"
+            f"word frequencies of language '{language}' need more packages; run: pip install 'clada-neuro[cjk]'"
         ) from error
     return language
 

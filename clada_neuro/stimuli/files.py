@@ -152,7 +152,7 @@ def decode(path: Path, encoding: str | None) -> str:
         row = data[: error.start].count(b"\n") + 1
         raise StimulusError(
             f"'{path}', line {row}: byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig')}; "
-            "save the file as UTF-8 or give its encoding"
+            "save the file as UTF-8 or give its encoding (--encoding, of trials beside stimuli --trial-encoding)"
         ) from error
     except (LookupError, UnicodeError) as error:  # no such codec, or not one for text
         raise StimulusError(

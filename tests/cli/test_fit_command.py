@@ -178,3 +178,24 @@ def test_names_that_are_not_known(tmp_path: Path, more: list[str], message: str)
     call = [str(FACTORIAL), "--formula", BY_CONDITION, "--out", str(tmp_path), *more]
     with pytest.raises(CladaNeuroError, match=message):
         CliRunner().invoke(command, call, catch_exceptions=False)
+
+
+def test_a_sheet_and_an_encoding_are_named_as_of_any_table(tmp_path: Path) -> None:
+    data = pd.read_csv(REFERENCE).head(480).rename(columns={"subject": "sübject"})
+    formula = "n400 ~ surprisal + (1 | sübject) + (1 | item)"
+    with pd.ExcelWriter(tmp_path / "book.xlsx") as book:
+        pd.DataFrame({"about": ["x"]}).to_excel(book, sheet_name="info", index=False)
+        data.to_excel(book, sheet_name="data", index=False)
+    data.to_csv(tmp_path / "latin.csv", index=False, encoding="latin-1")
+    found = []
+    for table, option in (("book.xlsx", ("--sheet", "data")), ("latin.csv", ("--encoding", "latin-1")),
+                          ("latin.csv", ("--trial-encoding", "latin-1"))):  # fmt: skip
+        call = [str(tmp_path / table), *option, "--formula", formula, "--out", str(tmp_path / "out")]
+        CliRunner().invoke(command, call, catch_exceptions=False)
+        found.append(json.loads((tmp_path / "out" / "fits.json").read_text())[0]["coefficients"])
+    assert found[1] == found[2]
+    assert found[0]["surprisal"]["estimate"] == pytest.approx(found[1]["surprisal"]["estimate"], rel=1e-9)
+    done = CliRunner().invoke(command, [str(tmp_path / "latin.csv"), "--formula", formula, "--out", "x"])
+    assert "byte 0xfc is not utf-8; save the file as UTF-8 or give its encoding (--encoding" in str(
+        done.exception
+    )

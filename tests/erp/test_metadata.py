@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from clada_neuro.erp.metadata import add_next, match_words
+from clada_neuro.erp.metadata import add_next, match_words, with_labels
 from clada_neuro.errors import AlignmentError
 
 WORDS = pd.DataFrame(
@@ -100,3 +100,17 @@ def test_the_next_word_stays_within_its_text():
     words = WORDS.assign(surprisal_bits=[1.0, 2, 3, 4, 5, 6])
     following = add_next(words, ["surprisal_bits"])["surprisal_bits_next"]
     assert following.fillna(-1).tolist() == [2, 3, -1, 5, 6, -1]
+
+
+def test_names_of_columns_are_one_whatever_their_case_blanks_and_underscores():
+    events = pd.DataFrame({"Item": ["1", "2"], "Word Index": [2, 1], "SUBJECT": "s", "rt": [1, 2]})
+    named, notes = with_labels(events)
+    assert list(named) == [*events, "subject", "item", "word_index"]
+    assert notes == [
+        "column 'SUBJECT' of the metadata taken for subject",
+        "column 'Item' of the metadata taken for item",
+        "column 'Word Index' of the metadata taken for word_index",
+    ]
+    assert match_words(named, WORDS).row.tolist() == [2, 4]
+    twice = pd.DataFrame({"Item": ["1"], "ITEM": ["2"], "stimulus_id": ["s1"], "Stimulus ID": ["x"]})
+    assert with_labels(twice)[1] == []  # which of the two is meant cannot be known; the label's own name is

@@ -53,7 +53,7 @@ def test_languages_that_need_more_packages_say_which(language):
     if importlib.util.find_spec(module):
         pytest.skip(f"{module} is installed")
     with pytest.raises(
-        StimulusError, match=rf"'{language}' need more packages; run: pip install 'wordfreq\[cjk\]'"
+        StimulusError, match=rf"'{language}' need more packages; run: pip install 'clada-neuro\[cjk\]'"
     ):
         check_language(language)
 
