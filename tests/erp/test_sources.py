@@ -165,7 +165,7 @@ def test_a_part_without_the_first_is_refused(tmp_path):
 
 def test_rows_without_a_subject_are_nobodys():
     epochs = small(3, pd.DataFrame({"subject": ["a", None, "b"]}))
-    with pytest.raises(DataError, match="name no subject in 1 of 3 rows, the first is row 2"):
+    with pytest.raises(DataError, match="name no subject in 1 of 3 rows, the first is row 1"):
         read_epochs(epochs)
     numbered = small(3, pd.DataFrame({"subject": [1.0, 1.0, 2.0]}))
     assert list(read_epochs(numbered).epochs) == ["1", "2"]
