@@ -19,6 +19,7 @@ _COMMANDS = {
     "align": "clada_neuro.cli.align",
     "fit": "clada_neuro.cli.fit",
     "averages": "clada_neuro.cli.averages",
+    "overlap": "clada_neuro.cli.overlap",
     "report": "clada_neuro.cli.report",
     "synergy": "clada_neuro.cli.synergy",
     "bench": "clada_neuro.cli.bench",

@@ -27,6 +27,7 @@ CALL = (
         (["run", "stimuli.csv", "--trials", "trials.csv"], "n400_uv"),
         (["trace", "wrong.csv", "--out", "out"], "sentence"),
         (["align", "words.parquet", "trials.csv", "--out", "out"], "words.parquet"),
+        (["overlap", "words.parquet", "--eeg", "eeg", "--out", "out"], "words.parquet"),
     ],
 )
 def test_wrong_input_is_told_before_anything_heavy_is_imported(arguments, message, tmp_path):

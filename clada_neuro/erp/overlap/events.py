@@ -91,6 +91,12 @@ class Coding:
     typical: pd.Series
 
 
+def variables_of(models: Sequence[EventModel]) -> list[str]:
+    """Return the columns that the models' formulas need."""
+    sides = [parse(f"onset ~ {model.formula}").fixed for model in models]
+    return list(dict.fromkeys(name for side in sides for name in names_of(side)))
+
+
 def coded(
     tables: Sequence[pd.DataFrame], models: Sequence[EventModel]
 ) -> tuple[list[Coding], list[list[Impulses]]]:

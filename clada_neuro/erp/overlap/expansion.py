@@ -78,7 +78,7 @@ def project(trains: Sequence[Train], data: Array) -> Array:
     for train in trains:
         near, padded = _padded(train, data)
         windows = padded[near[:, None] + np.arange(train.length)]
-        summed = train.values.T @ windows.reshape(len(near), -1)
+        summed = train.values.T @ windows.reshape(len(near), train.length * n_channels)
         parts.append(summed.reshape(train.n_columns, n_channels))
     return np.concatenate(parts)
 
@@ -89,7 +89,9 @@ def predict(trains: Sequence[Train], coefficients: Array, n_times: int) -> Array
     total = np.zeros((n_times, n_channels))
     before = 0
     for train in trains:
-        own = coefficients[before : before + train.n_columns].reshape(train.values.shape[1], -1)
+        own = coefficients[before : before + train.n_columns].reshape(
+            train.values.shape[1], train.length * n_channels
+        )
         before += train.n_columns
         responses = (train.values @ own).reshape(-1, train.length, n_channels)
         near, padded = _padded(train, np.zeros((n_times, n_channels)))

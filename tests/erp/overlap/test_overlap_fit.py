@@ -158,6 +158,15 @@ def test_the_parts_of_the_normal_equations_are_those_of_the_design_written_out()
     assert X[5 + 2 + 3, 12 + 3] == trains[1].values[0, 0] + 0 * X[0, 0]
 
 
+def test_an_event_that_hardly_comes_is_estimated(raw, events):
+    """Most stretches of time hold none of it."""
+    once = pd.concat([events, pd.DataFrame({"onset": [100.0, 102.0], "event": "cough"})])
+    found = overlap_rerp(raw, once, [*MODELS, EventModel("cough", "1", 0.0, 0.5)])
+    design = dense(once, [*MODELS, EventModel("cough", "1", 0.0, 0.5)], raw.n_times)
+    expected = np.linalg.lstsq(design, raw.get_data().T)[0]
+    np.testing.assert_allclose(found.evoked("cough/intercept").data, expected[-26:].T, atol=1e-15)
+
+
 def test_nearly_dependent_columns_are_as_accurate_as_an_orthogonal_solution(raw, events):
     """Surprisal and a copy with noise of 1e-5: a condition number of 1e6, where plain normal equations lose most digits."""
     close = events.assign(

@@ -1,0 +1,239 @@
+"""From recordings and the words of a trace to overlap-corrected ERPs on disk, subject by subject.
+
+In the folder: ``waveforms.parquet`` (one row per subject, event, predictor, channel and moment, µV), ``events.parquet`` (what became of every
+event and word), ``sub-<name>-ave.fif`` (each subject's waveforms for MNE), ``clusters.parquet`` and ``group-ave.fif`` (over subjects), with
+``tfce.parquet`` where asked for, and ``overlap.json``, what was done. A subject's files are written when it is finished, so
+that an error in a later one leaves them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mne
+import pandas as pd
+
+from clada_neuro.artifacts import output_folder, write_atomic, write_json, write_table
+from clada_neuro.erp.clusters import ClusterTest
+from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
+from clada_neuro.erp.overlap.fit import estimated
+from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
+from clada_neuro.erp.overlap.result import OverlapRerp
+from clada_neuro.erp.overlap.single import epochs_without_overlap
+from clada_neuro.erp.quiet import quiet
+from clada_neuro.erp.raw_sources import Session, read_recordings
+from clada_neuro.erp.triggers import WORD, TiedEvents, add_measures, check_intervals, tie
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the words of a recording are found.
+
+    Attributes
+    ----------
+    table
+        Words by trigger or onset (see `triggers.tie`); None for BIDS columns.
+    delay
+        Seconds from a trigger to the word on the screen.
+    soa
+        Seconds from word to word, as stated; None where they vary.
+    task
+        Of a BIDS folder that holds several.
+    """
+
+    table: pd.DataFrame | None = None
+    delay: float = 0.0
+    soa: float | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted: ``ridge`` (see `fit.overlap_rerp`), permutations, seed and ``tfce`` (`group.overlap_group`), and ``epochs``, the
+    single trials without their neighbours as ``sub-<name>_epo.fif``.
+    """
+
+    ridge: bool = False
+    n_permutations: int = 1000
+    seed: int = 0
+    tfce: bool = False
+    epochs: bool = False
+
+
+@quiet
+def analyze_recordings(
+    source: str | Path,
+    words: pd.DataFrame,
+    folder: str | Path,
+    models: Sequence[EventModel],
+    *,
+    reading: Reading | None = None,
+    asked: Asked | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Read recordings, tie their events to words, estimate responses that overlap, and test them over subjects.
+
+    Parameters
+    ----------
+    source
+        Recording, folder or BIDS folder (see `raw_sources.read_recordings`).
+    words
+        Words table of a trace.
+    folder
+        Where the files go.
+    models
+        One for each type of event; words are of type ``word``, others of their code or ``trial_type``.
+    reading, asked
+        How words are found, and what is wanted.
+    progress
+        Receives lines on what is done.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    CladaNeuroError
+        For recordings, events and models that cannot be used; finished subjects' files stay.
+    """
+    how, wanted = reading or Reading(), asked or Asked()
+    place = output_folder(folder)
+    (place / "overlap.json").unlink(missing_ok=True)  # written last: with it the tables are complete
+    recordings = read_recordings(source, how.task)
+    tied = {name: _tied(name, sessions, how, progress) for name, sessions in recordings.items()}
+    tables = _measured(tied, words, models)
+    flat = [table for parts in tables.values() for table in parts]
+    codings, impulses = coded(flat, models)
+    fits: dict[str, OverlapRerp] = {}
+    before = 0
+    for name, sessions in recordings.items():
+        own = impulses[before : before + len(sessions)]
+        before += len(sessions)
+        raws = [session.raw for session in sessions]
+        fit = estimated(f"subject '{name}'", raws, tables[name], codings, own, wanted.ridge)
+        fits[name] = fit
+        _write_waveforms(place / f"sub-{name}-ave.fif", [fit.evoked(predictor) for predictor in fit.names])
+        if wanted.epochs:
+            _write_epochs(
+                place / f"sub-{name}_epo.fif", epochs_without_overlap(raws, tables[name], fit, WORD)
+            )
+        progress(f"subject '{name}': {_in_words(fit)}")
+        for note in fit.notes:
+            progress(f"      {note}")
+    group = None
+    if len(fits) > 1:
+        progress(f"{len(fits)} subjects: {wanted.n_permutations} permutations")
+        group = overlap_group(fits, n_permutations=wanted.n_permutations, seed=wanted.seed, tfce=wanted.tfce)
+    _write_tables(place, fits, tied, group)
+    write_json(place / "overlap.json", _facts(recordings, fits, models, how, wanted, group))
+    return place
+
+
+def _tied(name: str, sessions: list[Session], how: Reading, progress: Callable[[str], None]) -> TiedEvents:
+    found = tie(name, sessions, how.table, delay=how.delay)
+    counts = ", ".join(
+        f"{row.n:,} {row.outcome}{f' ({row.shown})' if row.shown else ''}"
+        for row in found.account.itertuples()
+        if row.n
+    )
+    progress(f"subject '{name}': {counts}")
+    if how.soa:
+        check_intervals(name, found.events, how.soa)
+    return found
+
+
+def _measured(
+    tied: Mapping[str, TiedEvents], words: pd.DataFrame, models: Sequence[EventModel]
+) -> dict[str, list[pd.DataFrame]]:
+    """Return the events with the columns that formulas need: their own, else the measures of their words."""
+    flat = [table for one in tied.values() for table in one.events]
+    own = {str(column) for table in flat for column in table}
+    wanted = [name for name in variables_of(models) if name not in own]
+    measured = iter(add_measures(flat, words, wanted) if wanted else flat)
+    return {name: [next(measured) for _ in one.events] for name, one in tied.items()}
+
+
+def _in_words(fit: OverlapRerp) -> str:
+    used = ", ".join(f"{row.n:,} {row.event} {row.outcome}" for row in fit.events.itertuples())
+    left = ", ".join(f"{seconds:.0f} s {use}" for use, seconds in fit.seconds.items() if seconds >= 0.5)
+    return f"{used}; {left}; condition number {fit.condition:.0f}"
+
+
+def _write_tables(
+    place: Path, fits: Mapping[str, OverlapRerp], tied: Mapping[str, TiedEvents], group: OverlapGroup | None
+) -> None:
+    waveforms = pd.concat([fit.table().assign(subject=name) for name, fit in fits.items()], ignore_index=True)
+    write_table(waveforms, place / "waveforms.parquet")
+    events = [one.account.assign(subject=name, stage="events and words") for name, one in tied.items()]
+    events += [fit.events.assign(subject=name, stage="regression", shown="") for name, fit in fits.items()]
+    write_table(pd.concat(events, ignore_index=True).fillna({"event": ""}), place / "events.parquet")
+    for stale in ("clusters.parquet", "tfce.parquet", "group-ave.fif"):
+        (place / stale).unlink(missing_ok=True)
+    if group is None:
+        return
+    write_table(group.clusters, place / "clusters.parquet")
+    averages = [mne.grand_average(list(betas)) for betas in group.betas.values()]
+    for name, average in zip(group.betas, averages, strict=True):
+        average.comment = name
+    _write_waveforms(place / "group-ave.fif", averages)
+    maps = [
+        _map(name, test, group.betas[name][0].ch_names)
+        for name, test in group.tests.items()
+        if test.tfce_p is not None
+    ]
+    if maps:
+        write_table(pd.concat(maps, ignore_index=True), place / "tfce.parquet")
+
+
+def _map(name: str, test: ClusterTest, channels: Sequence[str]) -> pd.DataFrame:
+    t = pd.DataFrame(test.t_values, index=channels, columns=test.times).stack().rename("t")
+    p = pd.DataFrame(test.tfce_p, index=channels, columns=test.times).stack().rename("p")
+    both = pd.concat([t, p], axis=1).rename_axis(["channel", "time_s"]).reset_index()
+    return both.assign(predictor=name)
+
+
+def _write_waveforms(path: Path, waveforms: Sequence[mne.Evoked]) -> None:
+    def write(part: Path) -> None:
+        named = part.with_name(part.name + "-ave.fif")  # MNE insists on its own ending
+        mne.write_evokeds(named, list(waveforms), overwrite=True, verbose="error")
+        named.replace(part)
+
+    write_atomic(path, write)
+
+
+def _write_epochs(path: Path, epochs: mne.BaseEpochs) -> None:
+    epochs.save(path, overwrite=True, fmt="single")  # MNE splits what is larger than 2 GB by the file's name
+
+
+def _facts(
+    recordings: Mapping[str, list[Session]],
+    fits: Mapping[str, OverlapRerp],
+    models: Sequence[EventModel],
+    how: Reading,
+    wanted: Asked,
+    group: OverlapGroup | None,
+) -> dict[str, Any]:
+    subjects = {
+        name: {
+            "recordings": [session.name for session in recordings[name]],
+            "channels": [note for session in recordings[name] for note in session.notes],
+            "seconds": fit.seconds,
+            "condition": fit.condition,
+            "inflation": fit.inflation,
+            "penalty": fit.penalty,
+            "n_blocks": fit.n_blocks,
+            "notes": fit.notes,
+        }
+        for name, fit in fits.items()
+    }
+    return {
+        "models": [vars(model) for model in models],
+        "delay_s": how.delay,
+        "soa_s": how.soa,
+        **vars(wanted),
+        "subjects": subjects,
+        "notes": group.notes if group else [],
+    }
