@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.instrument import activity_cpu
+from clada_neuro.instrument.tree import Branches
 from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import named
 
@@ -21,7 +22,9 @@ SMALLEST = torch.finfo(torch.float32).smallest_normal
 MEASURES = named(Origin.CONTRIBUTIONS)
 
 
-def activity(e: Tensor, last: Tensor, total: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def activity(
+    e: Tensor, last: Tensor, total: Tensor, branches: Branches | None = None
+) -> tuple[dict[str, Tensor], Tensor]:
     """Measure the contributions of consecutive tokens; on a CPU by compiled code.
 
     Parameters
@@ -32,37 +35,47 @@ def activity(e: Tensor, last: Tensor, total: Tensor) -> tuple[dict[str, Tensor],
         Contributions of the token before the first; zeros where there is none.
     total : torch.Tensor, shape (rows, n)
         The sum of contributions over the prefix of the first; zeros where there is none.
+    branches : Branches, optional
+        Where tokens do not simply follow each other.
 
     Returns
     -------
     values : dict of torch.Tensor, each of shape (rows, seq)
         One for each of `MEASURES`.
     total : torch.Tensor, shape (rows, n)
-        With these tokens added.
+        With the last token, and those before it, added.
     """
     if e.device.type == "cpu":
-        return activity_cpu.activity(e, last, total, ENERGY, MEASURES)
-    return defined(e, last, total)
+        parents = None if branches is None else branches.parents
+        return activity_cpu.activity(e, last, total, parents, ENERGY, MEASURES)
+    return defined(e, last, total, branches)
 
 
-def defined(e: Tensor, last: Tensor, total: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def defined(
+    e: Tensor, last: Tensor, total: Tensor, branches: Branches | None = None
+) -> tuple[dict[str, Tensor], Tensor]:
     """Return what `activity` returns, by the functions below."""
-    totals = torch.cat([total[:, None], e], dim=1).cumsum(dim=1)
-    prefix = totals[:, :-1]
     run = torch.cat([last[:, None], e], dim=1)
     sparsity, active = active_set(run)
-    _, active_prefix = active_set(prefix)
     direction = run / run.norm(dim=-1, keepdim=True)
+    if branches is None:
+        prefix = torch.cat([total[:, None], e], dim=1).cumsum(dim=1)[:, :-1]
+        active_before, direction_before = active[:, :-1], direction[:, :-1]
+    else:
+        prefix = total[:, None] + branches.above.to(e) @ e
+        place = (branches.parents + 1)[..., None].expand(e.shape)
+        active_before, direction_before = active.gather(1, place), direction.gather(1, place)
+    _, active_prefix = active_set(prefix)
     values = {
         "sparsity_energy99": sparsity[:, 1:],
         "hoyer": hoyer(e),
         "participation_ratio": participation_ratio(e),
-        "overlap_prev": jaccard(active[:, 1:], active[:, :-1]),
+        "overlap_prev": jaccard(active[:, 1:], active_before),
         "overlap_prefix": jaccard(active[:, 1:], active_prefix),
-        "adjustment_prev": _half_square(direction[:, 1:] - direction[:, :-1]),
+        "adjustment_prev": _half_square(direction[:, 1:] - direction_before),
         "adjustment_prefix": _half_square(direction[:, 1:] - prefix / prefix.norm(dim=-1, keepdim=True)),
     }
-    return values, totals[:, -1].clone()
+    return values, prefix[:, -1] + e[:, -1]
 
 
 def active_set(e: Tensor, energy: float = ENERGY) -> tuple[Tensor, Tensor]:

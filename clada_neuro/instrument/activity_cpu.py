@@ -28,14 +28,15 @@ _BUCKETS = 256  # 32 octaves below the largest contribution; what is smaller hol
 
 
 def activity(
-    e: Tensor, last: Tensor, total: Tensor, energy: float, names: tuple[str, ...]
+    e: Tensor, last: Tensor, total: Tensor, parents: Tensor | None, energy: float, names: tuple[str, ...]
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return what `activity.activity` returns; rows are shared out among PyTorch's threads."""
     rows, seq, _ = e.shape
+    above = np.tile(np.arange(-1, seq - 1), (rows, 1)) if parents is None else parents.numpy()
     values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in names])
     after = total.clone()
     measure = partial(
-        _measure_rows, e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), energy, values
+        _measure_rows, e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), above, energy, values
     )
     threads = min(torch.get_num_threads(), rows)
     if threads < 2:
@@ -50,17 +51,20 @@ def activity(
 
 @njit(**_COMPILED)
 def _measure_rows(
-    e: Array, last: Array, total: Array, energy: float, values: Array, start: int, stop: int
+    e: Array, last: Array, total: Array, parents: Array, energy: float, values: Array, start: int, stop: int
 ) -> None:
     """Fill ``values`` (rows, seq) for some rows and bring ``total`` (rows, n) up to date."""
-    n = e.shape[2]
+    seq, n = e.shape[1:]
     root = np.sqrt(np.float64(n))
+    # The first place is what stands before a row, the others are its tokens.
+    totals, powers, edges = np.empty((seq + 1, n), e.dtype), np.empty(seq + 1), np.empty(seq + 1, e.dtype)
     for row in range(start, stop):
-        before = last[row]
-        power_before = _power(before)
-        _, edge_before = _edge(before, power_before, energy)
-        for t in range(e.shape[1]):
-            now, prefix = e[row, t], total[row]
+        totals[0], powers[0] = total[row], _power(last[row])
+        edges[0] = _edge(last[row], powers[0], energy)[1]
+        for t in range(seq):
+            parent = parents[row, t]
+            now, prefix = e[row, t], totals[parent + 1]
+            before = last[row] if parent < 0 else e[row, parent]
             power, power_prefix = _power(now), _power(prefix)
             left_out, edge = _edge(now, power, energy)
             _, edge_prefix = _edge(prefix, power_prefix, energy)
@@ -71,14 +75,15 @@ def _measure_rows(
                 found.hoyer = (root - plain / np.sqrt(power)) / (root - 1)
                 found.participation_ratio = power * power / (n * fourth)
             found.overlap_prev, found.adjustment_prev = _compare(
-                now, before, edge, edge_before, power, power_before
+                now, before, edge, edges[parent + 1], power, powers[parent + 1]
             )
             found.overlap_prefix, found.adjustment_prefix = _compare(
                 now, prefix, edge, edge_prefix, power, power_prefix
             )
             for i in range(n):
-                prefix[i] += now[i]
-            before, power_before, edge_before = now, power, edge
+                totals[t + 1, i] = prefix[i] + now[i]
+            powers[t + 1], edges[t + 1] = power, edge
+        total[row] = totals[seq]
 
 
 @njit(**_COMPILED)

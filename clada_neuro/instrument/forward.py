@@ -1,6 +1,7 @@
-"""Run batches of windows through the model and hand back the measures of every input position.
+"""Run windows through the model and hand back the measures of every input position.
 
-A pass goes over some columns of a batch with the keys and values of earlier columns in a cache: shared prefixes
+Texts are packed into trees (`tree`), in which every prefix is computed once. Texts longer than a row of a tree, and
+those of models that take no attention mask, run in batches, where a pass goes over some columns of a batch with the keys and values of earlier columns in a cache: shared prefixes
 first, then what differs, long texts in pieces. Rows are padded on the right, where no real token can see them.
 Predictions are computed only where they are asked for.
 
@@ -24,9 +25,11 @@ from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.tree import WIDEST, Tree, attention, followed, padded, passes, plant
 from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.models.limits import sliding_window
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.models.registry import is_known, measured_layers
+from clada_neuro.models.registry import is_known, measured_layers, takes_trees
 from clada_neuro.models.rotation import rotates_by_length
 from clada_neuro.runtime.cutoffs import Cutoffs
 
@@ -63,6 +66,10 @@ class Forward:
         if not is_known(model.model):
             check_causal(model.model)
         self._whole = not is_known(model.model) or rotates_by_length(model.model)
+        # The longest text of a tree: within a sliding window nothing is out of sight, wherever it stands.
+        self._longest = 0
+        if takes_trees(model.model) and not self._whole:
+            self._longest = sliding_window(model.model) or model.max_context
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
 
     def windows(self, number: int, text: Text) -> list[Window]:
@@ -74,11 +81,63 @@ class Forward:
     def measure(
         self, windows: Sequence[Window], groups: Sequence[Hashable]
     ) -> Iterator[tuple[Window, Measures]]:
-        """Yield every window with its measures; windows of one group may share a prefix."""
+        """Yield every window with its measures; windows of one group may share a prefix, others may in a tree."""
+        widest = min(WIDEST, self.budget)
+        longest = min(widest, self._longest)
+        packed = [window for window in windows if len(window.ids) <= longest]
+        rest = [pair for pair in zip(windows, groups, strict=True) if len(pair[0].ids) > longest]
+        windows, groups = [window for window, _ in rest], [group for _, group in rest]
         with ActivityRecorder(self.layers, self.cutoffs) as recorder:
+            for trees in passes(plant(packed, widest), self.budget):
+                yield from self._branched(trees, recorder)
             batches = plan_whole(windows, self.budget) if self._whole else plan(windows, groups, self.budget)
             for batch in batches:
                 yield from zip(batch.windows, self._batch(batch, recorder), strict=True)
+
+    def _branched(self, trees: Sequence[Tree], recorder: ActivityRecorder) -> list[tuple[Window, Measures]]:
+        """Run trees in one pass."""
+        ids, positions, branches = padded(trees, FEWEST_TOKENS)
+        asked, branches = followed(trees, ids.shape[1]), branches.to(self.device)
+        recorder.begin(len(trees), [], branches)
+        with self._only(asked.nodes.to(self.device)):
+            logits = self.model.model(
+                input_ids=ids.to(self.device),
+                position_ids=positions.to(self.device),
+                attention_mask=attention(branches, self.model.model.dtype),
+                use_cache=False,
+            ).logits[0]
+        targets = asked.targets.to(self.device)
+        initial = torch.zeros_like(targets, dtype=torch.bool)
+        if self.model.start_token_id is not None:
+            first = positions.reshape(-1)[asked.nodes[asked.of]].to(self.device) == 0
+            initial = first & ~self.vocabulary.spaced[targets]
+        found = information.information(
+            logits, targets, initial, self.vocabulary, self.top_k, asked.of.to(self.device)
+        )
+        values = np.stack(list(found.values()))
+        activity, _ = recorder.finish()
+        places = iter(asked.places)
+        return [
+            (window, self._of_path(window, path, values[:, next(places)], activity, row))
+            for row, tree in enumerate(trees)
+            for window, path in zip(tree.windows, tree.paths, strict=True)
+        ]
+
+    def _of_path(
+        self,
+        window: Window,
+        path: Sequence[int],
+        asked: np.ndarray,
+        activity: dict[str, np.ndarray],
+        row: int,
+    ) -> Measures:
+        """Return the measures of one window of a tree from those of its predictions and of the row's nodes."""
+        predictions = np.full((len(asked), len(path)), np.nan)
+        predictions[:, window.asked :] = asked
+        return Measures(
+            dict(zip(information.names(self.top_k), predictions, strict=True)),
+            {name: values[:, row, list(path)].T for name, values in activity.items()},
+        )
 
     def _batch(self, batch: Batch, recorder: ActivityRecorder) -> list[Measures]:
         state = _State(None, [], 0)

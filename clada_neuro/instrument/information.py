@@ -41,27 +41,31 @@ def information(
     initial: torch.Tensor,
     vocabulary: Vocabulary,
     top_k: int = 0,
+    of: torch.Tensor | None = None,
 ) -> dict[str, np.ndarray]:
     """Measure predictions row by row.
 
     Parameters
     ----------
-    logits : torch.Tensor, shape (n, vocabulary)
+    logits : torch.Tensor, shape (n, vocabulary), or any number of rows with `of`
     targets : torch.Tensor of int, shape (n,)
         The token that came; -1 when none did (surprisal and rank are then missing).
     initial : torch.Tensor of bool, shape (n,)
         The row predicts the beginning of a text that has no leading white space.
     top_k : int
         How many of the most probable tokens are returned too; at most the vocabulary.
+    of : torch.Tensor of int, shape (n,), optional
+        Which row of logits each prediction is; one row may be followed by several tokens.
 
     Returns
     -------
     dict of numpy.ndarray, each of shape (n,) and float64
     """
-    if not len(logits):
+    if not len(targets):
         return {name: np.empty(0) for name in names(top_k)}
-    rows = zip(*(values.split(ROWS_AT_ONCE) for values in (logits, targets, initial)), strict=True)
-    blocks = [_measure(some, came, first, vocabulary, top_k) for some, came, first in rows]
+    of = torch.arange(len(logits), device=logits.device) if of is None else of
+    rows = zip(*(values.split(ROWS_AT_ONCE) for values in (of, targets, initial)), strict=True)
+    blocks = [_measure(logits[some], came, first, vocabulary, top_k) for some, came, first in rows]
     columns = torch.cat(blocks, dim=1).cpu().double().numpy()
     return dict(zip(names(top_k), columns, strict=True))
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.instrument.activity import activity, neuron_sparsity, of_share
+from clada_neuro.instrument.tree import Branches
 from clada_neuro.measures.measure import Origin, in_order
 from clada_neuro.measures.tokens import named
 from clada_neuro.models.ffn import FFN
@@ -54,6 +55,7 @@ class ActivityRecorder:
         self._values: list[Tensor] = []
         self._carry: list[Carry] = []
         self._rows = 0
+        self._branches: Branches | None = None
 
     def __enter__(self) -> "ActivityRecorder":
         self._handles = [self._watch(place, block) for place, block in enumerate(self._layers)]
@@ -65,13 +67,13 @@ class ActivityRecorder:
         for handle in self._handles:
             handle.remove()
 
-    def begin(self, rows: int, carry: list[Carry]) -> None:
-        """Announce a pass over `rows` sequences.
+    def begin(self, rows: int, carry: list[Carry], branches: Branches | None = None) -> None:
+        """Announce a pass over `rows` sequences, or trees.
 
         Without a carry the pass begins the sequences, and their first token is left out: whatever stands first,
         the start token or not, is the model's attention sink.
         """
-        self._rows, self._carry, self._values = rows, list(carry), []
+        self._rows, self._carry, self._values, self._branches = rows, list(carry), [], branches
 
     def finish(self) -> tuple[dict[str, np.ndarray], list[Carry]]:
         """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer; none without layers."""
@@ -107,15 +109,22 @@ class ActivityRecorder:
         if place < len(self._carry):
             before = self._carry[place]
         else:
-            e[:, 0] = 0
-            sparsity[:, 0] = math.nan
+            first = self._first(e)
+            e[first] = 0
+            sparsity[first] = math.nan
             nothing = e.new_zeros(e.shape[0], e.shape[2])
             before = Carry(nothing, nothing)
-        values, total = activity(e, before.last, before.total)
+        values, total = activity(e, before.last, before.total, self._branches)
         values["neuron_sparsity"] = sparsity
         values = values if share == 1 else of_share(values, e.shape[2], share)
         self._values.append(torch.stack(in_order(values, MEASURES)))
         self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total)]
+
+    def _first(self, e: Tensor) -> Tensor:
+        """Return which tokens begin a sequence, (rows, seq)."""
+        if self._branches is not None:
+            return self._branches.parents < 0
+        return torch.arange(e.shape[1], device=e.device).expand(e.shape[:2]) == 0
 
     def _sparsity(self, place: int, magnitude: Tensor) -> Tensor:
         if self._cutoffs is None:

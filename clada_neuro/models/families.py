@@ -24,6 +24,8 @@ class Family:
     policies : bool
         Whether the model runs under a policy, which needs logits that are the output layer's own and positions that the
         runtime can set; otherwise it is measured only.
+    tree : bool
+        Whether the model takes any attention mask and any positions, so that texts can be packed into trees.
     """
 
     layers: str = "model.layers"
@@ -33,6 +35,7 @@ class Family:
     activation: str = "act_fn"
     fused: bool = False
     policies: bool = True
+    tree: bool = True
 
     @property
     def gated(self) -> bool:
@@ -60,7 +63,9 @@ FAMILIES: dict[str, Family] = {
     "starcoder2": Family(inputs=("c_fc",), down="c_proj", activation="act"),
     "gpt2": Family("transformer.h", inputs=("c_fc",), down="c_proj", activation="act"),
     # Local attention counts places in the cache, padding included.
-    "gpt_neo": Family("transformer.h", inputs=("c_fc",), down="c_proj", activation="act", policies=False),
+    "gpt_neo": Family(
+        "transformer.h", inputs=("c_fc",), down="c_proj", activation="act", policies=False, tree=False
+    ),
     "gptj": Family("transformer.h", inputs=("fc_in",), down="fc_out", activation="act"),
     "opt": Family("model.decoder.layers", "", ("fc1",), "fc2", "activation_fn"),
     "gpt_neox": Family("gpt_neox.layers", inputs=("dense_h_to_4h",), down="dense_4h_to_h", activation="act"),
@@ -72,6 +77,7 @@ FAMILIES: dict[str, Family] = {
         down="dense_4h_to_h",
         activation="gelu_impl",
         policies=False,
+        tree=False,
     ),
-    "mpt": Family("transformer.blocks", "ffn", ("up_proj",), "down_proj", "act", policies=False),
+    "mpt": Family("transformer.blocks", "ffn", ("up_proj",), "down_proj", "act", policies=False, tree=False),
 }

@@ -89,6 +89,15 @@ def is_known(model: PreTrainedModel) -> bool:
     return model.config.get_text_config().model_type in FAMILIES
 
 
+def takes_trees(model: PreTrainedModel) -> bool:
+    """Return whether the model can be given texts as a tree: any attention mask, and any positions."""
+    config = model.config.get_text_config()
+    if not is_known(model) or _is_mixture(model) or not FAMILIES[config.model_type].tree:
+        return False
+    by_distance = bool(getattr(config, "alibi", False))  # of places in the row
+    return not by_distance and config._attn_implementation in ("eager", "sdpa")
+
+
 def _is_mixture(model: PreTrainedModel) -> bool:
     config = model.config.get_text_config()
     return any(getattr(config, name, None) for name in _EXPERTS)
