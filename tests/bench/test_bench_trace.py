@@ -9,7 +9,7 @@ from clada_neuro.bench import scoring_peers
 from clada_neuro.bench import trace as module
 from clada_neuro.bench.trace import MODEL, OURS, bench_trace
 from clada_neuro.errors import ModelError
-from clada_neuro.instrument.forward import Forward
+from clada_neuro.instrument import forward
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import load_model
 from clada_neuro.stimuli.formats import read_stimuli
@@ -55,14 +55,15 @@ def test_the_model_alone_makes_the_passes_of_the_trace(monkeypatch):
     stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(12)
     passes = module._recorded(stimuli, model)
     made, asked = [], []
-    original = Forward._pass
+    original = forward.followed
 
-    def noted(self, ids, targets, positions, *rest):
-        made.append(tuple(ids.shape))
-        asked.append(int(positions.sum()))
-        return original(self, ids, targets, positions, *rest)
+    def noted(trees, width):
+        found = original(trees, width)
+        made.append((len(trees), width))
+        asked.append(len(found.nodes))
+        return found
 
-    monkeypatch.setattr(Forward, "_pass", noted)
+    monkeypatch.setattr(forward, "followed", noted)
     trace(stimuli, model, progress=False)
     assert [tuple(one.inputs["input_ids"].shape) for one in passes] == made
     assert [one.positions for one in passes] == asked
