@@ -145,7 +145,8 @@ def padded(trees: Sequence[Tree], fewest: int = 0) -> tuple[Tensor, Tensor, Bran
             if parent >= 0:
                 above[row, node] = above[row, parent]
                 above[row, node, parent] = True
-    return *map(torch.from_numpy, (ids, depths)), Branches(torch.from_numpy(parents), torch.from_numpy(above))
+    branches = Branches(torch.from_numpy(parents), torch.from_numpy(above))
+    return torch.from_numpy(ids), torch.from_numpy(depths), branches
 
 
 def followed(trees: Sequence[Tree], width: int) -> Followed:
@@ -160,8 +161,8 @@ def followed(trees: Sequence[Tree], width: int) -> Followed:
             places.append([pairs.setdefault(pair, len(pairs)) for pair in asked])
             for node, _ in asked:
                 nodes.setdefault(node, len(nodes))
-    of, targets = [nodes[node] for node, _ in pairs], [target for _, target in pairs]
-    return Followed(*map(torch.tensor, (list(nodes), of, targets)), places)
+    of = torch.tensor([nodes[node] for node, _ in pairs])
+    return Followed(torch.tensor(list(nodes)), of, torch.tensor([target for _, target in pairs]), places)
 
 
 def attention(branches: Branches, dtype: torch.dtype) -> Tensor:
