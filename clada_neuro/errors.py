@@ -41,9 +41,9 @@ class IncompleteError(CladaNeuroError):
     """Part of the work failed; the rest was delivered and the same command tries the missing part again."""
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the closest known name, else an empty string."""
+def did_you_mean(name: str, known: list[str], likeness: float = 0.6) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest known name of at least this likeness, else an empty string."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, known, n=1, cutoff=likeness)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -59,6 +59,7 @@ def command(
     from clada_neuro.artifacts import output_folder, sole_writer, write_text
     from clada_neuro.exports import write_csv, write_for_r
     from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
+    from clada_neuro.responses.repeats import repeats_in
     from clada_neuro.responses.trials import kind_of_rows, read_columns
     from clada_neuro.stats.alternatives import alternatives, common_rows
     from clada_neuro.stats.exclusions import keep
@@ -80,6 +81,8 @@ def command(
     if rows := kind_of_rows(data):
         click.echo(f"note: {rows}")
     data, steps = keep(data, where)
+    for note in repeats_in(data):
+        click.echo(f"note: {note}")
     for step in steps:
         click.echo(
             f"{step['rows_after']:,} of {step['rows_before']:,} rows used: {step['rows_removed']:,} {step['reason']}"

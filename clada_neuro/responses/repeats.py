@@ -38,3 +38,12 @@ def _several(trials: pd.DataFrame, keys: pd.DataFrame, again: pd.Series) -> list
         f"they differ in {named}. Each counts as a trial: where they are electrodes, times or regions of one presentation, "
         "fit one of them (--where) or their mean"
     ]
+
+
+def repeats_in(data: pd.DataFrame) -> list[str]:
+    """Say what `repeats` says of a table that names people and texts; nothing of others."""
+    text = (
+        ["stimulus_id"] if "stimulus_id" in data else [name for name in ("item", "condition") if name in data]
+    )
+    word = [name for name in ("word_index", "word") if name in data]
+    return repeats(data, ["subject", *text, *word]) if "subject" in data and text else []

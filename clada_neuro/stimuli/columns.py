@@ -44,6 +44,8 @@ _INSTEAD = {
     "item": "every text is an item of its own, numbered from 1 as the texts stand",
     "condition": "all texts are of one condition",
 }
+# What may be missing is missed only where a name is all but its own: items, conditons; not position or term.
+_MISSPELT = 0.85
 AREAS = ("word", "word_index", "is_critical", "space_after")
 _KEYS = {"ialabel": "word", "iaid": "word_index"} | {name.replace("_", ""): name for name in NAMES}
 # What else the same thing is called, without case, blanks and underscores: taken where only one column is called so.
@@ -186,4 +188,9 @@ def _missing(table: RawTable, name: str, advice: str) -> StimulusError:
 def _hint(name: str, present: list[str]) -> str:
     """Say which columns could be the missing one."""
     called = [column for column in present if _plain(column) in USUAL.get(name, ())]
-    return f" ({', '.join(called)} could each be it)" if called else did_you_mean(name, present)
+    if called:
+        return f" ({', '.join(called)} could each be it)"
+    if name not in _INSTEAD:
+        return did_you_mean(name, present)
+    alike = [column for column in present if did_you_mean(name, [_plain(column)], _MISSPELT)]
+    return f" (did you mean '{alike[0]}'?)" if alike else ""

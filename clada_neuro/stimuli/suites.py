@@ -94,7 +94,8 @@ def _part(path: str | Path, of: Any, name: str, where: str) -> Any:
 def _formula(path: str | Path, stated: Mapping[str, Any], number: int) -> str:
     if stated.get("type", "formula") != "formula" or not stated.get("formula"):
         raise StimulusError(
-            f"'{path}': prediction {number} is of type '{stated.get('type')}', a formula expected"
+            f"'{path}': prediction {number} has no formula, such as (6;%mismatch%) > (6;%match%); it has "
+            f"{', '.join(f'{key} {value}' for key, value in stated.items())}"
         )
     return str(stated["formula"])
 

@@ -1,12 +1,15 @@
 """Trials without conditions, items or texts find their words; rows that share a presentation are told."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from clada_neuro import read_stimuli
+from clada_neuro.cli.fit import command
 from clada_neuro.errors import AlignmentError
 from clada_neuro.responses.alignment import align
-from clada_neuro.responses.repeats import repeats
+from clada_neuro.responses.repeats import repeats, repeats_in
 from clada_neuro.study.check import bare_words
 
 
@@ -67,3 +70,27 @@ def test_copies_are_told_apart_from_other_presentations():
         "1 of 4 rows share subject, item with an earlier one (up to 3 rows each); they differ in y."
     )
     assert repeats(frame.assign(item=[1, 2, 3, 4]), ["subject", "item"]) == []
+
+
+def test_fit_counts_rows_of_one_presentation_before_it_fits(tmp_path):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(
+        {"subject": np.repeat(list("abcdefgh"), 24), "item": np.tile(np.repeat(range(12), 2), 8),
+         "word_index": 3, "roi": ["left", "right"] * 96, "x": rng.normal(size=192), "y_uv": rng.normal(size=192)}
+    )  # fmt: skip
+    data.to_csv(tmp_path / "trials.csv", index=False)
+    arguments = [
+        str(tmp_path / "trials.csv"),
+        "--formula",
+        "y_uv ~ x + (1|subject)",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    said = CliRunner().invoke(command, arguments, catch_exceptions=False).output
+    assert (
+        "note: 96 of 192 rows share subject, item, word_index with an earlier one (up to 2 rows each); they differ in "
+        "roi, x, y_uv. Each counts as a trial"
+    ) in said
+    chosen = CliRunner().invoke(command, [*arguments, "--where", "roi == 'left'"], catch_exceptions=False)
+    assert "rows share" not in chosen.output
+    assert repeats_in(data.drop(columns="subject")) == []

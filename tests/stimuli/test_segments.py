@@ -173,3 +173,12 @@ def test_items_and_conditions_may_be_missing():
     assert read(["One.", "Two."], stimulus_id=["p", "q"])["item"].tolist() == ["p", "q"]
     with pytest.raises(StimulusError, match=r"lacks the column 'item' \(ItemNum, ItemID could each be it\)"):
         read(["One.", "Two."], ItemNum=["x", "y"], ItemID=["y", "x"])
+
+
+def test_columns_that_only_sound_like_items_or_conditions_are_columns():
+    assert read(["One."], term=["x"], position=[3], title=["y"])["item"].tolist() == ["1"]
+    for name in ("items", "Itm"):
+        with pytest.raises(StimulusError, match="lacks the column 'item'"):
+            read(["One."], **{name: ["x"]})
+    with pytest.raises(StimulusError, match="did you mean 'conditon'"):
+        read(["One."], conditon=["x"])

@@ -69,7 +69,7 @@ def test_a_suite_is_a_stimulus_table_with_regions_and_predictions(tmp_path):
         ),
         (
             lambda suite: suite["predictions"][0].update(type="code"),
-            "prediction 1 is of type 'code', a formula expected",
+            "prediction 1 has no formula, such as .*; it has type code",
         ),
         (lambda suite: suite["predictions"][0].update(formula="(2;%wrong%) ~ 1"), "cannot be read at '~ 1'"),
         (lambda suite: suite["predictions"][0].update(formula="(2;%wrong%)"), "it compares nothing"),
