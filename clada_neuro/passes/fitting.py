@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from clada_neuro.models.ffn import FFN
 from clada_neuro.passes.measure import Fitted, fit_thresholds
 from clada_neuro.passes.stages import Piece, Stages
-from clada_neuro.runtime.thresholds import norms
+from clada_neuro.runtime.thresholds import ThresholdPolicy, norms
 
 GRID = (0.2, 0.3, 0.4, 0.5)  # `ffn_sparsity` at which tables are fitted
 
@@ -50,10 +50,18 @@ class Passes:
         weights: Mapping[str, Tensor] | None = None,
         *,
         compensated: bool = False,
+        like: ThresholdPolicy | None = None,
     ) -> Fitted:
         """Find thresholds block by block (`clada_neuro.passes.measure.fit_thresholds`)."""
         found = fit_thresholds(
-            self.model, self.layers, self.tokens, sites, choose, weights or {}, compensated=compensated
+            self.model,
+            self.layers,
+            self.tokens,
+            sites,
+            choose,
+            weights or {},
+            compensated=compensated,
+            like=like,
         )
         self.tick(self.tokens.numel())
         return found

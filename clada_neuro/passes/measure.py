@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, Reads, State
-from clada_neuro.runtime.thresholds import score
+from clada_neuro.runtime.thresholds import ThresholdPolicy, score
 
 DENSE_PREFIX = 32  # tokens at the start of every calibration text
 _QUANTILE_SAMPLE = 2_000_000
@@ -105,6 +105,8 @@ class Fitting(Policy):
         Row weights of the scores ``(layers, rows)``.
     thresholds : dict of site to Tensor
         Filled during a pass, ``(layers,)``.
+    like : ThresholdPolicy or None
+        A rule that scores rows and treats dropped ones in its own way.
     """
 
     name: ClassVar[str] = "fitting"
@@ -113,13 +115,26 @@ class Fitting(Policy):
     choose: Callable[[int, str, Tensor], Tensor]
     weights: Mapping[str, Tensor]
     thresholds: dict[str, Tensor]
+    like: ThresholdPolicy | None = None
 
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
         """Note the threshold, then return score ≥ threshold."""
         seen = values[~state.dense.expand(values.shape[:2])]
         self.thresholds[site][layer] = self.choose(layer, site, seen)
         threshold = self.thresholds[site][layer] * state.scale[..., None]
+        if self.like is not None:
+            return self.like.score(layer, site, values) >= threshold
         return score(values, self.weights, layer, site) >= threshold
+
+    def masked(self, layer: int, site: str, values: Tensor, mask: Tensor) -> Tensor:
+        """As the rule, if there is one."""
+        if self.like is not None:
+            return self.like.masked(layer, site, values, mask)
+        return super().masked(layer, site, values, mask)
+
+    def reads(self, ffn: FFN) -> Reads:
+        """As the rule, if there is one."""
+        return super().reads(ffn) if self.like is None else self.like.reads(ffn)
 
 
 @dataclass(frozen=True)
@@ -150,12 +165,13 @@ def fit_thresholds(
     weights: Mapping[str, Tensor],
     *,
     compensated: bool = False,
+    like: ThresholdPolicy | None = None,
 ) -> Fitted:
     """Find thresholds in one pass over texts ``(texts, length)``; arguments as in `Fitting`.
 
     With ``compensated``, later blocks see each block's mean loss added back.
     """
-    rule = Fitting(sites, choose, weights, empty_table(sites, len(layers), tokens.device))
+    rule = Fitting(sites, choose, weights, empty_table(sites, len(layers), tokens.device), like)
     recorder = mean_loss(rule, layers) if compensated else None
     reached = float(measure(model, recorder or rule, tokens).mean())
     return Fitted(rule.thresholds, reached, None if recorder is None else recorder.bias)

@@ -63,6 +63,12 @@ class Asked:
         grid = torch.tensor(self.calibration.header["baselines"]["ffn_sparsity"])
         check_reach(self.sparsity, min(float(grid[-1]), reach), f"policy '{policy}' here")
         tensors = self.calibration.tensors
+        missing = [key for key in keys if f"{policy}_{key}" not in tensors]
+        if missing:
+            raise CalibrationError(
+                f"the calibration holds nothing of policy '{self.name}' ({', '.join(missing)}): it was made before that "
+                "policy; make it again with clada-neuro calibrate and give it with --calibration"
+            )
         return {key: _interpolate(grid, self.sparsity, tensors[f"{policy}_{key}"]) for key in keys}
 
     def mean_of_dropped(self, policy: str) -> Compensation:
