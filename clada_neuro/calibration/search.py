@@ -19,6 +19,7 @@ from clada_neuro.calibration.online import choose_online
 from clada_neuro.calibration.sensitivity import SHARES, sensitivity
 from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
+from clada_neuro.models import linear
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
@@ -123,7 +124,7 @@ def calibrate(
         "allocation": allocation,
         "weights": language_model.weights_hash,
         "computed": [str(language_model.model.dtype), str(language_model.device), language_model.threads],
-        "linear": language_model.describe()["linear"],
+        "linear": linear.routes(language_model.model),
     }
     inputs = cache_key(__name__, settings, *(part.tolist() for part in _parts(texts)))
     stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
