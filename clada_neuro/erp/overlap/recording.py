@@ -1,5 +1,6 @@
 """One recording of a fit: its samples in blocks, which of them are used, and an account of those that are not."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,7 @@ from clada_neuro.erp.overlap.expansion import Mask, Train, covered
 from clada_neuro.errors import AlignmentError, DataError
 
 Array = NDArray[np.float64]
+_CUT = re.compile(r"(bad|edge)?[\s_]*boundary|new segment", re.IGNORECASE)
 # Half a recording's range is some standard deviations; so many make `check_units` see about one.
 _RANGE = 5.0
 
@@ -63,8 +65,9 @@ def prepared(
     """Place a recording's events on its samples and find the samples that can be used.
 
     Left out are spans annotated as bad, samples that are not finite in a good channel, and the responses of events without
-    a value of every predictor: what they add to the recording is not in the model. Where no event has a response, there is
-    nothing to explain.
+    a value of every predictor: what they add to the recording is not in the model; and samples beyond a cut (a boundary, a new
+    segment), as far as responses of events on the other side would reach. Where no event has a response, there is nothing to
+    explain.
 
     Raises
     ------
@@ -83,6 +86,7 @@ def prepared(
         "annotated as bad": annotated,
         "not finite": not_finite,
         "response of an event without a value": covered(lost, n_times),
+        "across a cut": _across_cuts(raw, trains),
     }
     keep, left_out = near.copy(), {}
     for reason, mask in reasons.items():
@@ -147,6 +151,23 @@ def _unusable(who: str, raw: mne.io.BaseRaw, channels: list[str]) -> tuple[Mask,
             )
     check_units(np.column_stack([low, high]) / _RANGE, who)
     return annotated, holes
+
+
+def _across_cuts(raw: mne.io.BaseRaw, trains: Sequence[Train]) -> Mask:
+    """Return the samples that an event on the other side of a cut would reach, had the recording gone on."""
+    found = [_CUT.match(description) is not None for description in raw.annotations.description]
+    onsets = raw.annotations.onset[found] - raw.first_time
+    reached = np.zeros(raw.n_times, dtype=bool)
+    for cut in np.unique(np.round(onsets * raw.info["sfreq"]).astype(int)):
+        for train in trains:
+            begins = train.samples + train.first
+            ends = begins + train.length
+            for number in np.flatnonzero((begins < cut) & (ends > cut)):
+                if train.samples[number] < cut:
+                    reached[cut : ends[number]] = True
+                else:
+                    reached[max(begins[number], 0) : cut] = True
+    return reached
 
 
 def _blocks(raw: mne.io.BaseRaw, seconds: float) -> list[tuple[int, int]]:

@@ -124,9 +124,28 @@ def test_spans_marked_bad_and_holes_are_left_out_sample_by_sample(raw, events):
     assert found.seconds == pytest.approx(
         {
             "estimated from": (keep & near).sum() / SFREQ, "annotated as bad": 4.5, "not finite": 0.4,
-            "response of an event without a value": 0.0, "no event near": (~near).sum() / SFREQ,
+            "response of an event without a value": 0.0, "across a cut": 0.0, "no event near": (~near).sum() / SFREQ,
         }
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("first_samp", [0, 350])
+def test_joined_recordings_are_as_good_as_sessions_apart(events, first_samp):
+    """What an event before the cut would have done after it is not there."""
+    first, second = events.iloc[:180], events.iloc[180:].assign(onset=events["onset"].iloc[180:] - 80)
+    sizes = [round(part["onset"].max() * SFREQ) + 10 for part in (first, second)]
+    raws = [recording(size, seed) for seed, size in enumerate(sizes)]
+    raws[0] = mne.io.RawArray(raws[0].get_data(), raws[0].info, first_samp=first_samp, verbose="error")
+    joined = mne.concatenate_raws([raw.copy() for raw in raws], verbose="error")
+    both = pd.concat([first, second.assign(onset=second["onset"] + sizes[0] / SFREQ)])
+    found = overlap_rerp(joined, both, MODELS)
+    designs = [dense(part, MODELS, size) for part, size in zip((first, second), sizes, strict=True)]
+    long = dense(both, MODELS, sum(sizes))
+    keep = (long == np.concatenate(designs)).all(axis=1)
+    assert 20 < (~keep).sum() < 120
+    expected = np.linalg.lstsq(long[keep], joined.get_data().T[keep])[0]
+    np.testing.assert_allclose(found.evoked("word/intercept").data, expected[:56].T, atol=1e-15)
+    assert found.seconds["across a cut"] == pytest.approx((~keep).sum() / SFREQ, abs=0.05)
 
 
 def test_sessions_of_a_subject_are_one_regression(events):
