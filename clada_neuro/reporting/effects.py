@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.reporting import levels
+from clada_neuro.reporting import levels, marginal
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import axis, contrast, factors, is_measure, square, words
 from clada_neuro.reporting.tables import slug
@@ -34,7 +34,8 @@ def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
             drawn.append(_main_effect(fit, term, trials))
         elif len(parts) == 2:
             drawn.append(_interaction(fit, parts[0], parts[1], trials))
-    return [*drawn, *levels.figures(fit, reported_terms(fit), response(fit), trials)]
+    raw = levels.figures(fit, reported_terms(fit), response(fit), trials)
+    return [*drawn, *raw, *marginal.figures(fit, response(fit))]
 
 
 def response(fit: Mapping[str, Any]) -> Response:

@@ -6,15 +6,14 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.measures.tokens import TOKENS
-from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.reporting import levels, references
+from clada_neuro.reporting import levels, marginal, references
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.labels import contrast, factors, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.synergy import paragraph
-from clada_neuro.reporting.text import cell, number, p_value, plural, share, shares, stat
-from clada_neuro.responses.response import Response, response_of
+from clada_neuro.reporting.text import cell, p_value, plural, share, shares, stat, statistics
+from clada_neuro.responses.response import response_of
 
 _ALPHA = 0.05
 _WITH_DF = ("mixedlm", "lme4")
@@ -219,6 +218,7 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
     found, decided = [], decided_direction(results.manifest)
     for fit in primary(results.fits):
         sentences = [effect(fit, term, decided) for term in reported_terms(fit)]
+        sentences += marginal.sentences(fit, response(fit))
         found.append((str(fit["name"]), [*sentences, *_explained(fit)]))
     tested = [paragraph(entry) for entry in results.synergy]
     return [*found, *([("Synergy", tested)] if tested else [])]
@@ -261,17 +261,6 @@ def effect(fit: Mapping[str, Any], term: str, decided: str = "expected direction
     )
     where = levels.held(fit, term)
     return f"{text}{where}, {statistics(values, measured)}{corrected}{_unexpected(fit, term, decided)}."
-
-
-def statistics(values: Mapping[str, Any], measured: Response) -> str:
-    """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
-    df, digits = values.get("df"), decimals(values["se"])
-    t = "z" if df is None else f"t({number(df, 1)})"
-    return (
-        f"{stat('b', measured.quantity(values['estimate'], values['se']))}, {stat('SE', fixed(values['se'], digits))}, "
-        f"95% CI {interval(values['ci_low'], values['ci_high'], digits)}, "
-        f"{stat(t, number(values['t']))}, {stat('p', p_value(values['p']))}"
-    )
 
 
 def decided_direction(manifest: Mapping[str, Any]) -> str:

@@ -8,7 +8,17 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.artifacts import read_provenance
-from clada_neuro.reporting import distributions, effects, models, policy, prose, synergy, tables, waveforms
+from clada_neuro.reporting import (
+    distributions,
+    effects,
+    marginal,
+    models,
+    policy,
+    prose,
+    synergy,
+    tables,
+    waveforms,
+)
 from clada_neuro.reporting.diagnostics import detectable, extremes, influence, linearity, quantiles
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.limits import limits
@@ -258,7 +268,12 @@ def _coefficients(results: Results) -> list[Block]:
             paragraphs=[fit["formula"] + _note(fit)],
             points=_rungs(fit),
             figures=_kept(effects.coefficients(fit)),
-            tables=[tables.coefficients(fit), tables.random_effects(fit)],
+            tables=[
+                tables.coefficients(fit),
+                *_kept(tables.codes(fit), tables.terms(fit)),
+                *marginal.tables(fit, effects.response(fit)),
+                tables.random_effects(fit),
+            ],
         )
         for fit in results.fits
     ]

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.numerals import decimals, fixed, interval, spread
-from clada_neuro.reporting.labels import axis, is_measure
+from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.text import column, number, p_value, shares
+from clada_neuro.reporting.text import cell, column, number, p_value, shares
 from clada_neuro.responses.response import response_of
 from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
 
@@ -184,6 +184,41 @@ def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:
             "t": frame["t"].map(number),
             "p": frame["p"].map(p_value),
         }
+    )
+
+
+def codes(fit: Mapping[str, Any]) -> Table | None:
+    """Return the coding matrix of each factor, a row a level; nothing without factors."""
+    rows = [
+        {"factor": name, "level": level, **{f"code {at}": code for at, code in enumerate(row, start=1)}}
+        for name, coding in (fit.get("codes") or {}).items()
+        for level, row in zip(coding["levels"], coding["codes"], strict=True)
+    ]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    shown = pd.DataFrame(
+        {name: ["" if pd.isna(value) else cell(value) for value in frame[name]] for name in frame}
+    )
+    return Table(f"codes_{slug(fit['name'])}", f"Codes of the factors of {fit['name']}.", frame, shown)
+
+
+def terms(fit: Mapping[str, Any]) -> Table | None:
+    """Return the type III F test of each term, where a term has several coefficients."""
+    rows = pd.DataFrame(fit.get("terms") or [])
+    if rows.empty or (rows["df1"] == 1).all():
+        return None
+    shown = pd.DataFrame(
+        {
+            "term": [words(name) for name in rows["term"]],
+            "F": rows["F"].map(number),
+            "df1": rows["df1"].map(str),
+            "df2": [number(df, 1) for df in rows["df2"]],
+            "p": rows["p"].map(p_value),
+        }
+    )
+    return Table(
+        f"terms_{slug(fit['name'])}", f"Type III F tests of the terms of {fit['name']}.", rows, shown
     )
 
 

@@ -22,7 +22,7 @@ TYPES = (2, 3)
 
 
 @dataclass(frozen=True)
-class _Named:
+class Named:
     """A term of the fixed part: its name by columns, its factors and covariates, and its columns of X."""
 
     name: str
@@ -30,7 +30,8 @@ class _Named:
     covariates: frozenset[str]
     columns: list[int]
 
-    def holds(self, other: "_Named") -> bool:
+    def holds(self, other: "Named") -> bool:
+        """Return whether a term has all factors of another and more, and the same covariates."""
         return other.factors < self.factors and other.covariates == self.covariates
 
 
@@ -67,7 +68,7 @@ def _type_3(fit: Fitted) -> dict[str, np.ndarray]:
     change, reference = (np.linalg.lstsq(centered, X)[0] for X in (fit.design.X, differences))
     return {
         one.name: np.linalg.solve(reference[np.ix_(at, at)], change[at])
-        for one, at in zip(_terms(fit), columns, strict=True)
+        for one, at in zip(terms_of(fit), columns, strict=True)
         if one.name
     }
 
@@ -88,7 +89,7 @@ def _recoded(fit: Fitted, coding: str) -> tuple[np.ndarray, list[list[int]]]:
 
 def _type_2(fit: Fitted) -> dict[str, np.ndarray]:
     """Return, for each term, its rows of the triangular factor when all terms that do not hold it come first."""
-    X, terms, found = fit.design.X, _terms(fit), {}
+    X, terms, found = fit.design.X, terms_of(fit), {}
     for one in (term for term in terms if term.name):
         above = [at for other in terms if other.holds(one) for at in other.columns]
         before = [at for at in range(X.shape[1]) if at not in {*one.columns, *above}]
@@ -100,13 +101,13 @@ def _type_2(fit: Fitted) -> dict[str, np.ndarray]:
     return found
 
 
-def _terms(fit: Fitted) -> list[_Named]:
-    """Return the terms; the intercept has no name."""
+def terms_of(fit: Fitted) -> list[Named]:
+    """Return the terms of the fixed part; the intercept has no name."""
     coded = codings(fit.design.spec)
     found = []
     for term, columns in fit.design.spec.term_indices.items():
         parts = [factor.expr for factor in term.factors if factor.expr != "1"]
         names = [coded[part].column if part in coded else term_name(part, {}) for part in parts]
         factors = frozenset(coded[part].column for part in parts if part in coded)
-        found.append(_Named(":".join(names), factors, frozenset(parts) - set(coded), list(columns)))
+        found.append(Named(":".join(names), factors, frozenset(parts) - set(coded), list(columns)))
     return found

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.numerals import decimals, p_text
+from clada_neuro.stats.anova import anova
 from clada_neuro.stats.coding import Coding, codings, named
 from clada_neuro.stats.effects import effects
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.marginal.overview import overview
 from clada_neuro.stats.rscript import to_r_script
 
 _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
@@ -48,6 +50,8 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "warnings": list(fit.warnings),
         "vcov": fit.uncertainty.vcov.tolist(),
         "effects": effects(fit),
+        "terms": anova(fit).to_dict("records"),
+        "marginal": overview(fit),
         "residual_quantiles": {
             "p": _QUANTILES.tolist(),
             "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
