@@ -5,11 +5,15 @@ variances alone, so any split of it fits equally well, and an optimizer returns 
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
 from clada_neuro.stats.design import Block
 from clada_neuro.stats.formula import RandomTerm
+
+# Of the coarser factor's groups: fewer that the finer one divides hardly carry a variance.
+_FEW = 0.05
 
 
 def without_aliases(
@@ -34,6 +38,21 @@ def without_aliases(
     )
 
 
+def nearly_aliased(terms: Sequence[RandomTerm], blocks: Sequence[Block]) -> tuple[str, ...]:
+    """Return a line for each two terms with the same columns whose groups differ in few: the coarser one may go."""
+    lines = []
+    for j, k in combinations(range(len(blocks)), 2):
+        coarse, fine = sorted((j, k), key=lambda at: len(blocks[at].levels))
+        n = len(blocks[coarse].levels)
+        more = _n_pairs(blocks[j].codes, blocks[k].codes) - n
+        if blocks[j].names == blocks[k].names and 0 < more <= _FEW * n:
+            lines.append(
+                f"{terms[coarse]} and {terms[fine]} divide the rows alike but for {more} of {n + more} groups, so their "
+                f"variances are hardly told apart; leave {terms[coarse]} out"
+            )
+    return tuple(lines)
+
+
 def _holds(block: Block, other: Block) -> bool:
     """Return whether a block has the same groups as another and spans its columns."""
     if len(block.levels) != len(other.levels) or not _same_groups(block.codes, other.codes):
@@ -43,5 +62,8 @@ def _holds(block: Block, other: Block) -> bool:
 
 
 def _same_groups(one: np.ndarray, other: np.ndarray) -> bool:
-    pairs = one.astype(np.int64) * (int(other.max()) + 1) + other
-    return len(np.unique(pairs)) == len(np.unique(one))
+    return _n_pairs(one, other) == len(np.unique(one))
+
+
+def _n_pairs(one: np.ndarray, other: np.ndarray) -> int:
+    return len(np.unique(one.astype(np.int64) * (int(other.max()) + 1) + other))

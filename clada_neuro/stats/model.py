@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
-from clada_neuro.stats.aliased import without_aliases
+from clada_neuro.stats.aliased import nearly_aliased, without_aliases
 from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
 from clada_neuro.stats.formula import ModelFormula, coded_names, names_of, parse, plain_names
@@ -65,6 +65,7 @@ def specify(
     if notes:
         parsed = parse(parsed.with_random(kept))
         design = build(scaled, parsed, contrasts=coded, weights=weights)
+    notes += nearly_aliased(parsed.random, design.blocks)
     used = scaled.iloc[design.rows]
     return Model(name or formula, parsed, used, design, scales, coded, weights, notes)
 

@@ -16,9 +16,10 @@ from scipy import linalg
 from scipy.stats import qmc
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.design import Design
+from clada_neuro.stats.design import INTERCEPT, Design
 from clada_neuro.stats.engines.base import Estimate, Quick, Scaled, rescale
-from clada_neuro.stats.engines.satterthwaite import satterthwaite, vcov
+from clada_neuro.stats.engines.convergence import judge
+from clada_neuro.stats.engines.satterthwaite import derivatives, satterthwaite, vcov
 from clada_neuro.stats.engines.warm import curvature, descend_near
 from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
@@ -311,22 +312,41 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
     inverse = scaled.inverse_r()
     if not result.converged:
         notes += (f"the optimizer did not converge: {result.message}",)
+    singular = any((np.diag(factor) < SINGULAR_BELOW).any() for factor in _factors(prepared, theta))
+    reached, hessian = True, None
+    if not singular:
+        gradient, hessian = derivatives(prepared.optimizer, theta)
+        reached, lines = judge(gradient, hessian, _owners(prepared.design))
+        notes += lines
     return Estimate(
         beta=scaled.beta(result.beta),
         vcov=scaled.scale**2 * inverse @ vcov(prepared.optimizer, theta) @ inverse.T,
-        approximate=partial(_satterthwaite, prepared.design, prepared.reml, theta),
+        approximate=partial(_satterthwaite, prepared.design, prepared.reml, theta, hessian),
         sigma=scaled.scale * float(result.sigma),
         loglik=scaled.loglik(-result.deviance / 2, prepared.reml),
         covariances=_covariances(prepared, result),
         effects=_effects(prepared, result.u),
-        singular=any((np.diag(factor) < SINGULAR_BELOW).any() for factor in _factors(prepared, theta)),
-        converged=bool(result.converged),
+        singular=singular,
+        converged=bool(result.converged) and reached,
         theta=theta,
         warnings=notes,
     )
 
 
-def _satterthwaite(design: Design, reml: bool, theta: np.ndarray) -> Satterthwaite:
+def _owners(design: Design) -> list[str]:
+    """Return the random term that each parameter of theta belongs to."""
+    return [
+        f"({' + '.join(block.names).replace(INTERCEPT, '1')} | {block.group})"
+        for block in design.blocks
+        for _ in range(len(block.names) * (len(block.names) + 1) // 2)
+    ]
+
+
+def _satterthwaite(
+    design: Design, reml: bool, theta: np.ndarray, hessian: np.ndarray | None
+) -> Satterthwaite:
     # Prepared anew, because native objects cannot be pickled with a fit.
     prepared = prepare(design, reml)
-    return satterthwaite(prepared.optimizer, theta, prepared.scaled.scale * prepared.scaled.inverse_r())
+    return satterthwaite(
+        prepared.optimizer, theta, prepared.scaled.scale * prepared.scaled.inverse_r(), hessian
+    )

@@ -16,10 +16,13 @@ _STEP_GRADIENT = 1e-5
 _FLAT = 1e-8
 
 
-def satterthwaite(optimizer: LMMOptimizer, theta: np.ndarray, transform: np.ndarray) -> Satterthwaite:
+def satterthwaite(
+    optimizer: LMMOptimizer, theta: np.ndarray, transform: np.ndarray, curvature: np.ndarray | None = None
+) -> Satterthwaite:
     """Return the approximation for the coefficients that ``transform`` (p, p) makes of mixedlm's.
 
-    Parameters are theta, with sigma at its best value for each, and log sigma around that.
+    Parameters are theta, with sigma at its best value for each, and log sigma around that; ``curvature`` is the Hessian
+    where it is known.
     """
     at, k = vcov(optimizer, theta), len(theta)
     slopes = np.empty((k + 1, *at.shape))
@@ -28,8 +31,10 @@ def satterthwaite(optimizer: LMMOptimizer, theta: np.ndarray, transform: np.ndar
     slopes[k] = at
     n, p = optimizer.matrices.X.shape
     residual_df = n - p if optimizer.REML else n
+    if curvature is None:
+        _, curvature = derivatives(optimizer, theta)
     spread = np.zeros((k + 1, k + 1))
-    spread[:k, :k], spread[k, k] = _theta_covariance(optimizer, theta), 2 / residual_df
+    spread[:k, :k], spread[k, k] = _theta_covariance(curvature), 2 / residual_df
     return Satterthwaite(transform @ at @ transform.T, transform @ slopes @ transform.T, spread, residual_df)
 
 
@@ -41,19 +46,19 @@ def vcov(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
     return core.sigma**2 * np.linalg.inv((core.fixed_information + core.fixed_information.T) / 2)
 
 
-def hessian(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
-    """Return the second derivatives of the deviance at ``theta``, by first differences of its exact gradient."""
+def derivatives(optimizer: LMMOptimizer, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exact gradient of the deviance at ``theta``, and the Hessian by first differences of it."""
     _, gradient = optimizer._optimization_functions("L-BFGS-B", True)
     assert gradient is not None
     at, rows = gradient(theta), np.empty((len(theta), len(theta)))
     for k, step in enumerate(_STEP_GRADIENT * np.maximum(1, np.abs(theta))):
         rows[k] = (gradient(theta + step * np.eye(len(theta))[k]) - at) / step
-    return (rows + rows.T) / 2
+    return at, (rows + rows.T) / 2
 
 
-def _theta_covariance(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray:
+def _theta_covariance(hessian: np.ndarray) -> np.ndarray:
     """Return twice the inverse Hessian of the deviance over its curved directions; a flat one adds nothing."""
-    values, vectors = np.linalg.eigh(hessian(optimizer, theta))
+    values, vectors = np.linalg.eigh(hessian)
     curved = values > _FLAT * max(float(np.abs(values).max()), 1.0)
     scaled = vectors[:, curved] * np.sqrt(2 / values[curved])
     return scaled @ scaled.T

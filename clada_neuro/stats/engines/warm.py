@@ -7,7 +7,7 @@ it need a third of the evaluations of a descent that must learn it first. Any tr
 import numpy as np
 from mixedlm.estimation.reml import LMMOptimizer, OptimizationResult
 
-from clada_neuro.stats.engines.satterthwaite import hessian
+from clada_neuro.stats.engines.satterthwaite import derivatives
 
 MOST_STEPS = 20
 GAIN = 1e-7  # of the deviance, which the next step promises: less ends the descent
@@ -18,7 +18,7 @@ FLAT = 1e-6  # of the largest curvature
 
 def curvature(optimizer: LMMOptimizer, theta: np.ndarray) -> np.ndarray | None:
     """Return the inverse Hessian of the deviance at its optimum, nothing where a direction is flat."""
-    values, vectors = np.linalg.eigh(hessian(optimizer, theta))
+    values, vectors = np.linalg.eigh(derivatives(optimizer, theta)[1])
     if not np.isfinite(values).all() or values[0] <= FLAT * values[-1]:
         return None
     return (vectors / values) @ vectors.T
