@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clada_neuro.errors import AlignmentError
-from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings
+from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings, without_conditions
 
 LABELS = ("stimulus_id", "item", "condition", "sentence", "word_index", "word")
 _NAMES = ("stimulus_id", "item", "condition")
@@ -76,6 +76,7 @@ def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] |
     AlignmentError
         When the tables share no label that names a text, or no row finds its word.
     """
+    metadata = _of_the_only_text(metadata, words)
     labels = _shared(metadata, words, on)
     wanted, notes = _respelled(_keys(metadata, labels), offered := _keys(words, labels))
     chosen = _unambiguous(offered, words)
@@ -105,8 +106,18 @@ def add_next(words: pd.DataFrame, predictors: Sequence[str]) -> pd.DataFrame:
     return pd.concat([words, following], axis=1)
 
 
+def _of_the_only_text(metadata: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
+    """Name the text of words of a story, where there is only one."""
+    named = set(_TEXT_LABELS) & set(map(str, metadata))
+    if named or "word_index" not in metadata or words["stimulus_id"].nunique() != 1:
+        return metadata
+    return metadata.assign(stimulus_id=words["stimulus_id"].iloc[0])
+
+
 def _shared(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None) -> tuple[str, ...]:
     labels = tuple(on) if on else tuple(name for name in LABELS if name in metadata and name in words)
+    if not on and without_conditions(words, metadata):
+        labels = tuple(name for name in labels if name != "condition")
     for name in labels:
         for what, table in (("metadata", metadata), ("words", words)):
             if name not in table:

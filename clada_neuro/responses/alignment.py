@@ -16,8 +16,7 @@ from clada_neuro.responses.columns import missing_advice, take_columns
 from clada_neuro.responses.repeats import repeats
 from clada_neuro.responses.trials import label_text
 from clada_neuro.responses.unmatched import MAX_LOST, step
-from clada_neuro.stimuli.formats import ONE_CONDITION
-from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings
+from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings, without_conditions
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
 
@@ -219,32 +218,10 @@ def _join_key(words: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], pd.
 
 
 def _names_texts(key: list[str], words: pd.DataFrame, trials: pd.DataFrame) -> bool:
-    """Return whether these columns tell the texts apart: an item alone does where it has one text.
-
-    Stimuli without conditions have one, which the trials' own conditions are not compared with.
-
-    Raises
-    ------
-    AlignmentError
-        If an item of theirs has trials in several conditions: which text were they?
-    """
-    without = "condition" in words and words["condition"].eq(ONE_CONDITION).all()
+    """Return whether these columns tell the texts apart: an item alone does where it has one text."""
     if key == ["item", "condition"]:
-        return not without or as_key(trials["condition"]).eq(ONE_CONDITION).all()
-    if key != ["item"]:
-        return True
-    if (words.groupby("item")["stimulus_id"].nunique() > 1).any():
-        return False
-    several = (
-        trials.groupby("item")["condition"].nunique() > 1 if "condition" in trials else pd.Series(dtype=bool)
-    )
-    if several.any():
-        item = several.index[several.to_numpy()][0]
-        raise AlignmentError(
-            f"the stimuli have no conditions, but the trials have item '{item}' in {int(trials.loc[trials['item'] == item, 'condition'].nunique())} "
-            "of them; give the stimuli a column condition, or both files a stimulus_id"
-        )
-    return True
+        return not without_conditions(words, trials)
+    return key != ["item"] or bool((words.groupby("item")["stimulus_id"].nunique() == 1).all())
 
 
 def _wanted(

@@ -19,12 +19,12 @@ from clada_neuro.stimuli.columns import AREAS, NAMES, Declared, acting, find_col
 from clada_neuro.stimuli.critical import Located, locate, take_marks
 from clada_neuro.stimuli.design import words_of
 from clada_neuro.stimuli.files import RawTable, as_text, from_frame, read_lines, read_table
+from clada_neuro.stimuli.keys import ONE_CONDITION
 from clada_neuro.stimuli.oddities import oddities, unspaced
 from clada_neuro.stimuli.segments import Cutter, words_at
 from clada_neuro.stimuli.suites import are_pairs, is_suite, pairs, suite_table, together
 from clada_neuro.stimuli.wide import join_columns, lengthen
 
-ONE_CONDITION = "all"  # of a table that names none
 _ORDER = (*NAMES[:7], "words", "regions")
 
 

@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
+from clada_neuro.errors import AlignmentError
 from clada_neuro.stimuli.files import as_text
 
+ONE_CONDITION = "all"  # of stimuli that name none
 _SHOWN = 3  # examples of spellings
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 
@@ -16,6 +18,28 @@ _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 def as_key(values: pd.Series) -> pd.Series:
     """Return values as stripped text: 7, 7.0 and ``" 7"`` are one key, a missing one is empty."""
     return pd.Series([as_text(value).strip() for value in values], index=values.index, dtype=object)
+
+
+def without_conditions(words: pd.DataFrame, theirs: pd.DataFrame) -> bool:
+    """Return whether the stimuli have no conditions, so that those of trials or epochs are not compared.
+
+    Raises
+    ------
+    AlignmentError
+        If an item is presented in several conditions: which text were they?
+    """
+    if not ("condition" in words and words["condition"].eq(ONE_CONDITION).all()) or "condition" not in theirs:
+        return False
+    if as_key(theirs["condition"]).eq(ONE_CONDITION).all():
+        return False
+    if "item" in theirs and "stimulus_id" not in theirs:
+        several = as_key(theirs["condition"]).groupby(as_key(theirs["item"])).nunique()
+        if several.max() > 1:
+            raise AlignmentError(
+                f"the stimuli have no conditions, but item '{several.idxmax()}' was presented in {several.max()}; give the "
+                "stimuli a column condition, or both files a stimulus_id"
+            )
+    return True
 
 
 def respelled(given: Iterable[str], known: Collection[str]) -> dict[str, str]:

@@ -91,6 +91,9 @@ def _texts(stimuli: pd.DataFrame) -> Iterator[str]:
     )
     if len(counts) > 1:
         yield f"design: {_crossing(stimuli)}"
+    if predictions := stimuli.attrs.get("predictions"):
+        suites = len({one["suite"] for one in predictions})
+        yield f"predictions: {len(predictions)} of {suites} suite{'s' * (suites > 1)}, judged by clada-neuro trace"
     if "context" in stimuli:
         yield f"preceding text: in {int(stimuli['context'].fillna('').ne('').sum())} of {len(stimuli)} texts"
 

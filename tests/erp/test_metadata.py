@@ -114,3 +114,19 @@ def test_names_of_columns_are_one_whatever_their_case_blanks_and_underscores():
     assert match_words(named, WORDS).row.tolist() == [2, 4]
     twice = pd.DataFrame({"Item": ["1"], "ITEM": ["2"], "stimulus_id": ["s1"], "Stimulus ID": ["x"]})
     assert with_labels(twice)[1] == []  # which of the two is meant cannot be known; the label's own name is
+
+
+def test_conditions_of_epochs_are_theirs_where_stimuli_have_none():
+    words = WORDS.assign(condition="all")
+    events = pd.DataFrame({"item": ["1", "2"], "condition": ["a", "b"], "word_index": [1, 2]})
+    found = match_words(events, words)
+    assert found.row.tolist() == [1, 5]
+    assert found.on == ("item", "word_index")
+    with pytest.raises(AlignmentError, match="no conditions, but item '1' was presented in 2; give"):
+        match_words(events.assign(item="1"), words)
+
+
+def test_epochs_of_a_story_need_not_name_it():
+    assert match_words(pd.DataFrame({"word_index": [2, 0]}), WORDS[:3]).row.tolist() == [2, 0]
+    with pytest.raises(AlignmentError, match="share no column that names a text"):
+        match_words(pd.DataFrame({"word_index": [2, 0]}), WORDS)

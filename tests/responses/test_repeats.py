@@ -32,7 +32,7 @@ def test_conditions_of_trials_are_theirs_where_stimuli_have_none():
     words = words_of(["One two.", "Three four."], item=[1, 2])
     found = align(words, trials_of(item=[1, 2], condition=["a", "b"], word_index=[0, 0]))
     assert found.trials[["word", "condition"]].to_numpy().tolist() == [["One", "a"], ["Three", "b"]]
-    with pytest.raises(AlignmentError, match=r"no conditions, but the trials have item '1' in 2 of them"):
+    with pytest.raises(AlignmentError, match=r"no conditions, but item '1' was presented in 2;"):
         align(words, trials_of(item=[1, 1], condition=["a", "b"], word_index=[0, 0]))
 
 

@@ -60,6 +60,7 @@ def test_a_suite_s_report_is_its_accuracy(tmp_path, checkpoint, capsys):
     document = suite(12)
     path = tmp_path / "number.json"
     path.write_text(json.dumps(document))
+    assert "predictions: 2 of 1 suite, judged by clada-neuro trace" in clada(capsys, "check", path).out
     done = clada(capsys, "trace", path, "--model", checkpoint, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert "accuracy (share of items" in done.out
