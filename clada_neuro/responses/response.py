@@ -24,6 +24,8 @@ _LOGGED = re.compile(
     r"^(?:(?P<before>log|log2|log10|ln)_?(?P<rest>.+)|(?P<name>.+)_(?P<after>log|log2|log10|ln))$"
 )
 _LOGS = ("log", "log2", "log10", "log1p", "ln")
+# Endings of names that say a unit in which nothing is converted or printed here; a factor of a thousand is soon lost.
+_OTHER_UNITS = {"v", "mv", "nv", "pv", "s", "sec", "secs", "us", "ns", "min", "hz", "px", "cm", "deg"}
 # Amplitudes before the word, and times that the experimenter set.
 _NOT_MEASURED = re.compile(r"baseline|onset|offset|soa|isi|iti|delay|start|end|trigger|presentation|stimulus")
 
@@ -85,6 +87,12 @@ class Response:
     def per(self, scaled: bool) -> str:
         """Return the unit of a slope: ``µV per SD``, ``per unit``."""
         return f"{self.unit} per {'SD' if scaled else 'unit'}".lstrip()
+
+
+def unknown_unit(column: str) -> str:
+    """Return the ending of a name that looks like a unit, but is none that is known here: ``mv``, ``s``; else nothing."""
+    ending = column.lower().rpartition("_")[2]
+    return ending if ending in _OTHER_UNITS and "_" in column else ""
 
 
 def is_response(name: str) -> bool:

@@ -1,13 +1,15 @@
 """What was understood of stimuli and trials, without a model: in seconds, before hours are spent on a mistake."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
 from clada_neuro.instrument.covariates import check_language, unknown_words, zipf_frequency
 from clada_neuro.instrument.words import find_words
 from clada_neuro.responses.alignment import align
+from clada_neuro.responses.columns import PARTS, usual
 from clada_neuro.responses.response import is_response, response_of
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stimuli.design import holds_lists, words_of
@@ -55,7 +57,7 @@ def check(
             yield f"{step['step']}: {step['rows_removed']:,} of {step['rows_before']:,} ({step['reason']})"
     for note in aligned.notes:
         yield f"note: {note}"
-    yield from (*_design(aligned.trials), *_responses(aligned.trials))
+    yield from (*_design(aligned.trials), *_responses(aligned.trials, trials.columns))
 
 
 def bare_words(stimuli: pd.DataFrame, language: str = "en") -> pd.DataFrame:
@@ -106,12 +108,19 @@ def _crossing(stimuli: pd.DataFrame) -> str:
     )
     kinds = cells.value_counts()
     if len(kinds) == 1 and len(kinds.index[0]) == len(order):
-        return "every item stands in every condition"
+        return "items and conditions are crossed: every item stands in every condition"
+    if kinds.index.map(len).max() == 1:
+        return f"items are nested in conditions: each stands in one ({_counted(kinds)})"
     told = [f"{count} items in {' + '.join(names)}" for names, count in kinds.head(_SHOWN).items()]
     first = cells.index[cells == kinds.index[-1]][0]
     return "; ".join(told) + (
         f" (item {first} is one of the last)" if kinds.iloc[-1] < kinds.iloc[0] / 2 else ""
     )
+
+
+def _counted(kinds: pd.Series) -> str:
+    shown = [f"{count} in {' + '.join(names)}" for names, count in kinds.head(_SHOWN).items()]
+    return ", ".join(shown + ["…"] * (len(kinds) > _SHOWN))
 
 
 def _words(words: pd.DataFrame) -> Iterator[str]:
@@ -141,13 +150,23 @@ def _design(trials: pd.DataFrame) -> Iterator[str]:
         f"{trials['stimulus'].nunique():,} stimuli"
     )
     cells = trials.groupby(["subject", "condition"]).size()
-    full = len(seen) * trials["condition"].nunique()
+    conditions = trials["condition"].nunique()
+    full = len(seen) * conditions
+    if conditions > 1:
+        met = cells.groupby(level="subject").size()
+        yield "design: " + (
+            "subjects and conditions are crossed: every subject meets every condition"
+            if met.min() == conditions
+            else "subjects are nested in conditions: each meets one"
+            if met.max() == 1
+            else f"subjects meet {_range(met)} of {conditions} conditions"
+        )
     yield f"cells: {_range(cells)} trials a subject and condition" + (
         f"; {full - len(cells)} of {full} cells are empty" if len(cells) < full else ""
     )
 
 
-def _responses(trials: pd.DataFrame) -> Iterator[str]:
+def _responses(trials: pd.DataFrame, given: Collection[str]) -> Iterator[str]:
     numbers = [name for name in trials if pd.api.types.is_numeric_dtype(trials[name])]
     known = [name for name in map(str, numbers) if is_response(name)]
     for name in known[:_SHOWN]:
@@ -160,6 +179,15 @@ def _responses(trials: pd.DataFrame) -> Iterator[str]:
             f"response {name}: {len(values):,} values{missing}; mean {values.mean():.4g}, SD {values.std():.4g}, "
             f"{values.min():.4g} to {values.max():.4g} {response_of(name).unit}".rstrip()
         )
+    others = [
+        name
+        for name in map(str, numbers)
+        if name not in known and name in given and not types.is_bool_dtype(trials[name])
+        and not any(usual([name], part) for part in PARTS)
+    ]  # fmt: skip
+    if others:
+        shown = ", ".join(others[:_SHOWN]) + ", …" * (len(others) > _SHOWN)
+        yield f"other columns of numbers, which --response may name: {shown}"
     if not known:
         yield "response: no column is known as one (_uv, _ms, rt); name it with run … --response"
 

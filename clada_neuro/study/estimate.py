@@ -37,13 +37,15 @@ def estimate(
         influence=how.influence, replicates=R2 if how.full else 0, seed=how.seed, jobs=how.jobs,
     )  # fmt: skip
     found = _synergy(plan.analysis.synergy, trials, folder / "synergy.json", inputs, how, left_out)
+    # Conditions given with formulas are as much of what was asked for as the formulas are.
+    chosen = () if how.decided["kind"] == "formula" else plan.where
     window = (plan.dataset or {}).get("window_ms", {}).get(plan.components[0])
     lines = left_out + departures(
         _specified(plan, how),
         entries,
         synergy=found,
         window_ms=tuple(window) if window else None,
-        exclusions=[*plan.analysis.exclusions, *(f"not ({condition})" for condition in plan.where)],
+        exclusions=[*plan.analysis.exclusions, *(f"not ({condition})" for condition in chosen)],
         language_models=how.models,
         language=how.setting.language,
         epochs=plan.measured,

@@ -44,6 +44,10 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     kept, exclusions = exclude(aligned.trials, plan.analysis.exclusions)
     kept, chosen = keep(kept, plan.where)
     exclusions += chosen
+    for step in exclusions:
+        progress(
+            f"      {step['rows_removed']:,} of {step['rows_before']:,} trials left out: {step['reason']}"
+        )
     aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
     inputs = write_trials(folder, aligned)
     plan, left_out = plan.suited_to(aligned.trials)

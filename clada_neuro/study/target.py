@@ -12,7 +12,7 @@ import pandas as pd
 from clada_neuro.artifacts import package_data
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.errors import DataError, did_you_mean
-from clada_neuro.responses.response import response_of
+from clada_neuro.responses.response import response_of, unknown_unit
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stats.specification import Analysis, EpochsSpecification
@@ -163,6 +163,7 @@ def _decided(target: Target, asked: Asked, origin: str) -> Target:
     chosen, decided, default = asked.on(target.trials, origin, target.analysis if ships else None)
     by, controls = (DEFAULT, _CONTROLS) if default else (asked.by or own, ())
     notes = _explained(target.trials, chosen) if default and not asked.responses else ()
+    notes += _units(chosen)
     return replace(target, analysis=chosen, decided=decided, controls=controls, decided_by=by, notes=notes)
 
 
@@ -176,6 +177,17 @@ def _explained(trials: pd.DataFrame, analysis: Analysis) -> tuple[str, ...]:
     more = others(trials, analysis)
     rest = f"; {', '.join(more)} with --response" if more else ""
     return (f"no response, formula or analysis was given: the default explains {', '.join(named)}{rest}",)
+
+
+def _units(analysis: Analysis) -> tuple[str, ...]:
+    """Say which responses are in a unit that is not known here, so that their numbers go without one."""
+    columns = dict.fromkeys(name for model in analysis.models for name in model.response_columns)
+    return tuple(
+        f"{name}: the unit '{unit}' is not known, so its numbers stand without one; amplitudes are in µV (…_uv), times in ms "
+        "(…_ms), pupils in mm (…_mm)"
+        for name in columns
+        if (unit := unknown_unit(name))
+    )
 
 
 def _refuse_trial_columns(declared: Mapping[str, str] | None) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.responses.response import response_of
+from clada_neuro.responses.response import response_of, unknown_unit
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,10 @@ def test_what_rounds_to_zero_has_no_sign():
     assert fixed(-0.0004, 2) == "0.00"
     assert fixed(-92070.784, 2) == "−92,070.78"
     assert [fixed(float("inf"), 2), fixed(None, 2)] == ["∞", "NA"]
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"), [("n400_mv", "mv"), ("rt_s", "s"), ("RT_sec", "sec"), ("n400_uv", ""), ("rt_ms", ""), ("pupil_mm", ""), ("s", ""), ("accuracy", "")]
+)  # fmt: skip
+def test_a_unit_that_is_not_known_is_found(column, unit):
+    assert unknown_unit(column) == unit

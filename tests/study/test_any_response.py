@@ -80,7 +80,7 @@ def test_usual_names_and_a_time_need_no_option_and_all_is_said(went):
 
 
 def test_responses_are_named_and_rows_chosen_and_counted(went):
-    _, fits, manifest, text = went(
+    done, fits, manifest, text = went(
         "--response", "log(rt_ms)", "--response", "accuracy", "--where", "rt_ms > 100 & rt_ms < 3000"
     )  # fmt: skip
     assert list(fits) == ["log(rt_ms)", "accuracy"]
@@ -89,6 +89,7 @@ def test_responses_are_named_and_rows_chosen_and_counted(went):
     assert "differences of its probability" in fits["accuracy"]["note"]
     (step,) = manifest["exclusions"]
     assert (step["rows_removed"], step["rows_after"]) == (24, 12 * 2 * 56 - 24)
+    assert "24 of 1,344 trials left out: not where rt_ms > 100 & rt_ms < 3000" in done.err
     assert any("rt_ms > 100 & rt_ms < 3000" in line for line in manifest["departures"])
     assert "log ms" in text
     assert "24 rows were removed before analysis" in text
@@ -96,12 +97,14 @@ def test_responses_are_named_and_rows_chosen_and_counted(went):
 
 def test_formulas_take_the_place_of_an_analysis(went):
     spill = "log(rt_ms) ~ surprisal_bits + surprisal_bits_lag1 + (1|subject) + (1|stimulus)"
-    _, fits, manifest, text = went("--formula", spill, "--formula", "pupil_mm ~ surprisal_bits + (1|subject)")
+    pupils = ("--formula", "pupil_mm ~ surprisal_bits + (1|subject)", "--where", "rt_ms < 3000")
+    _, fits, manifest, text = went("--formula", spill, *pupils)
     assert {name: fit["formula"] for name, fit in fits.items()} == {
         "log(rt_ms)": spill, "pupil_mm": "pupil_mm ~ surprisal_bits + (1|subject)",
     }  # fmt: skip
     assert fits["pupil_mm"]["standardized"]
     assert manifest["analysis"]["kind"] == "formula"
+    assert manifest["departures"] == []  # the condition is as much of what was asked for as the formulas are
     assert "formulas given with the run" in text
     assert "Nothing differs from the analysis as specified" in text
     assert "pupil sizes" in text
@@ -170,6 +173,13 @@ def test_what_cannot_be_explained_is_one_line(columns, asked, message):
 def test_one_way_to_say_it(options, error, message):
     with pytest.raises(error, match=message):
         Asked.of(**options)
+
+
+def test_a_unit_that_is_not_known_is_said(desk, tmp_path):
+    pd.read_csv(desk / "trials.csv").rename(columns={"rt_ms": "rt_s"}).to_csv(tmp_path / "t.csv", index=False)
+    found = resolve_target(desk / "texts.csv", trials=tmp_path / "t.csv", response=["log(rt_s)", "pupil_mm"])
+    (note,) = found.notes
+    assert note.startswith("rt_s: the unit 's' is not known, so its numbers stand without one")
 
 
 def test_a_formula_is_no_response():

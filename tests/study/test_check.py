@@ -34,7 +34,7 @@ def trials() -> pd.DataFrame:
 def test_the_lines_say_texts_words_design_and_responses(stimuli, trials):
     lines = list(check(stimuli, trials))
     assert "texts: 4 of 2 items in 2 conditions (high 2, low 2)" in lines
-    assert "design: every item stands in every condition" in lines
+    assert "design: items and conditions are crossed: every item stands in every condition" in lines
     assert "preceding text: in 1 of 4 texts" in lines
     assert (
         "critical word: in 4 of 4 texts, word 4 to 5 of the sentence (from 1); 4 unique texts up to and including it"
@@ -46,12 +46,28 @@ def test_the_lines_say_texts_words_design_and_responses(stimuli, trials):
     )
     assert "trials: 12, of which 12 find their word" in lines
     assert "design: 3 subjects with 4 texts each; every text by 3 of them; 4 stimuli" in lines
+    assert "design: subjects and conditions are crossed: every subject meets every condition" in lines
+    assert not any("other columns" in line for line in lines)
     assert "response rt_ms: 9 values, 3 missing; mean 400, SD 86.6, 300 to 500 ms" in lines
 
 
 def test_items_in_some_conditions_are_counted_by_kind(stimuli):
     lines = list(check(stimuli.iloc[:3]))
     assert "design: 1 items in high + low; 1 items in high" in lines
+
+
+def test_what_is_nested_is_called_so_and_other_numbers_are_offered(stimuli, trials):
+    nested = stimuli.iloc[[0, 3]]
+    assert "design: items are nested in conditions: each stands in one (1 in high, 1 in low)" in list(
+        check(nested)
+    )
+    between = trials[(trials["subject"] == "s0") == (trials["condition"] == "high")]
+    lines = list(check(stimuli, between.assign(accuracy=1, ItemNum=2, seen=True)))
+    assert "design: subjects are nested in conditions: each meets one" in lines
+    assert "cells: 2 trials a subject and condition; 3 of 6 cells are empty" in lines
+    assert "other columns of numbers, which --response may name: accuracy" in lines
+    some = trials[(trials["subject"] != "s0") | (trials["condition"] == "high")]
+    assert "design: subjects meet 1 to 2 of 2 conditions" in list(check(stimuli, some))
 
 
 def test_trials_without_a_word_end_it_as_they_end_a_run(stimuli, trials):
