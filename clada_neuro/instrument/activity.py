@@ -9,6 +9,8 @@ attention sink, whose contributions are tens of times larger than any other toke
 (NaN), and this is how the start token leaves.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,7 @@ MEASURES = named(Origin.CONTRIBUTIONS)
 def activity(
     e: Tensor, last: Tensor, total: Tensor, branches: Branches | None = None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Measure the contributions of consecutive tokens; on a CPU by compiled code.
+    """Measure the contributions of consecutive tokens in one layer.
 
     Parameters
     ----------
@@ -45,10 +47,19 @@ def activity(
     total : torch.Tensor, shape (rows, n)
         With the last token, and those before it, added.
     """
-    if e.device.type == "cpu":
+    return activities([(e, last, total)], branches)[0]
+
+
+def activities(
+    layers: Sequence[tuple[Tensor, Tensor, Tensor]], branches: Branches | None = None
+) -> list[tuple[dict[str, Tensor], Tensor]]:
+    """Return `activity` of several layers on one device; on a CPU by compiled code, all at once."""
+    device = layers[0][0].device
+    branches = None if branches is None else branches.to(device)
+    if device.type == "cpu":
         parents = None if branches is None else branches.parents
-        return activity_cpu.activity(e, last, total, parents, ENERGY, MEASURES)
-    return defined(e, last, total, branches)
+        return activity_cpu.activities(layers, parents, ENERGY, MEASURES)
+    return [defined(*layer, branches) for layer in layers]
 
 
 def defined(

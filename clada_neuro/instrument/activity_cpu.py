@@ -1,4 +1,4 @@
-"""`activity.activity` compiled for a CPU: one pass over a token's contributions while they are in the cache.
+"""`activity.activities` compiled for a CPU: one pass over a token's contributions while they are in the cache.
 
 The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32). Values are
 records, one a token, whose fields are the measures' names: a kernel that was compiled for other names is compiled anew,
@@ -6,9 +6,9 @@ and what it does not write stays missing. The edge of an active set is found wit
 order positive floats, and only the few contributions that share the decisive bits are sorted.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,26 +27,26 @@ _BITS = 20  # of a float32 below its exponent and first three binary places
 _BUCKETS = 256  # 32 octaves below the largest contribution; what is smaller holds no energy to speak of
 
 
-def activity(
-    e: Tensor, last: Tensor, total: Tensor, parents: Tensor | None, energy: float, names: tuple[str, ...]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Return what `activity.activity` returns; rows are shared out among PyTorch's threads."""
-    rows, seq, _ = e.shape
-    above = np.tile(np.arange(-1, seq - 1), (rows, 1)) if parents is None else parents.numpy()
-    values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in names])
-    after = total.clone()
-    measure = partial(
-        _measure_rows, e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), above, energy, values
-    )
-    threads = min(torch.get_num_threads(), rows)
-    if threads < 2:
-        measure(0, rows)
-    else:
-        ends = [rows * thread // threads for thread in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            for part in [pool.submit(measure, start, stop) for start, stop in pairwise(ends)]:
-                part.result()
-    return {name: torch.from_numpy(values[name]) for name in names}, after
+def activities(
+    layers: Sequence[tuple[Tensor, Tensor, Tensor]],
+    parents: Tensor | None,
+    energy: float,
+    names: tuple[str, ...],
+) -> list[tuple[dict[str, Tensor], Tensor]]:
+    """Return what `activity.activities` returns; rows of all layers are shared out among as many threads as PyTorch has."""
+    found, work = [], []
+    for e, last, total in layers:
+        rows, seq, _ = e.shape
+        above = np.tile(np.arange(-1, seq - 1), (rows, 1)) if parents is None else parents.numpy()
+        values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in names])
+        after = total.clone()
+        given = (e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), above, energy, values)
+        work += [partial(_measure_rows, *given, row, row + 1) for row in range(rows)]
+        found.append(({name: torch.from_numpy(values[name]) for name in names}, after))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for part in [pool.submit(measure) for measure in work]:
+            part.result()
+    return found
 
 
 @njit(**_COMPILED)
@@ -89,8 +89,8 @@ def _measure_rows(
 @njit(**_COMPILED)
 def _power(e: Array) -> float:
     total = 0.0
-    for value in e:
-        total += np.float64(value) * np.float64(value)
+    for i in range(e.shape[0]):  # by place: only such a loop takes several values at a time
+        total += np.float64(e[i]) * np.float64(e[i])
     return total
 
 
@@ -98,9 +98,9 @@ def _power(e: Array) -> float:
 def _moments(e: Array) -> tuple[float, float]:
     """Return Σe and Σe⁴."""
     plain = fourth = 0.0
-    for value in e:
-        square = np.float64(value) * np.float64(value)
-        plain += np.float64(value)
+    for i in range(e.shape[0]):
+        square = np.float64(e[i]) * np.float64(e[i])
+        plain += np.float64(e[i])
         fourth += square * square
     return plain, fourth
 
@@ -129,7 +129,10 @@ def _edge(e: Array, power: float, energy: float) -> tuple[int, Any]:
         return 0, np.float32(np.inf)
     target = (1 - energy) * power
     bits = e.view(np.int32)
-    lowest = (bits.max() >> _BITS) - _BUCKETS + 1
+    highest = np.int32(0)
+    for i in range(e.shape[0]):
+        highest = max(highest, bits[i])
+    lowest = (highest >> _BITS) - _BUCKETS + 1
     held = np.zeros(_BUCKETS)
     count = np.zeros(_BUCKETS, np.int64)
     for i in range(e.shape[0]):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clada_neuro.instrument.activity import activity, neuron_sparsity, of_share
+from clada_neuro.instrument.activity import activities, neuron_sparsity, of_share
 from clada_neuro.instrument.tree import Branches
 from clada_neuro.measures.measure import Origin, in_order
 from clada_neuro.measures.tokens import named
@@ -23,6 +23,7 @@ from clada_neuro.models.mixtures import Experts
 from clada_neuro.runtime.cutoffs import Cutoffs
 
 MEASURES = named(Origin.CONTRIBUTIONS, Origin.CUTOFFS)
+MOST_BYTES = 1 << 28  # of contributions that wait to be measured
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Carry:
     def select(self, rows: Tensor) -> "Carry":
         """Return the carry of the given rows, which may repeat."""
         return Carry(self.last[rows], self.total[rows])
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What is known of a layer that waits to be measured."""
+
+    place: int
+    e: Tensor
+    before: Carry
+    sparsity: Tensor
+    share: float
 
 
 class ActivityRecorder:
@@ -56,6 +68,7 @@ class ActivityRecorder:
         self._carry: list[Carry] = []
         self._rows = 0
         self._branches: Branches | None = None
+        self._waiting: list[_Layer] = []
 
     def __enter__(self) -> "ActivityRecorder":
         self._handles = [self._watch(place, block) for place, block in enumerate(self._layers)]
@@ -74,11 +87,13 @@ class ActivityRecorder:
         the start token or not, is the model's attention sink.
         """
         self._rows, self._carry, self._values, self._branches = rows, list(carry), [], branches
+        self._waiting = []
 
     def finish(self) -> tuple[dict[str, np.ndarray], list[Carry]]:
         """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer; none without layers."""
         if not self._layers:
             return {}, []
+        self._measure()
         first = self._values[0].device
         together = [values.to(first) for values in self._values]  # where layers are on several devices
         values = torch.stack(together, dim=1).cpu().numpy()  # at once: a device is asked to wait once
@@ -105,7 +120,7 @@ class ActivityRecorder:
         return values.reshape(self._rows, -1, size)
 
     def _observe(self, place: int, e: Tensor, sparsity: Tensor, share: float = 1.0) -> None:
-        """Measure contributions (rows, seq, n), of which a token has at most a share."""
+        """Take in contributions (rows, seq, n), of which a token has at most a share."""
         if place < len(self._carry):
             before = self._carry[place]
         else:
@@ -114,16 +129,28 @@ class ActivityRecorder:
             sparsity[first] = math.nan
             nothing = e.new_zeros(e.shape[0], e.shape[2])
             before = Carry(nothing, nothing)
-        values, total = activity(e, before.last, before.total, self._branches)
-        values["neuron_sparsity"] = sparsity
-        values = values if share == 1 else of_share(values, e.shape[2], share)
-        self._values.append(torch.stack(in_order(values, MEASURES)))
-        self._carry[place : place + 1] = [Carry(e[:, -1].clone(), total)]
+        if self._waiting and self._waiting[0].e.device != e.device:
+            self._measure()
+        self._waiting.append(_Layer(place, e, before, sparsity, share))
+        if e.device.type != "cpu" or sum(layer.e.nbytes for layer in self._waiting) > MOST_BYTES:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Measure the layers that wait; on a CPU many at once, so that threads are not started for each."""
+        if not self._waiting:
+            return
+        given = [(layer.e, layer.before.last, layer.before.total) for layer in self._waiting]
+        for layer, (values, total) in zip(self._waiting, activities(given, self._branches), strict=True):
+            values["neuron_sparsity"] = layer.sparsity
+            values = values if layer.share == 1 else of_share(values, layer.e.shape[2], layer.share)
+            self._values.append(torch.stack(in_order(values, MEASURES)))
+            self._carry[layer.place : layer.place + 1] = [Carry(layer.e[:, -1].clone(), total)]
+        self._waiting.clear()
 
     def _first(self, e: Tensor) -> Tensor:
         """Return which tokens begin a sequence, (rows, seq)."""
         if self._branches is not None:
-            return self._branches.parents < 0
+            return self._branches.parents.to(e.device) < 0
         return torch.arange(e.shape[1], device=e.device).expand(e.shape[:2]) == 0
 
     def _sparsity(self, place: int, magnitude: Tensor) -> Tensor:
