@@ -20,6 +20,7 @@ from clada_neuro.instrument.activity import active_set
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.watching import watching
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.runtime.scoring import Score
 
@@ -161,12 +162,8 @@ def active_neurons(model: LanguageModel, sentence: str) -> tuple[list[str], np.n
     ids = model.tokenizer(sentence, add_special_tokens=False).input_ids
     layers = ffn_layers(model.model)
     seen: list[torch.Tensor] = []
-    hooks = [ffn.down.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for ffn in layers]
-    try:
+    with watching(layers, a=lambda _, a: seen.append(a)):
         model.model(torch.tensor([start + ids], device=model.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
     sets = [
         active_set(a.reshape(len(start + ids), -1).abs().float() * ffn.neuron_norms)[1]
         for a, ffn in zip(seen, layers, strict=True)

@@ -8,6 +8,7 @@ are the root mean square of g; the loss of a site is that expectation at each sh
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.watching import watching
 from clada_neuro.passes.measure import DENSE_PREFIX, quantile
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
@@ -97,19 +99,9 @@ def _gradients_at_sites(
     def after_prefix(values: Tensor) -> Tensor:
         return values.reshape(*shape, -1)[:, DENSE_PREFIX:]
 
-    def watch(site: str, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            seen = after_prefix(args[0].detach())
-            args[0].register_hook(lambda gradient: use(site, layer, seen, after_prefix(gradient)))
+    def watch(site: str, ffn: FFN, values: Tensor) -> None:
+        seen = after_prefix(values.detach())
+        values.register_hook(lambda gradient: use(site, ffn.layer, seen, after_prefix(gradient)))
 
-        return before
-
-    handles = []
-    for ffn in layers:
-        handles.append(ffn.inputs[0].register_forward_pre_hook(watch(INPUT, ffn.layer)))
-        handles.append(ffn.down.register_forward_pre_hook(watch(HIDDEN, ffn.layer)))
-    try:
+    with watching(layers, x=partial(watch, INPUT), a=partial(watch, HIDDEN)):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

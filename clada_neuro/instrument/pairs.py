@@ -8,7 +8,7 @@ sequences have parted: at one position, and one distance from where they parted,
 Before the stretch the sequences differ, and only the longest stretch reaches back to the start token.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from clada_neuro.instrument.activity import active_set, adjustment, jaccard
+from clada_neuro.models.ffn import FFN
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.watching import watching
 from clada_neuro.progress import ProgressBar
 
 _TOKENS = 1024  # of one pass
@@ -99,26 +101,14 @@ def similarity(
 def last_contributions(ids: Tensor, model: LanguageModel) -> list[Tensor]:
     """Return e = |a|·c of the last token of every row, one tensor (rows, intermediate) a layer."""
     found: list[Tensor] = []
-    handles = [
-        ffn.down.register_forward_pre_hook(_keeping(found, len(ids), ffn.neuron_norms))
-        for ffn in ffn_layers(model.model)
-    ]
-    try:
+
+    def keep(ffn: FFN, a: Tensor) -> None:
+        a = a.reshape(len(ids), -1, ffn.intermediate_size)[:, -1]
+        found.append(a.float().abs() * ffn.neuron_norms.to(a.device))
+
+    with watching(ffn_layers(model.model), a=keep):
         model.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
     return found
-
-
-def _keeping(
-    found: list[Tensor], rows: int, norms: Tensor
-) -> Callable[[torch.nn.Module, tuple[Tensor, ...]], None]:
-    def observe(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-        a = args[0].reshape(rows, -1, len(norms))[:, -1]
-        found.append(a.float().abs() * norms.to(a.device))
-
-    return observe
 
 
 def dealt(number: int, stretches: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[int, bool]]:

@@ -8,10 +8,11 @@ threshold; single tokens' do not, so searches use the mean.
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.watching import watching
 from clada_neuro.passes.measure import DENSE_PREFIX, quantile
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
@@ -52,23 +53,16 @@ def site_errors(
     """
     errors = {site: torch.zeros(len(layers), len(shares)) for site in (INPUT, HIDDEN)}
 
-    def measure(ffn: FFN) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            x = args[0].reshape(*tokens.shape, -1)[:, DENSE_PREFIX:].flatten(0, 1)
-            for place, share in enumerate(shares):
-                for site, both in ((INPUT, (share, 0.0)), (HIDDEN, (0.0, share))):
-                    errors[site][ffn.layer, place] = block_error(
-                        ffn, x, *both, lambda site, values: values.abs() * weights[site][ffn.layer]
-                    )
+    def measure(ffn: FFN, x: Tensor) -> None:
+        x = x.reshape(*tokens.shape, -1)[:, DENSE_PREFIX:].flatten(0, 1)
+        for place, share in enumerate(shares):
+            for site, both in ((INPUT, (share, 0.0)), (HIDDEN, (0.0, share))):
+                errors[site][ffn.layer, place] = block_error(
+                    ffn, x, *both, lambda site, values: values.abs() * weights[site][ffn.layer]
+                )
 
-        return before
-
-    handles = [ffn.inputs[0].register_forward_pre_hook(measure(ffn)) for ffn in layers]
-    try:
+    with watching(layers, x=measure):
         model(tokens, logits_to_keep=1, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
     return errors
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.models.watching import watching
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 from clada_neuro.runtime.thresholds import norms, score
 
@@ -55,20 +56,11 @@ class Passage:
         """Return thresholds ``(layers,)`` that drop the given shares of rows, the first token left out."""
         table = {site: torch.zeros(len(share), device=self.ids.device) for site, share in dropped.items()}
 
-        def note(layer: int, site: str, values: Tensor) -> None:
-            scores = score(values[0, 1:], weights, layer, site)
-            rank = max(1, round(float(dropped[site][layer]) * scores.numel()))
-            table[site][layer] = scores.flatten().kthvalue(rank).values
+        def note(site: str, ffn: FFN, values: Tensor) -> None:
+            scores = score(values[0, 1:], weights, ffn.layer, site)
+            rank = max(1, round(float(dropped[site][ffn.layer]) * scores.numel()))
+            table[site][ffn.layer] = scores.flatten().kthvalue(rank).values
 
-        handles = []
-        for ffn in self.layers:
-            for site, part in ((INPUT, ffn.inputs[0]), (HIDDEN, ffn.down)):
-                hook = lambda _, args, layer=ffn.layer, site=site: note(layer, site, args[0])  # noqa: E731
-                handles.append(part.register_forward_pre_hook(hook))
-        try:
-            with torch.no_grad():
-                self.model(self.ids[None])
-        finally:
-            for handle in handles:
-                handle.remove()
+        with watching(self.layers, x=partial(note, INPUT), a=partial(note, HIDDEN)), torch.no_grad():
+            self.model(self.ids[None])
         return table

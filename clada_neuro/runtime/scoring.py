@@ -7,16 +7,17 @@ sequences in lock step. Both orders give the same numbers for a policy that allo
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.ffn import FFN
 from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.models.rotation import alike, rotated_for
+from clada_neuro.models.watching import watching
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
@@ -253,21 +254,14 @@ class _Batch:
     @contextmanager
     def observed(self) -> Iterator[None]:
         """Show hidden activations to the observer while inside."""
-        hooks = []
-        if self.observer is not None:
-            for ffn in self.session.layers:
-                hooks.append(ffn.down.register_forward_pre_hook(partial(self._show_hidden, ffn.layer)))
-        try:
+        with watching(self.session.layers, a=None if self.observer is None else self._show_hidden):
             yield
-        finally:
-            for hook in hooks:
-                hook.remove()
 
-    def _show_hidden(self, layer: int, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def _show_hidden(self, ffn: FFN, a: Tensor) -> None:
         assert self.observer is not None
         row, position, real = self._place
-        a = args[0].reshape(*real.shape, -1)
-        self.observer.hidden(layer, self.rows[row[real]], position[real], a[real])
+        a = a.reshape(*real.shape, -1)
+        self.observer.hidden(ffn.layer, self.rows[row[real]], position[real], a[real])
 
     def _record(self, logits: Callable[[Tensor, Tensor], Tensor]) -> None:
         """Keep what the last pass, over the tokens of `_place`, says about real tokens and their successors.
