@@ -30,6 +30,9 @@ _HEADER = {
 }
 
 
+_VALUES = "; values: how many distinct ones the predictor has"
+
+
 @dataclass(frozen=True)
 class Table:
     """A captioned table: ``frame`` holds full precision, ``shown`` what the page prints."""
@@ -167,9 +170,16 @@ def coefficients(fit: Mapping[str, Any]) -> Table:
     frame = pd.DataFrame(rows)
     shown = coefficient_cells(frame)
     shown.insert(0, "term", frame["term"])
+    if counted := fit.get("distinct_values"):
+        shown.insert(list(shown).index("df") + 1, "values", [f"{counted.get(t, 0):,}" for t in frame["term"]])
     if adjusted:
         shown["p (BH)"] = [p_value(p) if pd.notna(p) else "" for p in frame["p_bh"]]
-    return Table(f"coefficients_{slug(fit['name'])}", f"Fixed effects of {fit['name']}.", frame, shown)
+    return Table(
+        f"coefficients_{slug(fit['name'])}",
+        f"Fixed effects of {fit['name']}{_VALUES if 'values' in shown else ''}.",
+        frame,
+        shown,
+    )
 
 
 def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:

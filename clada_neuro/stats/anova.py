@@ -63,6 +63,8 @@ def _type_3(fit: Fitted) -> dict[str, np.ndarray]:
 
     Within a term they are put as differences from the first level, which is lmerTest's choice among equal sets.
     """
+    if not codings(fit.design.spec):
+        return {one.name: np.eye(fit.design.X.shape[1])[one.columns] for one in terms_of(fit) if one.name}
     centered, columns = _recoded(fit, "contr.sum")
     differences, _ = _recoded(fit, "contr.treatment")
     change, reference = (np.linalg.lstsq(centered, X)[0] for X in (fit.design.X, differences))

@@ -38,6 +38,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,
         "n_groups": fit.n_groups,
+        "distinct_values": distinct_values(fit),
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),
         "sigma": fit.sigma,
@@ -86,7 +87,7 @@ def summary(fit: Fitted) -> str:
         else "no random effects",
         f"residual SD {fit.sigma:.4f}",
         "",
-        _coefficient_text(fit.coefficients).to_string(index=False),
+        _coefficient_text(fit).to_string(index=False),
         "",
         f"log-likelihood {fit.loglik:.3f}, AIC {fit.aic:.3f}, "
         f"R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}",
@@ -94,15 +95,21 @@ def summary(fit: Fitted) -> str:
     return "\n".join([*lines, *(f"note: {message}" for message in fit.warnings)])
 
 
-def _coefficient_text(coefficients: pd.DataFrame) -> pd.DataFrame:
-    """Return the coefficients as text: at least four decimals, more for a small standard error, p never as 0.0000."""
+def _coefficient_text(fit: Fitted) -> pd.DataFrame:
+    """Return the coefficients as text: at least four decimals, more for a small standard error, p never as 0.0000.
+
+    Beside the degrees of freedom stands the number of distinct values of the column.
+    """
+    coefficients = fit.coefficients
     digits = [max(4, decimals(se)) for se in coefficients["se"]]
     in_units = {
         name: [f"{value:.{n}f}" for value, n in zip(coefficients[name], digits, strict=True)]
         for name in ("estimate", "se", "ci_low", "ci_high")
     }
     plain = {name: coefficients[name].map("{:.4f}".format) for name in ("df", "t")}
-    return coefficients.assign(**in_units, **plain, p=coefficients["p"].map(_p_cell))
+    text = coefficients.assign(**in_units, **plain, p=coefficients["p"].map(_p_cell))
+    text.insert(list(text).index("df") + 1, "values", list(distinct_values(fit).values()))
+    return text
 
 
 def html(fit: Fitted) -> str:
@@ -112,7 +119,7 @@ def html(fit: Fitted) -> str:
     tail = f"<p>R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}</p>"
     tables = [
         table.to_html(index=False, float_format="{:.4f}".format, border=0)
-        for table in (_coefficient_text(fit.coefficients), fit.random)
+        for table in (_coefficient_text(fit), fit.random)
     ]
     return head + "".join(tables) + tail + _notes(fit.warnings)
 
@@ -131,6 +138,14 @@ def _notes(messages: Sequence[str]) -> str:
 
 def _p_cell(p: float) -> str:
     return p_text(p).removeprefix("p ").removeprefix("= ")
+
+
+def distinct_values(fit: Fitted) -> dict[str, int]:
+    """Return how many distinct values each column of the fixed part has: far fewer than its df is a warning by itself."""
+    return {
+        name: len(np.unique(values.round(10)))
+        for name, values in zip(fit.design.names, fit.design.X.T, strict=True)
+    }
 
 
 def codes_used(fit: Fitted) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,8 @@ STIMULUS = "stimulus"
 _MIN_LEVELS = 10
 # Without a column of labels, values repeated this often within a grouping factor are taken to belong to texts.
 _MIN_REPEATS = 5
+# Values that hardly ever occur in two groups need fewer: each word of a story, read by two or three people who remain.
+_MIN_REPEATS_ALONE, _ALONE = 2, 1.05
 
 
 def missing_stimulus_warnings(
@@ -88,9 +90,18 @@ def _by_values(values: np.ndarray, intercepts: Sequence[np.ndarray]) -> tuple[st
     fitting = [
         count
         for count, codes in zip(counts, intercepts, strict=True)
-        if count * _MIN_REPEATS <= len(values) and count / (codes.max() + 1) <= n_values / 2
+        if _are_of_texts(count, n_values, codes.max() + 1, len(values))
     ]
     return ("", min(fitting)) if fitting else None
+
+
+def _are_of_texts(count: int, n_values: int, n_groups: int, n_rows: int) -> bool:
+    """Return whether values are of the texts of a grouping factor, from how many of them its groups have together.
+
+    Either many rows share each, or fewer do but each value is of one group alone, which values of trials are not.
+    """
+    alone = count <= _ALONE * n_values and count * _MIN_REPEATS_ALONE <= n_rows
+    return alone or (count * _MIN_REPEATS <= n_rows and count / n_groups <= n_values / 2)
 
 
 def _has_slopes(levels: np.ndarray, texts: np.ndarray, design: Design) -> bool:

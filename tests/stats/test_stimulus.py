@@ -73,3 +73,23 @@ def test_a_condition_of_trials_is_left_alone(trials):
     rng = np.random.default_rng(5)
     named = trials.rename(columns={"text": "stimulus"}).assign(task=rng.choice(["read", "name"], len(trials)))
     assert "varies" not in _warnings(named, "y ~ task + (1 | subject) + (1 | item)")
+
+
+def test_words_of_stories_that_few_people_read_are_seen(trials):
+    rng = np.random.default_rng(4)
+    words = pd.DataFrame(
+        {"story": np.repeat([f"s{k}" for k in range(6)], 50), "surprisal": rng.normal(8, 3, 300)}
+    )
+    people = pd.DataFrame({"subject": [f"p{k}" for k in range(12)]})
+    read = people.merge(words, how="cross")
+    read = read.assign(
+        trial=rng.normal(size=len(read)),
+        before=rng.integers(200, 900, len(read)),
+        rt=rng.normal(400, 90, len(read)),
+    )
+    for share in (1.0, 0.5, 0.25):  # 12, 6 and 3 readers a word
+        some = read.sample(frac=share, random_state=1)
+        assert "'surprisal' (" in _warnings(some, "rt ~ surprisal + (1 | subject) + (1 | story)"), share
+        assert "over stimuli" not in _warnings(some, "rt ~ trial + before + (1 | subject) + (1 | story)"), (
+            share
+        )
