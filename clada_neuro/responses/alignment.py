@@ -237,8 +237,14 @@ def _wanted(
         meant = respelled(given, set(as_key(words[name])))
         wanted[name] = given.replace(meant)
         if meant:
-            notes.append(spellings(name, given, meant, "trials"))
+            notes.append(spellings(name, given, meant, "trials") + _kept_apart(trials, name))
     return pd.DataFrame(wanted), notes
+
+
+def _kept_apart(trials: pd.DataFrame, name: str) -> str:
+    """Say which of the caller's columns plays the part of `name` and keeps its spellings, which a formula may name."""
+    own = [str(column) for column in trials if column != name and trials[column].equals(trials[name])]
+    return f" (the column '{own[0]}' keeps them apart: name {name} in formulas)" if own else ""
 
 
 def _places(wanted: pd.DataFrame, offered: pd.DataFrame) -> np.ndarray:

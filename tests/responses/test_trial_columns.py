@@ -109,3 +109,16 @@ def test_align_takes_declarations_and_says_what_it_recognised():
         "column 'Subj' of the trials taken for subject",
         "column 'Cond' of the trials taken for condition",
     ]
+
+
+def test_a_column_that_keeps_spellings_apart_is_named(tmp_path):
+    words = pd.DataFrame(
+        {"stimulus_id": ["1-a", "1-b"], "item": ["1", "1"], "condition": ["a", "b"], "word": ["w", "v"], "word_index": [0, 0],
+         "is_critical": True, "stimulus": ["x", "y"]}
+    )  # fmt: skip
+    trials = pd.DataFrame({"Subj": ["s", "s"], "item": ["1", "1"], "Cond": ["A", "b"], "rt_ms": [1.0, 2.0]})
+    notes = align(words, trials).notes
+    assert (
+        "condition 'A' read as 'a': 1 trials (the column 'Cond' keeps them apart: name condition in formulas)"
+        in notes
+    )
