@@ -291,6 +291,28 @@ def component_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --triggers, --delay and --task: which events of a continuous recording are which words."""
+    for add in (
+        click.option("--task", help="The task of a BIDS folder that holds several."),
+        click.option(
+            "--delay",
+            "delay_ms",
+            default=0.0,
+            metavar="MS",
+            help="From a trigger to the word on the screen [default: 0].",
+        ),
+        click.option(
+            "--triggers",
+            type=click.Path(path_type=Path),
+            help="Words of a continuous recording: a table with a column trigger (codes) or onset (seconds) and the labels of the "
+            "stimuli [default: the columns of BIDS events].",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def epochs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --window, --roi, --baseline and --soa: how amplitudes are taken from epochs."""
     for add in (

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from clada_neuro.cli.options import recording_options
+
 
 @click.command(short_help="Take overlapping responses in continuous EEG apart.")
 @click.argument("words", type=click.Path(path_type=Path))
@@ -14,12 +16,7 @@ import click
     help="Recording (FIF, BrainVision, EEGLAB, EDF, BDF), folder of recordings, or BIDS folder.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
-@click.option(
-    "--triggers",
-    type=click.Path(path_type=Path),
-    help="Table of words with a column trigger (codes) or onset (seconds) and the labels that find them in WORDS "
-    "[default: the columns of BIDS events].",
-)
+@recording_options
 @click.option(
     "--formula",
     default="1 + center(surprisal_bits)",
@@ -48,15 +45,11 @@ import click
     "--ridge", is_flag=True, help="Shrink responses, by the penalty that predicts held-out time best."
 )
 @click.option(
-    "--delay", default=0.0, show_default=True, metavar="MS", help="From a trigger to the word on the screen."
-)
-@click.option(
     "--soa",
     type=click.FloatRange(min=1),
     metavar="MS",
     help="From word to word, where it was fixed: checked in the recording.",
 )
-@click.option("--task", help="The task of a BIDS folder that holds several.")
 @click.option(
     "--epochs",
     is_flag=True,
@@ -81,7 +74,7 @@ def command(
     span: str,
     splines: int | None,
     ridge: bool,
-    delay: float,
+    delay_ms: float,
     soa: float | None,
     task: str | None,
     epochs: bool,
@@ -97,11 +90,11 @@ def command(
     from clada_neuro.artifacts import output_folder, sole_writer
     from clada_neuro.errors import DataError
     from clada_neuro.lineage import read_words
-    from clada_neuro.responses.trials import read_columns
+    from clada_neuro.study.recordings import read_triggers
 
     start, end = _span(span)
     table = read_words(words)
-    declared = None if triggers is None else read_columns(triggers, numbers=["onset"])
+    declared = read_triggers(triggers)
     if not eeg.exists():
         raise DataError(f"recording '{eeg}' does not exist")
     folder = output_folder(out)
@@ -113,7 +106,7 @@ def command(
     for other in others:
         name, _, own = other.partition("=")
         models.append(EventModel(name.strip(), own.strip() or "1", start, end, splines))
-    reading = Reading(declared, 1e-3 * delay, 1e-3 * soa if soa else None, task)
+    reading = Reading(declared, 1e-3 * delay_ms, 1e-3 * soa if soa else None, task)
     asked = Asked(ridge, permutations, seed, tfce, epochs)
     with sole_writer(folder):
         place = analyze_recordings(

@@ -10,6 +10,7 @@ from clada_neuro.cli.options import (
     loading_options,
     matching_options,
     policy_options,
+    recording_options,
     scale_options,
     stimulus_file_options,
     trial_file_options,
@@ -32,6 +33,12 @@ from clada_neuro.cli.options import (
 @click.option(
     "--epochs", type=click.Path(path_type=Path), help="MNE epochs of a stimulus file (FIF file or folder)."
 )
+@click.option(
+    "--eeg",
+    type=click.Path(path_type=Path),
+    help="EEG of a stimulus file, continuous or epoched: FIF, BrainVision, EEGLAB, EDF, BDF, a folder of them, or a BIDS folder.",
+)
+@recording_options
 @epochs_options
 @scale_options
 @language_option

@@ -66,7 +66,7 @@ def read_bids_epochs(
     runs: dict[str, list[mne.BaseEpochs]] = {}
     for path in paths:
         runs.setdefault(path.subject, []).append(_epochs(bids, path, event, tmin, tmax, reject_uv))
-    return {subject: _joined(subject, parts) for subject, parts in runs.items()}
+    return {subject: joined_runs(subject, parts) for subject, parts in runs.items()}
 
 
 def bids_paths(root: str | Path, task: str | None, subjects: Sequence[str] | None) -> list[Any]:
@@ -172,7 +172,14 @@ def _refuse_variants(paths: list[Any]) -> None:
         known[place] = path
 
 
-def _joined(subject: str, runs: list[mne.BaseEpochs]) -> mne.BaseEpochs:
+def joined_runs(subject: str, runs: list[mne.BaseEpochs]) -> mne.BaseEpochs:
+    """Return the epochs of a subject's runs as one, channels in the order of the first.
+
+    Raises
+    ------
+    DataError
+        For runs without epochs, and runs that differ in channels or rate.
+    """
     if len(runs) == 1:
         return runs[0]
     empty = [number for number, run in enumerate(runs, start=1) if not len(run)]

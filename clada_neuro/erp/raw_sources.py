@@ -17,6 +17,8 @@ from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
 
 ENDINGS = (".fif", ".fif.gz", ".vhdr", ".set", ".edf", ".bdf")
+_EPOCHS = re.compile(r"epo(-\d+)?\.fif(\.gz)?$")
+_NOT_CONTINUOUS = re.compile(r"(epo|ave|evo)(-\d+)?\.fif(\.gz)?$")
 _LATER_PART = re.compile(r"_split-(?!0*1_)\d+_|-\d+\.fif")
 
 
@@ -45,6 +47,15 @@ class Session:
 def is_bids(path: str | Path) -> bool:
     """Return whether a folder is the root of a BIDS data set."""
     return (Path(path) / "dataset_description.json").is_file()
+
+
+def is_epoched(path: str | Path) -> bool:
+    """Return whether a file, or a folder of no continuous recording, holds MNE epochs."""
+    path = Path(path)
+    if not path.is_dir():
+        return _EPOCHS.search(path.name) is not None
+    names = [file.name for file in path.rglob("*") if file.name.lower().endswith(ENDINGS)]
+    return not is_bids(path) and any(map(_EPOCHS.search, names)) and all(map(_NOT_CONTINUOUS.search, names))
 
 
 @quiet
@@ -95,7 +106,7 @@ def _files(path: Path) -> list[Path]:
         for file in path.rglob("*")
         if file.is_file() and file.name.lower().endswith(ENDINGS) and not _LATER_PART.search(file.name)
     )
-    continuous = [file for file in files if not re.search(r"(epo|ave|evo)\.fif(\.gz)?$", file.name)]
+    continuous = [file for file in files if not _NOT_CONTINUOUS.search(file.name)]
     if not continuous:
         what = f"{len(files)} files of epochs or averages, but no" if files else "no"
         raise DataError(f"folder '{path}' holds {what} continuous recording ({', '.join(ENDINGS)})")

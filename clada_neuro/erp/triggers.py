@@ -43,6 +43,11 @@ class TiedEvents:
     events: list[pd.DataFrame]
     account: pd.DataFrame
 
+    def in_words(self) -> str:
+        """Return the account as a line."""
+        rows = [row for row in self.account.itertuples() if row.n]
+        return ", ".join(f"{row.n:,} {row.outcome}{f' ({row.shown})' if row.shown else ''}" for row in rows)
+
 
 @quiet
 def triggers_of(session: Session) -> pd.DataFrame:

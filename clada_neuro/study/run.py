@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clada_neuro import artifacts
+from clada_neuro.errors import DataError
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.models.origin import EMBEDDED
 from clada_neuro.responses.unmatched import MAX_LOST
@@ -28,6 +29,10 @@ def run(
     out: str | Path | None = None,
     trials: str | Path | None = None,
     epochs: str | Path | None = None,
+    eeg: str | Path | None = None,
+    triggers: str | Path | None = None,
+    delay_ms: float = 0.0,
+    task: str | None = None,
     window_ms: Mapping[str, tuple[float, float]] | None = None,
     roi: Mapping[str, Sequence[str]] | None = None,
     baseline: str | None = None,
@@ -78,6 +83,10 @@ def run(
         Output folder; ``out/<target>`` by default.
     trials, epochs : path, optional
         Responses to a stimulus file: a table of trials, or MNE epochs (a FIF file or a folder of them).
+    eeg, triggers, delay_ms, task
+        Or recordings: a file, a folder or a BIDS folder, continuous or epoched. The words of continuous ones are found by a
+        table with a column ``trigger`` or ``onset`` beside the stimuli's labels, else by the columns of BIDS events (see
+        `clada_neuro.erp.triggers.tie`); ms from a trigger to the word on the screen; the task of a BIDS folder with several.
     window_ms, roi, baseline, soa_ms
         How amplitudes are taken from epochs where it differs from the analysis and the presets: component to start
         and end, component to electrodes, ``"covariate"``, ``"subtract"`` or ``"none"``, and ms from word to word.
@@ -127,6 +136,17 @@ def run(
     CladaNeuroError
         For wrong input; what was finished stays in `out`.
     """
+    if eeg is not None:
+        if trials is not None or epochs is not None:
+            raise DataError("--eeg holds the responses; leave --trials and --epochs out")
+        from clada_neuro.study.recordings import epochs_of
+
+        place = Path(out or Path("out") / Path(target).stem) / "epochs"
+        epochs = epochs_of(
+            eeg, place, triggers=triggers, delay_ms=delay_ms, soa_ms=soa_ms, task=task, progress=progress
+        )
+    elif triggers is not None or delay_ms or task:
+        raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
     plan = resolve_target(
         target,
         trials=trials,

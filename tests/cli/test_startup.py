@@ -24,6 +24,7 @@ CALL = (
         (["run", "stimuli.csv", "--limt", "3"], "--limt"),
         (["run", "stimuli.csv"], "needs responses"),
         (["run", "stimuli.csv", "--trials", "nothing.csv"], "nothing.csv"),
+        (["run", "stimuli.csv", "--eeg", "nothing.vhdr"], "nothing.vhdr"),
         (["run", "stimuli.csv", "--trials", "trials.csv"], "n400_uv"),
         (["trace", "wrong.csv", "--out", "out"], "sentence"),
         (["align", "words.parquet", "trials.csv", "--out", "out"], "words.parquet"),

@@ -134,12 +134,7 @@ def analyze_recordings(
 
 def _tied(name: str, sessions: list[Session], how: Reading, progress: Callable[[str], None]) -> TiedEvents:
     found = tie(name, sessions, how.table, delay=how.delay)
-    counts = ", ".join(
-        f"{row.n:,} {row.outcome}{f' ({row.shown})' if row.shown else ''}"
-        for row in found.account.itertuples()
-        if row.n
-    )
-    progress(f"subject '{name}': {counts}")
+    progress(f"subject '{name}': {found.in_words()}")
     if how.soa:
         check_intervals(name, found.events, how.soa)
     return found

@@ -1,0 +1,106 @@
+"""Epochs around every word of continuous recordings, cut once and kept in a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+
+from clada_neuro.artifacts import content_hash, output_folder, read_json, write_json
+from clada_neuro.erp.bids import joined_runs
+from clada_neuro.erp.quiet import quiet
+from clada_neuro.erp.raw_sources import Session, read_recordings
+from clada_neuro.erp.triggers import WORD, check_intervals, tie
+from clada_neuro.errors import AlignmentError, DataError
+
+TMIN, TMAX = -0.2, 1.0
+
+
+@quiet
+def cut_epochs(
+    source: str | Path,
+    folder: str | Path,
+    *,
+    table: pd.DataFrame | None = None,
+    delay: float = 0.0,
+    soa: float | None = None,
+    task: str | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Cut every subject's words from −200 to 1000 ms and write them as ``sub-<name>_epo.fif``.
+
+    Epochs in spans annotated as bad are dropped. The baseline is left as it is. Where the folder holds the epochs of the same
+    files, table and choices, they are not cut again.
+
+    Parameters
+    ----------
+    source, task
+        Recordings (see `raw_sources.read_recordings`).
+    folder
+        Where epochs go, and ``cut.json``, what became of every event and word.
+    table, delay
+        How words are found (see `triggers.tie`).
+    soa
+        Seconds from word to word, as stated; checked where given.
+    progress
+        Receives a line a subject.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    CladaNeuroError
+        For recordings and events that cannot be used.
+    """
+    place = output_folder(folder)
+    recordings = read_recordings(source, task)
+    files = [_stamp(session) for sessions in recordings.values() for session in sessions]
+    declared = "" if table is None else table.to_csv()
+    key = content_hash([str(Path(source).resolve()), files, declared, delay, soa, task])
+    if (place / "cut.json").is_file() and read_json(place / "cut.json").get("inputs") == key:
+        return place
+    for earlier in [*place.glob("*_epo*.fif"), *place.glob("cut.json")]:
+        earlier.unlink()
+    accounts = {}
+    for name, sessions in recordings.items():
+        tied = tie(name, sessions, table, delay=delay)
+        progress(f"subject '{name}': {tied.in_words()}")
+        if soa:
+            check_intervals(name, tied.events, soa)
+        epochs = joined_runs(name, [_cut(*both) for both in zip(sessions, tied.events, strict=True)])
+        if not len(epochs):
+            raise DataError(
+                f"subject '{name}': every word lies in a span annotated as bad or at the recording's border; leave the subject out"
+            )
+        epochs.save(place / f"sub-{name}_epo.fif", overwrite=True)
+        accounts[name] = tied.account.to_dict("records")
+    write_json(place / "cut.json", {"inputs": key, "subjects": accounts})
+    return place
+
+
+def _stamp(session: Session) -> list[object]:
+    """Return what tells a recording's files from changed ones without reading an hour of EEG."""
+    files = [Path(file) for file in session.raw.filenames if file]
+    events = "" if session.events is None else session.events.to_csv()
+    return [
+        session.name,
+        [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
+        events,
+    ]
+
+
+def _cut(session: Session, events: pd.DataFrame) -> mne.BaseEpochs:
+    raw = session.raw
+    words = events[events["event"] == WORD]
+    samples = raw.first_samp + np.round(words["onset"].to_numpy(float) * raw.info["sfreq"]).astype(int)
+    if (same := pd.Series(samples).duplicated()).any():
+        raise AlignmentError(
+            f"'{session.name}': two words at {words['onset'].to_numpy()[same.to_numpy()][0]:g} s; one epoch can have one word only"
+        )
+    array = np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)])
+    metadata = words.drop(columns="event").reset_index(drop=True)
+    return mne.Epochs(raw, array, {WORD: 1}, TMIN, TMAX, baseline=None, metadata=metadata, preload=True)
