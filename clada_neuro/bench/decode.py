@@ -1,8 +1,8 @@
 """Tokens per second of decoding one sequence: engines and policies side by side, in interleaved rounds.
 
 Decoding is bound by the weight bytes read. A policy's ceiling is all weight bytes over those it reads, and its speed is
-a ratio to dense decoding in the same loop and round, where dense is the faster of our kernels at full budget and
-PyTorch: the same loop, and on a CUDA device also the same graph with the model's own matrices.
+a ratio to dense decoding in the same round, where dense is the fastest dense engine of all, peers included. Beside it
+stands the share of the rate at which the model's weights stream from memory in the same rounds, the limit of all.
 """
 
 import math
@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from clada_neuro.bench.engines import Engine, Graph, Loop, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
+from clada_neuro.bench.streaming import Stream
 from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
 from clada_neuro.errors import ModelError
 from clada_neuro.models.limits import check_length
@@ -83,7 +84,8 @@ def bench_decode(
     pandas.DataFrame
         model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
-        ceiling, policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
+        ceiling, stream_gb_s (at which all threads read the model's weights in the same rounds; on a CPU), stream_share (of
+        that rate, read_mb a token), policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
         rounds, threads, wait_policy (OMP_WAIT_POLICY: threads that spin while they wait make a busy machine several
         times slower), load_average (one minute, mean of start and end).
     """
@@ -101,10 +103,16 @@ def bench_decode(
     with tempfile.TemporaryDirectory() as folder:
         peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
     load = _load_average()
-    runs = _interleave([*engines, *peers], prompt, tokens, rounds, progress)
+    stream = Stream(loaded)
+
+    def after_round(line: str) -> None:
+        stream.measure()
+        progress(line)
+
+    runs = _interleave([*engines, *peers], prompt, tokens, rounds, after_round)
     for peer in peers:
         peer.peer.close()
-    rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory)
+    rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory, stream.gb_s)
     about = {
         "tokens": tokens,
         "rounds": rounds,
@@ -179,16 +187,16 @@ def _load_average() -> float:
 
 
 def _rows(
-    engines: list[Engine], runs: list[list[Run]], weights: tuple[int, int], memory: dict[str, float]
+    engines: list[Engine],
+    runs: list[list[Run]],
+    weights: tuple[int, int],
+    memory: dict[str, float],
+    stream: float,
 ) -> list[dict[str, Any]]:
     blocks, others = weights
     speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
     dense = max(
-        (
-            speed
-            for engine, speed in zip(engines, speeds, strict=True)
-            if engine.engine in (COMPILED, PYTORCH, TRITON, GRAPH) and engine.policy == "dense"
-        ),
+        (speed for engine, speed in zip(engines, speeds, strict=True) if engine.policy == "dense"),
         key=pd.Series.median,
     )
     rows: list[dict[str, Any]] = []
@@ -209,6 +217,8 @@ def _rows(
                 "ratio_low": ratio.quantile(0.25),
                 "ratio_high": ratio.quantile(0.75),
                 "ceiling": (others + blocks) / read,
+                "stream_gb_s": stream,
+                "stream_share": speed.median() * read / 1e9 / stream,
                 "policy_share": pd.Series(
                     [sum(run.policy_seconds) / sum(run.seconds) for run in own]
                 ).median(),

@@ -1,4 +1,4 @@
-"""llama.cpp at equal precision, as an optional peer in an interpreter of its own."""
+"""llama.cpp at equal precision, as an optional peer in an interpreter of its own, which sleeps while others are timed."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from clada_neuro.bench.turns import Turns
 from clada_neuro.errors import ModelError
 
 _WORKER = Path(__file__).with_name("llama_worker.py")
@@ -56,15 +57,18 @@ class LlamaCpp:
         except OSError as error:
             raise ModelError(f"'{python}' cannot be run ({error.strerror}); give an interpreter") from error
         self.version = self._answer()["version"]
+        self._turns = Turns(self._process)
 
     def decode(self, prompt: list[int], tokens: int) -> dict[str, Any]:
         """Return ``seconds`` and ``drawn`` of each greedy token after a prompt, and ``peak_memory_mb``."""
         assert self._process.stdin is not None
-        print(json.dumps({"prompt": prompt, "tokens": tokens}), file=self._process.stdin, flush=True)
-        return self._answer()
+        with self._turns.awake():
+            print(json.dumps({"prompt": prompt, "tokens": tokens}), file=self._process.stdin, flush=True)
+            return self._answer()
 
     def close(self) -> None:
         """End the process."""
+        self._turns.wake()
         self._process.communicate()
 
     def _answer(self) -> dict[str, Any]:

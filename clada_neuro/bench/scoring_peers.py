@@ -1,4 +1,4 @@
-"""minicons and surprisal as optional peers, in an interpreter of their own."""
+"""minicons and surprisal as optional peers, in an interpreter of their own, which sleeps while others are timed."""
 
 import copy
 import json
@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from clada_neuro.bench.turns import Turns
 from clada_neuro.errors import ModelError
 from clada_neuro.models.loading import LanguageModel
 
@@ -40,6 +41,7 @@ class ScoringPeers:
             )
         except OSError as error:
             raise ModelError(f"'{python}' cannot be run ({error.strerror}); give an interpreter") from error
+        self._turns = Turns(self._process)
         self._folder = str(folder)
 
     def words(self, tool: str, texts: list[str]) -> dict[str, Any]:
@@ -47,12 +49,14 @@ class ScoringPeers:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         question = {"tool": tool, "folder": self._folder, "texts": texts}
-        print(json.dumps(question), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
+        with self._turns.awake():
+            print(json.dumps(question), file=self._process.stdin, flush=True)
+            line = self._process.stdout.readline()
         return json.loads(line) if line else {"error": f"the process of {tool} ended"}
 
     def close(self) -> None:
         """End the process."""
+        self._turns.wake()
         self._process.communicate()
 
 

@@ -3,10 +3,15 @@
 import json
 import os
 import runpy
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from click.testing import CliRunner
@@ -16,7 +21,9 @@ from tiny_models import tiny_model
 import clada_neuro.bench.decode as bench
 from clada_neuro.bench.engines import Engine, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
+from clada_neuro.bench.streaming import Stream, _read
 from clada_neuro.bench.subjects import LLAMA_7B, Subject, quantile_policies, random_llama
+from clada_neuro.bench.turns import Turns
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
 
@@ -51,12 +58,69 @@ def test_ratios_are_taken_within_rounds_against_the_faster_dense_loop():
     runs = bench._interleave(engines, IDS, 5, 4, lambda line: None)
     assert [len(own) for own in runs] == [4] * 4
     memory = dict.fromkeys(("transformers", "pytorch", "compiled"), 7.0)
-    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), memory)).set_index(["engine", "policy"])
+    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), memory, 2e-5)).set_index(["engine", "policy"])
     assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.25, 0.5, 1.0, 1.25])
     assert rows["ratio_low"].tolist() == pytest.approx(rows["ratio_high"].tolist())
     assert rows.loc[("compiled", "dense"), "tokens_per_s"] == pytest.approx((10 + 8) / 2)
     assert rows["ceiling"].tolist() == pytest.approx([1, 1, 1, 1000 / 700])
     assert rows["read_mb"].tolist() == pytest.approx([0.001, 0.001, 0.001, 0.0007])
+    # 9 tokens a second of 1000 bytes, of 20,000 bytes a second
+    assert rows.loc[("compiled", "dense"), "stream_share"] == pytest.approx(9 * 1000 / 20_000)
+
+
+def test_dense_is_the_fastest_dense_engine_of_all_peers_included():
+    engines = [
+        Known("compiled", "dense", 0.1),
+        Known("compiled", "clada", 0.08, sparsity=0.5),
+        Known("llama.cpp", "dense", 0.05),
+    ]
+    runs = bench._interleave(engines, IDS, 5, 4, lambda line: None)
+    rows = bench._rows(engines, runs, (600, 400), dict.fromkeys(("compiled", "llama.cpp"), 7.0), 1.0)
+    assert [row["ratio_vs_dense"] for row in rows] == pytest.approx([0.5, 0.625, 1.0])
+
+
+def test_the_streaming_rate_is_of_every_byte_of_the_weights(model):
+    stream = Stream(model)
+    assert sum(words.nbytes for words in stream._arrays) == sum(
+        w.nbytes for w in model.parameters() if w.dim() == 2
+    )
+    expected = [np.bitwise_xor.reduce(words) for words in stream._arrays]
+    assert [_read(words, 1) for words in stream._arrays] == expected
+    stream.measure()
+    assert np.isnan(stream.gb_s)  # the first call compiles
+    stream.measure()
+    assert stream.gb_s > 0
+
+
+def test_a_process_sleeps_until_it_is_its_turn():
+    process = subprocess.Popen(
+        [sys.executable, "-c", "for line in iter(input, ''): print(line, flush=True)"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    turns, seen = Turns(process), psutil.Process(process.pid)
+
+    def stopped() -> bool:
+        """A signal takes a moment."""
+        deadline = time.monotonic() + 10
+        while seen.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return seen.status() == psutil.STATUS_STOPPED
+
+    try:
+        assert stopped()
+        with turns.awake():
+            process.stdin.write("answer\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "answer\n"
+        assert stopped()
+        turns.wake()
+        process.communicate("\n", timeout=20)
+        assert process.returncode == 0
+        turns.wake()  # of a process that has ended
+    finally:
+        process.kill()
 
 
 def test_weight_bytes_count_the_head_once_and_no_embedding(model):
