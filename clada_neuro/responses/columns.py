@@ -4,7 +4,7 @@ A column that plays a part is copied under our name; the caller's own stays, so 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -27,7 +27,10 @@ PARTS = {
 
 
 def take_columns(
-    trials: pd.DataFrame, declared: Mapping[str, str] | None = None, origin: str = "the table of trials"
+    trials: pd.DataFrame,
+    declared: Mapping[str, str] | None = None,
+    origin: str = "the table of trials",
+    responses: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the trials with a column under each of our names that one of theirs plays, and what was taken for what.
 
@@ -39,6 +42,8 @@ def take_columns(
         too: ``{"rt_ms": "RT"}``.
     origin : str
         What the table is called in messages.
+    responses : collection of str
+        Names of responses, for which a column that differs in case alone is taken, too.
 
     Raises
     ------
@@ -67,6 +72,11 @@ def take_columns(
             notes.append(f"column '{found[0]}' of the trials taken for {name}")
         elif found:
             notes.append(_unclear(name, found))
+    for name in sorted(set(responses) - set(given) - set(present)):
+        found = [column for column in present if column.casefold() == name.casefold()]
+        if len(found) == 1:
+            added[name] = trials[found[0]]
+            notes.append(f"column '{found[0]}' of the trials taken for {name}")
     own = {name: f"{name}_original" for name, column in given.items() if name in present and name != column}
     return trials.rename(columns=own).assign(**added), notes
 

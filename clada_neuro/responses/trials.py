@@ -17,6 +17,9 @@ from clada_neuro.stimuli.keys import as_key
 # below a nanovolt.
 SMALLEST_UV = 1e-3
 
+# What is explained where nobody says: taken whatever the case of its name.
+_AMPLITUDES = ("n400_uv", "p600_uv")
+
 
 def read_columns(
     path: str | Path,
@@ -80,7 +83,7 @@ def read_trials(
         If there is no column `subject`.
     """
     table = _read(Path(path), encoding, sheet)
-    frame, notes = take_columns(table.frame, columns, table.origin)
+    frame, notes = take_columns(table.frame, columns, table.origin, {*numbers, *_AMPLITUDES})
     if "subject" not in frame:
         names = [str(name) for name in frame]
         raise AlignmentError(

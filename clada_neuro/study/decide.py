@@ -132,8 +132,8 @@ def default_for(trials: pd.DataFrame, responses: Iterable[str], origin: str) -> 
 
 def others(trials: pd.DataFrame, analysis: Analysis) -> list[str]:
     """Return the columns known as responses that no model of the analysis explains."""
-    explained = {name for model in analysis.models for name in model.response_columns}
-    return [name for name in _known(trials) if name not in explained]
+    explained = {name.casefold() for model in analysis.models for name in model.response_columns}
+    return [name for name in _known(trials) if name.casefold() not in explained]
 
 
 def shipped_analysis(name: str) -> Analysis:

@@ -78,8 +78,20 @@ def test_an_analysis_of_the_users_is_followed_to_the_letter(target, trials, tmp_
 def test_a_response_under_another_name_does_not_make_its_model_disappear(tmp_path):
     stimuli, trials = tmp_path / "s.csv", tmp_path / "t.csv"
     stimuli.write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
-    trials.write_text("subject,item,condition,N400_uV,p600_uv\n1,1,a,2.5,1.5\n")
-    with pytest.raises(DataError, match="no n400_uv but N400_uV; rename 'N400_uV'"):
+    trials.write_text("subject,item,condition,N400,p600_uv\n1,1,a,2.5,1.5\n")
+    with pytest.raises(DataError, match="no n400_uv but N400; rename 'N400'"):
         resolve_target(stimuli, trials=trials)
     chosen = resolve_target(stimuli, trials=trials, component="p600")
     assert [model.name for model in chosen.analysis.models] == ["P600"]
+
+
+def test_the_name_of_a_response_counts_whatever_its_case(tmp_path):
+    stimuli, trials = tmp_path / "s.csv", tmp_path / "t.csv"
+    stimuli.write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
+    trials.write_text("subject;item;condition;N400_uV;RT_MS\n1;1;a;2,5;NA\n2;1;a;1,5;300\n")
+    found = resolve_target(stimuli, trials=trials)
+    assert [model.response for model in found.analysis.models] == ["n400_uv"]
+    assert found.trials["n400_uv"].tolist() == [2.5, 1.5]
+    assert found.trials.attrs["notes"] == ["column 'N400_uV' of the trials taken for n400_uv"]
+    assert "N400_uV" not in found.notes[0]
+    assert resolve_target(stimuli, trials=trials, response="log(rt_ms)").trials["rt_ms"].tolist()[1] == 300
