@@ -1,8 +1,10 @@
 """Keep a row where |value| · weight reaches its threshold; replace what is dropped by its calibrated mean."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -40,11 +42,6 @@ class Compensation:
     scales: Tensor
     bias: Tensor
 
-    @cached_property
-    def points(self) -> list[tuple[float, Tensor]]:
-        """Each scale and its bias ``(layers, hidden)``."""
-        return list(zip(self.scales.tolist(), self.bias.unbind(), strict=True))
-
     def __call__(self, layer: int, scale: Tensor) -> Tensor:
         """Return the bias ``(*scale.shape, hidden)``, linear between points and constant beyond the last."""
         return self._between(self.bias[:, layer], scale)
@@ -52,6 +49,17 @@ class Compensation:
     def of_token(self, scale: Tensor) -> Tensor:
         """Return the bias ``(layers, hidden)`` of all layers at one token's ``scale (1,)``."""
         return self._between(self.bias.flatten(1), scale).view(self.bias.shape[1:])
+
+    def put(self, scale: float, out: Tensor) -> None:
+        """Write the same ``(layers, hidden)`` into a tensor, on plain numbers: one operation between two tokens."""
+        scale = min(scale, self._points[-1][0])
+        upper = min(max(bisect_left(self._points, scale, key=itemgetter(0)), 1), len(self._points) - 1)
+        (low, below), (high, above) = self._points[upper - 1 : upper + 1]
+        torch.lerp(below, above, (scale - low) / (high - low), out=out)
+
+    @cached_property
+    def _points(self) -> list[tuple[float, Tensor]]:
+        return list(zip(self.scales.tolist(), self.bias.unbind(), strict=True))
 
     def _between(self, bias: Tensor, scale: Tensor) -> Tensor:
         # On a GPU nothing here may wait for a number.

@@ -1,9 +1,7 @@
 """The compiled token step as a kernel: PyTorch reads the prompt, then its threads sleep."""
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -55,12 +53,8 @@ class CompiledKernel:
         if new == self._scale:
             return
         self._scale = new
-        if mean is None:
-            return
-        new = min(new, mean.points[-1][0])
-        upper = min(max(bisect_left(mean.points, new, key=itemgetter(0)), 1), len(mean.points) - 1)
-        (low, bias), (high, bias_above) = mean.points[upper - 1 : upper + 1]
-        torch.lerp(bias, bias_above, (new - low) / (high - low), out=self.compiled.bias)
+        if mean is not None:
+            mean.put(new, self.compiled.bias)
 
     def surprisal_and_entropy(self, token: Tensor) -> tuple[float, float]:
         """Return those of a token ``(1,)`` drawn from the last logits, in bits."""
