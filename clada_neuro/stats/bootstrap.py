@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Block, Design
@@ -142,11 +143,41 @@ def bootstrap(
     }
     null_p, n_null = None, 0
     if NULL in tables:
-        drawn = tables[NULL]["chi2"].dropna()
-        observed = max(2 * (larger.loglik - smaller.loglik), 0.0)
-        n_null = len(drawn)
-        null_p = float((1 + (drawn >= observed).sum()) / (1 + n_null))
+        null_p, n_null = _null_p(tables[NULL]["chi2"], smaller, larger)
     return Intervals(intervals.get(PARAMETRIC), intervals.get(CLUSTER), null_p, n_null, seed)
+
+
+def likelihood_ratio_p(
+    smaller: Fitted, larger: Fitted, replicates: int, *, seed: int = 0, jobs: int = 1
+) -> tuple[float, int]:
+    """Return the p value of a likelihood ratio among those of responses drawn from the smaller model, and their number.
+
+    This is pbkrtest's ``PBmodcomp``: right in small samples and for variances at their boundary, where chi-square is not.
+
+    Raises
+    ------
+    FitError
+        When the fits are by REML or their engine does not refit.
+    """
+    preparer(larger.engine)
+    if smaller.reml or larger.reml:
+        raise FitError("bootstraps compare ML fits; pass reml=False")
+    task = _pair(NULL, smaller, larger, ("", ""), seed)
+    drawn = replicate(
+        task,
+        replicates,
+        name="bootstrap_null",
+        inputs=_inputs(task, smaller, larger),
+        jobs=jobs,
+        folder=None,
+        progress=False,
+    )
+    return _null_p(drawn["chi2"], smaller, larger)
+
+
+def _null_p(chi2: pd.Series, smaller: Fitted, larger: Fitted) -> tuple[float, int]:
+    drawn, observed = chi2.dropna(), max(2 * (larger.loglik - smaller.loglik), 0.0)
+    return float((1 + (drawn >= observed).sum()) / (1 + len(drawn))), len(drawn)
 
 
 def simulate(

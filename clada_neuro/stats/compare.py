@@ -22,7 +22,8 @@ _SPAN_TOLERANCE = 1e-8
 class Comparison:
     """A likelihood-ratio test; both models fitted by maximum likelihood.
 
-    ``delta_*`` are larger minus smaller model; ``delta_loglik_per_trial`` is in nats.
+    ``delta_*`` are larger minus smaller model; ``delta_loglik_per_trial`` is in nats. ``p_bootstrap`` stands beside ``p``
+    where a parametric bootstrap was asked for.
     """
 
     smaller: str
@@ -36,6 +37,8 @@ class Comparison:
     delta_aic: float
     delta_r2_marginal: float
     warnings: tuple[str, ...] = ()
+    p_bootstrap: float | None = None
+    n_bootstrap: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as a dictionary."""
@@ -45,8 +48,14 @@ class Comparison:
         return (
             f"{self.larger} against {self.smaller}: χ²({self.df}) = {self.chi2:.2f}, {p_text(self.p)}, "
             f"Δ log-likelihood per trial {self.delta_loglik_per_trial:.2e}, ΔR²m {self.delta_r2_marginal:.2e}"
+            + self._bootstrapped()
             + "".join(f"; {line}" for line in self.warnings)
         )
+
+    def _bootstrapped(self) -> str:
+        if self.p_bootstrap is None:
+            return ""
+        return f", parametric bootstrap of {self.n_bootstrap}: {p_text(self.p_bootstrap)}"
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{escape(line)}</p>" for line in (str(self), *self.warnings))
@@ -60,13 +69,8 @@ def compare(one: Fitted, other: Fitted) -> Comparison:
     FitError
         When the rows or responses differ, or neither model contains the other.
     """
-    smaller, larger = sorted((one, other), key=lambda fit: fit.n_parameters)
-    check_same_rows([smaller.design, larger.design])
+    smaller, first, larger = nested(one, other)
     df = larger.n_parameters - smaller.n_parameters
-    _check_nested(smaller, larger, df)
-    smaller = smaller.refit(reml=False)
-    first = larger.refit(reml=False)
-    larger = settled(smaller, first)
     delta = larger.loglik - smaller.loglik
     warnings = [f"'{larger.name}': {line}" for line in larger.warnings if line not in first.warnings]
     if delta < -LOGLIK_TOLERANCE:
@@ -87,6 +91,21 @@ def compare(one: Fitted, other: Fitted) -> Comparison:
         float(larger.r2().marginal - smaller.r2().marginal),
         tuple(warnings),
     )
+
+
+def nested(one: Fitted, other: Fitted) -> tuple[Fitted, Fitted, Fitted]:
+    """Return the smaller model, the larger as it was fitted first, and as it is settled: by ML, on the same rows.
+
+    Raises
+    ------
+    FitError
+        When the rows or responses differ, or neither model contains the other.
+    """
+    smaller, larger = sorted((one, other), key=lambda fit: fit.n_parameters)
+    check_same_rows([smaller.design, larger.design])
+    _check_nested(smaller, larger, larger.n_parameters - smaller.n_parameters)
+    smaller, first = smaller.refit(reml=False), larger.refit(reml=False)
+    return smaller, first, settled(smaller, first)
 
 
 def check_same_rows(designs: Sequence[Design]) -> None:

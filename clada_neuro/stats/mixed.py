@@ -2,6 +2,7 @@
 
 import warnings as python_warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pandas as pd
 from clada_neuro.stats import diagnostics, output
 from clada_neuro.stats.alternatives import alternatives
 from clada_neuro.stats.anova import anova
-from clada_neuro.stats.compare import Comparison, compare
+from clada_neuro.stats.bootstrap import likelihood_ratio_p
+from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse
@@ -30,18 +32,28 @@ class MixedFit(Fitted):
     @overload
     def anova(self, /, *, type: int = 3) -> pd.DataFrame: ...
     @overload
-    def anova(self, other: Fitted, /) -> Comparison: ...
+    def anova(self, other: Fitted, /, *, bootstrap: int = 0, seed: int = 0) -> Comparison: ...
     @overload
     def anova(self, other: Fitted, another: Fitted, /, *more: Fitted) -> pd.DataFrame: ...
-    def anova(self, *others: Fitted, type: int = 3) -> pd.DataFrame | Comparison:
+    def anova(
+        self, *others: Fitted, type: int = 3, bootstrap: int = 0, seed: int = 0
+    ) -> pd.DataFrame | Comparison:
         """Test the terms by F tests (see `anova.anova`), or compare with other models on the same rows.
 
         One other model is compared by a likelihood-ratio test (see `compare.compare`), several make a table in which each
-        is compared with the one before (see `alternatives.alternatives`).
+        is compared with the one before (see `alternatives.alternatives`). ``bootstrap`` counts the responses drawn from the
+        smaller of two models for a p value beside chi-square's, with ``seed``.
         """
         if not others:
             return anova(self, type)
-        return compare(self, *others) if len(others) == 1 else alternatives([self, *others])
+        if len(others) > 1:
+            return alternatives([self, *others])
+        found = compare(self, *others)
+        if not bootstrap:
+            return found
+        smaller, _, larger = nested(self, *others)
+        p, n = likelihood_ratio_p(smaller, larger, bootstrap, seed=seed)
+        return replace(found, p_bootstrap=p, n_bootstrap=n)
 
     def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> Estimates:
         """Return the estimated marginal means of the cells of ``"condition | group"`` (see `marginal.means.emmeans`)."""

@@ -89,3 +89,19 @@ def test_a_fit_tests_its_terms_or_compares_itself(paired: pd.DataFrame) -> None:
     several = one.anova(two, three)
     assert several["name"].tolist() == models
     assert several["p"].iloc[1] == pytest.approx(one.anova(two).p)
+
+
+def test_a_likelihood_ratio_by_parametric_bootstrap() -> None:
+    trials = pd.read_csv(Path(__file__).parents[1] / "reference" / "factorial_few.csv")
+    fixed = ["condition + group", "group"]
+    large, small = (
+        estimate(specify(trials, f"n400_uv ~ {side} + (1 | subject) + (1 | item)"), reml=False)
+        for side in fixed
+    )
+    found = large.anova(small, bootstrap=30, seed=1)
+    assert found.n_bootstrap == 30
+    assert found.p_bootstrap == large.anova(small, bootstrap=30, seed=1).p_bootstrap
+    assert found.p_bootstrap != large.anova(small, bootstrap=30, seed=2).p_bootstrap
+    assert "parametric bootstrap of 30: p = " in str(found)
+    assert large.anova(small).p_bootstrap is None
+    assert found.p_bootstrap == pytest.approx(found.p, abs=0.2)
