@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.contrasts import canonical
 from clada_neuro.stats.formula import RandomTerm, parse, plain_names, with_contrasts
 
 
@@ -61,9 +62,9 @@ def test_what_cannot_be_read_says_why(text: str, reason: str) -> None:
 
 
 def test_contrasts_reach_interactions_and_leave_other_terms() -> None:
-    assert with_contrasts("c * x", {"c": "sum"}) == "1 + C(c, contr.sum) + x + C(c, contr.sum):x"
-    assert with_contrasts("0 + x", {"c": "helmert"}) == "0 + x"
-    assert with_contrasts("c", {"c": "treatment"}) == "1 + C(c, contr.treatment)"
+    assert with_contrasts("c * x", canonical({"c": "sum"})) == "1 + C(c, contr.sum) + x + C(c, contr.sum):x"
+    assert with_contrasts("0 + x", canonical({"c": "helmert"})) == "0 + x"
+    assert with_contrasts("c", canonical({"c": "treatment"})) == "1 + C(c, contr.treatment)"
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True), st.booleans())
