@@ -46,6 +46,7 @@ def __getattr__(name: str) -> Any:
     function = importlib.import_module("clada_neuro.arguments").checked(
         getattr(importlib.import_module(_HOME[name]), name)
     )
+    function.__module__ = __name__  # where a process that is sent the function finds it
     globals()[name] = function  # from now on found without this
     return function
 

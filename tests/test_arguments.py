@@ -1,5 +1,6 @@
 """Every argument of every public name refuses what it cannot be, in one line that says what is expected."""
 
+import pickle
 from inspect import signature
 from pathlib import Path
 from typing import get_type_hints
@@ -82,3 +83,8 @@ def test_a_public_name_is_documented_as_its_function():
 
     assert cn.fit.__doc__ == fit.__doc__
     assert signature(cn.fit) == signature(fit)
+
+
+@pytest.mark.parametrize("name", cn.__all__)
+def test_a_public_name_can_be_sent_to_another_process(name):
+    assert pickle.loads(pickle.dumps(getattr(cn, name))) is getattr(cn, name)
