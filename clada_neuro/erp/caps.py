@@ -1,10 +1,11 @@
 """What the channels of a recording are: eyes, mastoids and scalp told apart by name, and electrodes put in their places."""
 
 import re
+from collections import Counter
 
 import mne
 
-from clada_neuro.erp.channels import canonical, has_position, template
+from clada_neuro.erp.channels import canonical, has_position
 
 _TYPES = {
     "eog": re.compile(r"(h|v)?e[ou]g.*|lo[12]|io[12]|so[12]", re.IGNORECASE),
@@ -23,7 +24,7 @@ def described_channels(raw: mne.io.BaseRaw) -> tuple[mne.io.BaseRaw, list[str]]:
 
     Channels typed as EEG whose names are those of eyes, heart, muscles or sensors get their own type. BioSemi's A1, A2 … are
     renamed to the electrodes of the cap with so many of them, or placed on it. Electrodes of 10–20 names, in any case and with
-    the amplifiers' additions, get the template's positions.
+    the amplifiers' additions, get their standard names and the template's positions.
     """
     raw, notes = raw.copy(), []
     eeg = [raw.ch_names[pick] for pick in mne.pick_types(raw.info, eeg=True, exclude=[])]
@@ -36,6 +37,11 @@ def described_channels(raw: mne.io.BaseRaw) -> tuple[mne.io.BaseRaw, list[str]]:
             f"not EEG by their names: {', '.join(f'{name} ({kind})' for name, kind in types.items())}"
         )
     scalp = [name for name in eeg if name not in types]
+    raw, scalp, renamed = _standard_names(raw, scalp)
+    if renamed:
+        notes.append(
+            f"electrodes by their standard names: {', '.join(f'{old} ({new})' for old, new in renamed.items())}"
+        )
     if any(has_position(raw.info["chs"][raw.ch_names.index(name)]) for name in scalp):
         return raw, notes
     if montage := _biosemi(scalp):
@@ -46,17 +52,26 @@ def described_channels(raw: mne.io.BaseRaw) -> tuple[mne.io.BaseRaw, list[str]]:
         raw.set_montage(cap, on_missing="ignore")
         notes.append(f"channels {names[0]} to {names[-1]} are those of a BioSemi cap of {size}")
         return raw, notes
-    known = {name: canonical(name) for name in scalp if canonical(name) in template()}
+    standard = mne.channels.make_standard_montage("colin27_1005")
+    known = [name for name in scalp if name in standard.ch_names]
     if known:
-        standard = mne.channels.make_standard_montage("colin27_1005")
-        places = {canonical(name): place for name, place in standard.get_positions()["ch_pos"].items()}
-        montage = mne.channels.make_dig_montage(
-            {name: places[electrode] for name, electrode in known.items()}, coord_frame="mri", nasion=standard.get_positions()["nasion"],
-            lpa=standard.get_positions()["lpa"], rpa=standard.get_positions()["rpa"],
-        )  # fmt: skip
-        raw.set_montage(montage, on_missing="ignore")
+        raw.set_montage(standard, on_missing="ignore")
         notes.append(f"positions of {len(known)} electrodes are a standard head's")
     return raw, notes
+
+
+def _standard_names(
+    raw: mne.io.BaseRaw, scalp: list[str]
+) -> tuple[mne.io.BaseRaw, list[str], dict[str, str]]:
+    """Return the recording with electrodes spelled as the 10–05 system has them, so that people's recordings agree."""
+    names = mne.channels.make_standard_montage("colin27_1005").ch_names
+    standard = {
+        canonical(name): name for name in names if canonical(name) == name.lower()
+    }  # T7 rather than T3
+    meant = {name: standard[canonical(name)] for name in scalp if canonical(name) in standard}
+    taken = Counter([*meant.values(), *(name for name in raw.ch_names if name not in meant)])
+    renamed = {old: new for old, new in meant.items() if old != new and taken[new] == 1}
+    return raw.rename_channels(renamed), [renamed.get(name, name) for name in scalp], renamed
 
 
 def _biosemi(names: list[str]) -> tuple[int, list[str]] | None:

@@ -158,6 +158,10 @@ def test_names_in_any_case_get_the_places_of_a_standard_head():
     places = [has_position(channel) for channel in found.info["chs"]]
     assert places == [True, True, True, False, False]
     assert "positions of 3 electrodes are a standard head's" in notes
+    assert found.ch_names == ["Cz", "Pz", "T7", "Photo", "X9"]
+    assert "electrodes by their standard names: CZ (Cz), EEG Pz-REF (Pz), t3 (T7)" in notes
+    twice, _ = described_channels(recording(["Cz", "CZ", "Pz"]))
+    assert twice.ch_names == ["Cz", "CZ", "Pz"]
     assert found.get_channel_types() == ["eeg", "eeg", "eeg", "misc", "eeg"]
 
 

@@ -132,7 +132,11 @@ def coded(
         parsed = parse(f"onset ~ {model.formula}")
         values, names, spec, used = fixed_part(rows, parsed)
         variables = tuple(dict.fromkeys(names_of(parsed.fixed)))
-        numbers = [name for name in variables if pd.api.types.is_numeric_dtype(rows[name])]
+        numbers = [
+            name
+            for name in variables
+            if pd.api.types.is_numeric_dtype(rows[name]) and not pd.api.types.is_bool_dtype(rows[name])
+        ]
         typical = rows.iloc[used][numbers].astype(float).mean()
         named = tuple("intercept" if name == INTERCEPT else name for name in names)
         codings.append(Coding(model, named, spec, variables, typical))

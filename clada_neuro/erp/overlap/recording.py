@@ -17,8 +17,6 @@ from clada_neuro.errors import AlignmentError, DataError
 
 Array = NDArray[np.float64]
 _CUT = re.compile(r"(bad|edge)?[\s_]*boundary|new segment", re.IGNORECASE)
-# Half a recording's range is some standard deviations; so many make `check_units` see about one.
-_RANGE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,7 @@ def _unusable(who: str, raw: mne.io.BaseRaw, channels: list[str]) -> tuple[Mask,
     if not good:
         raise DataError(f"{who}: every EEG channel is marked bad")
     annotated, holes = np.zeros(raw.n_times, dtype=bool), np.zeros(raw.n_times, dtype=bool)
-    absent = np.zeros(len(good))
+    absent, spreads = np.zeros(len(good)), []
     low, high = np.full(len(good), np.inf), np.full(len(good), -np.inf)
     for start, stop in _blocks(raw, 30):
         data = raw.get_data(good, start, stop)
@@ -136,6 +134,8 @@ def _unusable(who: str, raw: mne.io.BaseRaw, channels: list[str]) -> tuple[Mask,
         annotated[start:stop] = np.isnan(marked) & finite[0]
         holes[start:stop] = ~finite.all(axis=0)
         absent += (~finite).sum(axis=1)
+        if finite.any(axis=1).all():
+            spreads.append(np.nanstd(np.where(finite, data, np.nan), axis=1))
         low = np.minimum(low, np.where(finite, data, np.inf).min(axis=1))
         high = np.maximum(high, np.where(finite, data, -np.inf).max(axis=1))
     for name, share in zip(good, absent / raw.n_times, strict=True):
@@ -149,7 +149,11 @@ def _unusable(who: str, raw: mne.io.BaseRaw, channels: list[str]) -> tuple[Mask,
                 f"{who}: channel {name} is flat ({least:g} V throughout); mark it bad (info['bads']), or drop it where it is "
                 "the reference"
             )
-    check_units(np.column_stack([low, high]) / _RANGE, who)
+    if (
+        spreads
+    ):  # over half a minute each, so that slow drifts of unfiltered recordings are not taken for a unit
+        typical = np.median(spreads, axis=0)
+        check_units(np.column_stack([-typical, typical]), who)
     return annotated, holes
 
 

@@ -363,6 +363,24 @@ def test_recordings_that_cannot_be_used_are_one_line(raw, events, spoil, message
         overlap_rerp(spoiled, events, MODELS)
 
 
+def test_slow_drifts_are_no_unit_error(raw, events):
+    drifting = raw.copy()
+    drifting._data += 0.005 * np.linspace(0, 1, raw.n_times) ** 2
+    assert np.isfinite(overlap_rerp(drifting, events, MODELS).condition)
+
+
+def test_factors_are_shown_at_a_level(raw, events):
+    both = events.assign(first=np.arange(len(events)) % 2 == 0)
+    found = overlap_rerp(raw, both, [EventModel("word", "1 + first"), MODELS[1]])
+    np.testing.assert_allclose(
+        found.predicted("word", {"first": True}).data,
+        found.evoked("word/intercept").data + found.evoked(found.names[1]).data,
+        atol=1e-15,
+    )
+    with pytest.raises(DataError, match="'first' is a factor; name the level"):
+        found.predicted("word")
+
+
 def test_a_bad_channel_holds_nothing_up(raw, events, result):
     spoiled = raw.copy()
     spoiled._data[1] = np.nan
