@@ -12,7 +12,7 @@ from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import add_lags, zipf_frequency
 from clada_neuro.instrument.given import with_given
 from clada_neuro.instrument.texts import Text
-from clada_neuro.instrument.words import CONTEXT
+from clada_neuro.instrument.words import CONTEXT, Word
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
 from clada_neuro.stimuli.design import holds_lists, same_text
@@ -133,10 +133,17 @@ def top_k_table(
 
 
 def words_table(
-    tokens: pd.DataFrame, texts: Sequence[Text], stimuli: pd.DataFrame, language: str
+    tokens: pd.DataFrame,
+    texts: Sequence[Text],
+    stimuli: pd.DataFrame,
+    language: str,
+    both_sides: bool = False,
 ) -> pd.DataFrame:
-    """Return one row per word of the sentences, with the caller's columns and the lags of every predictor."""
-    words = _own_columns(texts, stimuli, language)
+    """Return one row per word of the sentences, with the caller's columns and the lags of every predictor.
+
+    `both_sides` says that the model sees what follows a word, too: then the whole text makes its stimulus.
+    """
+    words = _own_columns(texts, stimuli, language, both_sides)
     roles = np.concatenate([np.empty((2, 0)), *map(_roles, texts)], axis=1).astype(bool)
     values = _aggregate(tokens.assign(_own=roles[0], _trailing=roles[1]))
     words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
@@ -185,7 +192,9 @@ def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -
     return np.where((begins | ~first) & (ends | ~last), corrected, np.nan)
 
 
-def _own_columns(texts: Sequence[Text], stimuli: pd.DataFrame, language: str) -> pd.DataFrame:
+def _own_columns(
+    texts: Sequence[Text], stimuli: pd.DataFrame, language: str, both_sides: bool
+) -> pd.DataFrame:
     """Return the columns that belong to the words themselves."""
     critical = stimuli.get("critical_index", pd.Series(pd.NA, index=stimuli.index, dtype="Int64"))
     regions = stimuli.get("regions", pd.Series(None, index=stimuli.index, dtype=object))
@@ -199,7 +208,7 @@ def _own_columns(texts: Sequence[Text], stimuli: pd.DataFrame, language: str) ->
                 "word_index": number,
                 "word": np.array([word.text for word in words], dtype=object),
                 "stimulus": np.array(
-                    [stimulus_label(text.text[: word.core_end], word.core) for word in words], dtype=object
+                    [stimulus_label(_seen(text, word, both_sides), word.core) for word in words], dtype=object
                 ),
                 "length": np.array([len(same_text(word.core)) for word in words], dtype=int),
                 "zipf_frequency": np.array(
@@ -213,6 +222,11 @@ def _own_columns(texts: Sequence[Text], stimuli: pd.DataFrame, language: str) ->
         )
     frame = _concatenated(blocks, tables.WORDS)
     return frame if holds_lists(regions) else frame.drop(columns="region")
+
+
+def _seen(text: Text, word: Word, both_sides: bool) -> str:
+    """Return what decides a model's measures of a word: the text up to its end, or all of it and where the word is."""
+    return f"{word.core_start}:{text.text}" if both_sides else text.text[: word.core_end]
 
 
 def _roles(text: Text) -> np.ndarray:

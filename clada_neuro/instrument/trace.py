@@ -348,7 +348,7 @@ def _shard(
     ]
     names = [tokenizer.convert_ids_to_tokens(list(one.text.ids)) for one in measured]
     tokens = tokens_table(measured, names)
-    words = words_table(tokens, texts, stimuli, work.language)
+    words = words_table(tokens, texts, stimuli, work.language, work.model.masked)
     frames = {"tokens": tokens, "words": words}
     frames |= {LAYERS: layers_table(measured)} if forward.layers else {}
     return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})

@@ -89,7 +89,8 @@ def _effects(results: Results) -> pd.DataFrame:
         pooled = {
             row["term"]: row for row in results.pooled if row["specification"] == name and "term" in row
         }
-        for term in reported_terms(same[0]):
+        # A masked model has pseudo-surprisal where the others have surprisal.
+        for term in dict.fromkeys(term for fit in same for term in reported_terms(fit)):
             shared = {"specification": name, "response": response(same[0]).column, "term": term}
             rows += [
                 {
@@ -99,6 +100,7 @@ def _effects(results: Results) -> pd.DataFrame:
                     "p_bh": (fit.get("p_bh") or {}).get(term),
                 }
                 for fit in same
+                if term in fit["coefficients"]
             ]
             if term in pooled:
                 found = pooled[term]

@@ -36,7 +36,8 @@ def _model(results: Results) -> str:
     texts = results.tables.get("stimuli", results.tables.get("words", pd.DataFrame()))
     read = plural(texts["stimulus_id"].nunique(), "text") if "stimulus_id" in texts else "The stimuli"
     measured = results.tables.get("words", pd.DataFrame())
-    measures = [one.cited for one in TOKENS if one.in_methods and one.name in measured]
+    recorded = [name for name in measured if measured[name].notna().any()]
+    measures = [one.cited for one in TOKENS if one.in_methods and one.name in recorded]
     policy = policy_name(results.manifest)
     computed = (
         "with every feed-forward neuron computed (dense)"
@@ -81,6 +82,8 @@ def model_in_words(model: Mapping[str, Any]) -> str:
 
 def start_token(model: Mapping[str, Any]) -> str:
     """Return the start token in words."""
+    if model.get("scoring"):
+        return "its tokenizer's own special token"
     token = model.get("start_token")
     return (
         "no start token" if token is None else f"the start token {token} (id {model.get('start_token_id')})"

@@ -3,7 +3,8 @@
 What a causal model says of a word depends on the context, the part of the sentence on its left, and the word, and on
 nothing else. So words share a stimulus exactly where those are the same characters, and a predictor that comes from
 the model has one value in each stimulus. Where every item has one context this is item × critical word; in running
-text it is the word token.
+text it is the word token. What a masked model says depends on the words that follow, too: there the stimulus is the
+word's place in the whole text.
 """
 
 import hashlib

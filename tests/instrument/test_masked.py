@@ -160,3 +160,16 @@ def test_what_a_masked_model_does_not_do_is_one_line(tmp_path, model, use, messa
 def test_most_probable_tokens_are_refused(model):
     with pytest.raises(ModelError, match="leave --top-k out"):
         trace(pd.DataFrame({"sentence": ["One."]}), model, top_k=3, progress=False)
+
+
+def test_the_whole_text_makes_the_stimulus(model):
+    frame = pd.DataFrame({"sentence": ["The sailor left.", "The sailor told."]})
+    words = trace(read_stimuli(frame), model, progress=False).words
+    assert words["stimulus"].nunique() == 6
+    twice = trace(
+        read_stimuli(pd.DataFrame({"sentence": ["He left.", "He left.", "He he."]})), model, progress=False
+    ).words
+    assert twice["stimulus"].nunique() == 4
+    np.testing.assert_allclose(
+        *(twice["pseudo_surprisal_bits"].iloc[part] for part in (slice(0, 2), slice(2, 4))), atol=1e-5
+    )
