@@ -137,8 +137,13 @@ def test_the_chain_again_with_another_model(call, places):
 
 
 def test_a_run_and_then_single_commands_in_its_folder(call):
+    Path("own.toml").write_text(
+        f'title = "t"\n[[model]]\nname = "N400"\nformula = "{FORMULA}"\n[synergy]\nresponse = "n400_uv"\nbootstrap = 5\n'
+        'predictors = ["surprisal_bits", "sparsity_energy99"]\nrandom = "(1 | subject) + (1 | item)"\n'
+    )
     call(
-        "run", "my texts.csv", "--trials", "reader data.csv", "--model", "llm", "--threads", 1, "--out", "X", "--jobs", 1
+        "run", "my texts.csv", "--trials", "reader data.csv", "--model", "llm", "--threads", 1, "--out", "X", "--jobs", 1,
+        "--analysis", "own.toml",
     )  # fmt: skip
     before = read_json("X/manifest.json")
     assert before["inputs"] == read_provenance("X/trials.parquet")["trace"]

@@ -158,7 +158,7 @@ def test_a_whole_study_is_the_one_that_a_single_process_makes(capsys, cluster, c
     for name, more in (("one", ()), ("two", ("--scheduler", cluster.scheduler_address))):
         done = clada(capsys, *study, *more, "--out", tmp_path / name)
         assert done.code == 0, done.err
-    for name in (*(f"{table}.parquet" for table in (*TABLES, "trials")), "fits.json", "synergy.json"):
+    for name in (*(f"{table}.parquet" for table in (*TABLES, "trials")), "fits.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     assert (tmp_path / "two" / "report.html").is_file()
 
