@@ -1,6 +1,7 @@
 """A fit as text, HTML, JSON, an APA sentence, and an R script."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -14,6 +15,7 @@ from clada_neuro.stats.effects import effects
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.marginal.overview import overview
 from clada_neuro.stats.rscript import to_r_script
+from clada_neuro.stats.secondary import attempt
 
 _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
 
@@ -24,7 +26,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
     Also what a report draws and prints: `vcov` in the coefficients' order, fitted lines, quantiles of
     residual / sigma, and the lme4 script for ``trials.csv``.
     """
-    shares = fit.r2()
+    shares, notes = fit.r2(), list(fit.warnings)
     return {
         "name": fit.name,
         "formula": fit.formula,
@@ -48,11 +50,11 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "r2_conditional": shares.conditional,
         "singular": fit.singular,
         "converged": fit.converged,
-        "warnings": list(fit.warnings),
+        "warnings": notes,
         "vcov": fit.uncertainty.vcov.tolist(),
         "effects": effects(fit),
         "terms": anova(fit).to_dict("records"),
-        "marginal": overview(fit),
+        "marginal": attempt("marginal means", partial(overview, fit), notes) or [],
         "residual_quantiles": {
             "p": _QUANTILES.tolist(),
             "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),

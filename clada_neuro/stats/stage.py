@@ -213,10 +213,12 @@ def _weight_mean(trials: pd.DataFrame, weights: str | None) -> float:
 def _entry(fitted: Ladder, specification: ModelSpecification, weight_mean: float) -> dict[str, Any]:
     directions = dict(specification.directions or {})
     focal = list(directions)
+    described, checked = fitted.fit.to_dict(), checks(fitted.fit, focal)
     return {
-        **fitted.fit.to_dict(),
+        **described,
         "lme4_script": fitted.fit.to_r_script(weight_mean=weight_mean),
-        **checks(fitted.fit, focal),
+        **checked,
+        "warnings": list(dict.fromkeys([*described["warnings"], *checked["warnings"]])),
         "specified": specification.formula,
         "ladder": fitted.to_dict(),
         "response": specification.response,

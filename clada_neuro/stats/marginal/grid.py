@@ -6,6 +6,7 @@ A covariate with two values counts as a factor, as a condition coded -0.5 and 0.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import names_of
 
 At = Mapping[str, Any]
+MOST_CELLS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,11 @@ def reference_grid(fit: Fitted, at: At | None = None) -> Grid:
             )
     known = {name: _values(fit, name) for name in names}
     levels = {name: _chosen(name, known[name], (at or {}).get(name)) for name in names}
+    if (size := prod(map(len, levels.values()))) > MOST_CELLS:
+        raise FitError(
+            f"the factors and two-valued predictors of '{fit.formula}' have {size:,} combinations, {MOST_CELLS:,} at most can be "
+            "averaged over; fix some by at={…}"
+        )
     cells = list(product(*levels.values()))
     rows = pd.DataFrame(
         {name: [cell[j] for cell in cells] for j, name in enumerate(names)}, index=range(len(cells))

@@ -12,8 +12,11 @@ from itertools import combinations_with_replacement
 import numpy as np
 from scipy import linalg, sparse
 
+from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Block, Design
 from clada_neuro.stats.engines.base import rescale
+
+MOST_EFFECTS = 8000  # three matrices of half a gigabyte
 
 # A direction of the random part: the pairs of terms (positions of their columns in Z) that G = Σ Z_r Z_s' sums over.
 Direction = Sequence[tuple[slice, slice]]
@@ -80,6 +83,11 @@ def kenward_roger(design: Design, covariances: Sequence[np.ndarray], sigma: floa
     if design.weights is not None:
         root = np.sqrt(design.weights)[:, None]
         Z, X = sparse.csr_array(Z.multiply(root)), root * X
+    if Z.shape[1] > MOST_EFFECTS:
+        raise FitError(
+            f"Kenward and Roger's method takes {Z.shape[1]:,} x {Z.shape[1]:,} numbers for these random effects, {MOST_EFFECTS:,} "
+            "each way at most; with so many, df 'satterthwaite' differs little"
+        )
     ZX = Z.T @ X
     q, left, right = len(ZX), (Z.T @ Z) @ factor, factor.T @ ZX
     core = linalg.cho_factor(np.eye(q) + (factor.T @ left).toarray())

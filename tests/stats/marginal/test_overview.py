@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from clada_neuro.stats.marginal import grid
 from clada_neuro.stats.marginal.overview import overview
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
@@ -49,3 +50,13 @@ def test_what_is_shown(fixed: str, expected: list[tuple[str, str, int, int]]) ->
         )
         for one in found
     ] == expected
+
+
+def test_too_many_combinations_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid, "MOST_CELLS", 5)
+    trials = pd.read_csv(REFERENCE / "factorial_few.csv")
+    fit = estimate(specify(trials, "n400_uv ~ condition * group + (1 | subject)"))
+    entry = fit.to_dict()
+    assert entry["marginal"] == []
+    assert "marginal means left out: the factors and two-valued predictors of" in entry["warnings"][-1]
+    assert len(fit.emmeans("condition", at={"group": "patient"})) == 3
