@@ -1,9 +1,9 @@
 """How long does a whole trace of 200 sentences take, beside packages that give surprisal alone?
 
     python -m venv peers && peers/bin/pip install torch==2.13.0 minicons==0.3.39 surprisal==0.1.7
-    OMP_NUM_THREADS=2 python analyses/12_trace_speed.py --peer-python peers/bin/python [--sentences 200] [--rounds 3]
+    OMP_NUM_THREADS=2 python analyses/12_trace_speed.py --peer-python peers/bin/python [--dtype bfloat16] [--sentences 200] [--rounds 3]
 
-Writes results/trace_speed/trace_speed.csv, the command and the load of the machine in its first line. Nothing else should run at
+Writes results/trace_speed/trace_speed.csv (or trace_speed_bfloat16.csv), the command and the load of the machine in its first line. Nothing else should run at
 the same time.
 """
 
@@ -23,13 +23,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peer-python")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    suffix = "" if options.dtype == "float32" else f"_{options.dtype}"
     load = os.getloadavg()[0]
     table = bench_trace(**vars(options), progress=lambda line: print(line, file=sys.stderr))
     head = f"# python {shlex.join(sys.argv)}; {os.cpu_count()} cores, load average before {load:.1f}\n"
-    write_text(results_folder(__file__) / "trace_speed.csv", head + table.to_csv(index=False))
+    write_text(results_folder(__file__) / f"trace_speed{suffix}.csv", head + table.to_csv(index=False))
     print(table.to_string(index=False))
 
 

@@ -35,6 +35,7 @@ PEER_BATCH = 32
 def bench_trace(
     model: str = "smollm2",
     *,
+    dtype: str = "float32",
     sentences: int = 200,
     rounds: int = 3,
     peer_python: str | Path | None = None,
@@ -47,6 +48,8 @@ def bench_trace(
     ----------
     model : str
         As in `clada_neuro.load_model`.
+    dtype : {"float32", "bfloat16"}
+        Of every tool: peers read the same checkpoint.
     sentences : int
         How many of the N400 stimuli.
     peer_python : str or Path, optional
