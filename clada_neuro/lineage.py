@@ -27,8 +27,8 @@ from clada_neuro.exports import csv_beside
 TRACE = "trace"
 # Of a manifest, what describes the trace; a run adds what holds for its own trials only.
 _OF_THE_TRACE = (
-    "model", "language", "policy", "sparsity", "calibration", "neuron_sparsity", "top_k", "threads", "inputs", "counts",
-    "missing", "words_without_tokens", "words_sharing_a_token", "units", "versions",
+    "model", "language", "policy", "sparsity", "calibration", "neuron_sparsity", "top_k", "word_layers", "threads", "inputs",
+    "counts", "missing", "words_without_tokens", "words_sharing_a_token", "units", "versions",
 )  # fmt: skip
 _ESTIMATES = ("fits", "synergy")
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pandas.api import types
 
 from clada_neuro.errors import DataError, did_you_mean
-from clada_neuro.measures import activity, tokens, words
+from clada_neuro.measures import activity, layers, tokens, words
 from clada_neuro.measures.measure import Measure
 
 
@@ -128,6 +128,17 @@ WORDS = Table(
     ),
 )
 
+WORD_LAYERS = Table(
+    "word_layers",
+    ("stimulus_id", "word_index", "layer"),
+    (
+        _ID,
+        _c("word_index", "int", "words", "position in the sentence, from 0"),
+        _c("layer", "int", "", "layer of the model, from 0"),
+        *_columns(layers.BY_LAYER),
+    ),
+)
+
 TRIALS = Table(
     "trials",
     ("subject", "stimulus_id", "word_index"),
@@ -141,7 +152,7 @@ TRIALS = Table(
     ),
 )
 
-TABLES = {table.name: table for table in (STIMULI, TOKENS, LAYERS, TOP_K, WORDS, TRIALS)}
+TABLES = {table.name: table for table in (STIMULI, TOKENS, LAYERS, TOP_K, WORDS, WORD_LAYERS, TRIALS)}
 
 _DTYPE_CHECKS = {
     "str": lambda values: types.is_string_dtype(values) or types.is_object_dtype(values),

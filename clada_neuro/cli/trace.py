@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Also record the N most probable tokens before each token (top_k.parquet).",
 )
+@click.option(
+    "--layers",
+    metavar="all|every:N|N,N…",
+    help="Also measure every word in these layers of the model, from 0: predictions from inner layers and movement of the "
+    "residual stream (word_layers.parquet).",
+)
 @scale_options
 @stimulus_file_options
 def command(
@@ -61,7 +67,12 @@ def command(
     from clada_neuro.scale.setting import Setting
     from clada_neuro.study.target import language_of, resolve_stimuli
 
-    place = _place(stimuli, out, as_csv, bool(setting["top_k"]))
+    if setting["layers"] is not None:
+        from clada_neuro.instrument.layer_choice import read_choice
+
+        read_choice(setting["layers"], setting["policy"] != "dense")
+    table_of_its_own = "--top-k" if setting["top_k"] else "--layers" if setting["layers"] else ""
+    place = _place(stimuli, out, as_csv, table_of_its_own)
     table = resolve_stimuli(stimuli, **{name: setting.pop(name) for name in READING})
     notes = table.attrs.get("notes", [])
     for note in notes:
@@ -76,6 +87,8 @@ def command(
         click.echo(f"note: {note}", err=True)
     if reason := traced.manifest.get("activity"):
         click.echo(f"note: activity is not measured, predictions are: {reason}", err=True)
+    if missing := traced.manifest.get("word_layers", {}).get("missing"):
+        click.echo(f"note: not everything is measured by layer: {missing}", err=True)
     means = at_critical_words(traced.words, table)
     if one_file:
         _write_file(traced, place)
@@ -89,7 +102,7 @@ def command(
         _report_accuracy(traced.tokens, table, None if one_file else place)
 
 
-def _place(stimuli: str, out: Path | None, as_csv: bool, top_k: bool) -> Path:
+def _place(stimuli: str, out: Path | None, as_csv: bool, table_of_its_own: str) -> Path:
     """Return the folder or the CSV file that is written, before anything is computed.
 
     Raises
@@ -111,8 +124,8 @@ def _place(stimuli: str, out: Path | None, as_csv: bool, top_k: bool) -> Path:
     place = out or Path(f"{Path(stimuli).stem}_words.csv")
     if place.suffix.lower() != ".csv":
         return place
-    if top_k:
-        raise DataError("--top-k writes a table of its own; give a folder as --out")
+    if table_of_its_own:
+        raise DataError(f"{table_of_its_own} writes a table of its own; give a folder as --out")
     if place.is_dir():
         raise DataError(f"'{place}' is a folder; choose another name for the CSV file")
     if place.exists() and Path(stimuli).exists() and place.samefile(stimuli):

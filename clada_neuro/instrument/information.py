@@ -74,12 +74,12 @@ def divergence(expected: torch.Tensor, logits: torch.Tensor) -> np.ndarray:
     """Return D(expected || found) in bits row by row, from two sets of logits of shape (n, vocabulary)."""
     blocks = []
     for dense, found in zip(expected.split(ROWS_AT_ONCE), logits.split(ROWS_AT_ONCE), strict=True):
-        p, q = (_log_probabilities(values) for values in (dense, found))
+        p, q = (log_probabilities(values) for values in (dense, found))
         blocks.append((p.exp() * (p - q)).sum(dim=1) / math.log(2))
     return torch.cat(blocks).cpu().double().numpy() if blocks else np.empty(0)
 
 
-def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
+def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
     """Return natural log probabilities, at least in float32."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # Not log_softmax: its running sum over a large vocabulary loses 4e-5 bits in float32.

@@ -5,13 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from clada_neuro.artifacts import is_current, join_tables, write_table
+from clada_neuro.errors import IncompleteError
 
 LAYERS = "layers"  # where activity is measured
 TABLES = ("tokens", LAYERS, "words")
-TOP_K = "top_k"  # on request
+TOP_K, WORD_LAYERS = "top_k", "word_layers"  # on request
 CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small model on two cores
 
 Frames = dict[str, pd.DataFrame]
@@ -90,7 +92,7 @@ class Disk:
             for name in self._tables:
                 parts = [self._path(number, name) for number in range(n_shards) if number not in missing]
                 join_tables(parts, self._folder / f"{name}.parquet", provenance)
-        for name in {LAYERS, TOP_K}.difference(self._tables):
+        for name in {LAYERS, TOP_K, WORD_LAYERS}.difference(self._tables):
             (self._folder / f"{name}.parquet").unlink(missing_ok=True)  # of another trace
         if not missing:
             shutil.rmtree(self._folder / "shards", ignore_errors=True)
@@ -103,7 +105,8 @@ class Disk:
 def names_of(described: Mapping[str, Any]) -> tuple[str, ...]:
     """Return which tables a trace has, by its manifest: no layers where no activity was measured."""
     names = tuple(name for name in TABLES if name != LAYERS or not described.get("activity"))
-    return (*names, TOP_K) if described.get("top_k") else names
+    asked = {TOP_K: described.get("top_k"), WORD_LAYERS: described.get("word_layers", {}).get("layers")}
+    return (*names, *(name for name, given in asked.items() if given))
 
 
 def cut(stimuli: pd.DataFrame) -> list[pd.DataFrame]:
@@ -118,3 +121,30 @@ def cut(stimuli: pd.DataFrame) -> list[pd.DataFrame]:
             start, filled = row, 0
         filled += int(size)
     return [*pieces, stimuli.iloc[start:]]
+
+
+def rows_of(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the rows (from 1) and stimuli of failed shards, with the reason."""
+    shards = cut(stimuli)
+    ends = np.cumsum([len(shard) for shard in shards])
+    return [
+        {
+            "rows": [int(ends[number]) - len(shards[number]) + 1, int(ends[number])],
+            "stimulus_ids": shards[number]["stimulus_id"].tolist(),
+            "reason": reason,
+        }
+        for number, reason in failed.items()
+    ]
+
+
+def refuse_failed(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> None:
+    """Raise `IncompleteError` if shards failed."""
+    if not failed:
+        return
+    missing = rows_of(stimuli, failed)
+    rows = ", ".join("{}-{}".format(*one["rows"]) for one in missing)
+    count = sum(len(one["stimulus_ids"]) for one in missing)
+    raise IncompleteError(
+        f"{count} of {len(stimuli)} stimuli could not be measured (rows {rows}; {missing[0]['reason']}); "
+        "the tables hold the rest, and the same command tries the missing ones again"
+    )

@@ -1,16 +1,14 @@
 """Run stimuli through a model and record surprisal, entropy and activity for every token, layer and word."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
 
-import numpy as np
 import pandas as pd
-import torch
 
 from clada_neuro import tables
 from clada_neuro.artifacts import (
@@ -23,15 +21,29 @@ from clada_neuro.artifacts import (
     write_json,
 )
 from clada_neuro.cache import cache_key
-from clada_neuro.errors import DataError, IncompleteError
+from clada_neuro.errors import DataError
 from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import check_language, shared_tokens, unknown_words
+from clada_neuro.instrument.depth import Depth
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
+from clada_neuro.instrument.layer_choice import Choice, read_choice
 from clada_neuro.instrument.masked import MaskedForward, forward_for
-from clada_neuro.instrument.shards import LAYERS, TOP_K, Disk, Frames, Memory, Store, cut, names_of
+from clada_neuro.instrument.shards import (
+    LAYERS,
+    TOP_K,
+    WORD_LAYERS,
+    Disk,
+    Frames,
+    Memory,
+    Store,
+    cut,
+    names_of,
+    refuse_failed,
+    rows_of,
+)
 from clada_neuro.instrument.texts import read_texts
-from clada_neuro.instrument.under_policy import LEAST_PREFIX, PolicyForward
+from clada_neuro.instrument.under_policy import PolicyForward, describe
 from clada_neuro.lineage import marked, refuse_mixture
 from clada_neuro.measures.tokens import MAIN
 from clada_neuro.models import linear
@@ -99,6 +111,14 @@ class Trace:
             raise DataError("this trace holds no most probable tokens; trace again with top_k=N (--top-k N)")
         return self._table(TOP_K)
 
+    @cached_property
+    def word_layers(self) -> pd.DataFrame:
+        """One row per word and layer of the model, where layers were asked for."""
+        asked = self.manifest.get("word_layers", {"missing": "trace again with layers='all' (--layers all)"})
+        if not asked.get("layers"):
+            raise DataError(f"this trace holds no measures by layer: {asked['missing']}")
+        return self._table(WORD_LAYERS)
+
     def columns(self, table: str, names: list[str]) -> pd.DataFrame:
         """Return some columns of a table without reading the others."""
         if isinstance(self._source, Path):
@@ -132,6 +152,7 @@ def trace(
     language: str = "en",
     top_k: int = 0,
     cutoffs: Cutoffs | None = None,
+    layers: str | Sequence[int] | None = None,
     progress: bool = True,
 ) -> Trace:
     """Record what a model does with every token and word of some stimuli.
@@ -155,6 +176,8 @@ def trace(
         How many of the most probable tokens are recorded before each token.
     cutoffs : Cutoffs, optional
         Fill `neuron_sparsity` of a dense trace (`clada_neuro.calibration.cutoffs.hidden_cutoffs`).
+    layers : str or sequence of int, optional
+        Of which layers words are measured one by one (`Trace.word_layers`): ``"all"``, ``"every:4"`` or numbers from 0.
     progress : bool
         Show a bar on stderr.
 
@@ -171,9 +194,10 @@ def trace(
     check_language(language)
     if top_k < 0:
         raise DataError(f"top_k = {top_k} given, the number of most probable tokens expected (0 for none)")
+    choice = None if layers is None else read_choice(layers, policy is not None)
     if not isinstance(model, LanguageModel):
         model = load_model(model, dtype=dtype, device=device, start_token=start_token, revision=revision)
-    return collect(stimuli, ModelMeasurer(model, policy, language, progress, top_k, cutoffs), out)
+    return collect(stimuli, ModelMeasurer(model, policy, language, progress, top_k, cutoffs, choice), out)
 
 
 class Measurer(Protocol):
@@ -201,15 +225,15 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
     notes = stimuli.attrs.get("notes", [])
     if out is None:
         source, failed = _measured(stimuli, measurer, Memory())
-        _refuse_failed(stimuli, failed)
+        refuse_failed(stimuli, failed)
         return _finished(source, described, inputs, notes)
     folder = output_folder(out)
     with sole_writer(folder):
         source, failed = _measured(stimuli, measurer, Disk(folder, inputs, names_of(described)))
         result = _finished(source, described, inputs, notes)
-        result.manifest |= {"missing": _rows(stimuli, failed)} if failed else {}
+        result.manifest |= {"missing": rows_of(stimuli, failed)} if failed else {}
         write_json(folder / "manifest.json", result.manifest)
-    _refuse_failed(stimuli, failed)
+    refuse_failed(stimuli, failed)
     return result
 
 
@@ -226,54 +250,12 @@ def _measured(
         else:
             store.put(number, found)
     if len(failed) == len(shards):
-        _refuse_failed(stimuli, failed)
+        refuse_failed(stimuli, failed)
     return store.finish(len(shards), failed), dict(sorted(failed.items()))
-
-
-def _rows(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Return the rows (from 1) and stimuli of failed shards, with the reason."""
-    shards = cut(stimuli)
-    ends = np.cumsum([len(shard) for shard in shards])
-    return [
-        {
-            "rows": [int(ends[number]) - len(shards[number]) + 1, int(ends[number])],
-            "stimulus_ids": shards[number]["stimulus_id"].tolist(),
-            "reason": reason,
-        }
-        for number, reason in failed.items()
-    ]
-
-
-def _refuse_failed(stimuli: pd.DataFrame, failed: Mapping[int, str]) -> None:
-    if not failed:
-        return
-    missing = _rows(stimuli, failed)
-    rows = ", ".join("{}-{}".format(*one["rows"]) for one in missing)
-    count = sum(len(one["stimulus_ids"]) for one in missing)
-    raise IncompleteError(
-        f"{count} of {len(stimuli)} stimuli could not be measured (rows {rows}; {missing[0]['reason']}); "
-        "the tables hold the rest, and the same command tries the missing ones again"
-    )
 
 
 def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
     return tables.validate(as_stimuli(stimuli), tables.STIMULI)
-
-
-def _describe(policy: Policy | None) -> dict[str, Any]:
-    """Return what a manifest records about a policy: its name and a hash of all that decides its masks, code included."""
-    if policy is None:
-        return {"name": "dense"}
-    key = cache_key(type(policy).__module__, _plain(policy))
-    return {"name": policy.name, "hash": key, "dense_prefix": LEAST_PREFIX}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.tolist()
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True)
@@ -286,6 +268,7 @@ class ModelMeasurer:
     progress: bool
     top_k: int = 0
     cutoffs: Cutoffs | None = None
+    layers: Choice | None = None
 
     @property
     def described(self) -> dict[str, Any]:
@@ -297,12 +280,18 @@ class ModelMeasurer:
         return ({"activity": reason} if reason else {}) | {
             "model": self.model.describe(),
             "language": self.language,
-            "policy": _describe(self.policy),
+            "policy": describe(self.policy),
             "neuron_sparsity": self._neuron_sparsity(),
             "top_k": self.top_k,
             "threads": self.model.threads,
             linear.SPEEDS: linear.speeds(self.model.model),
+            **({"word_layers": self.depth.described} if self.depth else {}),
         }
+
+    @cached_property
+    def depth(self) -> Depth | None:
+        """What measures by layer, if that was asked for."""
+        return Depth(self.model, self.layers) if self.layers else None
 
     @cached_property
     def _forward(self) -> Forward | MaskedForward:
@@ -351,6 +340,8 @@ def _shard(
     words = words_table(tokens, texts, stimuli, work.language, work.model.masked)
     frames = {"tokens": tokens, "words": words}
     frames |= {LAYERS: layers_table(measured)} if forward.layers else {}
+    if work.depth and work.depth.layers:
+        frames[WORD_LAYERS] = work.depth.table(texts, windows)
     return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})
 
 

@@ -5,13 +5,16 @@ dense model reads the same windows first, so that every prediction can be compar
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from clada_neuro.cache import cache_key
 from clada_neuro.instrument import activity, information
 from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.forward import Forward
@@ -139,3 +142,19 @@ class _Collector:
             active,
             {name: values.double().numpy() for name, values in signals.items()},
         )
+
+
+def describe(policy: Policy | None) -> dict[str, Any]:
+    """Return what a manifest records about a policy: its name and a hash of all that decides its masks, code included."""
+    if policy is None:
+        return {"name": "dense"}
+    key = cache_key(type(policy).__module__, _plain(policy))
+    return {"name": policy.name, "hash": key, "dense_prefix": LEAST_PREFIX}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -1,6 +1,6 @@
 """What a declaration of a measure holds.
 
-To add a measure, declare it at its column's place (`activity` where it is measured in every layer, `tokens`, `words`) and
+To add a measure, declare it at its column's place (`activity` where it is measured in every layer, `tokens`, `words`, `layers` by word and layer) and
 compute it under that name in the file that its `Origin` names; nothing else is to be told. What is declared and not
 computed, or computed and not declared, is an error (`in_order`). ``python docs/make_measures.py`` writes the page.
 """
@@ -23,6 +23,7 @@ class Origin(Enum):
     BORDERS = "instrument/frames.py: predictions before and after the token"
     CONTRIBUTIONS = "instrument/activity.py and, compiled, instrument/activity_cpu.py"
     CUTOFFS = "instrument/activity.py: activations and calibrated cut-offs"
+    STREAM = "instrument/depth.py"  # by layer, on request
     POLICY = "instrument/under_policy.py"  # not in a dense trace
 
 

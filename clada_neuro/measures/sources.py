@@ -30,4 +30,10 @@ HOYER = Source(
 CLADA = Source(
     "arXiv:2502.19078", "Cognitive-Load-Aware Dynamic Activation for language models. arXiv:2502.19078."
 )
+LENS = Source(
+    "nostalgebraist, 2020; Kuribayashi et al., 2025",
+    "nostalgebraist (2020). Interpreting GPT: the logit lens. LessWrong. Kuribayashi, T., Oseki, Y., Ben Taieb, S., Inui, K., "
+    "& Baldwin, T. (2025). Large language models are human-like internally. Transactions of the Association for Computational "
+    "Linguistics, 13, 1743–1766.",
+)
 WORDFREQ = Source("Speer, 2022", "Speer, R. (2022). wordfreq (version 3.0). Zenodo.")

@@ -26,6 +26,8 @@ class Family:
         runtime can set; otherwise it is measured only.
     tree : bool
         Whether the model takes any attention mask and any positions, so that texts can be packed into trees.
+    norm : str
+        Path from the causal model to the final norm; what holds it runs the layers.
     """
 
     layers: str = "model.layers"
@@ -36,6 +38,7 @@ class Family:
     fused: bool = False
     policies: bool = True
     tree: bool = True
+    norm: str = "model.norm"
 
     @property
     def gated(self) -> bool:
@@ -59,17 +62,41 @@ FAMILIES: dict[str, Family] = {
     "granite": _SCALED,
     "cohere": _SCALED,
     "phi3": Family(inputs=("gate_up_proj",), activation="activation_fn", fused=True),
-    "phi": Family(inputs=("fc1",), down="fc2", activation="activation_fn"),
+    "phi": Family(inputs=("fc1",), down="fc2", activation="activation_fn", norm="model.final_layernorm"),
     "starcoder2": Family(inputs=("c_fc",), down="c_proj", activation="act"),
-    "gpt2": Family("transformer.h", inputs=("c_fc",), down="c_proj", activation="act"),
+    "gpt2": Family(
+        "transformer.h", inputs=("c_fc",), down="c_proj", activation="act", norm="transformer.ln_f"
+    ),
     # Local attention counts places in the cache, padding included.
     "gpt_neo": Family(
-        "transformer.h", inputs=("c_fc",), down="c_proj", activation="act", policies=False, tree=False
+        "transformer.h",
+        inputs=("c_fc",),
+        down="c_proj",
+        activation="act",
+        policies=False,
+        tree=False,
+        norm="transformer.ln_f",
     ),
-    "gptj": Family("transformer.h", inputs=("fc_in",), down="fc_out", activation="act"),
-    "opt": Family("model.decoder.layers", "", ("fc1",), "fc2", "activation_fn"),
-    "gpt_neox": Family("gpt_neox.layers", inputs=("dense_h_to_4h",), down="dense_4h_to_h", activation="act"),
-    "falcon": Family("transformer.h", inputs=("dense_h_to_4h",), down="dense_4h_to_h", activation="act"),
+    "gptj": Family(
+        "transformer.h", inputs=("fc_in",), down="fc_out", activation="act", norm="transformer.ln_f"
+    ),
+    "opt": Family(
+        "model.decoder.layers", "", ("fc1",), "fc2", "activation_fn", norm="model.decoder.final_layer_norm"
+    ),
+    "gpt_neox": Family(
+        "gpt_neox.layers",
+        inputs=("dense_h_to_4h",),
+        down="dense_4h_to_h",
+        activation="act",
+        norm="gpt_neox.final_layer_norm",
+    ),
+    "falcon": Family(
+        "transformer.h",
+        inputs=("dense_h_to_4h",),
+        down="dense_4h_to_h",
+        activation="act",
+        norm="transformer.ln_f",
+    ),
     # ALiBi: no positions to set.
     "bloom": Family(
         "transformer.h",
@@ -78,6 +105,16 @@ FAMILIES: dict[str, Family] = {
         activation="gelu_impl",
         policies=False,
         tree=False,
+        norm="transformer.ln_f",
     ),
-    "mpt": Family("transformer.blocks", "ffn", ("up_proj",), "down_proj", "act", policies=False, tree=False),
+    "mpt": Family(
+        "transformer.blocks",
+        "ffn",
+        ("up_proj",),
+        "down_proj",
+        "act",
+        policies=False,
+        tree=False,
+        norm="transformer.norm_f",
+    ),
 }

@@ -26,6 +26,8 @@ class Setting:
         Of the word frequencies.
     top_k : int
         How many of the most probable tokens are recorded before each token.
+    layers : str or None
+        Of which layers words are measured one by one (`clada_neuro.trace`).
     threads : int or None
         Of the model on a CPU; None leaves torch's own choice (``OMP_NUM_THREADS``, else every core).
     folder : str
@@ -44,6 +46,7 @@ class Setting:
     threads: int | None = None
     folder: str = ""
     revision: str | None = None
+    layers: str | None = None
 
     def everywhere(self) -> "Setting":
         """Return the setting with what this process decides written out, so that another decides the same."""
@@ -79,10 +82,12 @@ class Setting:
         """Load model, unless it is there, and policy, ready to measure in this process."""
         from clada_neuro.calibration.cutoffs import hidden_cutoffs
         from clada_neuro.instrument.covariates import check_language
+        from clada_neuro.instrument.layer_choice import read_choice
         from clada_neuro.instrument.trace import ModelMeasurer
         from clada_neuro.policies.registry import policy_for
 
         check_language(self.language)
+        choice = None if self.layers is None else read_choice(self.layers, self.policy != "dense")
         model = model or self.load()
         calibration = Path(self.folder, self.calibration) if self.calibration else None
         policy = cutoffs = None
@@ -90,7 +95,7 @@ class Setting:
             cutoffs = hidden_cutoffs(model, self.sparsity, calibration)
         else:
             policy = policy_for(model, self.policy, self.sparsity, calibration)
-        return ModelMeasurer(model, policy, self.language, progress, self.top_k, cutoffs)
+        return ModelMeasurer(model, policy, self.language, progress, self.top_k, cutoffs, choice)
 
     def _place(self) -> str:
         place = Path(self.folder, self.model)

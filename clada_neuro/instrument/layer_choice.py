@@ -1,0 +1,51 @@
+"""Which layers are asked for, as a caller writes it: ``all``, ``every:4``, ``0,5,29``."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clada_neuro.errors import DataError
+
+_EXPECTED = "all, every:N (the last and every N-th before it) or numbers from 0, such as 0,5,11"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Every `step`-th layer, counted from the last, or those that are numbered."""
+
+    step: int = 1
+    numbers: tuple[int, ...] = ()
+
+    def of(self, n_layers: int) -> list[int]:
+        """Return the layers of a model that has so many, in order.
+
+        Raises
+        ------
+        DataError
+            If a layer does not exist.
+        """
+        beyond = [number for number in self.numbers if number >= n_layers]
+        if beyond:
+            raise DataError(
+                f"layer {beyond[0]} does not exist: the model has {n_layers} layers, 0 to {n_layers - 1}"
+            )
+        return sorted(set(self.numbers)) or list(range((n_layers - 1) % self.step, n_layers, self.step))
+
+
+def read_choice(given: str | Sequence[int], policy: bool = False) -> Choice:
+    """Read which layers are asked for.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or the model is to run under a policy.
+    """
+    if policy:
+        raise DataError("measures by layer are of dense traces; leave layers (--layers) or the policy out")
+    text = given if isinstance(given, str) else ",".join(map(str, given))
+    every = re.fullmatch(r"all|every:0*([1-9]\d*)", text.strip())
+    if every:
+        return Choice(step=int(every[1] or 1))
+    if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
+        return Choice(numbers=tuple(map(int, text.split(","))))
+    raise DataError(f"layers '{text}' given, {_EXPECTED} expected")
