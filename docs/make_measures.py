@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clada_neuro.measures.activity import ACTIVITY
+from clada_neuro.measures.layers import BY_LAYER
 from clada_neuro.measures.measure import Measure, Origin
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
@@ -29,12 +30,13 @@ _TRACES = {
     Origin.CUTOFFS: "all; without a calibration missing",
     Origin.POLICY: "under a policy",
     Origin.MASKED: "of masked models",
+    Origin.STREAM: "with `--layers`",
 }
 
 
 def page() -> str:
     """Return the page."""
-    sources = {one.source for one in (*TOKENS, *WORDS) if one.source}
+    sources = {one.source for one in (*TOKENS, *WORDS, *BY_LAYER) if one.source}
     return f"""# Measures
 
 Columns of `tokens.parquet` and `words.parquet`; those of feed-forward activity stand in `layers.parquet`, too. This page is
@@ -65,6 +67,19 @@ included (Mixtral, Qwen2 and Qwen3 MoE, OLMoE, Phi MoE, Granite MoE, GPT-OSS, De
 ## Words
 
 {_table(WORDS)}
+
+## Words by layer
+
+Columns of `word_layers.parquet`, a row a word and layer (`trace --layers all`, `every:N`, counted from the last layer, or
+numbers from 0). h_l is the residual stream after layer l, from 0, and before the first for l = −1; p_l is what the model's own
+final norm and output layer, with the scale or cap of its logits, predict from h_l at the token before x: the logit lens. Of the
+last layer it is p; a model whose last layer does not give its own predictions so, to 10⁻⁵ bits on a few tokens, has no lens, with the
+reason in the manifest. Displacement and norms are of h at x itself; they are not defined where x, or the token before it, is
+the first that the model reads, which all others attend to. Punctuation that is attached to a word is left out, as elsewhere.
+
+{_table(BY_LAYER)}
+
+COST
 
 ## Sources
 

@@ -5,9 +5,7 @@ measures are packed: the projection onto the vocabulary from every layer costs s
 holds the streams of a block of layers, and predictions of a few positions at a time.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +16,14 @@ from torch import Tensor
 from clada_neuro import tables
 from clada_neuro.errors import ModelError
 from clada_neuro.instrument.batching import Window, plan_whole
-from clada_neuro.instrument.information import log_probabilities
 from clada_neuro.instrument.layer_choice import Choice
+from clada_neuro.instrument.lens import lens, movement
 from clada_neuro.instrument.texts import Text
 from clada_neuro.measures.layers import BY_LAYER, LENS, MOVEMENT
-from clada_neuro.measures.measure import Measure, in_order
+from clada_neuro.measures.measure import Measure
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.memory import free_bytes
+from clada_neuro.models.rotation import rotates_by_length
 from clada_neuro.models.stream import stream_of
 
 # Kernels for fewer tokens add up in another order; such a pass repeats its rows, as all passes do.
@@ -66,6 +65,7 @@ class Depth:
             self.layers = choice.of(stream.n_layers)
             self.measures = MOVEMENT if stream.no_lens else BY_LAYER
             self._reason = stream.no_lens
+            self._by_length = rotates_by_length(model.model)
             self._hidden = int(model.model.config.get_text_config().hidden_size)
             self._n_logits = int(model.model.get_output_embeddings().weight.shape[0])
             most = GPU_LOGITS if self._device.type == "cuda" else CPU_LOGITS
@@ -82,16 +82,26 @@ class Depth:
     def table(self, texts: Sequence[Text], windows: Sequence[Sequence[Window]]) -> pd.DataFrame:
         """Return one row per word and layer (`tables.WORD_LAYERS`)."""
         every = [window for pieces in windows for window in pieces]
-        found: dict[int, Found] = defaultdict(list)
+        first, others = predictions(every, self._by_length)
+        found: dict[Window, np.ndarray] = {}
         budget = min(MOST_TOKENS, MOST_STATES // (self._hidden * len(self._places(self.layers))))
         for batch in plan_whole(every, max(1, budget)):
-            for window, values in zip(batch.windows, self._measured(batch.windows), strict=True):
-                found[window.text].append((window, values))
-        blocks = [self._words(text, found[number]) for number, text in enumerate(texts)]
+            asked = np.array([first[window] for window in batch.windows])
+            found |= zip(batch.windows, self._measured(batch.windows, asked), strict=True)
+        if not self._stream.no_lens:
+            for window, at, source in others:
+                found[window][: len(LENS), :, at] = found[source][: len(LENS), :, at]
+        blocks = [
+            self._words(text, [(window, found[window]) for window in pieces])
+            for text, pieces in zip(texts, windows, strict=True)
+        ]
         return self._frame(texts, blocks)
 
-    def _measured(self, windows: Sequence[Window]) -> np.ndarray:
-        """Return the measures of windows of one length, (windows, measures, layers, positions)."""
+    def _measured(self, windows: Sequence[Window], asked: np.ndarray) -> np.ndarray:
+        """Return the measures of windows of one length, (windows, measures, layers, positions).
+
+        `asked`, (windows, positions), says which predictions.
+        """
         length, states = len(windows[0].ids), len(windows[0].ids) * len(windows) * self._hidden
         found = np.full((len(windows), len(self.measures), len(self.layers), length), np.nan)
         size = len(self.layers)
@@ -103,7 +113,7 @@ class Depth:
             streams = self._pass(windows, block)
             part[:, -len(MOVEMENT) :] = movement(streams, block)
             if not self._stream.no_lens:
-                self._lens(windows, streams, block, part[:, : len(LENS)])
+                self._lens(windows, asked, streams, block, part[:, : len(LENS)])
         return found
 
     def _pass(self, windows: Sequence[Window], layers: Sequence[int]) -> dict[int, Tensor]:
@@ -116,13 +126,13 @@ class Depth:
     def _lens(
         self,
         windows: Sequence[Window],
+        asked: np.ndarray,
         streams: dict[int, Tensor],
         layers: Sequence[int],
         out: np.ndarray,
     ) -> None:
-        """Fill in, (windows, `LENS`, layers, positions), where a prediction is asked for and a token follows."""
+        """Fill in `LENS`, (windows, measures, layers, positions), where predictions are asked for."""
         ids = np.array([window.ids for window in windows])
-        asked = np.arange(ids.shape[1] - 1) >= np.array([window.asked for window in windows])[:, None]
         for rows in np.array_split(np.argwhere(asked), -(-int(asked.sum()) // self._rows) or 1):
             row, at = rows.T
             some = {place: states[row, at] for place, states in streams.items()}
@@ -157,9 +167,8 @@ class Depth:
         """Return the measures of a text's tokens, (tokens, layers, measures), predictions from the position before."""
         out = np.full((len(text.ids), len(self.layers), len(self.measures)), np.nan)
         ahead = np.array([measure in LENS for measure in self.measures])
-        pieces = sorted(found, key=lambda pair: pair[0].first)
-        ends = [window.scored for window, _ in pieces[1:]] + [len(text.ids)]
-        for (window, values), end in zip(pieces, ends, strict=True):
+        ends = [window.scored for window, _ in found[1:]] + [len(text.ids)]
+        for (window, values), end in zip(found, ends, strict=True):
             for token in range(window.scored, end):
                 at = window.input_position(token)
                 out[token][:, ~ahead] = values[~ahead, :, at].T
@@ -206,80 +215,32 @@ class Depth:
         return states + _AT_ONCE * self._rows * self._n_logits * 4
 
 
-def movement(streams: dict[int, Tensor], layers: Sequence[int]) -> np.ndarray:
-    """Return `MOVEMENT` from streams, each (rows, seq, hidden): (rows, measures, layers, seq)."""
-    columns = []
-    for layer in layers:
-        here, below = (_real(streams[place]) for place in (layer, layer - 1))
-        below = below.to(here.device)
-        before = torch.cat([here[:, :1], here[:, :-1]], dim=1)
-        found = {
-            "displacement_below": 1 - torch.cosine_similarity(here, below, dim=-1),
-            "norm_ratio_below": here.norm(dim=-1) / below.norm(dim=-1),
-            "displacement_prev": 1 - torch.cosine_similarity(here, before, dim=-1),
-        }
-        for values in found.values():
-            values[:, 0] = math.nan
-        found["displacement_prev"][:, :2] = math.nan
-        names = [one.name for one in MOVEMENT]
-        columns.append(torch.stack(in_order(found, names), dim=1).cpu().double().numpy())
-    return np.stack(columns, axis=2)
+def predictions(
+    windows: Sequence[Window], by_length: bool = False
+) -> tuple[dict[Window, np.ndarray], list[tuple[Window, int, Window]]]:
+    """Return where predictions are asked for the first time, and where they are those of another window.
 
+    After the same tokens a causal model predicts the same, where positions do not depend on the length of the text
+    (`by_length`); conditions of an item often begin alike.
 
-def lens(
-    predict: Callable[[Tensor], Tensor],
-    streams: dict[int, Tensor],
-    layers: Sequence[int],
-    last: int,
-    targets: Tensor,
-) -> np.ndarray:
-    """Return `LENS` of some positions from the streams there, each (n, hidden): (measures, layers, n).
-
-    Parameters
-    ----------
-    predict : callable
-        From a stream to logits.
-    layers : sequence of int
-        Ascending; of each, the place below and the last are among the streams.
-    targets : torch.Tensor of int, shape (n,)
-        The tokens that came.
+    Returns
+    -------
+    first : dict of numpy.ndarray of bool, each of shape (positions,)
+    others : list of (Window, int, Window)
+        Window and position, and the window that has the prediction at the same position.
     """
-    if not len(targets):
-        return np.empty((len(LENS), len(layers), 0))
-    known = {last: _Prediction(predict(streams[last]), targets)}
-    columns = []
-    for layer in layers:
-        for place in (layer - 1, layer):
-            if place not in known:
-                known[place] = _Prediction(predict(streams[place]), targets)
-        columns.append(known[layer].against(known[last], known[layer - 1]))
-        known = {place: known[place] for place in (layer, last)}
-    return torch.stack(columns, dim=1).cpu().double().numpy()
-
-
-class _Prediction:
-    """Log probabilities over the vocabulary, (n, vocabulary), and the rank of what came."""
-
-    def __init__(self, logits: Tensor, targets: Tensor) -> None:
-        came = targets.to(logits.device)[:, None]
-        self.rank = (logits > logits.gather(1, came)).sum(dim=1) + 1
-        self.log_p = log_probabilities(logits)
-        self.nats = -self.log_p.gather(1, came)[:, 0]
-
-    def against(self, final: "_Prediction", below: "_Prediction") -> Tensor:
-        """Return the measures beside the predictions of the last layer and of that below, (`LENS`, n)."""
-        p = self.log_p.exp()
-        bits = {
-            "lens_surprisal_bits": self.nats,
-            "lens_entropy_bits": -(p * self.log_p).sum(dim=1),
-            "lens_kl_last_bits": (p * (self.log_p - final.log_p)).sum(dim=1).clamp(min=0),
-            "lens_kl_below_bits": (p * (self.log_p - below.log_p)).sum(dim=1).clamp(min=0),
-        }
-        found = {name: nats / math.log(2) for name, nats in bits.items()}
-        found["lens_rank"] = self.rank.to(self.nats.dtype)
-        return torch.stack(in_order(found, [one.name for one in LENS]))
-
-
-def _real(states: Tensor) -> Tensor:
-    """Return at least float32."""
-    return states.to(torch.promote_types(states.dtype, torch.float32))
+    nodes: dict[tuple[int, int], int] = {}  # of the tree of all beginnings
+    sources: dict[int, Window] = {}
+    first = {window: np.zeros(len(window.ids), bool) for window in windows}
+    others = []
+    for window in windows:
+        node = -len(window.ids) if by_length else -1
+        for at, token in enumerate(window.ids):
+            node = nodes.setdefault((node, token), len(nodes))
+            if at > window.asked:
+                source = sources.setdefault(node, window)
+                if source is window:
+                    first[window][at - 1] = True
+                else:
+                    others.append((window, at - 1, source))
+    return first, others

@@ -23,7 +23,7 @@ class Origin(Enum):
     BORDERS = "instrument/frames.py: predictions before and after the token"
     CONTRIBUTIONS = "instrument/activity.py and, compiled, instrument/activity_cpu.py"
     CUTOFFS = "instrument/activity.py: activations and calibrated cut-offs"
-    STREAM = "instrument/depth.py"  # by layer, on request
+    STREAM = "instrument/lens.py"  # by layer, on request
     POLICY = "instrument/under_policy.py"  # not in a dense trace
 
 

@@ -50,6 +50,36 @@ def test_a_policy_adds_its_columns(capsys, folder):
     assert found.tokens["ffn_sparsity"].max() == pytest.approx(0.5, abs=0.02)
 
 
+def test_layers_are_a_table_of_its_own(capsys, folder):
+    arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
+    assert clada(capsys, *arguments, "--layers", "every:2").code == 0
+    found = Trace.read(folder / "out")
+    assert len(found.word_layers) == len(found.words)
+    assert found.manifest["word_layers"]["layers"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--layers", "2"), "layer 2 does not exist: the model has 2 layers, 0 to 1"),
+        (("--layers", "1-2"), "layers '1-2' given, all, every:N"),
+        (
+            ("--layers", "all", "--policy", "griffin"),
+            "of dense traces; leave layers (--layers) or the policy out",
+        ),
+        (("--layers", "all", "--csv"), "--csv writes one file"),
+    ],
+)
+def test_layers_that_cannot_be_measured_get_one_line(capsys, folder, given, said):
+    arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
+    done = clada(capsys, *arguments, *given)
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    one_file = clada(capsys, *arguments[:4], "--out", folder / "one.csv", "--layers", "all")
+    assert "--layers writes a table of its own; give a folder as --out" in one_file.err
+
+
 def test_top_k_is_a_table_of_its_own(capsys, folder):
     arguments = ("trace", folder / "stimuli.csv", "--model", folder / "model", "--out", folder / "out")
     assert clada(capsys, *arguments, "--top-k", "2").code == 0

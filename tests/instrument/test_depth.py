@@ -1,0 +1,270 @@
+"""Measures by layer against a lens written out by hand, in float64, from the hidden states that the model returns."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from local_tokenizers import tokenizer_of
+from tiny_models import FAMILIES, OTHERS
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from clada_neuro.errors import DataError, ModelError
+from clada_neuro.instrument import depth
+from clada_neuro.instrument.layer_choice import Choice, read_choice
+from clada_neuro.instrument.trace import Trace, trace
+from clada_neuro.measures.layers import BY_LAYER, MOVEMENT
+from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.policies.registry import policy_for
+
+# Settings under which the scale or the cap of the logits matters.
+CASES = {
+    "llama": {},
+    "gpt2": {},
+    "gemma2": {"final_logit_softcapping": 5.0},
+    "gpt_neox": {},
+    "cohere": {"logit_scale": 0.25},
+    "granite": {"logits_scaling": 3.0},
+    "opt": {},
+}
+TEXT = "Der alte Bäcker weiß nicht recht wohin er geht"
+
+
+def language_model(kind: str = "llama", layers: int = 3, dtype=torch.float64, **changed) -> LanguageModel:
+    tokenizer = tokenizer_of("byte-level")
+    torch.manual_seed(0)
+    settings = {**(FAMILIES | OTHERS)[kind], "vocab_size": len(tokenizer), **CASES.get(kind, {}), **changed}
+    number = next(name for name in ("num_hidden_layers", "n_layer", "num_layers") if name in settings)
+    config = AutoConfig.for_model(kind, **{**settings, number: layers})
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval().requires_grad_(False)
+    for weight in model.parameters():
+        if weight.dim() == 2:
+            weight.mul_(8)
+        else:
+            weight.add_(0.1 * torch.randn_like(weight))
+    return LanguageModel(f"tiny {kind}", model.to(dtype), tokenizer, tokenizer.eos_token_id, "0" * 16)
+
+
+def stimuli(*sentences: str, **columns) -> pd.DataFrame:
+    names = [str(number) for number in range(len(sentences))]
+    return pd.DataFrame(
+        {"stimulus_id": names, "item": "1", "condition": names, "sentence": sentences, **columns}
+    )
+
+
+def by_layer(traced: Trace, layer: int) -> pd.DataFrame:
+    return traced.word_layers.query("layer == @layer").reset_index(drop=True)
+
+
+def tail(kind: str, model, h: torch.Tensor) -> torch.Tensor:
+    """Return logits, each family's final norm, head, scale and cap written out."""
+    mean_square = (h**2).mean(dim=-1, keepdim=True)
+    if kind in ("llama", "granite"):
+        normed = h / (mean_square + model.config.rms_norm_eps).sqrt() * model.model.norm.weight
+        return normed @ model.lm_head.weight.T / getattr(model.config, "logits_scaling", 1.0)
+    if kind == "gemma2":
+        normed = h / (mean_square + model.config.rms_norm_eps).sqrt() * (1 + model.model.norm.weight)
+        return 5.0 * torch.tanh(normed @ model.model.embed_tokens.weight.T / 5.0)
+    if kind == "cohere":
+        normed = functional.layer_norm(h, h.shape[-1:], eps=model.config.layer_norm_eps)
+        return 0.25 * (normed * model.model.norm.weight) @ model.model.embed_tokens.weight.T
+    norm, head = {
+        "gpt2": lambda: (model.transformer.ln_f, model.transformer.wte),
+        "gpt_neox": lambda: (model.gpt_neox.final_layer_norm, model.lm_head),
+        "opt": lambda: (model.model.decoder.final_layer_norm, model.model.decoder.embed_tokens),
+    }[kind]()
+    centred = h - h.mean(dim=-1, keepdim=True)
+    normed = centred / (centred.var(dim=-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    return (normed * norm.weight + norm.bias) @ head.weight.T
+
+
+def by_hand(kind: str, model: LanguageModel, ids: list[int]) -> list[pd.DataFrame]:
+    """Return the measures of every token for layers 0, 1 and 2, from the definitions."""
+    start = [model.start_token_id, *ids]
+    with torch.inference_mode():
+        output = model.model(torch.tensor([start]), output_hidden_states=True)
+        streams = [states[0] for states in output.hidden_states[:-1]]  # the last one is behind the norm
+        p = [tail(kind, model.model, h).softmax(dim=-1) for h in streams]
+        p.append(output.logits[0].softmax(dim=-1))
+    frames = []
+    for layer in range(3):
+        now, below, last = p[layer + 1], p[layer], p[-1]
+        rows = []
+        for at, token in enumerate(ids):
+            q = now[at]
+            row = {
+                "lens_surprisal_bits": -math.log2(q[token]),
+                "lens_entropy_bits": -sum(float(one) * math.log2(one) for one in q),
+                "lens_rank": 1 + int((q > q[token]).sum()),
+                "lens_kl_last_bits": float((q * (q / last[at]).log2()).sum()),
+                "lens_kl_below_bits": float((q * (q / below[at]).log2()).sum()),
+            }
+            if layer < 2:  # of the last the model returns the norm's output
+                h, under, before = streams[layer + 1][at + 1], streams[layer][at + 1], streams[layer + 1][at]
+                row["displacement_below"] = 1 - float(h @ under / h.norm() / under.norm())
+                row["norm_ratio_below"] = float(h.norm() / under.norm())
+                row["displacement_prev"] = 1 - float(h @ before / h.norm() / before.norm())
+            rows.append(row)
+        frame = pd.DataFrame(rows)
+        if layer < 2:
+            frame.loc[0, "displacement_prev"] = math.nan  # the token before is the start token
+        frames.append(frame)
+    return frames
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_every_measure_is_its_definition(kind):
+    model = language_model(kind)
+    traced = trace(stimuli(TEXT), model, layers="all", progress=False)
+    tokens = traced.tokens
+    rules = {one.name: one.word_rule for one in BY_LAYER}
+    for layer, frame in enumerate(by_hand(kind, model, tokens["token_id"].tolist())):
+        how = {name: rules[name] for name in frame}
+        how = {name: (lambda v: v.sum(skipna=False)) if rule == "sum" else rule for name, rule in how.items()}
+        how["displacement_prev"] = lambda values: values.mean(skipna=False)
+        expected = frame.groupby(tokens["word_index"].to_numpy()).agg({name: how[name] for name in frame})
+        found = by_layer(traced, layer)
+        for name in expected:
+            np.testing.assert_allclose(found[name].astype(float), expected[name], rtol=1e-5, atol=2e-5)
+    assert len(traced.word_layers) == 3 * len(traced.words)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_the_last_layer_is_the_models_own_prediction(kind):
+    texts = stimuli('"Wait," she said -- it\'s late!', "Wait for the train.", context=["", "It was dark. "])
+    traced = trace(texts, language_model(kind), layers="all", progress=False)
+    last = by_layer(traced, 2)
+    for lens, own in (("surprisal_bits",) * 2, ("entropy_bits",) * 2, ("rank", "rank")):
+        np.testing.assert_allclose(
+            last[f"lens_{lens}"].astype(float), traced.words[own].astype(float), rtol=0, atol=1e-5
+        )
+    assert (last["lens_kl_last_bits"] == 0).all()
+
+
+def test_the_real_model_agrees_with_its_surprisal():
+    texts = stimuli("It wasn't raining when they'd left.", "It wasn't raining when he practised.")
+    traced = trace(texts, load_model("smollm2", device="cpu"), layers="every:15", progress=False)
+    assert traced.word_layers["layer"].unique().tolist() == [14, 29]
+    last = by_layer(traced, 29)
+    np.testing.assert_allclose(last["lens_surprisal_bits"], traced.words["surprisal_bits"], atol=1e-4)
+    assert by_layer(traced, 14)["lens_kl_last_bits"].min() > 0.1
+
+
+def test_values_do_not_depend_on_blocks_company_or_which_layers_are_asked(monkeypatch):
+    model = language_model(layers=4)
+    texts = stimuli(TEXT, f"{TEXT} und warum", "Nobody knows")
+    whole = trace(texts, model, layers="all", progress=False).word_layers
+    alone = pd.concat(
+        trace(texts.iloc[[row]], model, layers="all", progress=False).word_layers for row in range(3)
+    ).reset_index(drop=True)
+    monkeypatch.setattr(depth, "MOST_STATES", 1)
+    monkeypatch.setattr(depth, "CPU_LOGITS", 1)
+    pieces = trace(texts, model, layers="all", progress=False).word_layers
+    some = trace(texts, model, layers=[3, 1], progress=False).word_layers
+    for other in (alone, pieces):
+        pd.testing.assert_frame_equal(other, whole, rtol=1e-6, atol=1e-6)
+    expected = whole[whole["layer"].isin([1, 3])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_prediction_that_texts_share_is_made_once(monkeypatch):
+    made = []
+
+    def counted(*arguments):
+        made.append(len(arguments[-1]))
+        return lens(*arguments)
+
+    lens = depth.lens
+    monkeypatch.setattr(depth, "lens", counted)
+    traced = trace(stimuli(TEXT, f"{TEXT} heute"), language_model(), layers="all", progress=False)
+    assert sum(made) == traced.tokens.groupby("stimulus_id").size()["1"]
+    first, second = (frame.reset_index(drop=True) for _, frame in traced.word_layers.groupby("stimulus_id"))
+    names = [one.name for one in BY_LAYER]
+    pd.testing.assert_frame_equal(first[names], second[names].head(len(first)), rtol=1e-6, atol=1e-6)
+
+
+def test_texts_longer_than_the_window_go_on_in_the_next():
+    model = language_model()
+    traced = trace(stimuli(" ".join([TEXT] * 6)), model, layers="0,2", progress=False)
+    assert len(traced.tokens) > model.max_context
+    last = by_layer(traced, 2)
+    np.testing.assert_allclose(last["lens_surprisal_bits"], traced.words["surprisal_bits"], atol=1e-5)
+    assert last.iloc[1:].notna().all(axis=None)
+
+
+def test_words_without_context_and_without_tokens_are_missing():
+    model = language_model()
+    model = LanguageModel("tiny", model.model, model.tokenizer, None, "0" * 16)
+    found = by_layer(trace(stimuli("Nobody knows why"), model, layers="all", progress=False), 1)
+    assert found.loc[0, [one.name for one in BY_LAYER]].isna().all()
+    assert found.loc[2].notna().all()
+
+
+def test_nothing_changes_where_layers_are_not_asked(tmp_path):
+    model, texts = language_model(), stimuli(TEXT)
+    plain = trace(texts, model, out=tmp_path, progress=False)
+    assert "word_layers" not in plain.manifest
+    assert not (tmp_path / "word_layers.parquet").exists()
+    with pytest.raises(DataError, match="trace again with layers='all'"):
+        _ = plain.word_layers
+    asked = trace(texts, model, out=tmp_path, layers="every:2", progress=False)
+    assert (tmp_path / "word_layers.parquet").exists()
+    assert Trace.read(tmp_path).word_layers["layer"].unique().tolist() == [0, 2]
+    pd.testing.assert_frame_equal(asked.words, plain.words)
+    trace(texts, model, out=tmp_path, progress=False)
+    assert not (tmp_path / "word_layers.parquet").exists()
+
+
+def test_a_state_space_model_says_that_it_has_none(tmp_path):
+    traced = trace(stimuli(TEXT), language_model("mamba"), out=tmp_path, layers="all", progress=False)
+    assert traced.words["surprisal_bits"].notna().all()
+    reason = "model type 'mamba' has no residual stream that is known here"
+    assert traced.manifest["word_layers"] == {"layers": [], "measures": [], "missing": reason}
+    assert not (tmp_path / "word_layers.parquet").exists()
+    with pytest.raises(DataError, match=reason):
+        _ = traced.word_layers
+
+
+def test_without_a_tail_that_is_known_the_movement_is_left():
+    model = language_model("opt", do_layer_norm_before=False)
+    traced = trace(stimuli(TEXT), model, layers="all", progress=False)
+    assert list(traced.word_layers.columns[3:]) == [one.name for one in MOVEMENT]
+    assert "cannot be run alone" in traced.manifest["word_layers"]["missing"]
+
+
+@pytest.mark.parametrize(
+    ("given", "layers"),
+    [
+        ("all", [0, 1, 2, 3, 4, 5]),
+        ("every:4", [1, 5]),
+        ("every:10", [5]),
+        (" 5, 0,0 ", [0, 5]),
+        ([2, 1], [1, 2]),
+    ],
+)
+def test_layers_are_read(given, layers):
+    assert read_choice(given).of(6) == layers
+
+
+@pytest.mark.parametrize("given", ["", "every:0", "every", "-1", "1-3", [], [-1], "first"])
+def test_what_cannot_be_read_is_refused(given):
+    with pytest.raises(DataError, match="all, every:N"):
+        read_choice(given)
+
+
+def test_wrong_requests_get_one_line(monkeypatch):
+    model = language_model()
+    with pytest.raises(DataError, match="layer 7 does not exist: the model has 3 layers, 0 to 2"):
+        trace(stimuli(TEXT), model, layers="0,7", progress=False)
+    policy = policy_for(model, "griffin", 0.5, None)
+    with pytest.raises(DataError, match="dense traces"):
+        trace(stimuli(TEXT), model, policy=policy, layers="all", progress=False)
+    needed = depth.Depth(model, Choice(2))._needed(3, 8)
+    monkeypatch.setattr(depth, "free_bytes", lambda _: needed)
+    with pytest.raises(ModelError, match=r"3 layers need .* GB are free on cpu; --layers every:\d takes"):
+        depth.Depth(model, Choice())
+    monkeypatch.setattr(depth, "free_bytes", lambda _: 1)
+    with pytest.raises(ModelError, match="use a smaller model"):
+        depth.Depth(model, Choice())
