@@ -79,7 +79,7 @@ the first that the model reads, which all others attend to. Punctuation that is 
 
 {_table(BY_LAYER)}
 
-COST
+The vocabulary projection is the cost: one a layer for `all`, up to two a layer that is asked for otherwise.
 
 ## Sources
 
