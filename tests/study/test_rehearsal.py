@@ -11,6 +11,8 @@ from clada_neuro.study.rehearsal import stand_ins
 from clada_neuro.study.run import run
 
 NOUNS = ["cup", "lamp", "road", "boat", "horse", "shoe"]
+# Which kind of model will run is not known yet: masked ones have these in place of predictions.
+OF_MASKED = {f"pseudo_surprisal_bits{lag}" for lag in ("", "_lag1", "_lag2")}
 FORMULA = "rt_ms ~ surprisal_bits + (1|subject)"
 
 
@@ -79,7 +81,7 @@ def test_a_formula_is_tried_before_the_model_runs(formula, message, study):
     ("entries", "message"),
     [
         ('directions = { "condition[T.nearby]" = "negative" }', "condition[T.near]"),
-        ('contrasts = { condition = "sums" }', "contrast 'sums'"),
+        ('contrasts = { condition = "sums" }', "'sums' are not offered"),
         ('weights = "trials"', "no column 'trials'"),
         ('[synergy]\nresponse = "rt_ms"\npredictors = ["surprisal_bits", "sparsity"]\nrandom = "(1|subject)"', "no column 'sparsity'"),
     ],
@@ -144,7 +146,8 @@ def test_repeated_and_unmatched_rows_are_named_alike(checkpoint):
 def test_stand_ins_have_the_columns_of_a_trace(more, checkpoint):
     stimuli = read_stimuli(texts(**more))
     made, real = stand_ins(stimuli), trace(stimuli, checkpoint, progress=False).words
-    assert set(made) == set(real)
+    assert set(made) - set(real) == OF_MASKED
+    assert set(real) <= set(made)
     true = ["stimulus_id", "word_index", "word", "stimulus", "zipf_frequency", "is_critical", *texts()]
     true += ["region"] if "region" in real else []
     pd.testing.assert_frame_equal(made[true], real[true], check_dtype=False)
@@ -157,5 +160,5 @@ def test_a_file_with_a_row_a_word_gives_each_word_its_own_cells(checkpoint):
         rows.assign(width=range(len(rows)), is_critical=rows["word_index"] == 3).reset_index(drop=True)
     )
     made, real = stand_ins(stimuli), trace(stimuli, checkpoint, progress=False).words
-    assert set(made) == set(real)
+    assert set(made) - set(real) == OF_MASKED
     assert made["width"].tolist() == real["width"].tolist() == list(range(len(rows)))
