@@ -105,3 +105,16 @@ def test_a_likelihood_ratio_by_parametric_bootstrap() -> None:
     assert "parametric bootstrap of 30: p = " in str(found)
     assert large.anova(small).p_bootstrap is None
     assert found.p_bootstrap == pytest.approx(found.p, abs=0.2)
+
+
+@pytest.mark.slow
+def test_the_bootstrap_p_is_pbkrtests() -> None:
+    trials = pd.read_csv(Path(__file__).parents[1] / "reference" / "factorial_few.csv")
+    large, small = (
+        estimate(specify(trials, f"n400_uv ~ {side} + (1 | subject) + (1 | item)"), reml=False)
+        for side in ("condition + group", "group")
+    )
+    found = large.anova(small, bootstrap=2000)
+    assert found.chi2 == pytest.approx(3.2212, abs=1e-3)
+    # PBmodcomp (pbkrtest 0.5.2, 2000 draws): .2234; two standard errors of both are .026.
+    assert found.p_bootstrap == pytest.approx(0.2234, abs=0.035)
