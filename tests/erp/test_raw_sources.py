@@ -166,7 +166,7 @@ def test_names_in_any_case_get_the_places_of_a_standard_head():
 
 
 def test_positions_of_the_recording_stay():
-    raw = recording(["Cz", "Pz", "Oz"]).set_montage("standard_1020")
+    raw = recording(["Cz", "Pz", "Oz"]).set_montage("colin27_1020")
     found, notes = described_channels(raw)
     np.testing.assert_array_equal(found.info["chs"][0]["loc"], raw.info["chs"][0]["loc"])
     assert notes == []
