@@ -99,8 +99,12 @@ def nested(one: Fitted, other: Fitted) -> tuple[Fitted, Fitted, Fitted]:
     Raises
     ------
     FitError
-        When the rows or responses differ, or neither model contains the other.
+        When the rows, responses or families differ, or neither model contains the other.
     """
+    if one.family != other.family:
+        raise FitError(
+            f"'{one.name}' is {one.family} and '{other.name}' {other.family}; compare models of one family only"
+        )
     smaller, larger = sorted((one, other), key=lambda fit: fit.n_parameters)
     check_same_rows([smaller.design, larger.design])
     _check_nested(smaller, larger, larger.n_parameters - smaller.n_parameters)

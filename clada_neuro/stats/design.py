@@ -151,6 +151,13 @@ def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
     return np.asarray(spec.get_model_matrix(frame, context=CONTEXT, na_action="raise"), dtype=float)
 
 
+def evaluated(expression: str, data: pd.DataFrame) -> np.ndarray:
+    """Return an expression of columns, such as ``hits + misses``, on rows without missing values."""
+    side = f"0 + I({expression})"
+    matrix, _ = _evaluate(side, _plain_columns(data, names_of(side)), {}, expression)
+    return matrix.to_numpy(float).ravel()
+
+
 def group_labels(data: pd.DataFrame, factors: tuple[str, ...]) -> pd.Series:
     """Return each row's level of a grouping factor as text; interacting factors are joined by a colon."""
     first, *others = [labels(data[name]) for name in factors]

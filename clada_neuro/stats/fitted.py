@@ -40,6 +40,7 @@ class Fitted:
     estimate: Estimate
     warnings: tuple[str, ...]
     df_method: str = SATTERTHWAITE
+    family: str = "gaussian"
 
     @classmethod
     def of(cls, model: Model, *, reml: bool = True, engine: str = "mixedlm", df: str = SATTERTHWAITE) -> Self:
@@ -49,7 +50,13 @@ class Fitted:
 
     @classmethod
     def from_estimate(
-        cls, model: Model, reml: bool, engine: str, found: Estimate, df: str = SATTERTHWAITE
+        cls,
+        model: Model,
+        reml: bool,
+        engine: str,
+        found: Estimate,
+        df: str = SATTERTHWAITE,
+        family: str = "gaussian",
     ) -> Self:
         """Return what an engine found as a fit, with what should be known before it is believed."""
         messages = [*model.notes, *found.warnings]
@@ -61,7 +68,7 @@ class Fitted:
             messages += missing_stimulus_warnings(
                 model.design, model.data, model.numeric_predictors(), model.factor_predictors()
             )
-        return cls(model, engine, reml, found, tuple(messages), df)
+        return cls(model, engine, reml, found, tuple(messages), df, family)
 
     def refit(self, *, reml: bool) -> Self:
         """Return the same model fitted by REML or ML, with Satterthwaite's degrees of freedom."""

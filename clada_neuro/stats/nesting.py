@@ -19,7 +19,8 @@ def settled(smaller: Fitted, larger: Fit) -> Fit:
 
     Several more starts are tried, too. What was done stands in the fit's warnings.
     """
-    below, again = smaller.loglik - larger.loglik, restarter(larger.engine)
+    below = smaller.loglik - larger.loglik
+    again = restarter(larger.engine) if larger.family == "gaussian" else None
     if below <= LOGLIK_TOLERANCE or again is None:
         return larger
     found = again(larger.design, False, [_ratio(block, smaller) for block in larger.design.blocks])

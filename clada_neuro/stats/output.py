@@ -32,14 +32,8 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "formula": fit.formula,
         "engine": fit.engine,
         "reml": fit.reml,
-        "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
-        "contrasts": fit.contrasts,
-        "codes": codes_used(fit),
+        **sizes(fit),
         "df_method": fit.df_method,
-        "levels": levels_used(fit),
-        "n_obs": fit.n_obs,
-        "n_dropped": fit.n_dropped,
-        "n_groups": fit.n_groups,
         "distinct_values": distinct_values(fit),
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),
@@ -63,6 +57,19 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
     }
 
 
+def sizes(fit: Fitted) -> dict[str, Any]:
+    """Return the part of an entry that says what was fitted: scales, codings, rows and groups."""
+    return {
+        "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
+        "contrasts": fit.contrasts,
+        "codes": codes_used(fit),
+        "levels": levels_used(fit),
+        "n_obs": fit.n_obs,
+        "n_dropped": fit.n_dropped,
+        "n_groups": fit.n_groups,
+    }
+
+
 def apa(row: dict[str, float]) -> str:
     """Return ``b = 0.89, SE = 0.09, t(83.7) = 9.90, p < .001, 95 % CI [0.71, 1.07]``."""
     df = "" if row["df"] == float("inf") else f"({row['df']:.1f})"
@@ -77,19 +84,16 @@ def apa(row: dict[str, float]) -> str:
 def summary(fit: Fitted) -> str:
     """Return the fit as a page of text: method, sizes, variances, coefficients, R², notes."""
     shares = fit.r2()
-    groups = ", ".join(f"{name} {count}" for name, count in fit.n_groups.items())
     lines = [
         f"Linear mixed model by {'REML' if fit.reml else 'ML'} ({fit.engine}): {fit.formula}",
-        f"{fit.n_obs} rows ({fit.n_dropped} left out for missing values); groups: {groups or 'none'}",
-        f"contrasts: {_contrast_text(fit)}; z-scored: {_standardized_text(fit)}",
-        *(f"  {line}" for name, coding in named(fit.design.spec).items() for line in _matrix(name, coding)),
+        *about(fit),
         "",
         fit.random.to_string(index=False, float_format="{:.4f}".format)
         if len(fit.random)
         else "no random effects",
         f"residual SD {fit.sigma:.4f}",
         "",
-        _coefficient_text(fit).to_string(index=False),
+        coefficient_text(fit).to_string(index=False),
         "",
         f"log-likelihood {fit.loglik:.3f}, AIC {fit.aic:.3f}, "
         f"R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}",
@@ -97,10 +101,20 @@ def summary(fit: Fitted) -> str:
     return "\n".join([*lines, *(f"note: {message}" for message in fit.warnings)])
 
 
-def _coefficient_text(fit: Fitted) -> pd.DataFrame:
+def about(fit: Fitted) -> list[str]:
+    """Return lines on rows, groups, codings and scales."""
+    groups = ", ".join(f"{name} {count}" for name, count in fit.n_groups.items())
+    return [
+        f"{fit.n_obs} rows ({fit.n_dropped} left out for missing values); groups: {groups or 'none'}",
+        f"contrasts: {_contrast_text(fit)}; z-scored: {_standardized_text(fit)}",
+        *(f"  {line}" for name, coding in named(fit.design.spec).items() for line in _matrix(name, coding)),
+    ]
+
+
+def coefficient_text(fit: Fitted) -> pd.DataFrame:
     """Return the coefficients as text: at least four decimals, more for a small standard error, p never as 0.0000.
 
-    Beside the degrees of freedom stands the number of distinct values of the column.
+    Beside the degrees of freedom, or the standard error of a z test, stands the number of distinct values of the column.
     """
     coefficients = fit.coefficients
     digits = [max(4, decimals(se)) for se in coefficients["se"]]
@@ -108,9 +122,11 @@ def _coefficient_text(fit: Fitted) -> pd.DataFrame:
         name: [f"{value:.{n}f}" for value, n in zip(coefficients[name], digits, strict=True)]
         for name in ("estimate", "se", "ci_low", "ci_high")
     }
-    plain = {name: coefficients[name].map("{:.4f}".format) for name in ("df", "t")}
+    others = [name for name in coefficients if name not in (*in_units, "term", "p")]
+    plain = {name: coefficients[name].map("{:.4f}".format) for name in others}
     text = coefficients.assign(**in_units, **plain, p=coefficients["p"].map(_p_cell))
-    text.insert(list(text).index("df") + 1, "values", list(distinct_values(fit).values()))
+    before = "df" if "df" in text else "se"
+    text.insert(list(text).index(before) + 1, "values", list(distinct_values(fit).values()))
     return text
 
 
@@ -121,7 +137,7 @@ def html(fit: Fitted) -> str:
     tail = f"<p>R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}</p>"
     tables = [
         table.to_html(index=False, float_format="{:.4f}".format, border=0)
-        for table in (_coefficient_text(fit), fit.random)
+        for table in (coefficient_text(fit), fit.random)
     ]
     return head + "".join(tables) + tail + _notes(fit.warnings)
 

@@ -40,13 +40,17 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def to_r_script(fit: Fitted, data_file: str = "trials.csv", weight_mean: float = 1.0) -> str:
+def to_r_script(
+    fit: Fitted, data_file: str = "trials.csv", weight_mean: float = 1.0, trials: str = ""
+) -> str:
     """Return R code that reads ``data_file`` beside it and refits the model with lme4 and lmerTest.
 
     Parameters
     ----------
     weight_mean
         What the weights in the file were divided by before the fit.
+    trials
+        What a binomial response is a share of, ``hits + misses``.
     """
     model, formula = fit.model, fit.model.formula
     writer = _Writer(
@@ -55,7 +59,7 @@ def to_r_script(fit: Fitted, data_file: str = "trials.csv", weight_mean: float =
     columns = list(dict.fromkeys([*formula.variables(), *([model.weights] if model.weights else [])]))
     used = ", ".join(_text(writer.names[name]) for name in columns)
     lines = [
-        *(["library(lmerTest)"] if fit.design.blocks else []),
+        *([f"library({'lmerTest' if fit.family == 'gaussian' else 'lme4'})"] if fit.design.blocks else []),
         _HEAD,
         *([_CR] if writer.has_cr else []),
         f'd <- read.csv({_path(data_file)}, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
@@ -73,9 +77,14 @@ def to_r_script(fit: Fitted, data_file: str = "trials.csv", weight_mean: float =
         weights = f", weights = {writer.name(model.weights)}" + (
             "" if weight_mean == 1 else f" / {float(weight_mean)!r}"
         )
-    reml = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
+    method = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
     function = "lmer" if fit.design.blocks else "lm"
-    lines += [f"m <- {function}({writer.formula()}, data = d{reml}{weights})", "print(summary(m))"]
+    if fit.family != "gaussian":
+        # Its default tolerance ends where standard errors still differ in the third digit.
+        control = 'glmerControl(optimizer = "bobyqa", tolPwrss = 1e-12, optCtrl = list(maxfun = 1e5))'
+        method, function = f", family = {fit.family},\n  control = {control}", "glmer"
+        weights = f", weights = {writer.expression(trials)}" if trials else ""
+    lines += [f"m <- {function}({writer.formula()}, data = d{method}{weights})", "print(summary(m))"]
     return "\n".join(lines) + "\n"
 
 
@@ -132,10 +141,10 @@ class _Writer:
         right = [self._side(self.parts.fixed)]
         for term in self.parts.random:
             right.append(f"({self._side(term.columns)} | {':'.join(map(self.name, term.factors))})")
-        return f"{self._expression(self.parts.response)} ~ {' + '.join(right)}"
+        return f"{self.expression(self.parts.response)} ~ {' + '.join(right)}"
 
     def _side(self, side: str) -> str:
-        return each_call(side, self._expression, self._token)
+        return each_call(side, self.expression, self._token)
 
     def _token(self, token: str) -> str:
         if token == "**":
@@ -147,7 +156,8 @@ class _Writer:
         written = map(str.upper, levels) if name in self.truths else map(_plain, levels)
         return f"c({', '.join(map(_text, written) if name in self.text else levels)})"
 
-    def _expression(self, expression: str) -> str:
+    def expression(self, expression: str) -> str:
+        """Return an expression of the formula as R's code."""
         tree, names = read(expression)
         return self._node(tree.body, names)
 

@@ -1,0 +1,1 @@
+"""Generalised mixed models: binomial and Poisson responses by Laplace's approximation."""

@@ -1,0 +1,188 @@
+"""From a design and its counts to estimates: Laplace's likelihood maximised over all parameters at once.
+
+Standard errors come from the curvature of the likelihood in variances and coefficients together, as glmer's do.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import linalg, optimize
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.design import INTERCEPT, Design
+from clada_neuro.stats.engines.base import Estimate, Scaled, orthonormal
+from clada_neuro.stats.generalized.family import Family
+from clada_neuro.stats.generalized.laplace import Laplace
+from clada_neuro.stats.generalized.separation import separating
+from clada_neuro.stats.uncertainty.base import Known
+
+# SDs of the random effects where the search starts, and starts again when one ends at zero, where no gradient leads away.
+_STARTS = (0.5, 1.5)
+_ON_BOUNDARY = 1e-3
+_STEP = 1e-4
+# Newton's step from the end would still raise the log-likelihood by more than this.
+_UNFINISHED = 1e-3
+# A linear predictor beyond this is looked into: no data but separated ones lead there.
+_EXTREME = 10.0
+_GLM_STEPS = 25
+_SINGULAR_SD = 1e-3
+
+
+def estimate(design: Design, family: Family, counts: np.ndarray, trials: np.ndarray) -> Estimate:
+    """Fit a generalised mixed model; what should be known before it is believed is in ``warnings``.
+
+    Raises
+    ------
+    FitError
+        Without a random term, or when no likelihood can be computed.
+    """
+    if not design.blocks:
+        raise FitError(
+            f"a {family.name} model needs a random term such as (1 | subject); without one it is no mixed model"
+        )
+    scaled = _scaled(design)
+    laplace = Laplace(family, counts, trials, scaled.X, design.blocks, scaled.blocks)
+    with np.errstate(over="ignore", invalid="ignore"):
+        parameters = _maximum(laplace)
+        hessian, gradient = _curvature(laplace, parameters)
+    mode, m = laplace.mode(parameters), int(laplace.ends[-1])
+    covariance, notes = _covariance(hessian, gradient, m)
+    if np.abs(mode.fixed).max() > _EXTREME:
+        notes = [*_separation(design, scaled, counts, trials), *notes]
+    roots, effects = laplace.roots(parameters), laplace.split(mode.effects)
+    by_block = np.argsort(laplace.order)
+    covariances, levels = [], []
+    for b, at in enumerate(by_block):
+        covariances.append(scaled.covariance(b, roots[at] @ roots[at].T))
+        u = effects[at].reshape(laplace.terms[at].levels, -1)
+        levels.append(scaled.effects(b, u @ roots[at].T))
+    inverse = scaled.inverse_r()
+    vcov = inverse @ covariance @ inverse.T
+    return Estimate(
+        beta=scaled.beta(parameters[m:]),
+        sigma=1.0,
+        loglik=-laplace(parameters)[0],
+        covariances=tuple(covariances),
+        converged=not notes,
+        vcov=vcov,
+        approximate=lambda: Known(vcov, np.inf),
+        effects=tuple(levels),
+        singular=any(np.abs(np.diag(root)).min() < _SINGULAR_SD for root in roots),
+        warnings=tuple(notes),
+    )
+
+
+def _scaled(design: Design) -> Scaled:
+    X, r = orthonormal(design.X)
+    blocks = [orthonormal(block.values) for block in design.blocks]
+    return Scaled(
+        design.y, X, tuple(q for q, _ in blocks), np.zeros(X.shape[1]), 1.0, r, tuple(t for _, t in blocks)
+    )
+
+
+def _maximum(laplace: Laplace) -> np.ndarray:
+    """Return the parameters of the largest likelihood; from a second start, too, where a variance came out as zero."""
+    diagonal = np.concatenate([rows == columns for rows, columns in laplace.triangles])
+    beta = _without_random(laplace)
+    free = [(None, None)] * len(beta)
+    scale = _scale(laplace, beta)
+    bounds = [*((0.0, None) if on else (None, None) for on in diagonal), *free]
+    best = None
+    for sd in _STARTS:
+        laplace.start = np.zeros_like(laplace.start)
+        start = np.concatenate([np.where(diagonal, sd, 0.0), beta])
+        found = optimize.minimize(
+            lambda x: _divided(laplace(x / scale), scale), start * scale, jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-5},
+        )  # fmt: skip
+        if not np.isfinite(found.fun):
+            raise FitError("the likelihood cannot be computed on these data; rescale the predictors")
+        if best is None or found.fun < best.fun - 1e-6:
+            best = found
+        theta = best.x[: len(diagonal)] / scale[: len(diagonal)]
+        if theta[diagonal].min() > _ON_BOUNDARY:
+            break
+    return best.x / scale
+
+
+def _divided(found: tuple[float, np.ndarray], scale: np.ndarray) -> tuple[float, np.ndarray]:
+    return found[0], found[1] / scale
+
+
+def _scale(laplace: Laplace, beta: np.ndarray) -> np.ndarray:
+    """Return roots of the curvature to be expected: the information of each coefficient, the levels of each variance."""
+    weights = laplace.family.cumulants(laplace.X @ beta, laplace.trials).variance
+    theta = [
+        np.full(len(rows), np.sqrt(term.levels))
+        for (rows, _), term in zip(laplace.triangles, laplace.terms, strict=True)
+    ]
+    return np.concatenate([*theta, np.sqrt(np.maximum(weights @ laplace.X**2, 1.0))])
+
+
+def _without_random(laplace: Laplace) -> np.ndarray:
+    """Return the coefficients of the model without random effects, by a few steps of least squares: a start."""
+    X, counts, family = laplace.X, laplace.counts, laplace.family
+    trials = np.where(np.isfinite(laplace.trials), laplace.trials, 1.0)
+    share = (counts + 0.5) / (trials + 1)
+    eta = np.log(share / (1 - share)) if family.link == "logit" else np.log(counts + 0.5)
+    beta = linalg.lstsq(X, eta)[0]
+    value = -family.loglik(counts, X @ beta, laplace.trials)
+    for _ in range(_GLM_STEPS):
+        found = family.cumulants(X @ beta, laplace.trials)
+        step = np.linalg.lstsq(X.T @ (found.variance[:, None] * X), X.T @ (counts - found.mean))[0]
+        new = -family.loglik(counts, X @ (beta + step), laplace.trials)
+        if not new < value - 1e-8:
+            break
+        beta, value = beta + step, new
+        if np.abs(X @ beta).max() > _EXTREME:
+            break
+    return beta
+
+
+def _curvature(laplace: Laplace, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Hessian of minus the log-likelihood, by central differences of its gradient, and the gradient."""
+    size = len(parameters)
+    hessian = np.empty((size, size))
+    for at in range(size):
+        step = np.zeros(size)
+        step[at] = _STEP
+        hessian[at] = (laplace(parameters + step)[1] - laplace(parameters - step)[1]) / (2 * _STEP)
+    return (hessian + hessian.T) / 2, laplace(parameters)[1]
+
+
+def _covariance(hessian: np.ndarray, gradient: np.ndarray, m: int) -> tuple[np.ndarray, list[str]]:
+    """Return the covariance of the coefficients, and whether the search ended at a maximum."""
+    try:
+        factor = linalg.cho_factor(hessian, lower=True)
+    except (linalg.LinAlgError, ValueError):
+        fixed = np.linalg.pinv(hessian[m:, m:], hermitian=True)
+        return fixed, [
+            "not converged: the likelihood has no maximum at the estimates (its curvature is not negative); "
+            "simplify the random part, and do not use these standard errors"
+        ]
+    inverse = linalg.cho_solve(factor, np.eye(len(hessian)))
+    left = float(gradient @ inverse @ gradient) / 2
+    notes = []
+    if left > _UNFINISHED:
+        notes.append(
+            f"not converged: the log-likelihood could still rise by about {left:.2g}; z-score the predictors or simplify "
+            "the random part"
+        )
+    return inverse[m:, m:], notes
+
+
+def _separation(design: Design, scaled: Scaled, counts: np.ndarray, trials: np.ndarray) -> Sequence[str]:
+    direction = separating(scaled.X, counts, trials)
+    if direction is None:
+        return []
+    raw = scaled.beta(direction) * np.sqrt(np.mean(design.X**2, axis=0))
+    involved = [
+        name
+        for name, size in zip(design.names, np.abs(raw), strict=True)
+        if size > 0.01 * np.abs(raw).max() and name != INTERCEPT
+    ]
+    named = ", ".join(f"'{name}'" for name in involved) or f"'{INTERCEPT}'"
+    return [
+        f"separation: {named} tell{'s' * (len(involved) < 2)} some responses without error, so the estimate grows without "
+        "end; leave the term out or join levels, and do not use its standard error"
+    ]

@@ -1,0 +1,79 @@
+"""The families of generalised models, each with its canonical link: what of a distribution the engine needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from clada_neuro.errors import FitError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Cumulants:
+    """Mean, variance and third cumulant of each count, (n,) arrays: with a canonical link, derivatives by eta."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    third: np.ndarray
+
+
+@dataclass(frozen=True)
+class Family:
+    """A distribution of counts with its canonical link.
+
+    ``cumulants`` and ``loglik`` take eta and the trials, ``loglik`` the counts before them; ``ratio`` names exp(b).
+    """
+
+    name: str
+    link: str
+    ratio: str
+    mean: Callable[[np.ndarray], np.ndarray]
+    cumulants: Callable[[np.ndarray, np.ndarray], Cumulants]
+    loglik: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+
+
+def _binomial(eta: np.ndarray, trials: np.ndarray) -> Cumulants:
+    p = special.expit(eta)
+    variance = trials * p * special.expit(-eta)
+    return Cumulants(trials * p, variance, variance * (1 - 2 * p))
+
+
+def _binomial_loglik(counts: np.ndarray, eta: np.ndarray, trials: np.ndarray) -> float:
+    ways = -special.betaln(1 + trials - counts, 1 + counts) - np.log1p(trials)
+    return float(np.sum(counts * eta - trials * np.logaddexp(0, eta) + ways))
+
+
+def _poisson(eta: np.ndarray, trials: np.ndarray) -> Cumulants:
+    mean = _exp(eta)
+    return Cumulants(mean, mean, mean)
+
+
+def _poisson_loglik(counts: np.ndarray, eta: np.ndarray, trials: np.ndarray) -> float:
+    return float(np.sum(counts * eta - _exp(eta) - special.gammaln(counts + 1)))
+
+
+def _exp(eta: np.ndarray) -> np.ndarray:
+    return np.exp(np.minimum(eta, 300.0))  # a step that overshoots shall be a bad one, not an overflow
+
+
+_FAMILIES = {
+    "binomial": Family("binomial", "logit", "odds ratio", special.expit, _binomial, _binomial_loglik),
+    "poisson": Family("poisson", "log", "rate ratio", _exp, _poisson, _poisson_loglik),
+}
+FAMILIES = list(_FAMILIES)
+
+
+def family_of(name: str) -> Family:
+    """Return a family by its name.
+
+    Raises
+    ------
+    FitError
+        For a name that is not offered.
+    """
+    if name not in _FAMILIES:
+        raise FitError(
+            f"family '{name}' given{did_you_mean(name, FAMILIES)}; there are gaussian, {', '.join(FAMILIES)}"
+        )
+    return _FAMILIES[name]
