@@ -110,7 +110,7 @@ def _is(value: Any, kind: Any) -> bool:
         return isinstance(value, PathLike)
     if getattr(kind, "_is_protocol", False):
         return all(hasattr(value, name) for name in dir(kind) if not name.startswith("_"))
-    return not isinstance(kind, type) or isinstance(value, kind)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
 
 
 def _words(hint: Any) -> str:

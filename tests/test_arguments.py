@@ -1,9 +1,10 @@
 """Every argument of every public name refuses what it cannot be, in one line that says what is expected."""
 
 import pickle
+from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -67,10 +68,13 @@ def test_what_arrived_and_what_was_expected_stand_in_one_line(call, told):
 
 def test_what_counts_as_the_kind_is_taken():
     @checked
-    def f(a: float, b: list[str], c: str | Path | None = None, *, d: int = 0) -> tuple:
-        return a, b, c, d
+    def f(
+        a: float, b: list[str], c: str | Path | None = None, *, d: int = 0, e: Mapping[str, Any] | None = None
+    ) -> tuple:
+        return a, b, c, d, e
 
-    assert f(1, ("x",)) == (1, ("x",), None, 0)
+    assert f(1, ("x",)) == (1, ("x",), None, 0, None)
+    assert f(1, ["x"], e={"x": "sum"})[4] == {"x": "sum"}
     assert f(np.float32(2), pd.Index(["x"]), Path("x"), d=np.int64(3))[3] == 3
     assert f(np.int64(1), np.array(["x"]), "x")[2] == "x"
     for given in ((1, "x"), ("1", ["x"]), (True, ["x"]), (1, [1])):

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     help="R notation, e.g. 'n400_uv ~ surprisal_bits + (1 | subject)'; several are compared.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for fits.json.")
+@click.option(
+    "--family",
+    default="gaussian",
+    show_default=True,
+    help="Or binomial (0 and 1, or hits/(hits + misses)) or poisson: generalised mixed models.",
+)
 @click.option("--engine", default="mixedlm", show_default=True, help="mixedlm, statsmodels or lme4.")
 @click.option("--ml", is_flag=True, help="Maximum likelihood instead of REML.")
 @click.option("--zscore", multiple=True, metavar="COLUMN", help="Predictor to z-score; may be repeated.")
@@ -40,6 +46,7 @@ def command(
     trials: Path,
     formulas: tuple[str, ...],
     out: Path,
+    family: str,
     engine: str,
     ml: bool,
     zscore: tuple[str, ...],
@@ -73,7 +80,9 @@ def command(
     )
     data = read_columns(
         trials,
-        numbers={name for formula in parsed for name in names_of(formula.response_side)},
+        numbers={
+            name for formula in parsed for name in names_of(formula.response_side) if family == "gaussian"
+        },
         required=list(dict.fromkeys(name for formula in parsed for name in formula.variables())),
         encoding=trial_encoding,
         sheet=trial_sheet or 0,
@@ -112,6 +121,7 @@ def command(
                         if len(parsed) == 1 or factor in formula.variables()
                     },
                     df=df,
+                    family=family,
                 )
             )
         click.echo(found[-1].summary())

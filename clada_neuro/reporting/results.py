@@ -1,6 +1,6 @@
 """What an output folder holds: every file the report is made from, read once, absences noted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ def read_results(folder: str | Path) -> Results:
         raise DataError(
             f"'{folder / 'fits.json'}' holds no list of fits; delete it and run the step that writes it again"
         )
+    check_linear(fits, f"'{folder / 'fits.json'}' holds")
     epochs = folder / "erp"
     finished = (epochs / "erp.json").is_file()  # written last
     erp_facts = read_json(epochs / "erp.json") if finished else {}
@@ -131,6 +132,20 @@ def read_results(folder: str | Path) -> Results:
         erp_facts=erp_facts,
         missing=missing,
     )
+
+
+def check_linear(fits: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Refuse the entries of generalised models, of which a report would say wrong things: units, residuals, df.
+
+    Raises
+    ------
+    DataError
+    """
+    if counted := next((fit for fit in fits if "link" in fit), None):
+        raise DataError(
+            f"{where} the {counted['response_family']} model '{counted['name']}', and a report shows linear models; "
+            "`clada-neuro fit` and fit.summary() print it"
+        )
 
 
 def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> Path | None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.lineage import Aligned, store_estimates, write_trials
+from clada_neuro.reporting.results import check_linear
 
 
 class Result(Protocol):
@@ -20,7 +21,9 @@ def store(
     """Write trials.parquet and its joins, fits.json and synergy.json, each if given; all belong together."""
     if alignment is None and not fits and synergy is None:
         return
+    entries = [fit.to_dict() for fit in fits]
+    check_linear(entries, "fits hold")
     folder = output_folder(folder)
     trials = None if alignment is None else write_trials(folder, alignment)
     interaction = None if synergy is None else synergy.to_dict()
-    store_estimates(folder, [fit.to_dict() for fit in fits], interaction, trials)
+    store_estimates(folder, entries, interaction, trials)

@@ -74,7 +74,9 @@ def parse(text: str) -> ModelFormula:
         raise FitError(f"'{text}' is not a formula; write response ~ predictors + (1 | group)")
     left = from_r(response, called=True)
     if left.startswith("["):
-        raise FitError(f"'{response.strip()}' is more than one response; write one formula for each, and successes of trials as hits/(hits + misses)")
+        raise FitError(
+            f"'{response.strip()}' is more than one response; write one formula for each, and successes of trials as hits/(hits + misses)"
+        )
     fixed, bars = _split_bars(from_r(right), text)
     random = tuple(block for bar in bars for block in _blocks(bar, text))
     fixed, offsets = _without_offsets(fixed, text)

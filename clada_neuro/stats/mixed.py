@@ -3,10 +3,11 @@
 import warnings as python_warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import pandas as pd
 
+from clada_neuro.errors import FitError
 from clada_neuro.stats import diagnostics, output
 from clada_neuro.stats.alternatives import alternatives
 from clada_neuro.stats.anova import anova
@@ -15,6 +16,8 @@ from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse
+from clada_neuro.stats.generalized.family import family_of
+from clada_neuro.stats.generalized.fit import GeneralizedFit, fit_counts
 from clada_neuro.stats.marginal import means
 from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.model import Model, specify
@@ -98,6 +101,34 @@ class MixedFit(Fitted):
         return output.html(self)
 
 
+@overload
+def fit(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    reml: bool = ...,
+    engine: str = ...,
+    name: str | None = ...,
+    standardize: bool | Sequence[str] = ...,
+    contrasts: Contrasts | None = ...,
+    weights: str | None = ...,
+    df: str = ...,
+    family: Literal["gaussian"] = ...,
+) -> MixedFit: ...
+@overload
+def fit(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    reml: bool = ...,
+    engine: str = ...,
+    name: str | None = ...,
+    standardize: bool | Sequence[str] = ...,
+    contrasts: Contrasts | None = ...,
+    weights: str | None = ...,
+    df: str = ...,
+    family: str,
+) -> MixedFit | GeneralizedFit: ...
 def fit(
     data: pd.DataFrame,
     formula: str,
@@ -109,8 +140,9 @@ def fit(
     contrasts: Contrasts | None = None,
     weights: str | None = None,
     df: str = SATTERTHWAITE,
-) -> MixedFit:
-    """Fit a linear mixed model, and warn (`FitWarning`) of what should be known before it is believed.
+    family: str = "gaussian",
+) -> MixedFit | GeneralizedFit:
+    """Fit a mixed model, and warn (`FitWarning`) of what should be known before it is believed.
 
     Parameters
     ----------
@@ -132,19 +164,45 @@ def fit(
         Column of prior weights; the residual variance of a row is sigma² / weight.
     df
         ``satterthwaite``, or ``kenward-roger`` (REML only), which also adjusts standard errors for few groups.
+    family
+        ``gaussian``, ``binomial`` (logit link; 0 and 1, or ``hits/(hits + misses) ~ …``) or ``poisson`` (log link). The
+        last two are fitted by Laplace's approximation and have Wald z tests and odds or rate ratios; engine, weights
+        and df are those of linear models.
 
     Raises
     ------
     FitError
         When the model cannot be specified on these data, with the term or column to change.
     """
-    check_df(df, reml)
-    check_contrasts(parse(formula), contrasts or {})
-    model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights)
-    result = estimate(model, reml=reml, engine=engine, df=df)
+    result: MixedFit | GeneralizedFit
+    if family == "gaussian":
+        check_df(df, reml)
+        check_contrasts(parse(formula), contrasts or {})
+        model = specify(
+            data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights
+        )
+        result = estimate(model, reml=reml, engine=engine, df=df)
+    else:
+        _refuse_linear(family, engine, weights, df)
+        check_contrasts(parse(formula), contrasts or {})
+        result = fit_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts)
     for message in result.warnings:
         python_warnings.warn(f"{result.name}: {message}", FitWarning, stacklevel=2)
     return result
+
+
+def _refuse_linear(family: str, engine: str, weights: str | None, df: str) -> None:
+    """Refuse what only a linear model takes."""
+    family_of(family)
+    if engine != "mixedlm":
+        raise FitError(f"engine '{engine}' fits linear models, and family is {family}; leave the engine out")
+    if weights is not None:
+        raise FitError(
+            f"weights '{weights}' are those of a linear model, and family is {family}; write trials into the response, as in "
+            "hits/(hits + misses) ~ …"
+        )
+    if df != SATTERTHWAITE:
+        raise FitError(f"df '{df}' given, and a {family} model has Wald z tests without df; leave it out")
 
 
 def estimate(

@@ -34,7 +34,6 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "reml": fit.reml,
         **sizes(fit),
         "df_method": fit.df_method,
-        "distinct_values": distinct_values(fit),
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),
         "sigma": fit.sigma,
@@ -67,6 +66,7 @@ def sizes(fit: Fitted) -> dict[str, Any]:
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,
         "n_groups": fit.n_groups,
+        "distinct_values": distinct_values(fit),
     }
 
 

@@ -10,6 +10,7 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.formula import names_of, parse
+from clada_neuro.stats.generalized.family import FAMILIES
 from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
 
 BASELINES = ("covariate", "subtract", "none")
@@ -58,6 +59,11 @@ class ModelSpecification:
         object.__setattr__(self, "directions", named or self.directions)
         canonical(self.contrasts)  # raises for what is not offered
         check_df(self.df, self.reml)
+        if self.family in FAMILIES:
+            raise FitError(
+                f"family = '{self.family}': here family names tests that are adjusted together, and models are linear; fit "
+                f"{self.family} models with `clada-neuro fit --family {self.family}` or clada_neuro.fit"
+            )
 
     @property
     def response(self) -> str:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from clada_neuro.cli.fit import command
 from clada_neuro.errors import CladaNeuroError
+from clada_neuro.reporting.results import read_results
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "sim_small.csv"
 FORMULA = "n400 ~ surprisal + (1 | subject) + (1 | item)"
@@ -199,3 +200,45 @@ def test_a_sheet_and_an_encoding_are_named_as_of_any_table(tmp_path: Path) -> No
     assert "byte 0xfc is not utf-8; save the file as UTF-8 or give its encoding (--encoding" in str(
         done.exception
     )
+
+
+@pytest.mark.parametrize("spelt", [{}, {"accurate": {1: "TRUE", 0: "FALSE"}}])
+def test_a_binomial_model_prints_odds_ratios_and_writes_a_glmer_script(tmp_path: Path, spelt: dict) -> None:
+    data = pd.read_csv(REFERENCE.with_name("counts_full.csv")).replace(spelt)
+    data.to_csv(tmp_path / "trials.csv", index=False)
+    formulas = ["accurate ~ surprisal + (1 | subject)", "accurate ~ surprisal + group + (1 | subject)"]
+    options = [part for formula in formulas for part in ("--formula", formula)]
+    arguments = [
+        str(tmp_path / "trials.csv"),
+        *options,
+        "--family",
+        "binomial",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert "binomial with logit link" in result.output
+    assert "odds_ratio" in result.output
+    assert "model 2: 4 parameters" in result.output
+    entry = json.loads((tmp_path / "out" / "fits.json").read_text())[0]
+    assert entry["loglik"] == pytest.approx(-522.3432, abs=1e-3)  # glmer's
+    assert entry["link"] == "logit"
+    assert entry["coefficients"]["surprisal"]["odds_ratio"] < 1
+    script = (tmp_path / "out" / "refit.R").read_text()
+    assert "m <- glmer(accurate ~ surprisal + group + (1 | subject), data = d, family = binomial," in script
+    with pytest.raises(
+        CladaNeuroError, match="holds the binomial model 'model 1', and a report shows linear models"
+    ):
+        read_results(tmp_path / "out")
+
+
+def test_trials_of_successes_are_weights_in_r(tmp_path: Path) -> None:
+    arguments = [
+        str(REFERENCE.with_name("counts_full.csv")),
+        "--formula",
+        "hits/(hits + misses) ~ surprisal + (1 | item)",
+    ]
+    CliRunner().invoke(
+        command, [*arguments, "--family", "binomial", "--out", str(tmp_path)], catch_exceptions=False
+    )
+    assert "weights = hits + misses)" in (tmp_path / "refit.R").read_text()

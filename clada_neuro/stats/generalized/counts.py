@@ -16,6 +16,7 @@ _EXPECTED = {
     "binomial": "a binomial response is 0 or 1, or successes/trials, as in hits/(hits + misses) ~ …",
     "poisson": "a Poisson response is a whole number of events, 0 or more",
 }
+_TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 _WHOLE = 1e-6
 
 
@@ -32,13 +33,14 @@ def with_numbers(data: pd.DataFrame, formula: ModelFormula, family: str) -> pd.D
     if any(isinstance(node, ast.Compare) for node in ast.walk(read(formula.response)[0])):
         return data
     for name in names:
-        values = data[name].dropna()
-        if not types.is_bool_dtype(values) and values.map(lambda value: isinstance(value, bool)).all():
-            values = values.astype(bool)
-        if types.is_bool_dtype(values):
-            data = data.assign(**{name: data[name].astype("boolean").astype("Float64")})
-        elif not types.is_numeric_dtype(values):
-            raise FitError(f"'{name}' is '{values.iloc[0]}' in row {values.index[0]}; {_EXPECTED[family]}")
+        values = data[name]
+        if types.is_numeric_dtype(values) and not types.is_bool_dtype(values):
+            continue
+        numbers = data[name].astype("object").map(lambda value: _TRUTHS.get(str(value).lower()))
+        wrong = data[name][numbers.isna() & data[name].notna()]
+        if len(wrong):
+            raise FitError(f"'{name}' is '{wrong.iloc[0]}' in row {wrong.index[0]}; {_EXPECTED[family]}")
+        data = data.assign(**{name: numbers.astype(float)})
     return data
 
 

@@ -16,9 +16,8 @@ from clada_neuro.stats.generalized.laplace import Laplace
 from clada_neuro.stats.generalized.separation import separating
 from clada_neuro.stats.uncertainty.base import Known
 
-# SDs of the random effects where the search starts, and starts again when one ends at zero, where no gradient leads away.
-_STARTS = (0.5, 1.5)
-_ON_BOUNDARY = 1e-3
+# SDs of the random effects where the search starts, and where it starts again when one came out as smaller than that.
+_START, _OFF_ZERO = 0.5, 0.1
 _STEP = 1e-4
 # Newton's step from the end would still raise the log-likelihood by more than this.
 _UNFINISHED = 1e-3
@@ -81,32 +80,41 @@ def _scaled(design: Design) -> Scaled:
 
 
 def _maximum(laplace: Laplace) -> np.ndarray:
-    """Return the parameters of the largest likelihood; from a second start, too, where a variance came out as zero."""
+    """Return the parameters of the largest likelihood.
+
+    The sign of a root's column means nothing, so no bound is needed. At zero a column's gradient is zero, be it the best
+    value or the worst: where a search ends there, another one starts beside it.
+    """
     diagonal = np.concatenate([rows == columns for rows, columns in laplace.triangles])
     beta = _without_random(laplace)
-    free = [(None, None)] * len(beta)
     scale = _scale(laplace, beta)
-    bounds = [*((0.0, None) if on else (None, None) for on in diagonal), *free]
-    best = None
-    for sd in _STARTS:
-        laplace.start = np.zeros_like(laplace.start)
-        start = np.concatenate([np.where(diagonal, sd, 0.0), beta])
-        found = optimize.minimize(
-            lambda x: _divided(laplace(x / scale), scale), start * scale, jac=True, method="L-BFGS-B", bounds=bounds,
-            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-5},
-        )  # fmt: skip
-        if not np.isfinite(found.fun):
-            raise FitError("the likelihood cannot be computed on these data; rescale the predictors")
-        if best is None or found.fun < best.fun - 1e-6:
-            best = found
-        theta = best.x[: len(diagonal)] / scale[: len(diagonal)]
-        if theta[diagonal].min() > _ON_BOUNDARY:
-            break
-    return best.x / scale
+    m = len(diagonal)
+    best = _descend(laplace, np.concatenate([np.where(diagonal, _START, 0.0), beta]), scale)
+    at_zero = np.flatnonzero(diagonal & (np.abs(best.x[:m] / scale[:m]) < _OFF_ZERO))
+    if len(at_zero):
+        beside = best.x / scale
+        beside[at_zero] = _OFF_ZERO
+        again = _descend(laplace, beside, scale)
+        best = again if again.fun < best.fun else best
+    parameters = best.x / scale
+    signed = [root * np.where(np.diag(root) < 0, -1.0, 1.0) for root in laplace.roots(parameters)]
+    parameters[:m] = np.concatenate(
+        [root[triangle] for root, triangle in zip(signed, laplace.triangles, strict=True)]
+    )
+    return parameters
 
 
-def _divided(found: tuple[float, np.ndarray], scale: np.ndarray) -> tuple[float, np.ndarray]:
-    return found[0], found[1] / scale
+def _descend(laplace: Laplace, start: np.ndarray, scale: np.ndarray) -> optimize.OptimizeResult:
+    def objective(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = laplace(scaled / scale)
+        return value, gradient / scale
+
+    laplace.start = np.zeros_like(laplace.start)
+    limits = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-5}
+    found = optimize.minimize(objective, start * scale, jac=True, method="L-BFGS-B", options=limits)
+    if not np.isfinite(found.fun):
+        raise FitError("the likelihood cannot be computed on these data; rescale the predictors")
+    return found
 
 
 def _scale(laplace: Laplace, beta: np.ndarray) -> np.ndarray:

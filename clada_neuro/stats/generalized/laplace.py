@@ -69,9 +69,7 @@ class Curvature:
                     rest[self._at(j), at] += found.T
         self.solved = (self.inverse @ beside.reshape(first.levels, k, m)).reshape(first.size, m)
         self.factor = linalg.cholesky(rest - beside.T @ self.solved, lower=True)
-        self.logdet = float(
-            np.linalg.slogdet(own)[1].sum() + 2 * np.log(np.diag(self.factor)).sum()
-        )
+        self.logdet = float(np.linalg.slogdet(own)[1].sum() + 2 * np.log(np.diag(self.factor)).sum())
 
     def _at(self, term: int) -> slice:
         return slice(int(self.starts[term - 1]), int(self.starts[term]))
@@ -231,9 +229,7 @@ class Laplace:
         mode = self.mode(parameters)
         weights, residual = mode.cumulants.variance, mode.residual
         leverages = mode.curvature.leverages()
-        diagonal = sum(
-            np.einsum("nk,nk->n", R, T) for R, T in zip(leverages, mode.columns, strict=True)
-        )
+        diagonal = sum(np.einsum("nk,nk->n", R, T) for R, T in zip(leverages, mode.columns, strict=True))
         third = mode.cumulants.third * diagonal / 2
         answer = mode.curvature.solve(mode.gather(third))
         moved = third - residual - weights * mode.along(answer)
