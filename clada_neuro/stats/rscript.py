@@ -232,7 +232,7 @@ class _Writer:
     def _chosen(self, name: str, levels: Sequence[str]) -> str:
         """Return the coding of a column as R gives it to a factor."""
         found = self._contrast([], name, levels, {})
-        return f"{found}(levels(d${in_r(name)}))" if re.fullmatch(r"contr\.\w+", found) else found
+        return f"{found}(levels(d${self.name(name)}))" if re.fullmatch(r"contr\.\w+", found) else found
 
     def _knots(self, node: ast.Call, names: Mapping[str, str]) -> str:
         """Return the knots of a cubic regression spline, and its constraint, as the fit chose them."""
