@@ -134,7 +134,7 @@ assert len(packing._kept) == 1
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads' times are read from /proc")
 def test_between_two_tokens_no_thread_of_pytorch_works_or_waits():
-    # In a process of its own, whose environment lets them wait by spinning. The vocabulary is wide enough for threads.
+    # In a process of its own, whose environment lets them wait by spinning. Counting so many neurons is worth threads.
     script = """
 import sys, threading, time
 from pathlib import Path
@@ -147,7 +147,7 @@ from clada_neuro.runtime.decode import generate
 from transformers import AutoConfig, AutoModelForCausalLM
 torch.set_num_threads(2)
 config = tiny_model("llama").config
-config.vocab_size = 100_000
+config.num_hidden_layers, config.intermediate_size = 40, 2048
 config.eos_token_id = None
 model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
 policy = tiny_policy(model, gamma=0.3, kappa=0.1)
