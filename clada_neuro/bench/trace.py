@@ -64,7 +64,7 @@ def bench_trace(
         ``ratio`` (its seconds over ours; above 1 is slower than ours).
     """
     stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(sentences)
-    language_model = load_model(model, **{"device": "cpu", **_chosen(loading)})
+    language_model = load_model(model, **{"device": "cpu", "dtype": dtype, **_chosen(loading)})
     runs = {
         OURS: partial(_ours, stimuli, language_model),
         MODEL: partial(_alone, language_model, _recorded(stimuli, language_model)),

@@ -6,6 +6,7 @@ space is written ``Ġ``, ``▁`` or not at all, depending on the tokenizer.
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -40,14 +41,29 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, n_logits: int, device: torch.device) -> "Vocabulary":
-        """Sort the tokens of `tokenizer` into roles; logits beyond its vocabulary have none."""
+        """Sort the tokens of `tokenizer` into roles; logits beyond its vocabulary have none.
+
+        Decoding a whole vocabulary takes half a second, so what was found is kept as long as the tokenizer.
+        """
         _require_offsets(tokenizer)
-        control = _control_ids(tokenizer)
+        control = frozenset(_control_ids(tokenizer))
+        asked = (len(tokenizer), control, n_logits, device)
+        if tokenizer not in _kept or _kept[tokenizer][0] != asked:
+            _kept[tokenizer] = asked, cls._sorted(tokenizer, control, n_logits, device)
+        return _kept[tokenizer][1]
+
+    @classmethod
+    def _sorted(
+        cls, tokenizer: PreTrainedTokenizerBase, control: frozenset[int], n_logits: int, device: torch.device
+    ) -> "Vocabulary":
         texts = _added_text(tokenizer, min(len(tokenizer), n_logits))
         role = [2 if token in control else 0 if text[:1].isspace() else 1 for token, text in enumerate(texts)]
         role += [3] * (n_logits - len(role))
         roles = torch.tensor(role) == torch.arange(3)[:, None]
         return cls(*roles.to(device))
+
+
+_kept: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[tuple, Vocabulary]] = WeakKeyDictionary()
 
 
 def _require_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
