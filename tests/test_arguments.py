@@ -13,6 +13,7 @@ import pytest
 import clada_neuro as cn
 from clada_neuro.arguments import _fits, _words, checked
 from clada_neuro.errors import ArgumentError
+from clada_neuro.stats.mixed import FitWarning
 
 ARGUMENTS = [
     (name, argument, get_type_hints(getattr(cn, name))[argument])
@@ -92,3 +93,10 @@ def test_a_public_name_is_documented_as_its_function():
 @pytest.mark.parametrize("name", cn.__all__)
 def test_a_public_name_can_be_sent_to_another_process(name):
     assert pickle.loads(pickle.dumps(getattr(cn, name))) is getattr(cn, name)
+
+
+def test_warnings_of_a_fit_name_the_users_line():
+    rows = pd.DataFrame({"g": list("aabbccdd") * 4, "x": range(32), "y": [at * at % 7 for at in range(32)]})
+    with pytest.warns(FitWarning) as found:
+        cn.fit(rows, "y ~ x + (1 | g)")
+    assert found[0].filename == __file__

@@ -186,8 +186,8 @@ def fit(
         _refuse_linear(family, engine, weights, df)
         check_contrasts(parse(formula), contrasts or {})
         result = fit_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts)
-    for message in result.warnings:
-        python_warnings.warn(f"{result.name}: {message}", FitWarning, stacklevel=2)
+    for message in result.warnings:  # shown at the user's line, above the check of the arguments
+        python_warnings.warn(f"{result.name}: {message}", FitWarning, stacklevel=3)
     return result
 
 
