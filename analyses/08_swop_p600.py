@@ -38,30 +38,12 @@ def main(folder: Path) -> None:
     source = datasets.path("swop_sv")
     groups = {order: read_evokeds(source / file) for order, file in FILES.items()}
     found = [paired_difference(groups, component, in_order=True) for component in (N400, P600)]
-    write_csv(pd.DataFrame([row(result) for result in found]), home / "differences.csv", encoding="utf-8")
+    write_csv(pd.DataFrame([result.row() for result in found]), home / "differences.csv", encoding="utf-8")
     figure = draw(groups, found[-1])
     write_atomic(home / f"{figure.name}.png", lambda part: part.write_bytes(figure.png))
     write_json(home / "manifest.json", {"files": FILES, "notes": found[-1].notes, "versions": versions()})
     for result in found:
         print(result)
-
-
-def row(result: PairedDifference) -> dict[str, object]:
-    names = (
-        "component",
-        "window",
-        "first",
-        "second",
-        "n",
-        "mean_uv",
-        "sd_uv",
-        "ci_low",
-        "ci_high",
-        "t",
-        "df",
-        "p",
-    )
-    return {name: getattr(result, name) for name in names} | {"channels": " ".join(result.channels)}
 
 
 def draw(groups: Groups, result: PairedDifference) -> Figure:

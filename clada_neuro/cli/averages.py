@@ -139,25 +139,11 @@ def _within(components: "tuple[Component, ...]", groups: "Groups") -> "tuple[Com
 
 def _differences(compared: dict[str, Any]) -> "pd.DataFrame":
     """Return a row a component and pair of conditions, the p of each also adjusted over the pairs of its component."""
-    names = (
-        "component",
-        "window",
-        "first",
-        "second",
-        "n",
-        "mean_uv",
-        "sd_uv",
-        "ci_low",
-        "ci_high",
-        "t",
-        "df",
-        "p",
-    )
     import pandas as pd
 
     return pd.DataFrame(
         [
-            {name: getattr(one, name) for name in names} | {"p_holm": p, "channels": " ".join(one.channels)}
+            one.row() | {"p_holm": p}
             for found, adjusted in compared.values()
             for one, p in zip(found, adjusted, strict=True)
         ]

@@ -61,6 +61,24 @@ class PairedDifference:
     amplitudes: pd.DataFrame
     notes: list[str]
 
+    def row(self) -> dict[str, object]:
+        """Return the test as a row of a table, without the subjects."""
+        names = (
+            "component",
+            "window",
+            "first",
+            "second",
+            "n",
+            "mean_uv",
+            "sd_uv",
+            "ci_low",
+            "ci_high",
+            "t",
+            "df",
+            "p",
+        )
+        return {name: getattr(self, name) for name in names} | {"channels": " ".join(self.channels)}
+
     def __repr__(self) -> str:
         return (
             f"{self.component}, {self.first} − {self.second}: {self.mean_uv:.2f} µV, "
