@@ -12,6 +12,7 @@ each beginning in the middle of the one before. Writes results/peer_conformance/
 import argparse
 import math
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,10 @@ def main() -> None:
     for one in (model, exact):
         one.model.config.max_position_embeddings = CONTEXT
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        peers = ScoringPeers(options.python, save_for_peers(model, Path(folder)))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(ScoringPeers(options.python, save_for_peers(model, Path(folder)))) as peers,
+    ):
         for case, texts in CASES.items():
             expected = [reference(exact, text) for text in texts]
             rows.append({"case": case, "tool": "clada-neuro", **compared(ours(model, texts), expected)})
@@ -115,7 +118,6 @@ def main() -> None:
                 reply = peers.words(tool, texts)
                 row = compared(reply.get("words", [[]] * len(texts)), expected)
                 rows.append({"case": case, "tool": tool, **row, "error": reply.get("error", "")})
-        peers.close()
     table = pd.DataFrame(rows).fillna({"error": ""})
     out = results_folder(__file__) / "peer_conformance.csv"
     table.to_csv(out, index=False)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,9 +109,10 @@ def bench_decode(
         stream.measure()
         progress(line)
 
-    runs = _interleave([*engines, *peers], prompt, tokens, rounds, after_round)
-    for peer in peers:
-        peer.peer.close()
+    with ExitStack() as ends:  # a peer that sleeps would never end by itself
+        for peer in peers:
+            ends.callback(peer.peer.close)
+        runs = _interleave([*engines, *peers], prompt, tokens, rounds, after_round)
     rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory, stream.gb_s)
     about = {
         "tokens": tokens,

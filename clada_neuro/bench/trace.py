@@ -8,6 +8,7 @@ all tools are interleaved, and the median round counts.
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -71,13 +72,14 @@ def bench_trace(
     }
     if peer_python is None:
         return _rows(_rounds(runs, rounds, progress), stimuli, {})
-    with tempfile.TemporaryDirectory() as folder:
-        peers = ScoringPeers(peer_python, save_for_peers(language_model, Path(folder)))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(ScoringPeers(peer_python, save_for_peers(language_model, Path(folder)))) as peers,
+    ):
         texts = stimuli["sentence"].tolist()
         versions = {tool: _version(peers, tool) for tool in TOOLS}
         runs |= {tool: partial(_peer, peers, tool, texts) for tool in TOOLS}
         times = _rounds(runs, rounds, progress)
-        peers.close()
     return _rows(times, stimuli, versions)
 
 

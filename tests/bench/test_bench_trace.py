@@ -2,6 +2,7 @@
 
 import sys
 
+import psutil
 import pytest
 
 from clada_neuro.artifacts import package_data
@@ -43,6 +44,8 @@ def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
 def test_a_peer_that_is_not_installed_is_one_line(small):
     with pytest.raises(ModelError, match=r"minicons stopped: .*install it"):
         bench_trace(sentences=2, rounds=1, peer_python=sys.executable)
+    left = [one.cmdline() for one in psutil.Process().children(recursive=True)]
+    assert not any("scoring_worker" in " ".join(command) for command in left)
 
 
 def test_a_wrong_interpreter_is_one_line(small):
