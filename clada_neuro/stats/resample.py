@@ -1,18 +1,15 @@
 """Run many seeded replicates: in parallel processes, with progress, and so that a later call resumes."""
 
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import cast
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config, wrap_non_picklable_objects
+from joblib import Parallel, delayed, parallel_config
 
 from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
 from clada_neuro.cache import cache_key
@@ -120,26 +117,23 @@ def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, 
         return
     # joblib's workers import neither a user's script (which then needs no main guard) nor a fork of a fitted parent's
     # threads; replicates are the unit of parallel work, so that more threads a process would only contend.
-    # The task goes by a file, so that the same workers, whose start takes seconds, serve all tasks of a run.
-    with (
-        TemporaryDirectory(prefix="clada-neuro-") as folder,
-        parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, initializer=_one_thread),
-    ):
-        path = Path(folder) / "task.pickle"
-        path.write_bytes(pickle.dumps(wrap_non_picklable_objects(task, keep_wrapper=False)))
-        drawn = Parallel(return_as="generator")(delayed(_call)(str(path), number) for number in numbers)
-        yield from zip(numbers, drawn, strict=True)
+    # The task goes with every batch, under a name by which workers, whose start takes seconds and who serve all tasks of
+    # a run, keep the one that they have prepared; arrays are copied, since tasks may write to them.
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, initializer=_one_thread):
+        given = uuid4().hex
+        calls = (delayed(_call)(given, task, number) for number in numbers)
+        yield from zip(numbers, Parallel(return_as="generator", max_nbytes=None)(calls), strict=True)
 
 
 def _one_thread() -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", "1")  # mixedlm's own pool, which joblib does not know
 
 
-def _call(path: str, number: int) -> dict[str, float]:
-    return _task(path)(number)
+_prepared: dict[str, Replicate] = {}  # of a worker: the task that it has now
 
 
-@lru_cache(maxsize=1)
-def _task(path: str) -> Replicate:
-    """Read a task once a worker, which keeps what the task has prepared."""
-    return cast(Replicate, pickle.loads(Path(path).read_bytes()))
+def _call(given: str, task: Replicate, number: int) -> dict[str, float]:
+    if given not in _prepared:
+        _prepared.clear()
+        _prepared[given] = task
+    return _prepared[given](number)
