@@ -76,26 +76,7 @@ def generate(
     stop: Sequence[str] = (),
     stream: Callable[[int, str], None] | None = None,
 ) -> list[Generation]:
-    """Continue prompts under a policy.
-
-    Parameters
-    ----------
-    language_model : LanguageModel
-    prompts : str or sequence of str
-        The start token is put before each; prompts of different lengths may stand together.
-    policy : Policy
-        `clada_neuro.policies.dense.Dense` for the plain model.
-    max_new_tokens : int
-    temperature : float
-        0 takes the likeliest token.
-    top_p : float
-        Share of probability to sample from.
-    seed : int
-        Each prompt has its own stream of random numbers, whatever stands beside it.
-    stop : sequence of str
-        Tokens of the vocabulary that end a continuation, besides the model's end-of-sequence tokens.
-    stream : callable, optional
-        Called with the prompt's number and each new piece of text.
+    """Continue prompts under a policy that is made; arguments are those of `clada_neuro.generate`.
 
     Returns
     -------

@@ -189,7 +189,8 @@ def test_a_certificate_is_stated_anew_and_nothing_else_moves(calibrated, tmp_pat
         (after - plain)[33:].mean() * math.log(2)
         for plain, after in ((a.surprisal_bits, b.surprisal_bits) for a, b in zip(dense, sparse, strict=True))
     ]
-    assert certificate["frontier"][0]["loss_nats"] == pytest.approx(float(sum(rises)) / 24, abs=0.05)
+    # one pass against single steps: 5e-4 apart, and the rise itself is 5e-3
+    assert certificate["frontier"][0]["loss_nats"] == pytest.approx(float(sum(rises)) / 24, abs=2e-3)
 
 
 def test_other_thresholds_are_another_calibration(calibrated) -> None:
