@@ -74,8 +74,8 @@ Columns of `word_layers.parquet`, a row a word and layer (`trace --layers all`, 
 numbers from 0). h_l is the residual stream after layer l, from 0, and before the first for l = −1; p_l is what the model's own
 final norm and output layer, with the scale or cap of its logits, predict from h_l at the token before x: the logit lens. Of the
 last layer it is p; a model whose last layer does not give its own predictions so, to 10⁻⁵ bits on a few tokens, has no lens, with the
-reason in the manifest. Displacement and norms are of h at x itself; they are not defined where x, or the token before it, is
-the first that the model reads, which all others attend to. Punctuation that is attached to a word is left out, as elsewhere.
+reason in the manifest. Displacement and norms are of h at x itself; they are not defined where x, or another token that they
+need, is the first that the model reads, which all others attend to. Punctuation that is attached to a word is left out, as elsewhere.
 
 {_table(BY_LAYER)}
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.instrument.information import ROWS_AT_ONCE, log_probabilities
-from clada_neuro.measures.layers import LENS, MOVEMENT
+from clada_neuro.measures.layers import LENS, MOVEMENT, TRAJECTORY
 from clada_neuro.measures.measure import in_order
 
 
@@ -26,13 +26,26 @@ def movement(streams: dict[int, Tensor], layers: Sequence[int]) -> np.ndarray:
             "displacement_below": 1 - torch.cosine_similarity(here, below, dim=-1),
             "norm_ratio_below": here.norm(dim=-1) / below.norm(dim=-1),
             "displacement_prev": 1 - torch.cosine_similarity(here, before, dim=-1),
+            "trajectory_error": (here - _led_to(here)).norm(dim=-1) / here.norm(dim=-1),
         }
         for values in found.values():
             values[:, 0] = math.nan
         found["displacement_prev"][:, :2] = math.nan
+        found["trajectory_error"][:, : TRAJECTORY + 1] = math.nan
         names = [one.name for one in MOVEMENT]
         columns.append(torch.stack(in_order(found, names), dim=1).cpu().double().numpy())
     return np.stack(columns, axis=2)
+
+
+def _led_to(states: Tensor) -> Tensor:
+    """Return where the lines through the `TRAJECTORY` tokens before lead, (rows, seq, hidden); 0 where there are fewer."""
+    times = np.arange(TRAJECTORY)
+    line = np.vander(times, 2)
+    weights = np.vander([TRAJECTORY], 2)[0] @ np.linalg.pinv(line)
+    led, n = torch.zeros_like(states), max(states.shape[1] - TRAJECTORY, 0)
+    for time, weight in zip(times, weights, strict=True):
+        led[:, TRAJECTORY:] += float(weight) * states[:, time : time + n]
+    return led
 
 
 def lens(

@@ -2,12 +2,14 @@
 
 h_l is the residual stream after layer l of L, from 0; h_{-1} stands before the first layer. p_l = softmax of the model's own
 tail (final norm, output layer, scale and cap of the logits where the family has them) on h_l at the token before x; of the last
-layer it is p, the model's prediction. Displacement and norms are of h at x itself. Where x or the token before it is the first
-of the model's input, which all others attend to, start token or not, they are not defined.
+layer it is p, the model's prediction. Displacement and norms are of h at x itself. Where x or another token that they need
+is the first of the model's input, which all others attend to, start token or not, they are not defined.
 """
 
 from clada_neuro.measures import sources
 from clada_neuro.measures.measure import Measure, Origin
+
+TRAJECTORY = 4  # tokens that a line is laid through; our choice
 
 # In the order of their columns.
 LENS = (
@@ -101,6 +103,18 @@ MOVEMENT = (
         word_rule="mean",
         low=0,
         high=2,
+    ),
+    Measure(
+        name="trajectory_error",
+        origin=Origin.STREAM,
+        unit="ratio",
+        label="trajectory extrapolation error",
+        meaning="how far the residual stream of the token is from where the straight line through those of the tokens before, "
+        "by least squares, leads",
+        formula=f"‖h_l − ĥ_l‖ / ‖h_l‖, ĥ_l on the line through the {TRAJECTORY} tokens before",
+        word_rule="mean",
+        low=0,
+        source=sources.TRAJECTORY,
     ),
 )
 BY_LAYER = (*LENS, *MOVEMENT)

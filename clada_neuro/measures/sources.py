@@ -36,4 +36,9 @@ LENS = Source(
     "& Baldwin, T. (2025). Large language models are human-like internally. Transactions of the Association for Computational "
     "Linguistics, 13, 1743–1766.",
 )
+TRAJECTORY = Source(
+    "Barenholtz, 2026",
+    "Barenholtz, E. (2026). Trajectory dynamics in language model hidden states predict human processing costs beyond "
+    "surprisal. arXiv:2606.05346.",
+)
 WORDFREQ = Source("Speer, 2022", "Speer, R. (2022). wordfreq (version 3.0). Zenodo.")

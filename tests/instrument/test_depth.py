@@ -80,6 +80,14 @@ def tail(kind: str, model, h: torch.Tensor) -> torch.Tensor:
     return (normed * norm.weight + norm.bias) @ head.weight.T
 
 
+def extrapolation_error(states: np.ndarray, at: int) -> float:
+    """Return how far a state is from the line that numpy fits to each coordinate of the four before; none on the start token."""
+    if at < 5:
+        return math.nan
+    line = np.polyfit(np.arange(4), states[at - 4 : at], 1)
+    return float(np.linalg.norm(states[at] - (4 * line[0] + line[1])) / np.linalg.norm(states[at]))
+
+
 def by_hand(kind: str, model: LanguageModel, ids: list[int]) -> list[pd.DataFrame]:
     """Return the measures of every token for layers 0, 1 and 2, from the definitions."""
     start = [model.start_token_id, *ids]
@@ -106,6 +114,7 @@ def by_hand(kind: str, model: LanguageModel, ids: list[int]) -> list[pd.DataFram
                 row["displacement_below"] = 1 - float(h @ under / h.norm() / under.norm())
                 row["norm_ratio_below"] = float(h.norm() / under.norm())
                 row["displacement_prev"] = 1 - float(h @ before / h.norm() / before.norm())
+                row["trajectory_error"] = extrapolation_error(streams[layer + 1].numpy(), at + 1)
             rows.append(row)
         frame = pd.DataFrame(rows)
         if layer < 2:
@@ -123,7 +132,8 @@ def test_every_measure_is_its_definition(kind):
     for layer, frame in enumerate(by_hand(kind, model, tokens["token_id"].tolist())):
         how = {name: rules[name] for name in frame}
         how = {name: (lambda v: v.sum(skipna=False)) if rule == "sum" else rule for name, rule in how.items()}
-        how["displacement_prev"] = lambda values: values.mean(skipna=False)
+        for name in {"displacement_prev", "trajectory_error"} & how.keys():
+            how[name] = lambda values: values.mean(skipna=False)
         expected = frame.groupby(tokens["word_index"].to_numpy()).agg({name: how[name] for name in frame})
         found = by_layer(traced, layer)
         for name in expected:
@@ -154,10 +164,10 @@ def test_the_real_model_agrees_with_its_surprisal():
 
 def test_values_do_not_depend_on_blocks_company_or_which_layers_are_asked(monkeypatch):
     model = language_model(layers=4)
-    texts = stimuli(TEXT, f"{TEXT} und warum", "Nobody knows")
+    texts = stimuli(TEXT, f"{TEXT} und warum", "Nobody knows", "No")
     whole = trace(texts, model, layers="all", progress=False).word_layers
     alone = pd.concat(
-        trace(texts.iloc[[row]], model, layers="all", progress=False).word_layers for row in range(3)
+        trace(texts.iloc[[row]], model, layers="all", progress=False).word_layers for row in range(4)
     ).reset_index(drop=True)
     monkeypatch.setattr(depth, "MOST_STATES", 1)
     monkeypatch.setattr(depth, "CPU_LOGITS", 1)
@@ -191,7 +201,9 @@ def test_texts_longer_than_the_window_go_on_in_the_next():
     assert len(traced.tokens) > model.max_context
     last = by_layer(traced, 2)
     np.testing.assert_allclose(last["lens_surprisal_bits"], traced.words["surprisal_bits"], atol=1e-5)
-    assert last.iloc[1:].notna().all(axis=None)
+    # A line through four tokens is missing where it would begin on the first token of a window.
+    assert last.iloc[1:].drop(columns="trajectory_error").notna().all(axis=None)
+    assert last["trajectory_error"].iloc[5:].notna().all()
 
 
 def test_words_without_context_and_without_tokens_are_missing():
@@ -199,7 +211,7 @@ def test_words_without_context_and_without_tokens_are_missing():
     model = LanguageModel("tiny", model.model, model.tokenizer, None, "0" * 16)
     found = by_layer(trace(stimuli("Nobody knows why"), model, layers="all", progress=False), 1)
     assert found.loc[0, [one.name for one in BY_LAYER]].isna().all()
-    assert found.loc[2].notna().all()
+    assert found.loc[2].drop("trajectory_error").notna().all()
 
 
 def test_nothing_changes_where_layers_are_not_asked(tmp_path):
