@@ -193,6 +193,16 @@ def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def layers_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--layers``, passed on under the same name."""
+    return click.option(
+        "--layers",
+        metavar="all|every:N|N,N…",
+        help="Also measure every word in these layers of the model, from 0: predictions from inner layers and movement of the "
+        "residual stream (word_layers.parquet).",
+    )(command)
+
+
 def language_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--language``; the command receives `language`, None where it was not given."""
     return click.option(

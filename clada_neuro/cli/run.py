@@ -7,6 +7,7 @@ import click
 from clada_neuro.cli.options import (
     epochs_options,
     language_option,
+    layers_option,
     loading_options,
     matching_options,
     policy_options,
@@ -42,6 +43,7 @@ from clada_neuro.cli.options import (
 @epochs_options
 @scale_options
 @language_option
+@layers_option
 @stimulus_file_options
 @trial_file_options
 @matching_options

@@ -8,6 +8,7 @@ import click
 from clada_neuro.cli.options import (
     READING,
     language_option,
+    layers_option,
     model_options,
     policy_options,
     scale_options,
@@ -39,12 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Also record the N most probable tokens before each token (top_k.parquet).",
 )
-@click.option(
-    "--layers",
-    metavar="all|every:N|N,N…",
-    help="Also measure every word in these layers of the model, from 0: predictions from inner layers and movement of the "
-    "residual stream (word_layers.parquet).",
-)
+@layers_option
 @scale_options
 @stimulus_file_options
 def command(

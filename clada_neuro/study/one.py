@@ -33,6 +33,8 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
         progress(f"      note: {note}")
     if reason := traced.manifest.get("activity", ""):
         progress(f"      note: activity is not measured, predictions are: {reason}")
+    if reason := traced.manifest.get("word_layers", {}).get("missing", ""):
+        progress(f"      note: of the layers not everything is measured: {reason}")
     plan, unmeasured = without_activity(plan, reason, how.decided["kind"] == "file")
     masked, stated = "scoring" in traced.manifest["model"], how.decided["kind"] in ("file", "formula")
     plan, replaced = with_pseudo_surprisal(plan, masked, stated)

@@ -11,6 +11,7 @@ from pathlib import Path
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.covariates import check_language
+from clada_neuro.instrument.layer_choice import read_choice
 from clada_neuro.models.origin import EMBEDDED
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.scale.setting import Setting
@@ -48,6 +49,7 @@ def run(
     device: str = "auto",
     revision: str | None = None,
     language: str | None = None,
+    layers: str | None = None,
     full: bool = False,
     influence: bool = False,
     jobs: int | None = None,
@@ -108,6 +110,8 @@ def run(
         See `clada_neuro.load_model`; the same for every model.
     language : str, optional
         Of the word frequencies; the analysis's or the data set's, else English, by default.
+    layers : str, optional
+        Of which layers words are measured one by one, too (`clada_neuro.trace`): ``"all"``, ``"every:4"`` or ``"0,5,11"``.
     full : bool
         Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200, and fewer above 35,000 trials), and
         200 over subjects and items, and 200 of each regression for the intervals of R².
@@ -172,6 +176,8 @@ def run(
         max_lost=max_lost,
     )
     spoken = check_language(language or plan.analysis.language or language_of(target))
+    if layers is not None:
+        read_choice(layers, policy != "dense")
     from clada_neuro.study.rehearsal import rehearse  # loads the statistics
 
     rehearse(plan, language=spoken, policy=policy)
@@ -184,7 +190,7 @@ def run(
     )
     setting = Setting(
         start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
-        language=spoken,
+        language=spoken, layers=layers,
     )  # fmt: skip
     how = How(
         setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by

@@ -11,7 +11,7 @@ import pytest
 from command_line import clada, start
 
 from clada_neuro import artifacts
-from clada_neuro.errors import StimulusError
+from clada_neuro.errors import DataError, StimulusError
 from clada_neuro.study.run import run
 from clada_neuro.tables import validate
 
@@ -73,6 +73,22 @@ def test_one_component_can_be_asked_for(demo):
     run("demo", out=folder, limit=4, component="p600")
     assert [entry["response"] for entry in artifacts.read_json(folder / "fits.json")] == ["p600_uv"]
     assert not (folder / "synergy.json").exists()
+
+
+def test_layers_are_measured_beside(tmp_path):
+    run("demo", out=tmp_path, limit=2, component="p600", layers="every:15")
+    layers = validate(artifacts.read_table(tmp_path / "word_layers.parquet"), "word_layers")
+    assert layers["layer"].unique().tolist() == [14, 29]
+    last = layers.query("layer == 29")["lens_surprisal_bits"]
+    words = artifacts.read_table(tmp_path / "words.parquet")
+    np.testing.assert_allclose(last, words["surprisal_bits"], rtol=0, atol=1e-4)
+
+
+def test_layers_that_cannot_be_read_are_refused_before_the_model_is_loaded(tmp_path):
+    with pytest.raises(DataError, match="layers 'last' given"):
+        run("demo", out=tmp_path / "out", model="no/such-model", layers="last")
+    with pytest.raises(DataError, match="dense traces"):
+        run("demo", out=tmp_path / "out", model="no/such-model", layers="all", policy="griffin")
 
 
 def test_a_pre_specified_analysis_is_followed_and_departures_are_named(tmp_path):
