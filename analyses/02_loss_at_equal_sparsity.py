@@ -36,12 +36,12 @@ from clada_neuro.artifacts import (
     write_table,
     write_text,
 )
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import Store, cache_key
 from clada_neuro.calibration.loss import Yardstick
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.passes.stages import Stages
+from clada_neuro.passes.pieces import PIECE
 from clada_neuro.policies.artifact import load_calibration
 from clada_neuro.policies.controls import ForeignPrefix
 from clada_neuro.policies.registry import POLICIES, make_policy
@@ -84,7 +84,7 @@ class Experiment:
         inputs = cache_key(__name__, shipped, LENGTH, PREFIX, BATCH)
         folder = cache_folder("analyses", "loss_at_equal_sparsity", inputs)
         self.cells = output_folder(folder / "cells")
-        self.stages = Stages(output_folder(folder / "passes"), inputs)
+        self.pieces = Store(folder / "passes", inputs, PIECE)
         self.fit_tokens = torch.tensor(cut(model, c4_for_calibration(), FIT_DOCUMENTS))
         fitted = (model.model, self.layers, self.calibration, self.fit_tokens)
         self.simpler, self.compensations = SimplerRules(*fitted), Compensations(*fitted)
@@ -105,7 +105,7 @@ class Experiment:
             if not missing:
                 continue
             yardstick = Yardstick(
-                Here(self.model), batch, PREFIX, self.stages, f"{number:04d}", lambda count: None
+                Here(self.model), batch, PREFIX, self.pieces, f"{number:04d}", lambda count: None
             )
             for name, sparsity in missing:
                 write_table(

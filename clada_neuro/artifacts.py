@@ -253,14 +253,6 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def is_current(path: str | Path, inputs: str) -> bool:
-    """Return whether ``path`` is a readable table that was computed from ``inputs`` (a `content_hash`)."""
-    try:
-        return read_provenance(path).get("inputs") == inputs
-    except DataError:
-        return False
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -1,17 +1,33 @@
-"""One key for all that is kept on disk to be used again: what it was made from, by which code, with which packages.
+"""What is kept on disk to be used again, under a key: what it was made from, by which code, with which packages.
 
 Whatever changes a number changes the key: inputs, the source of the module that computes and of every module of this
 package that it imports, however deep or late, and the versions of the packages which that source imports.
 """
 
 import ast
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from clada_neuro.artifacts import content_hash, versions
+import pandas as pd
+
+from clada_neuro.artifacts import (
+    content_hash,
+    read_json,
+    read_provenance,
+    read_table,
+    versions,
+    write_json,
+    write_table,
+)
+from clada_neuro.errors import DataError
+
+T = TypeVar("T")
+INPUTS = "inputs"  # where a file says under which key it was made
 
 _PACKAGE = "clada_neuro"
 _ROOT = Path(__file__).parent
@@ -20,6 +36,91 @@ _IMPORTED_AS = {
     "python": _PACKAGE,
     "tokenizers": "transformers",
 }  # where names differ
+
+
+@dataclass(frozen=True)
+class Codec(Generic[T]):
+    """How a value is a file: its ending, and functions that write it with its key, read it, and read the key alone."""
+
+    suffix: str
+    write: Callable[[Path, T, str], object]
+    read: Callable[[Path], T]
+    key_of: Callable[[Path], str | None]
+
+
+def _table_key(path: Path) -> str | None:
+    try:
+        return read_provenance(path).get(INPUTS)
+    except DataError:  # missing or damaged: computed again
+        return None
+
+
+def _document_key(path: Path) -> str | None:
+    try:
+        found = read_json(path)
+    except DataError:
+        return None
+    return found.get(INPUTS) if isinstance(found, dict) else None
+
+
+TABLE: Codec[pd.DataFrame] = Codec(
+    ".parquet", lambda path, frame, key: write_table(frame, path, {INPUTS: key}), read_table, _table_key
+)
+# A JSON object; its key is one of its entries.
+DOCUMENT: Codec[dict[str, Any]] = Codec(
+    ".json", lambda path, value, key: write_json(path, value | {INPUTS: key}), read_json, _document_key
+)
+
+
+@dataclass(frozen=True)
+class Store(Generic[T]):
+    """A folder of named results that hold as long as their key does; under another key they are computed again.
+
+    Attributes
+    ----------
+    folder : Path
+        Made when the first result is written.
+    key : str
+        See `cache_key`; `Store.of` makes it.
+    codec : Codec
+        `TABLE`, `DOCUMENT`, or one of the room that computes.
+    """
+
+    folder: Path
+    key: str
+    codec: Codec[T]
+
+    @classmethod
+    def of(cls, folder: Path, module: str, *inputs: Any, codec: Codec[T]) -> "Store[T]":
+        """Return the store of what a module computes from some inputs, as `cache_key` takes them."""
+        return cls(folder, cache_key(module, *inputs), codec)
+
+    def path(self, name: str) -> Path:
+        """Return the file of a result."""
+        return self.folder / f"{name}{self.codec.suffix}"
+
+    def has(self, *names: str) -> bool:
+        """Return whether all these results are there."""
+        return all(self.codec.key_of(self.path(name)) == self.key for name in names)
+
+    def read(self, name: str) -> T | None:
+        """Return a result, None where there is none of this key."""
+        return self.codec.read(self.path(name)) if self.has(name) else None
+
+    def write(self, name: str, value: T) -> None:
+        """Keep a result."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.codec.write(self.path(name), value, self.key)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """Return a result, computed and kept where it is not there yet; as read from disk either way."""
+        if not self.has(name):
+            self.write(name, compute())
+        return self.codec.read(self.path(name))
+
+    def clear(self) -> None:
+        """Remove the folder, whose results stand elsewhere by now."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def cache_key(module: str, *inputs: Any) -> str:

@@ -21,7 +21,7 @@ ALLOWED = {
     "artifacts": {"errors"},
     "exports": {"artifacts", "tables"},
     "numerals": set(),
-    "cache": {"artifacts"},
+    "cache": {"artifacts", "errors"},
     "lineage": {"artifacts", "errors", "exports"},
     "progress": set(),
     "models": BASE,

@@ -1,14 +1,17 @@
 """A key changes with all that can change a number, and with nothing else."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from clada_neuro import cache
 from clada_neuro.artifacts import content_hash
-from clada_neuro.cache import cache_key, made_with
+from clada_neuro.cache import DOCUMENT, TABLE, Codec, Store, cache_key, made_with
+from clada_neuro.passes.pieces import PIECE
 
 
 @pytest.fixture
@@ -89,6 +92,68 @@ def test_a_module_of_someone_else_counts_by_its_own_source(tmp_path, monkeypatch
     before = key("my_policy")
     path.write_text("KEEP = 0.6\n")
     assert key("my_policy") != before
+
+
+def _piece(number: int) -> tuple:
+    return {"n": number, "listed": [1.5]}, {"values": torch.full((3,), number / 3)}
+
+
+VALUES = {
+    "table": (TABLE, lambda number: pd.DataFrame({"n": [number], "word": ["é"]})),
+    "document": (DOCUMENT, lambda number: {"n": number, "missing": None}),
+    "tensors": (PIECE, _piece),
+}
+
+
+def _number(value: object) -> float:
+    if isinstance(value, tuple):
+        assert value[1]["values"].tolist() == torch.full((3,), value[0]["n"] / 3).tolist()
+        return value[0]["n"]
+    return float(value["n"].iloc[0]) if isinstance(value, pd.DataFrame) else value["n"]
+
+
+@pytest.fixture(params=VALUES)
+def kept(request) -> tuple[Codec, Callable]:
+    return VALUES[request.param]
+
+
+def test_a_result_holds_as_long_as_its_key(kept, tmp_path):
+    codec, value = kept
+    store = Store(tmp_path / "new folder", "one", codec)
+    assert not store.has("a")
+    assert store.read("a") is None
+    assert _number(store.once("a", lambda: value(1))) == 1
+    assert store.has("a")
+    assert not store.has("a", "b")
+    assert _number(store.once("a", lambda: value(2))) == 1
+    other = Store(store.folder, "two", codec)
+    assert other.read("a") is None
+    assert _number(other.once("a", lambda: value(3))) == 3
+    assert not store.has("a")
+    other.clear()
+    assert not store.folder.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_a_truncated_result_is_computed_again(kept, share, tmp_path):
+    codec, value = kept
+    store = Store(tmp_path, "one", codec)
+    store.write("a", value(1))
+    content = store.path("a").read_bytes()
+    store.path("a").write_bytes(content[: int(share * len(content))])
+    assert _number(store.once("a", lambda: value(2))) == 2
+
+
+def test_what_is_computed_is_what_is_read_back(tmp_path):
+    store = Store(tmp_path, "one", DOCUMENT)
+    fresh = store.once("a", lambda: {"pair": (1, 2), "nan": np.nan})
+    assert fresh == store.read("a") == {"pair": [1, 2], "nan": None, "inputs": "one"}
+
+
+def test_a_store_is_bound_to_code_and_inputs(tmp_path):
+    one = Store.of(tmp_path, "clada_neuro.cache", LONG, codec=TABLE)
+    assert one.key == cache_key("clada_neuro.cache", LONG)
+    assert one.key != Store.of(tmp_path, "clada_neuro.cache", LONG[::-1], codec=TABLE).key
 
 
 @dataclass(frozen=True)

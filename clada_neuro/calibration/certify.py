@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.artifacts import output_folder, versions
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import Store
 from clada_neuro.calibration.loss import Yardstick, upper_bound
 from clada_neuro.calibration.texts import first_texts
 from clada_neuro.models.ffn import FFN
@@ -21,7 +21,7 @@ from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
 from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.measure import DENSE_PREFIX
-from clada_neuro.passes.stages import Stages
+from clada_neuro.passes.pieces import PIECE, Pieces
 from clada_neuro.policies.artifact import Calibration
 from clada_neuro.policies.registry import make_policy
 from clada_neuro.progress import ProgressBar
@@ -33,7 +33,7 @@ _DOWN = (-0.1, -0.2)
 def certify(
     places: Places,
     layers: list[FFN],
-    stages: Stages,
+    pieces: Pieces,
     tick: Callable[[int], object],
     calibration: Calibration,
     tokens: Tensor,
@@ -43,7 +43,7 @@ def certify(
     min_sparsity: float,
 ) -> dict[str, Any]:
     """Return the certificate: what was measured at each sparsity, the highest that holds, or the reason for none."""
-    yardstick = Yardstick(places, tokens, DENSE_PREFIX, stages, "certification", tick)
+    yardstick = Yardstick(places, tokens, DENSE_PREFIX, pieces, "certification", tick)
     rows: list[dict[str, float]] = []
 
     def holds(sparsity: float) -> bool:
@@ -120,13 +120,13 @@ def certify_anew(
     tokens = first_texts(language_model, documents)[:texts]
     before = calibration.header["certificate"]
     least = before["frontier"][0]["asked"]
-    stages = Stages(output_folder(folder), cache_key(__name__, calibration.identity, tokens.tolist()))
+    pieces = Store.of(output_folder(folder), __name__, calibration.identity, tokens.tolist(), codec=PIECE)
     with ProgressBar(desc="certify", unit="tok", unit_scale=True, disable=not progress) as bar:
         certificate = certify(
-            Here(language_model), policy_layers(language_model.model), stages, bar.update, calibration, tokens,
+            Here(language_model), policy_layers(language_model.model), pieces, bar.update, calibration, tokens,
             torch.arange(len(tokens)), before["bound_nats"], before["confidence"], least,
         )  # fmt: skip
-    stages.clear()
+    pieces.clear()
     certificate |= {"versions": versions()}
     return Calibration({**calibration.header, "certificate": certificate}, calibration.tensors)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Places, map_shards
-from clada_neuro.passes.stages import Piece, Stages
+from clada_neuro.passes.pieces import Piece, Pieces
 from clada_neuro.policies.dense import Dense
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.fixed_point import scheduled
@@ -121,7 +121,7 @@ class Yardstick:
         ``(texts, length)``.
     prefix : int
         Dense tokens at the start of each.
-    stages : Stages
+    pieces : Store of Piece
     name : str
         Of the texts, in the names of the pieces.
     tick : callable
@@ -133,12 +133,12 @@ class Yardstick:
         places: Places,
         tokens: Tensor,
         prefix: int,
-        stages: Stages,
+        pieces: Pieces,
         name: str,
         tick: Callable[[int], object],
     ) -> None:
         self.places, self.prefix, self.tick = places, prefix, tick
-        self.stages, self.name = stages, name
+        self.pieces, self.name = pieces, name
         rows = list(range(len(tokens)))
         size = max(1, BATCH_TOKENS // tokens.shape[1])
         self._shards = [
@@ -146,7 +146,7 @@ class Yardstick:
             _Shard(tokens[part], prefix, part)
             for part in (rows[start : start + size] for start in rows[::size])
         ]
-        _, self.dense = stages.run(f"{name}-dense", lambda: self._each(_predict, self._shards))
+        _, self.dense = pieces.once(f"{name}-dense", lambda: self._each(_predict, self._shards))
 
     def measure(self, label: str, policy: Policy, load_from: Cost | None = None) -> Cost:
         """Score every text under a policy; ``label`` names it among the kept pieces.
@@ -158,7 +158,7 @@ class Yardstick:
             assert isinstance(policy, Clada)
             signals = zip(load_from.surprisal_bits, load_from.entropy_bits, strict=True)
             scales = [scheduled(policy, *pair, self.prefix, seed) for seed, pair in enumerate(signals)]
-        _, found = self.stages.run(
+        _, found = self.pieces.once(
             f"{self.name}-{label}", lambda: self._each(_compare, self._under(policy, scales))
         )
         return Cost(**found)

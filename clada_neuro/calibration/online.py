@@ -18,7 +18,7 @@ from clada_neuro.calibration.loss import Cost, Yardstick
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.places import Places
 from clada_neuro.passes.measure import DENSE_PREFIX
-from clada_neuro.passes.stages import Stages
+from clada_neuro.passes.pieces import Pieces
 from clada_neuro.policies.artifact import Calibration
 from clada_neuro.policies.clada import base_policy
 from clada_neuro.policies.controls import ReversedLoad, recast
@@ -78,14 +78,14 @@ class _Contest:
 def choose_online(
     places: Places,
     layers: list[FFN],
-    stages: Stages,
+    pieces: Pieces,
     tick: Callable[[int], object],
     offline: Calibration,
     tokens: Tensor,
     target: float,
 ) -> Calibration:
     """Return the header entries ``prefix``, ``load``, ``reanalysis`` and ``offsets``, and the load's quantiles."""
-    yardstick = Yardstick(places, tokens, DENSE_PREFIX, stages, "selection", tick)
+    yardstick = Yardstick(places, tokens, DENSE_PREFIX, pieces, "selection", tick)
     contest = _base_contest(yardstick, offline, target)
     header: dict[str, Any] = {"prefix": _prefix(contest, offline)}
     processed = slice(DENSE_PREFIX, None)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.artifacts import output_folder, versions
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import Store
 from clada_neuro.calibration.allocation import allocate, equal_error
 from clada_neuro.calibration.certify import certify
 from clada_neuro.calibration.online import choose_online
@@ -27,7 +27,7 @@ from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.error import site_errors
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.measure import fit_thresholds, mean_loss, measure, quantile
-from clada_neuro.passes.stages import Piece, Stages
+from clada_neuro.passes.pieces import PIECE, Piece, Pieces
 from clada_neuro.policies.artifact import FORMAT, MAX_BYTES, Calibration
 from clada_neuro.policies.griffin import Griffin
 from clada_neuro.policies.registry import fit_tables
@@ -126,24 +126,24 @@ def calibrate(
         "computed": [str(language_model.model.dtype), str(language_model.device), language_model.threads],
         "linear": linear.routes(language_model.model),
     }
-    inputs = cache_key(__name__, settings, *(part.tolist() for part in _parts(texts)))
-    stages = Stages(output_folder(out.with_name(f"{out.name}.parts")), inputs)
+    folder = output_folder(out.with_name(f"{out.name}.parts"))
+    pieces = Store.of(folder, __name__, settings, *(part.tolist() for part in _parts(texts)), codec=PIECE)
     with ProgressBar(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
-        work = _Work(language_model, texts, stages, bar.update, min_sparsity, allocation, seed)
+        work = _Work(language_model, texts, pieces, bar.update, min_sparsity, allocation, seed)
         calibration = work.calibrate(bound, confidence, places or Here(language_model))
     calibration.header.update(
         format=FORMAT,
         weights_hash=language_model.weights_hash,
         model=language_model.name,
         start_token=language_model.start_token,
-        texts={"hash": inputs, "texts": sum(map(len, _parts(texts))), "length": LENGTH},
+        texts={"hash": pieces.key, "texts": sum(map(len, _parts(texts))), "length": LENGTH},
         seed=seed,
         versions=versions(),
     )
     calibration.save(out)
     if out.stat().st_size > MAX_BYTES and language_model.name == "smollm2":
         raise CalibrationError(f"'{out}' has {out.stat().st_size} bytes, at most {MAX_BYTES} expected")
-    stages.clear()
+    pieces.clear()
     return calibration
 
 
@@ -152,34 +152,34 @@ def _parts(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _Work:
-    """The stages, in order; each returns a header and tensors that join the calibration."""
+    """The pieces of work, in order; each returns a header and tensors that join the calibration."""
 
     def __init__(
         self,
         language_model: LanguageModel,
         texts: Texts,
-        stages: Stages,
+        pieces: Pieces,
         tick: Callable[[int], object],
         min_sparsity: float,
         allocation: str,
         seed: int,
     ) -> None:
         self.model, self.layers = language_model.model, policy_layers(language_model.model)
-        self.texts, self.stages, self.tick = texts, stages, tick
+        self.texts, self.pieces, self.tick = texts, pieces, tick
         self.min_sparsity, self.allocation = min_sparsity, allocation
         self.seed, self.device = seed, language_model.device
 
     def calibrate(self, bound: float, confidence: float, places: Places) -> Calibration:
-        """Run all stages."""
-        _, weights = self.stages.run("sensitivity", self._sensitivity)
-        shares, thresholds = self.stages.run("thresholds", lambda: self._thresholds(weights))
+        """Do all of them."""
+        _, weights = self.pieces.once("sensitivity", self._sensitivity)
+        shares, thresholds = self.pieces.once("thresholds", lambda: self._thresholds(weights))
         curve, bias = self._curve(thresholds)
-        _, prior = self.stages.run("prior", self._prior)
+        _, prior = self.pieces.once("prior", self._prior)
         tokens = self.texts.statistics[:_BASELINE_TEXTS]
-        baselines, tables = fit_tables(Passes(self.model, self.layers, tokens, self.stages, self.tick))
+        baselines, tables = fit_tables(Passes(self.model, self.layers, tokens, self.pieces, self.tick))
         header = {**shares, **curve, "baselines": baselines}
         calibration = Calibration(header, {**thresholds, **prior, **tables, "bias": bias}).to(self.device)
-        common = (places, self.layers, self.stages, self.tick)
+        common = (places, self.layers, self.pieces, self.tick)
         chosen = choose_online(
             *common, calibration, self.texts.selection[:_SELECTION_TEXTS], self.min_sparsity
         )
@@ -247,7 +247,7 @@ class _Work:
                 "bias": recorder.bias
             }
 
-        points = [self.stages.run(f"curve-{scale}", partial(point, scale)) for scale in _SCALES]
+        points = [self.pieces.once(f"curve-{scale}", partial(point, scale)) for scale in _SCALES]
         curve = {name: [header[name] for header, _ in points] for name in points[0][0]}
         biases = [tensors["bias"] for _, tensors in points]
         return {"curve": curve}, torch.stack([torch.zeros_like(biases[0]), *biases])

@@ -7,7 +7,8 @@ import mne
 import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash, output_folder, read_json, write_json
+from clada_neuro.artifacts import output_folder
+from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.bids import joined_runs
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session, read_recordings
@@ -15,6 +16,7 @@ from clada_neuro.erp.triggers import WORD, check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
 TMIN, TMAX = -0.2, 1.0
+_LAST = "cut"  # the file that is written last: with it the epochs are complete
 
 
 @quiet
@@ -59,11 +61,12 @@ def cut_epochs(
     place = output_folder(folder)
     recordings = read_recordings(source, task)
     files = [_stamp(session) for sessions in recordings.values() for session in sessions]
-    key = content_hash([str(Path(source).resolve()), files, table, delay, soa, task])
-    if (place / "cut.json").is_file() and read_json(place / "cut.json").get("inputs") == key:
+    origin = str(Path(source).resolve())
+    store = Store.of(place, __name__, origin, files, table, delay, soa, task, codec=DOCUMENT)
+    if store.has(_LAST):
         return place
-    for earlier in [*place.glob("*_epo*.fif"), *place.glob("cut.json")]:
-        earlier.unlink()
+    for earlier in [store.path(_LAST), *place.glob("*_epo*.fif")]:
+        earlier.unlink(missing_ok=True)
     accounts = {}
     for name, sessions in recordings.items():
         tied = tie(name, sessions, table, delay=delay)
@@ -77,7 +80,7 @@ def cut_epochs(
             )
         epochs.save(place / f"sub-{name}_epo.fif", overwrite=True)
         accounts[name] = tied.account.to_dict("records")
-    write_json(place / "cut.json", {"inputs": key, "subjects": accounts})
+    store.write(_LAST, {"subjects": accounts})
     return place
 
 

@@ -16,12 +16,10 @@ import pandas as pd
 
 from clada_neuro.artifacts import (
     output_folder,
-    read_json,
     write_atomic,
-    write_json,
     write_table,
 )
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component
@@ -42,6 +40,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.measures.tokens import MAIN
 
 _PRESETS = Measurement()
+_LAST = "erp"  # the file that is written last: with it the tables are complete
 T = TypeVar("T")
 
 
@@ -83,10 +82,10 @@ def analyze_epochs(
         The folder with the files.
     """
     place = output_folder(Path(folder) / "erp")
-    key = _key(source, inputs, predictors, measurement, n_permutations, seed)
-    if key and _stored(place) == key:
+    store = _store(place, source, inputs, predictors, measurement, n_permutations, seed)
+    if store.key and store.has(_LAST):
         return place
-    (place / "erp.json").unlink(missing_ok=True)  # written last: with it the tables are complete
+    store.path(_LAST).unlink(missing_ok=True)
     recordings = read_epochs(source)
     subtracted_before = baseline_subtracted(recordings.epochs)
     corrected = _corrected(recordings, measurement)
@@ -131,8 +130,7 @@ def analyze_epochs(
     facts = _facts(data, shown) | {"n_permutations": n_permutations if result else 0, "seed": seed}
     facts |= {"notes": [*notes, *(result.notes if result else data.layout.notes)]}
     facts |= {"baseline": _baseline_in_words(measurement, subtracted_before)}
-    facts |= {"inputs": key, "trials": inputs or None}
-    write_json(place / "erp.json", facts)
+    store.write(_LAST, facts | {"trials": inputs or None})
     return place
 
 
@@ -145,20 +143,12 @@ def _optional(notes: list[str], what: str, make: Callable[..., T], *given: Any, 
         return None
 
 
-def _key(source: Source, inputs: str, *choices: Any) -> str:
-    """Return the hash of everything the files come from; empty when it is not known."""
+def _store(place: Path, source: Source, inputs: str, *choices: Any) -> Store[dict[str, Any]]:
+    """Return where the facts are kept; its key is empty when it is not known what the files come from."""
     if not inputs or not isinstance(source, str | Path):
-        return ""
+        return Store(place, "", DOCUMENT)
     files = [part for first in files_of(source) for part in parts_of(first)]
-    return cache_key(__name__, inputs, *files, choices)
-
-
-def _stored(place: Path) -> str | None:
-    """Return the key of a finished analysis; a missing or damaged file has none."""
-    try:
-        return read_json(place / "erp.json").get("inputs")
-    except DataError:
-        return None
+    return Store.of(place, __name__, inputs, *files, choices, codec=DOCUMENT)
 
 
 def _corrected(recordings: Recordings, measurement: Measurement) -> dict[str, mne.BaseEpochs]:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import cache_folder, content_hash, is_current, read_table, write_table
-from clada_neuro.cache import cache_key
+from clada_neuro.artifacts import cache_folder, content_hash
+from clada_neuro.cache import TABLE, Store
 from clada_neuro.errors import IncompleteError
 from clada_neuro.evaluation.contestants import Contestant, contestants
 from clada_neuro.evaluation.continuations import Contexts, Found, Signals, batches
@@ -140,23 +140,27 @@ class _Kept:
 
     def has(self, chunk: _Chunk, contestant: Contestant) -> bool:
         """Return whether the results are there."""
-        return is_current(*self._file(chunk, contestant))
+        store, name = self._place(chunk, contestant)
+        return store.has(name)
 
     def put(self, chunk: _Chunk, contestant: Contestant, rows: list[dict]) -> None:
         """Write results."""
-        path, inputs = self._file(chunk, contestant)
-        write_table(pd.DataFrame(rows), path, {"inputs": inputs})
+        store, name = self._place(chunk, contestant)
+        store.write(name, pd.DataFrame(rows))
 
-    def read(self, chunk: _Chunk, contestant: Contestant) -> pd.DataFrame:
-        """Return results."""
-        return read_table(self._file(chunk, contestant)[0])
+    def read(self, chunk: _Chunk, contestant: Contestant) -> pd.DataFrame | None:
+        """Return results, None where they are not there."""
+        store, name = self._place(chunk, contestant)
+        return store.read(name)
 
-    def _file(self, chunk: _Chunk, contestant: Contestant) -> tuple[Path, str]:
-        """Return a path and the hash of all that decides what is in it."""
+    def _place(self, chunk: _Chunk, contestant: Contestant) -> tuple[Store[pd.DataFrame], str]:
+        """Return the store of all that decides the results, and their name in it."""
         items = [(number, item.contexts, item.answers, item.gold) for number, item in chunk.items]
         asked = [contestant.name, contestant.asked, contestant.calibration]
-        inputs = cache_key(__name__, self._model, chunk.task, items, chunk.start, asked)
-        return self._folder / f"{chunk.task}-{contestant.name}-{inputs}.parquet", inputs
+        store = Store.of(
+            self._folder, __name__, self._model, chunk.task, items, chunk.start, asked, codec=TABLE
+        )
+        return store, f"{chunk.task}-{contestant.name}-{store.key}"
 
 
 def _answer(model: LanguageModel, work: tuple[_Chunk, list[Contestant]]) -> list[list[dict]]:

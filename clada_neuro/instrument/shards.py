@@ -1,6 +1,5 @@
 """Where finished parts of a trace are kept: in memory, or on disk so that an interrupted trace can go on."""
 
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import is_current, join_tables, write_table
+from clada_neuro.artifacts import join_tables
+from clada_neuro.cache import INPUTS, TABLE, Store
 from clada_neuro.errors import IncompleteError
 
 LAYERS = "layers"  # where activity is measured
@@ -19,7 +19,7 @@ CHARACTERS = 16_000  # of text in one shard: some twenty seconds of a small mode
 Frames = dict[str, pd.DataFrame]
 
 
-class Store(Protocol):
+class Shards(Protocol):
     """Keeps the tables of each shard until all are there."""
 
     def has(self, number: int) -> bool:
@@ -68,38 +68,37 @@ class Disk:
     """
 
     def __init__(self, folder: Path, inputs: str, tables: Sequence[str] = TABLES) -> None:
-        self._folder = folder
         self._tables = tables
-        self._inputs = {"inputs": inputs}
-        self._complete = all(is_current(folder / f"{name}.parquet", inputs) for name in tables)
+        self._whole = Store(folder, inputs, TABLE)
+        self._parts = Store(folder / "shards", inputs, TABLE)
+        self._complete = self._whole.has(*tables)
 
     def has(self, number: int) -> bool:
         """Return whether the shard, or the whole trace, is on disk."""
-        return self._complete or all(
-            is_current(self._path(number, name), self._inputs["inputs"]) for name in self._tables
-        )
+        return self._complete or self._parts.has(*(_part(number, name) for name in self._tables))
 
     def put(self, number: int, frames: Frames) -> None:
         """Write a shard's tables."""
-        (self._folder / "shards").mkdir(exist_ok=True)
         for name in self._tables:
-            write_table(frames[name], self._path(number, name), self._inputs)
+            self._parts.write(_part(number, name), frames[name])
 
     def finish(self, n_shards: int, missing: Collection[int] = ()) -> Path:
         """Join the shards into one file a table, remove them unless some are missing, and return the folder."""
-        provenance = {"incomplete": self._inputs["inputs"]} if missing else self._inputs
+        provenance = {"incomplete" if missing else INPUTS: self._whole.key}
         if not self._complete:
             for name in self._tables:
-                parts = [self._path(number, name) for number in range(n_shards) if number not in missing]
-                join_tables(parts, self._folder / f"{name}.parquet", provenance)
+                numbers = [number for number in range(n_shards) if number not in missing]
+                parts = [self._parts.path(_part(number, name)) for number in numbers]
+                join_tables(parts, self._whole.path(name), provenance)
         for name in {LAYERS, TOP_K, WORD_LAYERS}.difference(self._tables):
-            (self._folder / f"{name}.parquet").unlink(missing_ok=True)  # of another trace
+            self._whole.path(name).unlink(missing_ok=True)  # of another trace
         if not missing:
-            shutil.rmtree(self._folder / "shards", ignore_errors=True)
-        return self._folder
+            self._parts.clear()
+        return self._whole.folder
 
-    def _path(self, number: int, name: str) -> Path:
-        return self._folder / "shards" / f"{number:05d}.{name}.parquet"
+
+def _part(number: int, name: str) -> str:
+    return f"{number:05d}.{name}"
 
 
 def names_of(described: Mapping[str, Any]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from clada_neuro.instrument.shards import (
     Disk,
     Frames,
     Memory,
-    Store,
+    Shards,
     cut,
     names_of,
     refuse_failed,
@@ -238,7 +238,7 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
 
 
 def _measured(
-    stimuli: pd.DataFrame, measurer: Measurer, store: Store
+    stimuli: pd.DataFrame, measurer: Measurer, store: Shards
 ) -> tuple[Path | Frames, dict[int, str]]:
     """Measure every shard that the store does not have yet; return the tables and why shards are missing."""
     shards = cut(stimuli)

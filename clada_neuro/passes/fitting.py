@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
 from clada_neuro.passes.measure import Fitted, fit_thresholds
-from clada_neuro.passes.stages import Piece, Stages
+from clada_neuro.passes.pieces import Piece, Pieces
 from clada_neuro.runtime.thresholds import ThresholdPolicy, norms
 
 GRID = (0.2, 0.3, 0.4, 0.5)  # `ffn_sparsity` at which tables are fitted
@@ -26,7 +26,7 @@ class Passes:
     layers : list of FFN
     tokens : Tensor
         ``(texts, length)``.
-    stages : Stages
+    pieces : Store of Piece
         Keeps every piece of work.
     tick : callable
         Told how many tokens were processed.
@@ -35,7 +35,7 @@ class Passes:
     model: PreTrainedModel
     layers: list[FFN]
     tokens: Tensor
-    stages: Stages
+    pieces: Pieces
     tick: Callable[[int], object]
 
     @cached_property
@@ -68,7 +68,7 @@ class Passes:
 
     def piece(self, name: str, compute: Callable[[], Piece]) -> Piece:
         """Return a piece of work, from disk when it was done before."""
-        return self.stages.run(name, compute)
+        return self.pieces.once(name, compute)
 
     def at_each_sparsity(
         self, policy: str, fit: Callable[[float], Mapping[str, Tensor]]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.measure import quantile
-from clada_neuro.passes.stages import Piece
+from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Asked, Declaration
 from clada_neuro.runtime.policy import GATE, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy, score

@@ -16,7 +16,7 @@ from clada_neuro.errors import CalibrationError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.passage import Passage
-from clada_neuro.passes.stages import Piece
+from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.artifact import Calibration, check_reach
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.runtime.thresholds import Compensation, norms

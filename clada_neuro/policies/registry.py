@@ -13,7 +13,7 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.fitting import GRID, Passes
-from clada_neuro.passes.stages import Piece
+from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.artifact import Calibration, load_calibration
 from clada_neuro.policies.declaration import Asked, Declaration
 from clada_neuro.runtime.policy import Policy

@@ -15,7 +15,7 @@ from torch import Tensor
 from clada_neuro.passes.error import block_error
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.measure import Fitted, empty_table, quantile
-from clada_neuro.passes.stages import Piece
+from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Asked, Declaration, Timed
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy, score

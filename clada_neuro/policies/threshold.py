@@ -14,7 +14,7 @@ import torch
 
 from clada_neuro.passes.error import equal_error_threshold
 from clada_neuro.passes.fitting import GRID, Passes
-from clada_neuro.passes.stages import Piece
+from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Asked, Declaration
 from clada_neuro.runtime.policy import HIDDEN
 from clada_neuro.runtime.thresholds import ThresholdPolicy

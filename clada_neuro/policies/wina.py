@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.passage import Passage
-from clada_neuro.passes.stages import Piece
+from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Asked, Declaration, Timed
 from clada_neuro.policies.teal import fit_blocks
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State

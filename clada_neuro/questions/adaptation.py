@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro import artifacts
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import TABLE, Store
 from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.adaptation_page import Found, adaptation_results
@@ -49,13 +48,13 @@ def adaptation(
 
 
 def _measured(ids: np.ndarray, model: LanguageModel, folder: Path) -> Measured:
-    inputs = cache_key(measure.__module__, ids, model.describe(), model.threads)
-    paths = [artifacts.output_folder(folder) / f"{name}.parquet" for name in ("tokens", "layers")]
-    if all(artifacts.is_current(path, inputs) for path in paths):
-        return Measured(*(artifacts.read_table(path) for path in paths))
+    store = Store.of(folder, measure.__module__, ids, model.describe(), model.threads, codec=TABLE)
+    tokens, layers = (store.read(name) for name in ("tokens", "layers"))
+    if tokens is not None and layers is not None:
+        return Measured(tokens, layers)
     found = measure(ids, model, progress=True)
-    for path, table in zip(paths, (found.tokens, found.layers), strict=True):
-        artifacts.write_table(table, path, {"inputs": inputs})
+    store.write("tokens", found.tokens)
+    store.write("layers", found.layers)
     return found
 
 

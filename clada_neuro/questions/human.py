@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro import artifacts
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
@@ -75,9 +74,10 @@ def _remembered(
 ) -> Ladder:
     """Read a ladder that was finished with the same rows, settings and code from `folder`, or climb it."""
     decisive = {**asdict(settings), "jobs": 0, "questions": 0, "analysis": 0}
-    key = cache_key(__name__, trials, *words.values(), question, decisive)
-    path = artifacts.output_folder(folder / "ladders") / f"{question.name}.json"
-    if path.is_file() and (stored := artifacts.read_json(path)).get("inputs") == key:
+    store = Store.of(
+        folder / "ladders", __name__, trials, *words.values(), question, decisive, codec=DOCUMENT
+    )
+    if stored := store.read(question.name):
         return Ladder.from_dict(stored)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -86,7 +86,7 @@ def _remembered(
             trials, words, question, folds=_folds(settings), seed=settings.seed, progress=progress
         )
     found = replace(found, policies=explored)
-    artifacts.write_json(path, {"inputs": key, **found.to_dict()})
+    store.write(question.name, found.to_dict())
     return found
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro import artifacts
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import TABLE, Store
 from clada_neuro.instrument.pairs import Layout, dealt, similarity
 from clada_neuro.instrument.sequences import KINDS, Corpus
 from clada_neuro.models.loading import LanguageModel
@@ -47,8 +46,7 @@ def prefix(model: LanguageModel, settings: PrefixSettings, folder: Path, progres
     corpus = Corpus.of(read_corpus(settings.corpus), model, settings.position + 1)
     parts = []
     for layout, kind in product(layouts(settings), KINDS):
-        path = folder / f"{kind}_{layout.distance}.parquet"
-        parts.append(_measured(kind, layout, corpus, model, settings, path))
+        parts.append(_measured(kind, layout, corpus, model, settings, folder))
         progress(f"{kind}, {layout.distance} after parting: {parts[-1]['pair'].nunique()} pairs measured")
     return prefix_results(analyze(pd.concat(parts), settings), model.describe(), asdict(settings))
 
@@ -59,20 +57,22 @@ def layouts(settings: PrefixSettings) -> tuple[Layout, ...]:
 
 
 def _measured(
-    kind: str, layout: Layout, corpus: Corpus, model: LanguageModel, settings: PrefixSettings, path: Path
+    kind: str, layout: Layout, corpus: Corpus, model: LanguageModel, settings: PrefixSettings, folder: Path
 ) -> pd.DataFrame:
-    """Return a row a pair and layer, from `path` where the same pairs stand there."""
+    """Return a row a pair and layer, from `folder` where the same pairs stand there."""
     design, first, second = draw_pairs(kind, layout, corpus, settings)
-    inputs = cache_key(similarity.__module__, first, second, model.describe(), model.threads)
-    if artifacts.is_current(path, inputs):
-        return artifacts.read_table(path)
-    found = similarity(first, second, model, progress=True)
-    pairs, layers = found["cosine"].shape
-    rows = design.loc[np.repeat(np.arange(pairs), layers)].reset_index(drop=True)
-    rows["layer"] = np.tile(np.arange(layers), pairs)
-    rows = rows.assign(**{name: values.ravel() for name, values in found.items()})
-    artifacts.write_table(rows, path, {"inputs": inputs})
-    return rows
+    store = Store.of(
+        folder, similarity.__module__, first, second, model.describe(), model.threads, codec=TABLE
+    )
+
+    def rows() -> pd.DataFrame:
+        found = similarity(first, second, model, progress=True)
+        pairs, layers = found["cosine"].shape
+        rows = design.loc[np.repeat(np.arange(pairs), layers)].reset_index(drop=True)
+        rows["layer"] = np.tile(np.arange(layers), pairs)
+        return rows.assign(**{name: values.ravel() for name, values in found.items()})
+
+    return store.once(f"{kind}_{layout.distance}", rows)
 
 
 def draw_pairs(

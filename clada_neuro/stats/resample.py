@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from clada_neuro.artifacts import content_hash, is_current, output_folder, read_table, write_table
-from clada_neuro.cache import cache_key
+from clada_neuro.artifacts import content_hash, output_folder
+from clada_neuro.cache import TABLE, Store
 from clada_neuro.progress import ProgressBar
 from clada_neuro.stats.model import Model
 
@@ -45,9 +45,8 @@ def replicate(
     jobs
         Processes.
     """
-    path = None if folder is None else output_folder(folder) / f"{name}.parquet"
-    inputs = cache_key(task.__module__, inputs)
-    rows = _stored(path, inputs)
+    store = None if folder is None else Store.of(output_folder(folder), task.__module__, inputs, codec=TABLE)
+    rows = {} if store is None else _rows(store.read(name))
     missing = [r for r in range(count) if r not in rows]
     saved = time.monotonic()
     with ProgressBar(total=count, initial=count - len(missing), desc=name, disable=not progress) as bar:
@@ -56,11 +55,11 @@ def replicate(
             bar.update()
             if progress and done == 1:
                 _announce(name, time.monotonic() - saved, len(missing) - 1, jobs)
-            if path is not None and time.monotonic() - saved > _SAVE_EVERY_S:
-                _store(rows, path, inputs)
+            if store is not None and time.monotonic() - saved > _SAVE_EVERY_S:
+                store.write(name, _table(rows))
                 saved = time.monotonic()
-    if path is not None and missing:
-        _store(rows, path, inputs)
+    if store is not None and missing:
+        store.write(name, _table(rows))
     return pd.DataFrame([rows[r] for r in range(count)])
 
 
@@ -94,15 +93,12 @@ def percentile_interval(values: Iterable[float], confidence: float = 0.95) -> tu
     return float(low), float(median), float(high)
 
 
-def _stored(path: Path | None, inputs: str) -> dict[int, dict[str, float]]:
-    if path is None or not is_current(path, inputs):
-        return {}
-    return {int(row.pop("replicate")): row for row in read_table(path).to_dict("records")}
+def _rows(table: pd.DataFrame | None) -> dict[int, dict[str, float]]:
+    return {} if table is None else {int(row.pop("replicate")): row for row in table.to_dict("records")}
 
 
-def _store(rows: dict[int, dict[str, float]], path: Path, inputs: str) -> None:
-    table = pd.DataFrame([{"replicate": r, **rows[r]} for r in sorted(rows)])
-    write_table(table, path, {"inputs": inputs})
+def _table(rows: dict[int, dict[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame([{"replicate": r, **rows[r]} for r in sorted(rows)])
 
 
 def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, dict[str, float]]]:

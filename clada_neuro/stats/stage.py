@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.artifacts import read_json, write_json
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import DOCUMENT, Store, cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.numerals import decimals
 from clada_neuro.responses.response import response_of
@@ -60,7 +60,7 @@ def fit_models(
         family: all focal terms of all models of one response.
     """
     check_fits(trials, models)
-    finished = {entry.get("inputs"): entry for entry in _stored(path, [])}
+    finished = {entry.get("inputs"): entry for entry in _stored(path)}
     entries: list[dict[str, Any]] = []
     asked = (influence, replicates, seed if replicates else None)
     keys = [cache_key(__name__, inputs, model, *asked) for model in models]
@@ -145,30 +145,31 @@ def estimate_synergy(
         replicates = specification.bootstrap
     if replicates is None:
         replicates = default_replicates(len(trials))
-    key = cache_key(__name__, inputs, specification, seed, replicates, cluster_replicates)
-    stored = _stored(path, {})
-    if stored.get("inputs") == key:
-        return stored
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # they stand in the entry
-        random, rungs = _carried(trials, specification)
-        result = synergy(
-            trials,
-            specification.response,
-            specification.predictors,
-            controls=specification.controls,
-            random=random,
-            folds=min(10, trials["item"].nunique()) if "item" in trials else 0,
-            bootstrap=replicates,
-            cluster_bootstrap=cluster_replicates if {"subject", "item"} <= groups_of(random) else 0,
-            seed=seed,
-            jobs=jobs,
-            folder=path.parent if replicates else None,
-            progress=True,
-        )
-    entry = {**result.to_dict(), "ladder": rungs, "inputs": key, "trials": inputs}
-    write_json(path, entry)
-    return entry
+    store = Store.of(
+        path.parent, __name__, inputs, specification, seed, replicates, cluster_replicates, codec=DOCUMENT
+    )
+
+    def entry() -> dict[str, Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # they stand in the entry
+            random, rungs = _carried(trials, specification)
+            result = synergy(
+                trials,
+                specification.response,
+                specification.predictors,
+                controls=specification.controls,
+                random=random,
+                folds=min(10, trials["item"].nunique()) if "item" in trials else 0,
+                bootstrap=replicates,
+                cluster_bootstrap=cluster_replicates if {"subject", "item"} <= groups_of(random) else 0,
+                seed=seed,
+                jobs=jobs,
+                folder=path.parent if replicates else None,
+                progress=True,
+            )
+        return {**result.to_dict(), "ladder": rungs, "trials": inputs}
+
+    return store.once(path.stem, entry)
 
 
 def _carried(trials: pd.DataFrame, specification: SynergySpecification) -> tuple[str, list[dict[str, Any]]]:
@@ -180,13 +181,13 @@ def _carried(trials: pd.DataFrame, specification: SynergySpecification) -> tuple
     return reduced.random, reduced.to_dict()
 
 
-def _stored(path: Path, empty: Any) -> Any:
-    """Return what an earlier run wrote; a damaged file is computed again."""
+def _stored(path: Path) -> list[dict[str, Any]]:
+    """Return the fits that an earlier run wrote, each under a key of its own; a damaged file is computed again."""
     try:
         found = read_json(path)
     except DataError:
-        return empty
-    return found if isinstance(found, type(empty)) else empty
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> Ladder:

@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 from tiny_models import POLICY_FAMILIES, tiny_model
 
+from clada_neuro.cache import Store
 from clada_neuro.calibration import certify, search, texts
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.passes.stages import Stages
 from clada_neuro.policies.artifact import load_calibration, read_calibration
 from clada_neuro.policies.registry import POLICIES, make_policy
 from clada_neuro.runtime.scoring import score
@@ -139,7 +139,7 @@ def test_an_interrupted_calibration_goes_on(tmp_path, monkeypatch: pytest.Monkey
 
 def test_pieces_of_another_precision_are_not_taken_over(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "c.safetensors"
-    monkeypatch.setattr(Stages, "clear", lambda stages: None)
+    monkeypatch.setattr(Store, "clear", lambda store: None)
     search.calibrate(language_model(), documents(), out, tokens=64 * 48, progress=False)
     float32 = out.read_bytes()
     model = language_model()

@@ -9,10 +9,11 @@ import torch
 
 import clada_neuro
 from clada_neuro.bench.decode import _load_average
+from clada_neuro.cache import Store
 from clada_neuro.errors import ModelError
 from clada_neuro.models import loading
 from clada_neuro.models.loading import load_model
-from clada_neuro.passes.stages import Stages
+from clada_neuro.passes.pieces import PIECE
 
 
 def test_numbers_become_float64_on_the_cpu_only():
@@ -34,9 +35,8 @@ def test_a_system_without_load_averages_has_none(monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="shows what is mapped on Linux only")
 def test_pieces_of_a_calibration_are_not_mapped_when_they_are_removed(tmp_path):
-    stages = Stages(tmp_path / "parts", "inputs")
-    stages.folder.mkdir()
-    stages.run("piece", lambda: ({}, {"a": torch.arange(100_000)}))
-    _, kept = stages.run("piece", lambda: ({}, {}))
+    pieces = Store(tmp_path / "parts", "inputs", PIECE)
+    pieces.run("piece", lambda: ({}, {"a": torch.arange(100_000)}))
+    _, kept = pieces.run("piece", lambda: ({}, {}))
     assert torch.equal(kept["a"], torch.arange(100_000))
     assert "piece.safetensors" not in Path("/proc/self/maps").read_text(encoding="utf-8")

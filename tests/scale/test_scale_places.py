@@ -9,6 +9,7 @@ import torch
 from command_line import clada
 from workers import ANIMALS
 
+from clada_neuro.cache import Store
 from clada_neuro.calibration import loss, search, texts
 from clada_neuro.errors import DataError
 from clada_neuro.evaluation import evaluate as module
@@ -16,7 +17,7 @@ from clada_neuro.evaluation.evaluate import Unanswered, evaluate
 from clada_neuro.evaluation.tasks import Item
 from clada_neuro.models.places import Failure, Here
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.passes.stages import Stages
+from clada_neuro.passes.pieces import PIECE
 from clada_neuro.policies.controls import RandomLoad, no_load
 from clada_neuro.scale import processes
 from clada_neuro.scale.processes import places
@@ -74,7 +75,7 @@ def test_texts_are_measured_as_all_together(model, tmp_path, monkeypatch):
 def yardstick(model, tokens, batch, folder, policy, monkeypatch):
     monkeypatch.setattr(loss, "BATCH_TOKENS", batch)
     folder.mkdir()
-    found = loss.Yardstick(Here(model), tokens, 4, Stages(folder, "x"), "texts", lambda count: None)
+    found = loss.Yardstick(Here(model), tokens, 4, Store(folder, "x", PIECE), "texts", lambda count: None)
     return found.measure("random", policy, found.measure("plain", no_load(policy)))
 
 

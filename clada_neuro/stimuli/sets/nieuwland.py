@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.artifacts import cache_folder, read_table, write_table
-from clada_neuro.cache import cache_key
+from clada_neuro.artifacts import cache_folder
+from clada_neuro.cache import TABLE, Store
 from clada_neuro.stimuli.cleaning import Cleaning, Trials
 from clada_neuro.stimuli.formats import read_stimuli
 
@@ -88,10 +88,8 @@ def load_trials(folder: Path, name: str) -> Trials:
 @functools.lru_cache(maxsize=1)
 def _read(place: Path) -> pd.DataFrame:
     """Return the table as served; parsing takes seconds, so its result is kept in the cache."""
-    parsed = cache_folder("parsed") / f"{cache_key(__name__, place)}.parquet"
-    if not parsed.is_file():
-        write_table(_parse(place), parsed)
-    return read_table(parsed)
+    store = Store.of(cache_folder("parsed"), __name__, place, codec=TABLE)
+    return store.once(store.key, lambda: _parse(place))
 
 
 def _parse(place: Path) -> pd.DataFrame:
