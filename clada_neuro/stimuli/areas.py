@@ -9,7 +9,7 @@ import pandas as pd
 from clada_neuro.errors import StimulusError
 from clada_neuro.exports import FILE_ROW
 from clada_neuro.stimuli.cells import typed
-from clada_neuro.stimuli.columns import AREAS
+from clada_neuro.stimuli.columns import AREAS, Recognised
 from clada_neuro.stimuli.critical import whole_number
 from clada_neuro.stimuli.files import RawTable, as_text
 from clada_neuro.stimuli.segments import join_words
@@ -18,45 +18,53 @@ _TRUE = {"1", "1.0", "true", "t", "yes", "y", "x"}
 _FALSE = {"", "0", "0.0", "false", "f", "no", "n", "na", "nan"}
 
 
-def join_areas(table: RawTable, found: Mapping[str, str]) -> tuple[RawTable, dict[str, str]]:
-    """Join the rows of each item × condition (or ``stimulus_id``) in the order of ``word_index``.
+def join_areas(found: Recognised) -> Recognised:
+    """Make a row a text of a table with a row a word: join the rows of each item × condition (or ``stimulus_id``) in the order of ``word_index``.
 
     The sentence is its areas joined by spaces, without one where ``space_after`` says so or, in a table without that
     column, where a script writes none; areas that hold spaces stay one word each (column ``words``). Without columns that
     name texts, the table is one. Columns that vary inside a text become lists, as does ``file_row``, the rows of its words
     in the file. A text takes the row number of its first area. Critical areas that follow each other are one critical region.
 
-    Returns
-    -------
-    RawTable, dict
-        The table with a row a text, and our column names to its own.
-
     Raises
     ------
     StimulusError
         No ``word_index``, an index that is not a number or occurs twice in a text, two critical areas apart.
     """
-    if "word_index" not in found:
+    if "word" not in found.columns:
+        return found
+    table, columns = found.table, found.columns
+    if "word_index" not in columns:
         raise StimulusError(
             f"{table.origin} lacks the column 'sentence'; with a row a word it needs the column 'word_index'"
         )
-    named = ("stimulus_id",) if "stimulus_id" in found else ("item", "condition")
-    keys = [found[key] for key in named if key in found]
-    groups = (
-        [group for _, group in table.frame.groupby(keys, sort=False, dropna=False)] if keys else [table.frame]
-    )
-    texts = [_in_order(table, group, found["word_index"]) for group in groups]
-    made = pd.DataFrame([_joined(table, text, found) for text in texts])
+    groups = _texts(table, columns)
+    texts = [_in_order(table, group, columns["word_index"]) for group in groups]
+    made = pd.DataFrame([_joined(table, text, columns) for text in texts])
     if all(row["sentence"].split() == row["words"] for row in made.to_dict("records")):
         made = made.drop(columns="words")
-    own = typed(table, text=set(found.values()))
-    columns = {name: _per_text(table.frame[name], own[name], texts) for name in table.frame.columns}
+    own = typed(table, text=set(columns.values()))
+    joined = {name: _per_text(table.frame[name], own[name], texts) for name in table.frame.columns}
     rows = [int(row) for row in table.rows] if table.is_text else list(range(len(table.rows)))
-    columns |= {FILE_ROW: [[rows[place] for place in text.index] for text in texts]}
-    frame = pd.DataFrame(columns | {name: made[name] for name in made}, dtype=object)
-    kept = {name: column for name, column in found.items() if name not in AREAS}
+    joined |= {FILE_ROW: [[rows[place] for place in text.index] for text in texts]}
+    frame = pd.DataFrame(joined | {name: made[name] for name in made}, dtype=object)
+    kept = {name: column for name, column in columns.items() if name not in AREAS}
     first = [table.rows[group.index[0]] for group in groups]
-    return replace(table, frame=frame, rows=first), kept | {name: name for name in made}
+    return replace(
+        found,
+        table=replace(table, frame=frame, rows=first),
+        columns=kept | {name: name for name in made},
+        index_base=0 if "is_critical" in columns else found.index_base,
+    )
+
+
+def _texts(table: RawTable, columns: Mapping[str, str]) -> list[pd.DataFrame]:
+    """Return the rows of each text."""
+    named = ("stimulus_id",) if "stimulus_id" in columns else ("item", "condition")
+    keys = [columns[key] for key in named if key in columns]
+    if not keys:
+        return [table.frame]
+    return [group for _, group in table.frame.groupby(keys, sort=False, dropna=False)]
 
 
 def _per_text(cells: pd.Series, values: pd.Series, texts: list[pd.DataFrame]) -> list[object]:
@@ -65,37 +73,6 @@ def _per_text(cells: pd.Series, values: pd.Series, texts: list[pd.DataFrame]) ->
     if all(len({as_text(cell) for cell in part}) == 1 for part in parts):
         return [part[0] for part in parts]
     return [list(values[text.index]) for text in texts]
-
-
-def merge_cells(table: RawTable, stretches: Mapping[int, slice]) -> RawTable:
-    """Give a region of several areas, which counts as one word, one cell in the columns with a cell an area.
-
-    It is what the areas share, else their texts in a row; of different numbers there is none.
-
-    Parameters
-    ----------
-    stretches
-        Position of a text to the areas of its region.
-    """
-    frame = table.frame.copy()
-    for name in frame:
-        cells = list(frame[name])
-        for position, stretch in stretches.items():
-            if isinstance(cells[position], list):
-                areas = cells[position]
-                cells[position] = [
-                    *areas[: stretch.start],
-                    _merged(name, areas[stretch]),
-                    *areas[stretch.stop :],
-                ]
-        frame[name] = pd.Series(cells, index=frame.index, dtype=object)
-    return replace(table, frame=frame)
-
-
-def _merged(name: str, cells: list[object]) -> object:
-    if name == FILE_ROW or len({as_text(cell) for cell in cells}) == 1:
-        return cells[0]
-    return " ".join(map(str, cells)) if all(isinstance(cell, str) for cell in cells) else None
 
 
 def _in_order(table: RawTable, group: pd.DataFrame, column: str) -> pd.DataFrame:

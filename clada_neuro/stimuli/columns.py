@@ -1,12 +1,15 @@
-"""Which column of a stimulus table plays which part: by its name, or as the caller declares."""
+"""What is recognised of a stimulus table: which column plays which part, by its name or as the caller declares.
+
+`Recognised` is the one place that holds it; every step of reading takes one and returns one.
+"""
 
 import re
 from collections.abc import Mapping
-
-import pandas as pd
+from dataclasses import dataclass, field, replace
 
 from clada_neuro.errors import StimulusError, did_you_mean
 from clada_neuro.stimuli.files import RawTable, as_text
+from clada_neuro.stimuli.segments import Cutter
 
 NAMES = (
     "stimulus_id",
@@ -25,22 +28,7 @@ NAMES = (
     "is_critical",
     "space_after",
 )
-# What a column does that someone may have named so for another reason.
-_PARTS = {
-    "stimulus_id": "identifiers of texts",
-    "context": "preceding text",
-    "item": "items",
-    "condition": "conditions",
-    "words": "words of the sentence",
-    "word_spans": "characters of the words",
-    "regions": "regions",
-    "region_names": "names of the regions",
-    "word": "a row a word",
-    "word_index": "order of the words",
-    "is_critical": "critical words",
-    "space_after": "words that a space follows",
-}
-_INSTEAD = {
+INSTEAD = {
     "item": "every text is an item of its own, numbered from 1 as the texts stand",
     "condition": "all texts are of one condition",
 }
@@ -57,20 +45,68 @@ USUAL = {
 Declared = Mapping[str, str | None]
 
 
-def find_columns(table: RawTable, declared: Declared) -> dict[str, str]:
-    """Return our names to the table's columns that play their part.
+@dataclass(frozen=True)
+class Recognised:
+    """A stimulus table, and what was recognised of it so far.
 
-    Parameters
+    Attributes
     ----------
-    declared
-        Our names to columns; to an empty string or None where no column plays that part, whatever its name.
+    table : RawTable
+    declared : mapping
+        What the caller says: our names to columns; to an empty string or None where no column plays that part, whatever its
+        name.
+    cutter : Cutter
+        Where words end, where spaces do not say it.
+    index_base : int or None
+        0 or 1, what indices of critical words count from; None where the words themselves must tell.
+    columns : mapping
+        Our names to the columns that play their part.
+    named : mapping
+        The same as the file itself has them, before rows a word were joined.
+    notes : tuple of str
+        What was done to get there, a line each.
+    conditions : tuple of str
+        Those that had a sentence column each.
+    """
+
+    table: RawTable
+    declared: Declared
+    cutter: Cutter
+    index_base: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> list[str]:
+        """The names of the table's columns."""
+        return [str(name) for name in self.table.frame.columns]
+
+    def values(self, name: str) -> list:
+        """Return the cells that play a part as they came."""
+        return list(self.table.frame[self.columns[name]])
+
+    def cells(self, name: str) -> list[str]:
+        """Return the cells that play a part as text, empty where no column does."""
+        if name not in self.columns:
+            return [""] * len(self.table.frame)
+        return [as_text(value) for value in self.values(name)]
+
+    def stripped(self, name: str) -> list[str]:
+        """Return the cells that play a part without white space around them."""
+        return [cell.strip() for cell in self.cells(name)]
+
+
+def find_columns(found: Recognised) -> Recognised:
+    """Find the columns that play a part.
 
     Raises
     ------
     StimulusError
         An unknown name, a declared column that is missing, or no column for what every table needs.
     """
-    present = [str(name) for name in table.frame.columns]
+    table, declared, present = found.table, found.declared, found.present
     given = {name: column for name, column in declared.items() if column}
     for name in declared:
         if name not in NAMES:
@@ -80,26 +116,26 @@ def find_columns(table: RawTable, declared: Declared) -> dict[str, str]:
     for name, column in given.items():
         if column not in present:
             raise _missing(table, column, f"declared as the {name}")
-    found = _by_name([column for column in present if column not in given.values()])
-    found = {name: column for name, column in found.items() if name not in declared} | given
+    columns = by_name([column for column in present if column not in given.values()])
+    columns = {name: column for name, column in columns.items() if name not in declared} | given
     if areas := [name for name in AREAS if name in given]:
         if "sentence" in given:
             raise StimulusError(
                 f"{areas[0]} is declared beside sentence; declare sentence for a row a text, word for a row a word"
             )
-        found.pop("sentence", None)
-    unused = AREAS if "sentence" in found else ("words",) if "word" in found else ()
-    found = {name: column for name, column in found.items() if name not in unused or name in given}
-    for name in ("item", "condition", "word" if "word" in found else "sentence"):
+        columns.pop("sentence", None)
+    unused = AREAS if "sentence" in columns else ("words",) if "word" in columns else ()
+    columns = {name: column for name, column in columns.items() if name not in unused or name in given}
+    for name in ("item", "condition", "word" if "word" in columns else "sentence"):
         optional = name in ("item", "condition")
         away = f"; nothing ({name}=) where there is none" if optional else ""
         advice = f"or say which it is: --column {name}=…, in Python columns={{'{name}': …}}{away}"
-        if name not in found and (not optional or (name not in declared and _hint(name, present))):
+        if name not in columns and (not optional or (name not in declared and _hint(name, present))):
             raise _missing(table, name, advice)
-    return found
+    return replace(found, columns=columns, named=columns)
 
 
-def _by_name(columns: list[str]) -> dict[str, str]:
+def by_name(columns: list[str]) -> dict[str, str]:
     """Find columns by name, whatever its case, spaces and underscores; one written as ours comes first."""
     plain = {_plain(column): column for column in reversed(columns)}
     plain |= {column.replace("_", ""): column for column in columns if column in NAMES}
@@ -120,64 +156,6 @@ def _plain(column: str) -> str:
     return re.sub(r"[\W_]", "", column).lower()
 
 
-def without_own(table: RawTable, found: Mapping[str, str], declared: Declared) -> dict[str, str]:
-    """Leave out columns that nobody declared and that do not divide sentences: ``words`` may be their number."""
-    own = {
-        name
-        for name in ("words", "regions")
-        if name in found and not declared.get(name) and not is_divided(table.frame[found[name]])
-    }
-    if "regions" not in found or "regions" in own:
-        if declared.get("region_names"):
-            raise StimulusError(
-                f"{table.origin}: region_names is declared, but no column says where regions begin; declare regions, too"
-            )
-        own |= {"region_names"}
-    return {name: column for name, column in found.items() if name not in own}
-
-
-def is_divided(column: pd.Series) -> bool:
-    """Return whether cells are lists or hold ``|``, so that they can say where words or regions begin."""
-    return any("|" in cell if isinstance(cell, str) else hasattr(cell, "__iter__") for cell in column)
-
-
-def acting(table: RawTable, found: Mapping[str, str], declared: Declared) -> list[str]:
-    """Say in one line each which columns play a part that their name may not have been given for.
-
-    An item, a condition and a ``stimulus_id`` that are called so, or declared, can mean nothing else; of those that are
-    missing it is said what stands for them.
-    """
-    lines = [
-        f"no column {name}: {instead}"
-        for name, instead in _INSTEAD.items()
-        if name not in found and name not in declared and not (name == "item" and "stimulus_id" in found)
-    ]
-    if "regions" not in found:
-        named = _by_name([str(column) for column in table.frame.columns]).get("region_names")
-        says = f"column {named} would name regions, but no column says where they begin (regions); it does nothing"
-        lines += [says] if named else []
-    return lines + [
-        f"{part}: column {found[name]}{_short(table, found) if name == 'context' else ''}"
-        for name, part in _PARTS.items()
-        if name in found and not _goes_without_saying(name, found[name], declared)
-    ]
-
-
-def _goes_without_saying(name: str, column: str, declared: Declared) -> bool:
-    if name == "stimulus_id":
-        return column == name
-    return name in ("item", "condition") and (name in declared or _plain(column) == name)
-
-
-def _short(table: RawTable, found: Mapping[str, str]) -> str:
-    """Say how a ``context`` that looks like a factor, with a word or two in every cell, is declared to be none."""
-    cells = [as_text(cell).split() for cell in table.frame[found["context"]]]
-    longest = max(cells, key=len)
-    if not 1 <= len(longest) <= 2:
-        return ""
-    return f" (such as '{' '.join(longest)}'; if that is no text, declare it away: --column context=)"
-
-
 def _missing(table: RawTable, name: str, advice: str) -> StimulusError:
     present = [str(column) for column in table.frame.columns]
     return StimulusError(
@@ -190,7 +168,7 @@ def _hint(name: str, present: list[str]) -> str:
     called = [column for column in present if _plain(column) in USUAL.get(name, ())]
     if called:
         return f" ({', '.join(called)} could each be it)"
-    if name not in _INSTEAD:
+    if name not in INSTEAD:
         return did_you_mean(name, present)
     alike = [column for column in present if did_you_mean(name, [_plain(column)], _MISSPELT)]
     return f" (did you mean '{alike[0]}'?)" if alike else ""

@@ -11,9 +11,8 @@ from functools import cached_property
 from clada_neuro.errors import StimulusError
 from clada_neuro.stimuli import design
 from clada_neuro.stimuli.files import RawTable
-from clada_neuro.stimuli.segments import Cutter
+from clada_neuro.stimuli.texts import Texts
 
-_MARK = re.compile(r"\*([^*\s](?:[^*]*[^*\s])?)\*")
 _WHOLE = re.compile(r"(\d{1,9})(?:[.,]0+)?")
 # A missing index as R, pandas, SPSS and spreadsheets write it; a critical word may be "None" or "NA", an index not.
 _MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>", "."}
@@ -27,54 +26,14 @@ class Located:
     index: int
     size: int = 1
 
-
-def take_marks(
-    table: RawTable, sentences: Sequence[str], cutter: Cutter
-) -> tuple[list[str], list[str], list[str]]:
-    """Return sentences without their marks, the marked words and their indices from 0 (empty where unmarked).
-
-    Raises
-    ------
-    StimulusError
-        Two marks in a sentence.
-    """
-    taken = [_take_mark(table, position, sentence, cutter) for position, sentence in enumerate(sentences)]
-    return (
-        [sentence for sentence, _, _ in taken],
-        [word for _, word, _ in taken],
-        [index for _, _, index in taken],
-    )
+    @property
+    def stretch(self) -> slice:
+        """The places of its words in the sentence."""
+        return slice(self.index, self.index + self.size)
 
 
-def _take_mark(table: RawTable, position: int, sentence: str, cutter: Cutter) -> tuple[str, str, str]:
-    found = list(_MARK.finditer(sentence))
-    if not found:
-        return sentence, "", ""
-    if len(found) > 1:
-        raise table.error(position, f"{len(found)} *marked* words found in '{sentence}', one expected")
-    word, before, after = found[0][1], sentence[: found[0].start()], sentence[found[0].end() :]
-    index = len(cutter.words(before)) - (not cutter.ends_a_word(before))
-    return before + word + after, cutter.text(word), str(index)
-
-
-def locate(
-    table: RawTable,
-    sentences: Sequence[str],
-    words: Sequence[Sequence[str]],
-    critical: Sequence[str],
-    indices: Sequence[str],
-    declared: int | None,
-) -> list[Located | None]:
-    """Return the critical word of each row; None in rows that have neither word nor index.
-
-    Parameters
-    ----------
-    sentences, words
-        The texts, and the words of each.
-    critical, indices
-        Cells as text, empty where missing.
-    declared
-        0 or 1, what the indices count from; None to find out from the critical words.
+def locate(table: RawTable, texts: Texts, words: Sequence[Sequence[str]]) -> list[Located | None]:
+    """Return the critical word of each text, given the words of each; None where it has neither word nor index.
 
     Raises
     ------
@@ -82,12 +41,12 @@ def locate(
         A word that is not in its sentence or stands there twice, an index outside the sentence or at another word,
         indices that could count from 0 or from 1.
     """
-    indices = ["" if index.lower() in _MISSING else index for index in indices]
+    indices = ["" if index.lower() in _MISSING else index for index in texts.indices]
     rows = [
         _Row(table, position, *cells)
-        for position, cells in enumerate(zip(sentences, words, critical, indices, strict=True))
+        for position, cells in enumerate(zip(texts.sentences, words, texts.critical, indices, strict=True))
     ]
-    base = _base(table, rows, declared)
+    base = _base(table, rows, texts.index_base)
     return [row.located(base) for row in rows]
 
 

@@ -63,19 +63,3 @@ def _with_neighbours(match: re.Match[str]) -> str:
 def _named(character: str) -> str:
     name = unicodedata.name(character, "control character").lower()
     return f"U+{ord(character):04X} {name}"
-
-
-def unspaced(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> list[str]:
-    """Say, if so, in how many texts words follow each other without a space, and how the first of them reads."""
-    joined = [
-        place
-        for place, (sentence, row) in enumerate(zip(sentences, words, strict=True))
-        if len(row) > len(sentence.split())
-    ]
-    if not joined:
-        return []
-    first = joined[0]
-    return [
-        f"words without a space between them in {len(joined)} of {len(sentences)} texts; the model reads the first as "
-        f"'{sentences[first]}' ({len(words[first])} words: {' | '.join(words[first])})"
-    ]

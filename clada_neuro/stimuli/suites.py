@@ -1,10 +1,10 @@
-"""Sets whose outcome is an accuracy: SyntaxGym suites and minimal pairs, as stimuli with predictions.
+"""SyntaxGym suites, whose outcome is an accuracy, as stimuli with predictions.
 
 A suite's predictions stand in ``attrs["predictions"]`` of its stimulus table, a mapping for each with ``suite``, ``name`` and
 ``formula`` (`clada_neuro.stimuli.predictions`); the column ``suite`` says which texts they are about.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,6 @@ from clada_neuro.stimuli.predictions import Prediction
 from clada_neuro.stimuli.segments import join_pieces
 
 ALL = "*"  # every region
-# BLiMP's names of its two sentences, and of the phenomenon that a pair is about.
-_GOOD, _BAD, _PHENOMENON = "good", "bad", "UID"
 
 
 def is_suite(document: Any) -> bool:
@@ -98,42 +96,3 @@ def _formula(path: str | Path, stated: Mapping[str, Any], number: int) -> str:
             f"{', '.join(f'{key} {value}' for key, value in stated.items())}"
         )
     return str(stated["formula"])
-
-
-def are_pairs(table: RawTable) -> bool:
-    """Return whether a table has the two sentences of a minimal pair in each row."""
-    return {f"sentence_{_GOOD}", f"sentence_{_BAD}"} <= set(table.frame.columns)
-
-
-def pairs(stimuli: pd.DataFrame, path: str | Path | None) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """Return minimal pairs with their suite, and the prediction that the bad sentence surprises more.
-
-    A suite is what a column ``UID`` names (BLiMP), else the file.
-    """
-    if "suite" not in stimuli:
-        named = (
-            stimuli[_PHENOMENON].astype(str)
-            if _PHENOMENON in stimuli
-            else Path(path).stem
-            if path
-            else "pairs"
-        )
-        stimuli = stimuli.assign(suite=named)
-    formula = f"({ALL};%{_BAD}%) > ({ALL};%{_GOOD}%)"
-    return stimuli, [
-        {"suite": str(suite), "name": "good before bad", "formula": formula}
-        for suite in stimuli["suite"].unique()
-    ]
-
-
-def together(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """Return the stimuli of several files as one table, with items and texts named by file, too."""
-    named = [
-        table.assign(**{column: f"{name}-" + table[column].astype(str) for column in ("item", "stimulus_id")})
-        for table, name in zip(tables, names, strict=True)
-    ]
-    made = pd.concat(named, ignore_index=True)
-    for key in ("notes", "predictions"):
-        made.attrs[key] = [one for table in tables for one in table.attrs.get(key, [])]
-    made.attrs["notes"] = list(dict.fromkeys(made.attrs["notes"]))
-    return made

@@ -7,18 +7,16 @@ from dataclasses import replace
 import pandas as pd
 
 from clada_neuro.errors import StimulusError, did_you_mean
-from clada_neuro.stimuli.columns import Declared, same_name
+from clada_neuro.stimuli.columns import Declared, Recognised, same_name
 from clada_neuro.stimuli.files import RawTable, as_text
-from clada_neuro.stimuli.segments import Cutter, join_pieces
+from clada_neuro.stimuli.segments import join_pieces
 
 _OF_CONDITION = re.compile(r"sentence[\W_]+(.+)", re.IGNORECASE)
 _LEADING_MARKS = re.compile(r"\s*[.,;:!?…]+")
 
 
-def lengthen(
-    table: RawTable, columns: Sequence[str] | None, declared: Declared
-) -> tuple[RawTable, list[str]]:
-    """Return a row a text of a table with a sentence column a condition, and what was done.
+def lengthen(found: Recognised, columns: Sequence[str] | None) -> Recognised:
+    """Make a row a text of a table with a sentence column a condition; any other table stays as it is.
 
     Parameters
     ----------
@@ -32,10 +30,10 @@ def lengthen(
     StimulusError
         A column that is not there, or a table that has conditions beside.
     """
-    present = [str(name) for name in table.frame.columns]
+    table, declared, present = found.table, found.declared, found.present
     sentences = _declared(table, present, columns) if columns else _named_so(present, declared)
     if not sentences:
-        return table, []
+        return found
     if any(same_name(name, "condition") for name in present) and "condition" not in declared:
         raise StimulusError(
             f"{table.origin} has a column condition beside the sentences of {', '.join(sentences)}; leave it out "
@@ -63,7 +61,12 @@ def lengthen(
     joined = "".join(f"; {', '.join(of)} become {name}" for name, of in own.items())
     left = f"; {empty} empty {'cell is' if empty == 1 else 'cells are'} left out" if empty else ""
     frame = pd.DataFrame(made, dtype=object)
-    return replace(table, frame=frame, rows=[table.rows[place] for place in rows]), [note + joined + left]
+    return replace(
+        found,
+        table=replace(table, frame=frame, rows=[table.rows[place] for place in rows]),
+        notes=(*found.notes, note + joined + left),
+        conditions=tuple(sentences),
+    )
 
 
 def _declared(table: RawTable, present: list[str], columns: Sequence[str]) -> dict[str, str]:
@@ -102,20 +105,13 @@ def _of_each(present: list[str], sentences: Mapping[str, str]) -> dict[str, tupl
     return found
 
 
-def join_columns(
-    table: RawTable, columns: Sequence[str], declared: Declared, cutter: Cutter
-) -> tuple[RawTable, dict[str, str | None], list[str]]:
-    """Return a table whose sentences are the texts of some columns in a row, and its regions those columns.
+def join_columns(found: Recognised, columns: Sequence[str]) -> Recognised:
+    """Make the sentences of a table of the texts of some columns in a row, and its regions of those columns.
 
     Empty parts are left out; what begins with a closing mark follows without a space, and the mark belongs to the part
     before it. A critical word that is one of the parts stands where its part does.
-
-    Returns
-    -------
-    RawTable, dict, list of str
-        The table, what to declare of it, and what was done.
     """
-    present = [str(name) for name in table.frame.columns]
+    table, declared, cutter, present = found.table, found.declared, found.cutter, found.present
     parts = [_there(table, present, name.strip()) for name in columns]
     for own in ("sentence", "regions", "region_names"):
         if own in present and own not in parts and own not in declared:
@@ -154,7 +150,13 @@ def join_columns(
         if name not in declared and any(same_name(part, name) for part in parts):
             declares[name] = None
     note = f"sentence: {' + '.join(parts)}, such as '{made['sentence'][0]}'"
-    return replace(table, frame=frame.assign(**made)), declares, [note]
+    return replace(
+        found,
+        table=replace(table, frame=frame.assign(**made)),
+        declared=declares,
+        index_base=0 if "critical_place" in made else found.index_base,
+        notes=(*found.notes, note),
+    )
 
 
 def _pieces(parts: list[tuple[str, str]]) -> list[tuple[str, str]]:

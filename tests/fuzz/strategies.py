@@ -8,7 +8,7 @@ import openpyxl
 import pandas as pd
 from hypothesis import strategies as st
 
-from clada_neuro.stimuli.formats import NAMES
+from clada_neuro.stimuli.columns import NAMES
 
 ODD = [
     "", " ", "None", "NA", "nan", "*cat*", "*the cat*", "**", "a|b", "|", '"', "'", ";", ",", "\t", "\r", "\n", "\x00",
