@@ -50,39 +50,39 @@ def load_stimuli(folder: Path, name: str) -> pd.DataFrame:
 
     ``condition`` is ``expected`` for the item's noun with the higher cloze probability, else ``unexpected``.
     """
-    texts = (
-        clean(folder)
-        .frame.drop_duplicates(["item", "noun"])
-        .sort_values(["item", "cloze"], ascending=[True, False])
+    return read_stimuli(_texts(clean(folder).frame), index_base=0)
+
+
+def load_trials(folder: Path, name: str) -> Trials:
+    """Return the trials with ``cloze`` (0-1), ``lab`` and ``n400_uv`` (microvolt, as distributed)."""
+    cleaning = clean(folder)
+    texts = _texts(cleaning.frame)
+    frame = cleaning.frame.rename(columns={"subj": "subject", "n400": "n400_uv"})
+    frame["stimulus_id"] = frame["item"].astype(str) + "-" + frame["noun"]
+    texts["stimulus"] = texts["item"] + ":" + texts["critical_word"]  # every item has one context
+    texts = texts.rename(columns={"critical_index": "word_index"})
+    known = texts[["stimulus_id", "item", "stimulus", "condition", "word_index"]]
+    cleaning.frame = frame.drop(columns="item").merge(
+        known, on="stimulus_id", how="left", validate="many_to_one"
     )
+    return cleaning.trials(TRIAL_COLUMNS)
+
+
+def _texts(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the sentences that the trials are of, as `read_stimuli` takes them."""
+    texts = trials.drop_duplicates(["item", "noun"]).sort_values(["item", "cloze"], ascending=[True, False])
     before = texts["sentence"] + " " + texts["article"]
-    made = pd.DataFrame(
+    return pd.DataFrame(
         {
             "stimulus_id": texts["item"].astype(str) + "-" + texts["noun"],
             "item": texts["item"].astype(str),
             "condition": _conditions(texts),
             "sentence": before + " " + texts["noun"] + " " + texts["end"],
             "critical_word": texts["noun"],
-            "critical_index": before.str.split().str.len(),
+            "critical_index": before.str.split().str.len().astype("Int64"),
             "cloze": texts["cloze"],
         }
-    )
-    return read_stimuli(made.reset_index(drop=True), index_base=0)
-
-
-def load_trials(folder: Path, name: str) -> Trials:
-    """Return the trials with ``cloze`` (0-1), ``lab`` and ``n400_uv`` (microvolt, as distributed)."""
-    stimuli = load_stimuli(folder, name)
-    cleaning = clean(folder)
-    frame = cleaning.frame.rename(columns={"subj": "subject", "n400": "n400_uv"})
-    frame["stimulus_id"] = frame["item"].astype(str) + "-" + frame["noun"]
-    stimuli["stimulus"] = stimuli["item"] + ":" + stimuli["critical_word"]  # every item has one context
-    stimuli = stimuli.rename(columns={"critical_index": "word_index"})
-    known = stimuli[["stimulus_id", "item", "stimulus", "condition", "word_index"]]
-    cleaning.frame = frame.drop(columns="item").merge(
-        known, on="stimulus_id", how="left", validate="many_to_one"
-    )
-    return cleaning.trials(TRIAL_COLUMNS)
+    ).reset_index(drop=True)
 
 
 @functools.lru_cache(maxsize=1)
