@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from clada_neuro.errors import StimulusError
-from clada_neuro.stimuli.columns import AREAS, INSTEAD, Recognised, same_name
+from clada_neuro.stimuli.columns import AREAS, INSTEAD, Recognised
 
 # What a column does that someone may have named so for another reason.
 _PARTS = {
@@ -91,7 +91,7 @@ def _said(found: Recognised) -> Iterator[str]:
 def _goes_without_saying(name: str, column: str, found: Recognised) -> bool:
     if name == "stimulus_id":
         return column == name
-    return name in ("item", "condition") and (name in found.declared or same_name(column, name))
+    return name in ("item", "condition") and (name in found.declared or column in found.called(name))
 
 
 def _short(found: Recognised) -> str:

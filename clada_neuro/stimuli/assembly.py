@@ -6,7 +6,6 @@ from clada_neuro.stimuli import design
 from clada_neuro.stimuli.cells import LABELS, typed
 from clada_neuro.stimuli.columns import NAMES, Recognised
 from clada_neuro.stimuli.critical import Located
-from clada_neuro.stimuli.files import as_text
 from clada_neuro.stimuli.texts import Texts
 from clada_neuro.stimuli.words import Divided
 
@@ -74,7 +73,7 @@ def _with_originals(found: Recognised, out: dict[str, list]) -> pd.DataFrame:
     for name in [str(column) for column in kept.columns]:
         if name not in made and not _would_act(name, kept[name]):
             made[name] = kept[name]
-        elif name not in made or _changed(table.frame[name], made[name]):
+        elif name not in made or not table.reads(name, made[name]):
             made[f"{name}_original"] = kept[name]
     return made
 
@@ -82,11 +81,3 @@ def _with_originals(found: Recognised, out: dict[str, list]) -> pd.DataFrame:
 def _would_act(name: str, own: pd.Series) -> bool:
     """Return whether a column of the caller's own would be taken for ours in a stimulus table."""
     return name == "context" or (name in ("words", "regions") and design.holds_lists(own))
-
-
-def _changed(before: pd.Series, after: pd.Series) -> bool:
-    return [_comparable(value) for value in before] != [_comparable(value) for value in after]
-
-
-def _comparable(value: object) -> object:
-    return value if isinstance(value, list) else as_text(value)

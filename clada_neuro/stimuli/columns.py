@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clada_neuro.errors import StimulusError, did_you_mean
-from clada_neuro.stimuli.files import RawTable, as_text
+from clada_neuro.stimuli.files import RawTable
 from clada_neuro.stimuli.segments import Cutter
 
 NAMES = (
@@ -83,6 +83,10 @@ class Recognised:
         """The names of the table's columns."""
         return [str(name) for name in self.table.frame.columns]
 
+    def called(self, name: str) -> list[str]:
+        """Return the columns that are called as we call a part, whatever their case, spaces and underscores."""
+        return [column for column in self.present if _plain(column) == _plain(name)]
+
     def values(self, name: str) -> list:
         """Return the cells that play a part as they came."""
         return list(self.table.frame[self.columns[name]])
@@ -91,7 +95,7 @@ class Recognised:
         """Return the cells that play a part as text, empty where no column does."""
         if name not in self.columns:
             return [""] * len(self.table.frame)
-        return [as_text(value) for value in self.values(name)]
+        return self.table.texts(self.columns[name])
 
     def stripped(self, name: str) -> list[str]:
         """Return the cells that play a part without white space around them."""
@@ -145,11 +149,6 @@ def by_name(columns: list[str]) -> dict[str, str]:
         if name not in found and len(called) == 1:
             found[name] = called[0]
     return found
-
-
-def same_name(column: str, name: str) -> bool:
-    """Return whether a column is called as we call it, whatever its case, spaces and underscores."""
-    return _plain(column) == _plain(name)
 
 
 def _plain(column: str) -> str:

@@ -9,6 +9,7 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,18 @@ class RawTable:
     origin: str
     is_text: bool = True
     decimal_comma: bool = False
+
+    def texts(self, column: str) -> list[str]:
+        """Return the cells of a column as text."""
+        return [as_text(cell) for cell in self.frame[column]]
+
+    def reads(self, column: str, values: Iterable[object]) -> bool:
+        """Return whether the cells of a column are these values, as text; lists are compared as they are."""
+
+        def comparable(value: object) -> object:
+            return value if isinstance(value, list) else as_text(value)
+
+        return [comparable(cell) for cell in self.frame[column]] == [comparable(value) for value in values]
 
     def error(self, position: int, message: str) -> StimulusError:
         """Return an error that names the file and the row of the record at ``position``."""

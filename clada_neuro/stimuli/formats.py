@@ -26,7 +26,7 @@ from clada_neuro.stimuli.segments import Cutter
 from clada_neuro.stimuli.sources import opened
 from clada_neuro.stimuli.texts import texts_of
 from clada_neuro.stimuli.wide import join_columns, lengthen
-from clada_neuro.stimuli.words import divide, unspaced
+from clada_neuro.stimuli.words import divide
 
 
 def read_stimuli(
@@ -100,12 +100,11 @@ def read_stimuli(
     texts = texts_of(found)
     divided = divide(found, texts)
     located = locate(found.table, texts, divided.words)
-    notes = [*found.notes, *unspaced(texts.sentences, divided.words)]
-    table, divided, merged = merge_regions(found.table, texts.sentences, divided, located)
+    table, divided = merge_regions(found.table, texts.sentences, divided, located)
     made = stimulus_table(replace(found, table=table), texts, divided, located)
     if are_pairs(found.conditions):
         made, predictions = pairs(made, None if isinstance(source, pd.DataFrame) else source)
-    made.attrs |= {"notes": [*notes, *merged, *oddities(table, texts.whole())]}
+    made.attrs |= {"notes": [*found.notes, *divided.notes, *oddities(table, texts.whole())]}
     made.attrs |= {"predictions": predictions} if predictions else {}
     return made
 

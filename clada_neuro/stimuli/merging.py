@@ -17,11 +17,11 @@ _Of = TypeVar("_Of")
 
 def merge_regions(
     table: RawTable, sentences: Sequence[str], divided: Divided, located: Sequence[Located | None]
-) -> tuple[RawTable, Divided, list[str]]:
+) -> tuple[RawTable, Divided]:
     """Make one word of each critical region of several; say how many there are."""
     several = {position: one for position, one in enumerate(located) if one and one.size > 1}
     if not several:
-        return table, divided, []
+        return table, divided
     words = list(divided.words)
     regions = None if divided.regions is None else list(divided.regions)
     for position, one in several.items():
@@ -35,7 +35,7 @@ def merge_regions(
         f"critical regions of several words count as one word in {len(several)} of {len(sentences)} texts (first in row "
         f"{table.rows[first]}, '{several[first].text}'); word_index counts them as one"
     )
-    return _merge_cells(table, several), Divided(words, regions), [note]
+    return _merge_cells(table, several), Divided(words, regions, [*divided.notes, note])
 
 
 def _with(row: Sequence[_Of], region: Located, merged: _Of) -> list[_Of]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pandas as pd
 
 from clada_neuro.errors import StimulusError, did_you_mean
-from clada_neuro.stimuli.columns import Declared, Recognised, same_name
-from clada_neuro.stimuli.files import RawTable, as_text
+from clada_neuro.stimuli.columns import Recognised
+from clada_neuro.stimuli.files import RawTable
 from clada_neuro.stimuli.segments import join_pieces
 
 _OF_CONDITION = re.compile(r"sentence[\W_]+(.+)", re.IGNORECASE)
@@ -31,26 +31,27 @@ def lengthen(found: Recognised, columns: Sequence[str] | None) -> Recognised:
         A column that is not there, or a table that has conditions beside.
     """
     table, declared, present = found.table, found.declared, found.present
-    sentences = _declared(table, present, columns) if columns else _named_so(present, declared)
+    sentences = _declared(table, present, columns) if columns else _named_so(found)
     if not sentences:
         return found
-    if any(same_name(name, "condition") for name in present) and "condition" not in declared:
+    if found.called("condition") and "condition" not in declared:
         raise StimulusError(
             f"{table.origin} has a column condition beside the sentences of {', '.join(sentences)}; leave it out "
             "(--column condition=)"
         )
+    cells = {condition: table.texts(column) for condition, column in sentences.items()}
     own = _of_each(present, sentences)
     taken = {*sentences.values(), *(name for of in own.values() for name in of)}
     shared = [name for name in present if name not in taken]
     places = [
         (place, condition)
         for place in range(len(table.frame))
-        for condition, column in sentences.items()
-        if as_text(table.frame[column].iloc[place]).strip()
+        for condition in sentences
+        if cells[condition][place].strip()
     ]
     rows = [place for place, _ in places]
     made = {name: table.frame[name].iloc[rows].to_list() for name in shared}
-    if not any(same_name(name, "item") for name in present) and "item" not in declared:
+    if not found.called("item") and "item" not in declared:
         made["item"] = [str(place + 1) for place in rows]
     made["condition"] = [condition for _, condition in places]
     for name, of in {"sentence": list(sentences.values()), **own}.items():
@@ -75,11 +76,11 @@ def _declared(table: RawTable, present: list[str], columns: Sequence[str]) -> di
     return {name: _there(table, present, name) for name in columns}
 
 
-def _named_so(present: list[str], declared: Declared) -> dict[str, str]:
+def _named_so(found: Recognised) -> dict[str, str]:
     """Return the columns ``sentence_…`` by what follows, where there are several and no other sentence."""
-    found = {match[1]: name for name in present if (match := _OF_CONDITION.fullmatch(name))}
-    alone = any(same_name(name, other) for name in present for other in ("sentence", "word"))
-    return {} if alone or len(found) < 2 or {"sentence", "word"} & set(declared) else found
+    named = {match[1]: name for name in found.present if (match := _OF_CONDITION.fullmatch(name))}
+    alone = found.called("sentence") or found.called("word")
+    return {} if alone or len(named) < 2 or {"sentence", "word"} & set(found.declared) else named
 
 
 def _there(table: RawTable, present: list[str], name: str) -> str:
@@ -119,14 +120,14 @@ def join_columns(found: Recognised, columns: Sequence[str]) -> Recognised:
                 f"{table.origin} has a column {own} beside the sentence in columns {', '.join(parts)}; name it among them or "
                 f"leave it out (--column {own}=)"
             )
-    critical = declared.get("critical_word") or next(
-        (name for name in parts if same_name(name, "critical_word")), None
-    )
-    indexed = "critical_index" in declared or any(same_name(name, "critical_index") for name in present)
+    called = [name for name in parts if name in found.called("critical_word")]
+    critical = declared.get("critical_word") or next(iter(called), None)
+    indexed = "critical_index" in declared or found.called("critical_index")
+    cells = [table.texts(name) for name in parts]
     made: dict[str, list] = {"sentence": [], "regions": [], "region_names": []}
     places: list[str] = []
-    for _, row in table.frame.iterrows():
-        pieces = _pieces([(name, as_text(row[name]).strip()) for name in parts])
+    for row in zip(*cells, strict=True):
+        pieces = _pieces([(name, text.strip()) for name, text in zip(parts, row, strict=True)])
         made["sentence"].append(join_pieces([text for _, text in pieces]))
         made["regions"].append("|".join(cutter.text(text) for _, text in pieces))
         made["region_names"].append("|".join(name for name, _ in pieces))
@@ -138,16 +139,13 @@ def join_columns(found: Recognised, columns: Sequence[str]) -> Recognised:
         places.append("" if before is None else str(len(cutter.words(join_pieces(before)))))
     frame = table.frame.rename(columns={name: f"{name}_original" for name in made if name in present})
     declares: dict[str, str | None] = {**declared, **{name: name for name in made}}
-    if (
-        any("|" in text for texts in table.frame[parts].map(as_text).to_numpy() for text in texts)
-        and cutter.separator != "|"
-    ):
+    if cutter.separator != "|" and any("|" in text for texts in cells for text in texts):
         declares |= {"regions": None, "region_names": None}
     if critical in parts and not indexed:
         made["critical_place"] = places
         declares |= {"critical_word": critical, "critical_index": "critical_place"}
     for name in ("context", "item", "condition", "words", "word"):
-        if name not in declared and any(same_name(part, name) for part in parts):
+        if name not in declared and set(parts) & set(found.called(name)):
             declares[name] = None
     note = f"sentence: {' + '.join(parts)}, such as '{made['sentence'][0]}'"
     return replace(

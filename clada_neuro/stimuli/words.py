@@ -12,10 +12,11 @@ from clada_neuro.stimuli.texts import Texts
 
 @dataclass(frozen=True)
 class Divided:
-    """The words of each text and, where regions are given, the region of each of its words."""
+    """The words of each text and, where regions are given, the region of each of its words; what should be said of them."""
 
     words: list[list[str]]
     regions: list[list[str]] | None
+    notes: list[str]
 
 
 def divide(found: Recognised, texts: Texts) -> Divided:
@@ -27,7 +28,8 @@ def divide(found: Recognised, texts: Texts) -> Divided:
         Words, spans or regions that do not add up to their sentence.
     """
     words = _words(found, texts)
-    return Divided(words, _regions(found, words) if "regions" in found.columns else None)
+    regions = _regions(found, words) if "regions" in found.columns else None
+    return Divided(words, regions, _unspaced(texts.sentences, words))
 
 
 def _words(found: Recognised, texts: Texts) -> list[list[str]]:
@@ -59,7 +61,7 @@ def _regions(found: Recognised, words: list[list[str]]) -> list[list[str]]:
     return out
 
 
-def unspaced(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> list[str]:
+def _unspaced(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> list[str]:
     """Say, if so, in how many texts words follow each other without a space, and how the first of them reads."""
     joined = [
         place
