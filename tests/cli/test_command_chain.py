@@ -1,15 +1,12 @@
 """The single commands one after the other, in one folder and in several, with names of one's own."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from command_line import clada
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import read_json, read_provenance, read_table, write_json

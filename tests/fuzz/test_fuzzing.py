@@ -1,6 +1,5 @@
 """Whatever comes in, only our own errors come out: one line, exit code 2, never a traceback."""
 
-import sys
 import tempfile
 import warnings
 from functools import cache
@@ -23,8 +22,6 @@ from strategies import (
     tables,
     trial_frames,
 )  # fmt: skip
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import write_table

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import sys
 import tempfile
 import warnings
 from functools import cache
@@ -13,8 +12,6 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro import artifacts

@@ -1,7 +1,6 @@
 """kill -9 at any moment of a study: each file is the old or the new one, and the same command completes it."""
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -9,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from killing import start_study
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import read_json, read_table

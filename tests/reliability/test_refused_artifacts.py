@@ -1,13 +1,10 @@
 """A file that is damaged, of another version or of another run is refused with the reason, whatever kind it is."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from command_line import clada
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro import cache

@@ -2,11 +2,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 from command_line import start
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 
 from clada_neuro.artifacts import sole_writer

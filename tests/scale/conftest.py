@@ -1,12 +1,9 @@
 """A tiny checkpoint on disk, a stimulus table of several shards, and a scheduler with two worker processes."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "instrument"))
 from tiny_language import tiny_language
 from workers import ANIMALS, two_workers
 
