@@ -1,6 +1,6 @@
 """Is decoding under a policy faster than dense, and how near to the byte ceiling?
 
-    NUMBA_NUM_THREADS=2 python analyses/03_decode_speed.py MODEL [--dtype D] [--rounds N] [--llama-python PYTHON]
+    NUMBA_NUM_THREADS=2 python analyses/03_decode_speed.py MODEL [--dtype D] [--rounds N] [--llama-python PYTHON [--llama-widths …]]
     python analyses/03_decode_speed.py llama-7b-random --dtype bfloat16 --device cuda
 
 MODEL is smollm2, llama-1b-random or llama-7b-random (random weights). Writes results/decode_speed/MODEL_DTYPE.csv, on a GPU
@@ -16,6 +16,7 @@ from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
 from clada_neuro.bench.decode import bench_decode
+from clada_neuro.bench.peers import WIDTHS
 from clada_neuro.errors import CladaNeuroError
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--llama-python")
+    parser.add_argument("--llama-widths", nargs="+", default=list(WIDTHS), choices=WIDTHS)
     options = parser.parse_args()
     try:
         table = bench_decode(**vars(options), progress=lambda line: print(line, file=sys.stderr))

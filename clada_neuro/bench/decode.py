@@ -1,46 +1,47 @@
 """Tokens per second of decoding one sequence: engines and policies side by side, in interleaved rounds.
 
 Decoding is bound by the weight bytes read. A policy's ceiling is all weight bytes over those it reads, and its speed is
-a ratio to dense decoding in the same round, where dense is the fastest dense engine of all, peers included. Beside it
-stands the share of the rate at which the model's weights stream from memory in the same rounds, the limit of all.
+a ratio to dense decoding in the same round, where dense is the fastest dense engine at this width, peers included. Beside
+it stands the share of the rate at which the engine's own weights stream from memory in the same rounds, the limit of all.
+Each engine has a process of its own, which sleeps while others are timed.
 """
 
 import math
-import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numba
 import pandas as pd
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
 
-from clada_neuro.bench.engines import Engine, Graph, Loop, Peer, Run, Transformers, weight_bytes
-from clada_neuro.bench.llama_worker import peak_memory_mb
-from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.streaming import Stream
-from clada_neuro.bench.subjects import SHAPES, find_subject, random_llama
+from clada_neuro.bench.alone import (
+    COMPILED,
+    CONTEXT,
+    GENERATE,
+    GRAPH,
+    PYTORCH,
+    TRANSFORMERS,
+    TRITON,
+    Alone,
+    Asked,
+    Hosting,
+    Remote,
+)
+from clada_neuro.bench.engines import Engine, Peer, Run
+from clada_neuro.bench.peers import WIDTHS, LlamaCpp
+from clada_neuro.bench.subjects import SHAPES
 from clada_neuro.errors import ModelError
-from clada_neuro.models.limits import check_length
-from clada_neuro.models.loading import load_model
 from clada_neuro.models.placing import find_device
-from clada_neuro.policies.dense import Dense
-from clada_neuro.runtime.kernels.compiled import CompiledKernel
-from clada_neuro.runtime.kernels.llama_step import LlamaStep
-from clada_neuro.runtime.kernels.session import Kernel, KernelSession
-from clada_neuro.runtime.policy import NEURON, Policy
-from clada_neuro.runtime.runner import hooked
 
-COMPILED, PYTORCH, GENERATE, LLAMA_CPP = "compiled", "pytorch", "transformers", "llama.cpp"
-TRITON, GRAPH = "triton", "pytorch graph"
-ENGINES = {"cpu": (GENERATE, PYTORCH, COMPILED), "cuda": (GENERATE, PYTORCH, GRAPH, TRITON)}
-CONTEXT = 512
+LLAMA_CPP, DENSE = "llama.cpp", "dense"
+ENGINES = {
+    "cpu": (TRANSFORMERS, PYTORCH, COMPILED, GENERATE),
+    "cuda": (TRANSFORMERS, PYTORCH, GRAPH, TRITON),
+}
 _SAME_WIDTH = {"float32": "float32", "bfloat16": "float16"}
 
 
@@ -55,6 +56,7 @@ def bench_decode(
     rounds: int = 15,
     calibration: str | Path | None = None,
     llama_python: str | Path | None = None,
+    llama_widths: Sequence[str] = WIDTHS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Time decoding at batch 1.
@@ -76,6 +78,8 @@ def bench_decode(
         model's scores on a passage, which drop as much but were not fitted: enough for speed.
     llama_python : str or Path, optional
         Interpreter with llama-cpp-python, for rows of llama.cpp on the CPU.
+    llama_widths : sequence of str
+        At which of `clada_neuro.bench.peers.WIDTHS` it is timed; each takes memory of its own.
     progress : callable
         Told of every round.
 
@@ -84,8 +88,8 @@ def bench_decode(
     pandas.DataFrame
         model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
-        ceiling, stream_gb_s (at which all threads read the model's weights in the same rounds; on a CPU), stream_share (of
-        that rate, read_mb a token), policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
+        ceiling, stream_gb_s (at which all threads read the engine's weights in the same rounds, of a peer the fastest such
+        rate; on a CPU), stream_share (of that rate, read_mb a token), policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
         rounds, threads, wait_policy (OMP_WAIT_POLICY: threads that spin while they wait make a busy machine several
         times slower), load_average (one minute, mean of start and end).
     """
@@ -93,93 +97,73 @@ def bench_decode(
     if llama_python is not None and place.type != "cpu":
         raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    torch.set_num_threads(threads)
-    memory = {engine: _memory_of(engine, model, dtype, device, revision) for engine in ENGINES[place.type]}
-    subject = find_subject(model, dtype, place, sparsities, calibration, tokens, revision)
-    loaded, prompt = subject.model, subject.prompt
-    check_length(loaded, len(prompt) + tokens, "prompt and timed tokens", "time fewer tokens", CONTEXT)
-    engines = [_dense(name, loaded, dtype) for name in ENGINES[place.type]]
-    engines += [_under(engines[-1], rule, loaded) for rule in subject.policies]
-    with tempfile.TemporaryDirectory() as folder:
-        peers = [] if llama_python is None else _peers(loaded, dtype, llama_python, Path(folder), threads)
-    load = _load_average()
-    stream = Stream(loaded)
-
-    def after_round(line: str) -> None:
-        stream.measure()
-        progress(line)
-
-    with ExitStack() as ends:  # a peer that sleeps would never end by itself
-        for peer in peers:
-            ends.callback(peer.peer.close)
-        runs = _interleave([*engines, *peers], prompt, tokens, rounds, after_round)
-    rows = _rows([*engines, *peers], runs, weight_bytes(loaded), memory, stream.gb_s)
-    about = {
+    asked = Asked(model, dtype, device, revision, tuple(sparsities), calibration, tokens)
+    names = [name for name in ENGINES[place.type] if name != GENERATE or model not in SHAPES]
+    with ExitStack() as ends:  # what sleeps would never end by itself
+        hosts = []
+        for name in names:
+            hosts.append(Alone(name, asked))
+            ends.callback(hosts[-1].close)
+            progress(f"{name} is ready")
+        about = hosts[-1].about
+        peers = [] if llama_python is None else _peers(hosts[0], llama_python, llama_widths, threads, ends)
+        engines = [
+            Remote(name, policy, kind, host, row)
+            for name, host in zip(names, hosts, strict=True)
+            for row, (policy, kind) in enumerate(host.about.rows)
+        ]
+        load = _load_average()
+        runs, streams = _interleave([*engines, *peers], hosts, about.prompt, tokens, rounds, progress)
+    rows = _rows([*engines, *peers], runs, about.weights, streams)
+    setting = {
         "tokens": tokens,
         "rounds": rounds,
         "threads": threads,
         "wait_policy": os.environ.get("OMP_WAIT_POLICY", "not set"),
+        "load_average": (load + _load_average()) / 2,
     }
-    load = (load + _load_average()) / 2
-    return pd.DataFrame(
-        [
-            {
-                "model": model,
-                "device": torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu",
-                "thresholds": subject.thresholds,
-                **row,
-                **about,
-                "load_average": load,
-            }
-            for row in rows
-        ]
-    )
+    found = {
+        "model": model,
+        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu",
+        "thresholds": next(host.about.thresholds for host in hosts if host.about.thresholds),
+    }
+    return pd.DataFrame([{**found, **row, **setting} for row in rows])
 
 
-def _dense(name: str, model: PreTrainedModel, dtype: str) -> Engine:
-    """Return an engine of `ENGINES`, dense."""
-    about = (name, "dense", dtype)
-    if name == GENERATE:
-        return Transformers(*about, model)
-    if name == PYTORCH:
-        return Loop(*about, lambda rule, prompt: hooked(model, rule, [prompt]), Dense())
-    if name == COMPILED:
-        return _in_kernel(about, CompiledKernel(model, LlamaStep(model, context=CONTEXT)))
-    from clada_neuro.runtime.kernels.cuda import Blocks, CudaKernel, TokenGraph
-
-    if name == GRAPH:
-        return Graph(*about, TokenGraph(model, CONTEXT))
-    return _in_kernel(about, CudaKernel(TokenGraph(model, CONTEXT, Blocks(model))))
-
-
-def _in_kernel(about: tuple[str, str, str], kernel: Kernel) -> Loop:
-    return Loop(*about, lambda rule, prompt: nullcontext(KernelSession(kernel, rule, prompt)), Dense())
-
-
-def _under(dense: Engine, rule: Policy, model: PreTrainedModel) -> Engine:
-    """Return the engine under a policy, on the same weights; a graph over fewer neurons needs memory of its own."""
-    if dense.engine == TRITON and NEURON in rule.sites:
-        dense = _dense(dense.engine, model, dense.dtype)
-    return replace(dense, policy=rule.name, rule=rule)  # type: ignore[call-arg]
-
-
-def _peers(model: PreTrainedModel, dtype: str, python: str | Path, folder: Path, threads: int) -> list[Peer]:
-    """Start llama.cpp on the model's weights at the same width; the file may go once it is read."""
-    precision = _SAME_WIDTH[dtype]
-    path = write_gguf(model, folder / f"{precision}.gguf", precision)
-    return [Peer(LLAMA_CPP, "dense", precision, LlamaCpp(python, path, threads=threads, context=CONTEXT))]
+def _peers(
+    host: Hosting, python: str | Path, widths: Sequence[str], threads: int, ends: ExitStack
+) -> list[Peer]:
+    """Start llama.cpp on a host's weights; the files may go once they are read."""
+    peers = []
+    with tempfile.TemporaryDirectory() as folder:
+        for width in widths:
+            path = Path(folder) / f"{width}.gguf"
+            read = host.write_gguf(path, width)
+            peers.append(
+                Peer(LLAMA_CPP, DENSE, width, LlamaCpp(python, path, threads=threads, context=CONTEXT), read)
+            )
+            ends.callback(peers[-1].peer.close)
+            path.unlink()
+    return peers
 
 
 def _interleave(
-    engines: list[Engine], prompt: Tensor, tokens: int, rounds: int, progress: Callable[[str], None]
-) -> list[list[Run]]:
-    """Return the runs of every engine; the first round, which compiles and warms up, is thrown away."""
+    engines: Sequence[Engine],
+    hosts: Sequence[Hosting],
+    prompt: Sequence[int],
+    tokens: int,
+    rounds: int,
+    progress: Callable[[str], None],
+) -> tuple[list[list[Run]], dict[str, float]]:
+    """Return the runs of every engine, and by engine the rate of its weights; the first round, which warms up, is thrown away."""
     runs: list[list[Run]] = [[] for _ in engines]
+    rates: dict[str, float] = {}
     for round_number in range(rounds + 1):
         for engine, own in zip(engines, runs, strict=True):
-            own.append(engine.decode(prompt, tokens))
+            own.append(engine.decode(torch.tensor(prompt), tokens))
+        rates = {host.about.engine: host.stream() for host in hosts}
         progress(f"round {round_number} of {rounds}")
-    return [own[1:] for own in runs]
+    return [own[1:] for own in runs], rates
 
 
 def _load_average() -> float:
@@ -188,22 +172,24 @@ def _load_average() -> float:
 
 
 def _rows(
-    engines: list[Engine],
-    runs: list[list[Run]],
-    weights: tuple[int, int],
-    memory: dict[str, float],
-    stream: float,
+    engines: Sequence[Engine], runs: list[list[Run]], weights: tuple[int, int], streams: dict[str, float]
 ) -> list[dict[str, Any]]:
     blocks, others = weights
     speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
+    ours = {_SAME_WIDTH[engine.dtype] for engine in engines if not isinstance(engine, Peer)}
     dense = max(
-        (speed for engine, speed in zip(engines, speeds, strict=True) if engine.policy == "dense"),
+        (
+            speed
+            for engine, speed in zip(engines, speeds, strict=True)
+            if engine.policy == DENSE and (not isinstance(engine, Peer) or engine.dtype in ours)
+        ),
         key=pd.Series.median,
     )
     rows: list[dict[str, Any]] = []
     for engine, own, speed in zip(engines, runs, speeds, strict=True):
         sparsity = pd.Series([run.ffn_sparsity for run in own]).mean()
-        read = others + blocks * (1 - sparsity)
+        read = engine.read if isinstance(engine, Peer) else others + blocks * (1 - sparsity)
+        stream = streams.get(engine.engine, max(streams.values(), default=math.nan))
         ratio = speed / dense
         rows.append(
             {
@@ -217,32 +203,15 @@ def _rows(
                 "ratio_vs_dense": ratio.median(),
                 "ratio_low": ratio.quantile(0.25),
                 "ratio_high": ratio.quantile(0.75),
-                "ceiling": (others + blocks) / read,
+                "ceiling": 1.0 if isinstance(engine, Peer) else (others + blocks) / read,
                 "stream_gb_s": stream,
                 "stream_share": speed.median() * read / 1e9 / stream,
                 "policy_share": pd.Series(
                     [sum(run.policy_seconds) / sum(run.seconds) for run in own]
                 ).median(),
                 "read_mb": read / 1e6,
-                "peak_memory_mb": own[-1].peak_memory_mb or memory[engine.engine],
+                "peak_memory_mb": own[-1].peak_memory_mb,
                 "prefill_ms": 1e3 * pd.Series([run.prefill_seconds for run in own]).median(),
             }
         )
     return rows
-
-
-def _memory_of(engine: str, model: str, dtype: str, device: str, revision: str | None) -> float:
-    """Return the peak memory in MB, on a CUDA device its own, of a fresh process that decodes with one engine."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_decode_alone, (engine, model, dtype, device, revision))
-
-
-def _decode_alone(engine: str, model: str, dtype: str, device: str, revision: str | None) -> float:
-    place = find_device(device)
-    if model in SHAPES:
-        loaded = random_llama(model, getattr(torch, dtype), place)
-    else:
-        loaded = load_model(model, dtype=dtype, device=device, revision=revision).model
-    _dense(engine, loaded, dtype).decode(torch.arange(3, 19, device=place), 4)
-    return torch.cuda.max_memory_allocated(place) / 1e6 if place.type == "cuda" else peak_memory_mb()

@@ -12,7 +12,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 from clada_neuro.bench.peers import LlamaCpp
+from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.decode import generate
 from clada_neuro.runtime.drawing import likeliest
 from clada_neuro.runtime.policy import Policy, reads
 from clada_neuro.runtime.runner import Runner
@@ -129,6 +131,28 @@ class Loop(Engine):
 
 
 @dataclass
+class Generated(Engine):
+    """`clada_neuro.generate` as users call it, from text to text, its weights packed by an earlier call."""
+
+    language_model: LanguageModel
+    text: str
+    rule: Policy
+
+    def decode(self, prompt: Tensor, tokens: int) -> Run:
+        """Time the tokens together; ``prompt`` is what the model's tokenizer makes of the text."""
+        began = now(prompt.device)
+        found = generate(self.language_model, self.text, self.rule, max_new_tokens=tokens + 1)[0]
+        whole = now(prompt.device) - began
+        steps = len(found.ffn_sparsity)
+        return Run(
+            [found.seconds / steps] * steps,
+            whole - found.seconds,
+            [0.0] * steps,
+            sum(found.ffn_sparsity) / steps,
+        )
+
+
+@dataclass
 class Graph(Engine):
     """The model's own PyTorch matrices, dense, in one CUDA graph a token over a static cache."""
 
@@ -149,9 +173,10 @@ class Graph(Engine):
 
 @dataclass
 class Peer(Engine):
-    """llama.cpp in its own process."""
+    """llama.cpp in its own process; a token reads so many bytes of weights."""
 
     peer: LlamaCpp
+    read: int
 
     def decode(self, prompt: Tensor, tokens: int) -> Run:
         """Time every token of the peer."""

@@ -1,4 +1,4 @@
-"""llama.cpp at equal precision, as an optional peer in an interpreter of its own, which sleeps while others are timed."""
+"""llama.cpp at every width that it offers, as an optional peer in an interpreter of its own, which sleeps while others are timed."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -16,9 +15,12 @@ from clada_neuro.errors import ModelError
 
 _WORKER = Path(__file__).with_name("llama_worker.py")
 _TYPES = {
-    "float32": (gguf.LlamaFileType.ALL_F32, np.float32),
-    "float16": (gguf.LlamaFileType.MOSTLY_F16, np.float16),
+    "float32": (gguf.LlamaFileType.ALL_F32, gguf.GGMLQuantizationType.F32),
+    "float16": (gguf.LlamaFileType.MOSTLY_F16, gguf.GGMLQuantizationType.F16),
+    "Q8_0": (gguf.LlamaFileType.MOSTLY_Q8_0, gguf.GGMLQuantizationType.Q8_0),
+    "Q4_1": (gguf.LlamaFileType.MOSTLY_Q4_1, gguf.GGMLQuantizationType.Q4_1),
 }
+WIDTHS = tuple(_TYPES)
 
 
 def _own_environment() -> dict[str, str]:
@@ -57,7 +59,7 @@ class LlamaCpp:
         except OSError as error:
             raise ModelError(f"'{python}' cannot be run ({error.strerror}); give an interpreter") from error
         self.version = self._answer()["version"]
-        self._turns = Turns(self._process)
+        self._turns = Turns(self._process.pid)
 
     def decode(self, prompt: list[int], tokens: int) -> dict[str, Any]:
         """Return ``seconds`` and ``drawn`` of each greedy token after a prompt, and ``peak_memory_mb``."""
@@ -82,9 +84,12 @@ class LlamaCpp:
         return json.loads(line)
 
 
-def write_gguf(model: PreTrainedModel, path: Path, dtype: str) -> Path:
-    """Write a Llama model as a GGUF file without a tokenizer, matrices in ``float32`` or ``float16``."""
-    kind, number = _TYPES[dtype]
+def write_gguf(model: PreTrainedModel, path: Path, width: str) -> int:
+    """Write a Llama model as a GGUF file without a tokenizer, its matrices in one of `WIDTHS`.
+
+    Returns the bytes of weights that a token reads: of an embedding that is not the head one row is read, which is left out.
+    """
+    file_type, kind = _TYPES[width]
     config = model.config
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(config.max_position_embeddings)
@@ -98,9 +103,10 @@ def write_gguf(model: PreTrainedModel, path: Path, dtype: str) -> Path:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_tokenizer_model("no_vocab")
-    writer.add_file_type(kind)
+    writer.add_file_type(file_type)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    read = 0
     for name, weight in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
@@ -109,12 +115,17 @@ def write_gguf(model: PreTrainedModel, path: Path, dtype: str) -> Path:
         stored = values.float().numpy()
         target = names.get_name(name, try_suffixes=(".weight",))
         assert target is not None
-        writer.add_tensor(target, stored.astype(number) if stored.ndim == 2 else stored)
+        if stored.ndim == 2:
+            stored = gguf.quants.quantize(stored, kind)
+            writer.add_tensor(target, stored, raw_dtype=kind)
+        else:
+            writer.add_tensor(target, stored)
+        read += 0 if part == "embed_tokens" and not config.tie_word_embeddings else stored.nbytes
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return read
 
 
 def _interleaved(weight: Tensor, heads: int) -> Tensor:

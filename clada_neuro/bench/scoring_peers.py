@@ -41,7 +41,7 @@ class ScoringPeers:
             )
         except OSError as error:
             raise ModelError(f"'{python}' cannot be run ({error.strerror}); give an interpreter") from error
-        self._turns = Turns(self._process)
+        self._turns = Turns(self._process.pid)
         self._folder = str(folder)
 
     def words(self, tool: str, texts: list[str]) -> dict[str, Any]:

@@ -35,44 +35,39 @@ CALIBRATED, QUANTILES = "calibrated", "quantiles"
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is timed: a model, a prompt ``(tokens,)``, policies at every sparsity, and where thresholds come from."""
+    """What is timed: a model and a prompt ``(tokens,)``; a shape with random weights has no tokenizer."""
 
     model: PreTrainedModel
     prompt: Tensor
-    policies: list[Policy]
-    thresholds: str
+    language_model: LanguageModel | None
+
+    def policies(
+        self, sparsities: tuple[float, ...], calibration: str | Path | None, tokens: int
+    ) -> tuple[list[Policy], str]:
+        """Return policies at every sparsity and where their thresholds come from: a calibration, if there is one.
+
+        ``tokens`` is the length of a continuation, over which a replayed load averages 0.
+        """
+        fitted = None if self.language_model is None else _calibration(self.language_model, calibration)
+        if fitted is not None:
+            tables = [calibrated_policies(self.model, fitted, share, self.prompt) for share in sparsities]
+        else:
+            recorded = recorded_load(tokens).to(self.prompt.device)
+            tables = [quantile_policies(self.model, share, self.prompt, recorded) for share in sparsities]
+        rules = [policy for table in tables for policy in table.values()]
+        return rules, QUANTILES if fitted is None else CALIBRATED
 
 
-def find_subject(
-    name: str,
-    dtype: str,
-    device: torch.device,
-    sparsities: tuple[float, ...],
-    calibration: str | Path | None,
-    tokens: int,
-    revision: str | None = None,
-) -> Subject:
-    """Return a model with policies at every sparsity, from a calibration where there is one.
-
-    ``tokens`` is the length of a continuation, over which a replayed load averages 0.
-    """
-    fitted = None
+def find_subject(name: str, dtype: str, device: torch.device, revision: str | None = None) -> Subject:
+    """Return a model, or a shape of `SHAPES`, with a prompt."""
     if name in SHAPES:
         model = random_llama(name, getattr(torch, dtype), device)
-        prompt = torch.randint(0, model.config.vocab_size, (48,), generator=torch.Generator().manual_seed(1))
-    else:
-        language_model = load_model(name, dtype=dtype, device=str(device), revision=revision)
-        model = language_model.model
-        prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
-        fitted = _calibration(language_model, calibration)
-    prompt = prompt.to(device)
-    if fitted is None:
-        recorded = recorded_load(tokens).to(device)
-        tables = [quantile_policies(model, sparsity, prompt, recorded) for sparsity in sparsities]
-    else:
-        tables = [calibrated_policies(model, fitted, sparsity, prompt) for sparsity in sparsities]
-    policies = [policy for table in tables for policy in table.values()]
-    return Subject(model, prompt, policies, QUANTILES if fitted is None else CALIBRATED)
+        source = torch.Generator().manual_seed(1)
+        prompt = torch.randint(0, model.config.vocab_size, (48,), generator=source)
+        return Subject(model, prompt.to(device), None)
+    language_model = load_model(name, dtype=dtype, device=str(device), revision=revision)
+    prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
+    return Subject(language_model.model, prompt.to(device), language_model)
 
 
 def _calibration(language_model: LanguageModel, path: str | Path | None) -> Calibration | None:

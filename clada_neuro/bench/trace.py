@@ -14,22 +14,26 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import pandas as pd
 import torch
 
 from clada_neuro.artifacts import package_data
+from clada_neuro.bench.engines import now
 from clada_neuro.bench.scoring_peers import TOOLS, ScoringPeers, save_for_peers
 from clada_neuro.errors import ModelError
+from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.trace import trace
+from clada_neuro.models.linear import inputs_of, is_linear
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
 
 OURS = "clada-neuro"
 MODEL = "the model's passes alone"
-_MEASURES = {OURS: "all", MODEL: "none"}
+PRODUCTS = "their products alone"
+_MEASURES = {OURS: "all", MODEL: "none", PRODUCTS: "none"}
 PEER_BATCH = 32
 
 
@@ -37,6 +41,7 @@ def bench_trace(
     model: str = "smollm2",
     *,
     dtype: str = "float32",
+    stimuli: str | Path | None = None,
     sentences: int = 200,
     rounds: int = 3,
     peer_python: str | Path | None = None,
@@ -51,8 +56,10 @@ def bench_trace(
         As in `clada_neuro.load_model`.
     dtype : {"float32", "bfloat16"}
         Of every tool: peers read the same checkpoint.
+    stimuli : str or Path, optional
+        Name of a data set or a stimulus file; our own N400 stimuli by default.
     sentences : int
-        How many of the N400 stimuli.
+        How many of them.
     peer_python : str or Path, optional
         Interpreter that has minicons and surprisal; without it only our rows are measured.
     loading
@@ -62,25 +69,33 @@ def bench_trace(
     -------
     pandas.DataFrame
         One row per tool: ``tool``, ``version``, ``measures``, ``sentences``, ``words``, ``seconds``, ``words_per_s`` and
-        ``ratio`` (its seconds over ours; above 1 is slower than ours).
+        ``ratio`` (its seconds over ours; above 1 is slower than ours), and the model's ``device``.
     """
-    stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(sentences)
+    texts = _stimuli(stimuli).head(sentences)
     language_model = load_model(model, **{"device": "cpu", "dtype": dtype, **_chosen(loading)})
+    passes = _recorded(texts, language_model)
     runs = {
-        OURS: partial(_ours, stimuli, language_model),
-        MODEL: partial(_alone, language_model, _recorded(stimuli, language_model)),
+        OURS: partial(_ours, texts, language_model),
+        MODEL: partial(_alone, language_model, passes),
+        PRODUCTS: partial(_products, language_model, passes),
     }
     if peer_python is None:
-        return _rows(_rounds(runs, rounds, progress), stimuli, {})
+        return _rows(_rounds(runs, rounds, progress), texts, {}, str(language_model.device))
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(ScoringPeers(peer_python, save_for_peers(language_model, Path(folder)))) as peers,
     ):
-        texts = stimuli["sentence"].tolist()
+        plain = [text.text for text in read_texts(texts, language_model.tokenizer)]
         versions = {tool: _version(peers, tool) for tool in TOOLS}
-        runs |= {tool: partial(_peer, peers, tool, texts) for tool in TOOLS}
+        runs |= {tool: partial(_peer, peers, tool, plain) for tool in TOOLS}
         times = _rounds(runs, rounds, progress)
-    return _rows(times, stimuli, versions)
+    return _rows(times, texts, versions, str(language_model.device))
+
+
+def _stimuli(given: str | Path | None) -> pd.DataFrame:
+    if given is None:
+        return read_stimuli(package_data("stimuli", "n400_demo.csv"))
+    return datasets.load(str(given)) if str(given) in datasets.names() else read_stimuli(given)
 
 
 def _chosen(loading: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,9 +104,9 @@ def _chosen(loading: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ours(stimuli: pd.DataFrame, model: LanguageModel) -> float:
-    started = perf_counter()
+    started = now(model.device)
     trace(stimuli, model, progress=False)
-    return perf_counter() - started
+    return now(model.device) - started
 
 
 @dataclass(frozen=True)
@@ -131,12 +146,35 @@ def _alone(model: LanguageModel, passes: list[_Pass]) -> float:
         lambda _, args: (args[0].flatten(0, 1)[None, : next(asked)],)
     )
     try:
-        started = perf_counter()
+        started = now(model.device)
         for one in passes:
             model.model(**one.inputs)
-        return perf_counter() - started
+        return now(model.device) - started
     finally:
         hook.remove()
+
+
+@torch.inference_mode()
+def _products(model: LanguageModel, passes: list[_Pass]) -> float:
+    """Return the seconds of the same passes' products by the model's weights, each as its linear map takes it."""
+    head = model.model.get_output_embeddings()
+    inner = [part for part in model.model.modules() if is_linear(part) and part is not head]
+    seconds = 0.0
+    for one in passes:
+        nodes = one.inputs["input_ids"].numel()
+        for parts, rows in ((inner, nodes), ([head], one.positions)):
+            given = {width: _noise(model, rows, width) for width in {inputs_of(part) for part in parts}}
+            began = now(model.device)
+            for part in parts:
+                part(given[inputs_of(part)])
+            seconds += now(model.device) - began
+    return seconds
+
+
+def _noise(model: LanguageModel, rows: int, width: int) -> torch.Tensor:
+    return torch.randn(rows, width, generator=torch.Generator().manual_seed(0)).to(
+        model.device, model.model.dtype
+    )
 
 
 def _version(peers: ScoringPeers, tool: str) -> str:
@@ -167,11 +205,14 @@ def _rounds(
     return {tool: median(values) for tool, values in seconds.items()}
 
 
-def _rows(times: dict[str, float], stimuli: pd.DataFrame, versions: dict[str, str]) -> pd.DataFrame:
+def _rows(
+    times: dict[str, float], stimuli: pd.DataFrame, versions: dict[str, str], device: str
+) -> pd.DataFrame:
     words = int(stimuli["sentence"].str.split().str.len().sum())
     return pd.DataFrame(
         {
             "tool": tool,
+            "device": device,
             "version": versions.get(tool, ""),
             "measures": _MEASURES.get(tool, "surprisal"),
             "sentences": len(stimuli),

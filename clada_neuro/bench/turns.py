@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from subprocess import Popen
-from typing import Any
 
 import psutil
 
@@ -11,8 +9,8 @@ import psutil
 class Turns:
     """A process that runs only inside `awake`, and is stopped at all other times."""
 
-    def __init__(self, process: "Popen[Any]") -> None:
-        self._process = psutil.Process(process.pid)
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
         self._process.suspend()
 
     @contextmanager

@@ -42,6 +42,15 @@ def command() -> None:
 @click.option(
     "--llama-python", type=click.Path(path_type=Path), help="Interpreter that has llama-cpp-python."
 )
+@click.option(
+    "--llama-width",
+    "llama_widths",
+    type=click.Choice(["float32", "float16", "Q8_0", "Q4_1"]),
+    multiple=True,
+    default=("float32", "float16", "Q8_0", "Q4_1"),
+    show_default=True,
+    help="At which width llama.cpp is timed; may be repeated, and each takes memory of its own.",
+)
 @click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
 def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
     """Time decoding at batch 1: tokens per second, ratio to dense, ceiling, memory.
@@ -60,6 +69,7 @@ def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
 
 @command.command()
 @model_options
+@click.option("--stimuli", help="Data set or stimulus file [default: the N400 stimuli of the demonstration].")
 @click.option("--sentences", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Interleaved rounds."

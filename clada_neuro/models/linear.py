@@ -101,6 +101,16 @@ def speeds(model: PreTrainedModel) -> dict[str, dict[str, float]]:
     return {shape: (known | new)[shape] for shape in parts}
 
 
+def is_linear(part: nn.Module) -> bool:
+    """Return whether a module is a linear map of a kind that is known here."""
+    return type(part) in _LINEAR
+
+
+def inputs_of(part: nn.Module) -> int:
+    """Return how many numbers a linear map reads."""
+    return _matrix(part).shape[1]
+
+
 def _has_choice(model: PreTrainedModel) -> bool:
     able = torch.backends.mkldnn.is_available() and model.device.type == "cpu"
     return able and model.dtype in _DTYPES
@@ -115,7 +125,7 @@ def _by_shape(model: PreTrainedModel) -> dict[str, list[Any]]:
     widest = model.config.get_text_config().hidden_size
     found: dict[str, list[Any]] = {}
     for part in model.modules():
-        if type(part) in _LINEAR and _matrix(part).shape[1] <= widest:
+        if is_linear(part) and _matrix(part).shape[1] <= widest:
             found.setdefault("x".join(map(str, _matrix(part).shape)), []).append(part)
     return dict(sorted(found.items()))
 

@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -16,13 +17,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 from command_line import clada
+from tiny_language import tiny_language
 from tiny_models import tiny_model
 
+import clada_neuro.bench.alone as alone
 import clada_neuro.bench.decode as bench
-from clada_neuro.bench.engines import Engine, Run, Transformers, weight_bytes
+from clada_neuro.bench.alone import Alone, Asked, Host
+from clada_neuro.bench.engines import Engine, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.streaming import Stream, _read
-from clada_neuro.bench.subjects import LLAMA_7B, Subject, quantile_policies, random_llama
+from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, Subject, quantile_policies, random_llama
 from clada_neuro.bench.turns import Turns
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
@@ -33,6 +37,13 @@ IDS = torch.randint(3, 97, (40,), generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module")
 def model():
     return tiny_model("llama")
+
+
+def speaking():
+    """Return a tiny model with a tokenizer that makes more tokens of the passage than the model has places for."""
+    language_model = tiny_language()
+    language_model.model.config.max_position_embeddings = 512
+    return language_model
 
 
 class Known(Engine):
@@ -55,10 +66,10 @@ def test_ratios_are_taken_within_rounds_against_the_faster_dense_loop():
         Known("compiled", "dense", 0.1),
         Known("compiled", "clada", 0.08, sparsity=0.5),
     ]
-    runs = bench._interleave(engines, IDS, 5, 4, lambda line: None)
+    runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
     assert [len(own) for own in runs] == [4] * 4
-    memory = dict.fromkeys(("transformers", "pytorch", "compiled"), 7.0)
-    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), memory, 2e-5)).set_index(["engine", "policy"])
+    rates = dict.fromkeys(("transformers", "pytorch", "compiled"), 2e-5)
+    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), rates)).set_index(["engine", "policy"])
     assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.25, 0.5, 1.0, 1.25])
     assert rows["ratio_low"].tolist() == pytest.approx(rows["ratio_high"].tolist())
     assert rows.loc[("compiled", "dense"), "tokens_per_s"] == pytest.approx((10 + 8) / 2)
@@ -68,15 +79,29 @@ def test_ratios_are_taken_within_rounds_against_the_faster_dense_loop():
     assert rows.loc[("compiled", "dense"), "stream_share"] == pytest.approx(9 * 1000 / 20_000)
 
 
-def test_dense_is_the_fastest_dense_engine_of_all_peers_included():
+class Answers:
+    """A peer that takes the given seconds for a token."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def decode(self, prompt, tokens):
+        return {"seconds": [self.seconds] * tokens, "peak_memory_mb": 7.0}
+
+
+def test_dense_is_the_fastest_dense_engine_of_the_same_width_peers_included():
     engines = [
         Known("compiled", "dense", 0.1),
         Known("compiled", "clada", 0.08, sparsity=0.5),
-        Known("llama.cpp", "dense", 0.05),
+        Peer("llama.cpp", "dense", "float32", Answers(0.05), 1000),
+        Peer("llama.cpp", "dense", "Q8_0", Answers(0.02), 300),
     ]
-    runs = bench._interleave(engines, IDS, 5, 4, lambda line: None)
-    rows = bench._rows(engines, runs, (600, 400), dict.fromkeys(("compiled", "llama.cpp"), 7.0), 1.0)
-    assert [row["ratio_vs_dense"] for row in rows] == pytest.approx([0.5, 0.625, 1.0])
+    runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
+    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), {"compiled": 1e-5}))
+    # Of rounds that take 1 and 1.25 times as long, against a peer that always takes as long.
+    assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.45, 0.5625, 1.0, 2.5])
+    assert rows["read_mb"].tolist() == pytest.approx([0.001, 0.0007, 0.001, 0.0003])
+    assert rows["stream_share"][3] == pytest.approx(50 * 300 / 10_000)  # the fastest rate that was seen
 
 
 def test_the_streaming_rate_is_of_every_byte_of_the_weights(model):
@@ -92,6 +117,14 @@ def test_the_streaming_rate_is_of_every_byte_of_the_weights(model):
     assert stream.gb_s > 0
 
 
+def stopped(pid: int) -> bool:
+    """A signal takes a moment."""
+    seen, deadline = psutil.Process(pid), time.monotonic() + 10
+    while seen.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return seen.status() == psutil.STATUS_STOPPED
+
+
 def test_a_process_sleeps_until_it_is_its_turn():
     process = subprocess.Popen(
         [sys.executable, "-c", "for line in iter(input, ''): print(line, flush=True)"],
@@ -99,22 +132,14 @@ def test_a_process_sleeps_until_it_is_its_turn():
         stdout=subprocess.PIPE,
         text=True,
     )
-    turns, seen = Turns(process), psutil.Process(process.pid)
-
-    def stopped() -> bool:
-        """A signal takes a moment."""
-        deadline = time.monotonic() + 10
-        while seen.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return seen.status() == psutil.STATUS_STOPPED
-
+    turns = Turns(process.pid)
     try:
-        assert stopped()
+        assert stopped(process.pid)
         with turns.awake():
             process.stdin.write("answer\n")
             process.stdin.flush()
             assert process.stdout.readline() == "answer\n"
-        assert stopped()
+        assert stopped(process.pid)
         turns.wake()
         process.communicate("\n", timeout=20)
         assert process.returncode == 0
@@ -132,15 +157,19 @@ def test_weight_bytes_count_the_head_once_and_no_embedding(model):
 
 
 @pytest.fixture
-def tiny_subject(model, monkeypatch):
-    def subject(name, dtype, device, sparsities, *_):
-        policies = [quantile_policies(model, s, IDS, torch.linspace(-1, 1, 9)) for s in sparsities]
-        return Subject(
-            model, IDS[:12], [policy for table in policies for policy in table.values()], "quantiles"
-        )
+def tiny_subject(monkeypatch):
+    """All engines in this process, on a tiny model that has a tokenizer and no calibration."""
+    language_model = speaking()
+    prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
+    subject = Subject(language_model.model, prompt, language_model)
 
-    monkeypatch.setattr(bench, "find_subject", subject)
-    monkeypatch.setattr(bench, "_memory_of", lambda *_: 1.0)
+    def policies(asked, *_):
+        tables = [quantile_policies(subject.model, s, prompt, torch.linspace(-1, 1, 9)) for s in asked]
+        return [policy for table in tables for policy in table.values()], "quantiles"
+
+    object.__setattr__(subject, "policies", policies)
+    monkeypatch.setattr(alone, "find_subject", lambda *_: subject)
+    monkeypatch.setattr(bench, "Alone", Host)
 
 
 @pytest.mark.parametrize("setting", ["PASSIVE", None])
@@ -155,10 +184,18 @@ def test_a_table_says_how_threads_waited(tiny_subject, monkeypatch, setting):
 
 def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subject):
     table = bench.bench_decode("tiny", sparsities=(0.4,), tokens=6, rounds=2)
-    assert table["policy"].tolist() == ["dense", "dense", "dense", "clada", "griffin", "teal", "wina"]
-    assert table["engine"].tolist() == ["transformers", "pytorch", *["compiled"] * 5]
-    assert (table["ffn_sparsity"][:3] == 0).all()
-    assert table["ffn_sparsity"][3:].between(0.3, 0.5).all()
+    policies = ["dense", "dense", "dense", "clada", "griffin", "teal", "wina", "dense", "clada"]
+    assert table["policy"].tolist() == policies
+    assert table["engine"].tolist() == [
+        "transformers",
+        "pytorch",
+        *["compiled"] * 5,
+        *["cn.generate"] * 2,
+    ]
+    dense = table["policy"] == "dense"
+    assert (table.loc[dense, "ffn_sparsity"] == 0).all()
+    assert table.loc[~dense, "ffn_sparsity"].between(0.3, 0.5).all()
+    assert table["peak_memory_mb"].gt(0).all()
     assert (table["tokens_per_s_low"] <= table["tokens_per_s_high"]).all()
     assert table["tokens_per_s"].gt(0).all()
 
@@ -223,8 +260,31 @@ def test_the_command_writes_the_rows_and_prints_a_table(tiny_subject, tmp_path):
     assert "griffin" in done.output
 
 
+def test_an_engine_in_its_own_process_sleeps_between_its_turns_and_passes_on_what_goes_wrong(tmp_path):
+    language_model = speaking()
+    for part in (language_model.model, language_model.tokenizer):
+        part.save_pretrained(tmp_path / "tiny")
+    asked = Asked(str(tmp_path / "tiny"), "float32", "cpu", None, (0.4,), None, 4)
+    host = Alone("pytorch", asked)
+    try:
+        assert host.about.rows == (("dense", "float32"),)
+        run = host.decode(0, list(host.about.prompt), 4)
+        assert len(run.seconds) == 4
+        host.stream()
+        assert host.stream() > 0
+        assert stopped(host._process.pid)
+        assert host.write_gguf(tmp_path / "tiny.gguf", "float16") > 0
+    finally:
+        host.close()
+    assert host._process.exitcode == 0
+    with pytest.raises(ModelError, match="time fewer tokens"):
+        Alone("pytorch", replace(asked, tokens=10_000))
+
+
 def test_a_gguf_copy_holds_the_weights(model, tmp_path):
-    path = write_gguf(model, tmp_path / "tiny.gguf", "float32")
+    path = tmp_path / "tiny.gguf"
+    read = write_gguf(model, path, "float32")
+    assert read == 4 * sum(weight.numel() for weight in model.parameters()) - 4 * 97 * 24
     tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
     state = model.state_dict()
     assert len(tensors) == len(state)
@@ -237,7 +297,8 @@ def test_a_gguf_copy_holds_the_weights(model, tmp_path):
 
 
 def test_a_peer_that_is_not_installed_is_one_clear_line(model, tmp_path):
-    path = write_gguf(model, tmp_path / "tiny.gguf", "float32")
+    path = tmp_path / "tiny.gguf"
+    write_gguf(model, path, "float32")
     with pytest.raises(ModelError, match="cannot be run"):
         LlamaCpp(tmp_path / "python", path, threads=1, context=32)
 
@@ -248,7 +309,8 @@ def test_a_peer_that_is_not_installed_is_one_clear_line(model, tmp_path):
 )
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_the_peer_draws_the_tokens_of_the_model(model, tmp_path, dtype):
-    path = write_gguf(model, tmp_path / "tiny.gguf", dtype)
+    path = tmp_path / "tiny.gguf"
+    write_gguf(model, path, dtype)
     peer = LlamaCpp(os.environ["CLADA_NEURO_LLAMA_PYTHON"], path, threads=1, context=64)
     answer = peer.decode(IDS[:12].tolist(), 6)
     peer.close()

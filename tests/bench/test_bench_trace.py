@@ -8,7 +8,7 @@ import pytest
 from clada_neuro.artifacts import package_data
 from clada_neuro.bench import scoring_peers
 from clada_neuro.bench import trace as module
-from clada_neuro.bench.trace import MODEL, OURS, bench_trace
+from clada_neuro.bench.trace import MODEL, OURS, PRODUCTS, bench_trace
 from clada_neuro.errors import ModelError
 from clada_neuro.instrument import forward
 from clada_neuro.instrument.trace import trace
@@ -34,10 +34,11 @@ def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
     worker.write_text(PEER)
     monkeypatch.setattr(scoring_peers, "_WORKER", worker)
     rows = bench_trace(sentences=40, rounds=2, peer_python=sys.executable).set_index("tool")
-    assert list(rows.index) == [OURS, MODEL, *scoring_peers.TOOLS]
+    assert list(rows.index) == [OURS, MODEL, PRODUCTS, *scoring_peers.TOOLS]
     assert rows.loc[OURS, ["seconds", "ratio", "measures"]].tolist() == [0.5, 1.0, "all"]
     assert rows.loc["surprisal", ["seconds", "ratio", "measures"]].tolist() == [2.0, 4.0, "surprisal"]
-    assert rows.loc[MODEL, "measures"] == "none"
+    assert set(rows.loc[[MODEL, PRODUCTS], "measures"]) == {"none"}
+    assert 0 < rows.loc[PRODUCTS, "seconds"] <= rows.loc[MODEL, "seconds"]
     assert rows["words"].nunique() == 1
 
 
@@ -72,3 +73,30 @@ def test_the_model_alone_makes_the_passes_of_the_trace(monkeypatch):
     assert [one.positions for one in passes] == asked
     assert module._alone(model, passes) > 0
     assert module._alone(model, passes) > 0  # a pass leaves the recorded caches as they were
+
+
+def test_products_are_those_of_every_linear_map_at_the_tokens_of_the_passes(monkeypatch):
+    model = load_model("smollm2", device="cpu")
+    stimuli = read_stimuli(package_data("stimuli", "n400_demo.csv")).head(4)
+    passes = module._recorded(stimuli, model)
+    shapes = []
+    parts = [part for part in model.model.modules() if type(part).__name__ == "Linear"]
+    hooks = [
+        part.register_forward_pre_hook(lambda part, args: shapes.append((*args[0].shape, len(part.weight))))
+        for part in parts
+    ]
+    try:
+        module._products(model, passes)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    tokens, asked = passes[0].inputs["input_ids"].numel(), passes[0].positions
+    flop = [2 * rows * inputs * outputs for rows, inputs, outputs in shapes]
+    weights = sum(part.weight.numel() for part in parts) - 49152 * 576
+    assert sum(flop) == 2 * (tokens * weights + asked * 49152 * 576)
+
+
+def test_the_texts_may_be_a_file_of_the_users_own(small, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("item,condition,sentence,critical_word\n1,a,The cat sat.,cat\n", encoding="utf-8")
+    assert bench_trace(stimuli=path, rounds=1)["words"].unique().tolist() == [3]

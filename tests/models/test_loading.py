@@ -369,7 +369,8 @@ def test_an_incomplete_gguf_is_refused_and_not_kept(tmp_path, monkeypatch):
         config=model.config,
         state_dict=lambda: {name: w for name, w in model.state_dict().items() if name != MATRIX},
     )
-    path = write_gguf(partial, tmp_path / "part.gguf", "float32")
+    path = tmp_path / "part.gguf"
+    write_gguf(partial, path, "float32")
     for _ in range(2):
         with pytest.raises(ModelError, match=f"lacks 1 weights of the model, '{MATRIX}'"):
             load_model(path, device="cpu")
