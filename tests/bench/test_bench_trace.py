@@ -38,7 +38,7 @@ def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
     assert rows.loc[OURS, ["seconds", "ratio", "measures"]].tolist() == [0.5, 1.0, "all"]
     assert rows.loc["surprisal", ["seconds", "ratio", "measures"]].tolist() == [2.0, 4.0, "surprisal"]
     assert set(rows.loc[[MODEL, PRODUCTS], "measures"]) == {"none"}
-    assert 0 < rows.loc[PRODUCTS, "seconds"] <= rows.loc[MODEL, "seconds"]
+    assert (rows["seconds"] > 0).all()
     assert rows["words"].nunique() == 1
 
 
