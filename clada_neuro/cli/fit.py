@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     callback=pairs,
     help="e.g. condition=sum, treatment(low), helmert, successive, polynomial, 'c(-0.5, 0.5)'; may be repeated.",
 )
+@click.option(
+    "--bayes",
+    is_flag=True,
+    help="Also sample the posterior: stated priors, Bayes factors, LOO (extra 'bayes').",
+)
 @where_option
 @table_options
 def command(
@@ -52,6 +57,7 @@ def command(
     zscore: tuple[str, ...],
     df: str,
     contrasts: dict[str, str],
+    bayes: bool,
     where: tuple[str, ...],
     trial_encoding: str | None,
     trial_sheet: str | None,
@@ -74,6 +80,10 @@ def command(
     from clada_neuro.stats.mixed import FitWarning, fit
     from clada_neuro.stats.names import check_used
 
+    if bayes:
+        from clada_neuro.stats.bayes.sampler import bambi
+
+        bambi()  # one that is not installed is told before anything is fitted
     parsed = [parse(formula) for formula in formulas]
     check_used(
         "contrasts", contrasts, [name for one in parsed for name in one.variables()], " and ".join(formulas)
@@ -125,6 +135,9 @@ def command(
                 )
             )
         click.echo(found[-1].summary())
+    sampled = [one.bayes(progress=True) for one in found] if bayes else []
+    for posterior in sampled:
+        click.echo(f"\n{posterior.summary()}")
     compared = alternatives(found) if len(found) > 1 else None
     if compared is not None:
         click.echo(_printed(compared))
@@ -133,6 +146,8 @@ def command(
         entries = [
             one.to_dict() | {"lme4_script": script} for one, script in zip(found, scripts, strict=True)
         ]
+        for entry, posterior in zip(entries, sampled, strict=False):
+            entry["bayes"] = posterior.to_dict()
         store_estimates(folder, entries, None, stamp)
         write_for_r(used, folder / "refit.csv")
         write_text(folder / "refit.R", "\n".join(scripts))

@@ -11,6 +11,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats import diagnostics, output
 from clada_neuro.stats.alternatives import alternatives
 from clada_neuro.stats.anova import anova
+from clada_neuro.stats.bayes.fit import BayesFit, bayes
 from clada_neuro.stats.bootstrap import likelihood_ratio_p
 from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
@@ -65,6 +66,10 @@ class MixedFit(Fitted):
     def emtrends(self, predictor: str, specs: str = "", at: Mapping[str, Any] | None = None) -> Estimates:
         """Return a predictor's slopes in the cells of factors (see `marginal.means.emtrends`)."""
         return means.emtrends(self, predictor, specs, at)
+
+    def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
+        """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
+        return bayes(self, focal, **how)
 
     def vif(self) -> pd.Series:
         """Return the variance inflation factor of each fixed term but the intercept."""

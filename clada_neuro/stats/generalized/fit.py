@@ -11,6 +11,7 @@ from scipy import stats
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.alternatives import alternatives
+from clada_neuro.stats.bayes.fit import BayesFit, bayes
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
@@ -100,6 +101,10 @@ class GeneralizedFit(Fitted):
                 "F tests of the terms", "smaller.anova(larger), the likelihood-ratio test of two models"
             )
         return compare(self, *others) if len(others) == 1 else alternatives([self, *others])
+
+    def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
+        """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
+        return bayes(self, focal, **how)
 
     def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> NoReturn:
         """Refuse: marginal means are offered for linear models."""

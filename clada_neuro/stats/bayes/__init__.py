@@ -1,0 +1,1 @@
+"""The same models by Bayes' rule: stated priors, draws of the posterior, Bayes factors (extra ``bayes``)."""
