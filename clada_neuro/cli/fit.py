@@ -45,6 +45,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also sample the posterior: stated priors, Bayes factors, LOO (extra 'bayes').",
 )
+@click.option(
+    "--r-script",
+    "packages",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Also write refit_PACKAGE.R: emmeans or brms; may be repeated.",
+)
 @where_option
 @table_options
 def command(
@@ -58,6 +65,7 @@ def command(
     df: str,
     contrasts: dict[str, str],
     bayes: bool,
+    packages: tuple[str, ...],
     where: tuple[str, ...],
     trial_encoding: str | None,
     trial_sheet: str | None,
@@ -79,7 +87,9 @@ def command(
     from clada_neuro.stats.formula import names_of, parse
     from clada_neuro.stats.mixed import FitWarning, fit
     from clada_neuro.stats.names import check_used
+    from clada_neuro.stats.rscript import check_packages
 
+    check_packages(packages)
     if bayes:
         from clada_neuro.stats.bayes.sampler import bambi
 
@@ -143,6 +153,10 @@ def command(
         click.echo(_printed(compared))
     with sole_writer(folder):
         scripts = [one.to_r_script("refit.csv") for one in found]
+        more = {
+            package: "\n".join(one.to_r_script("refit.csv", package=package) for one in found)
+            for package in packages
+        }
         entries = [
             one.to_dict() | {"lme4_script": script} for one, script in zip(found, scripts, strict=True)
         ]
@@ -151,6 +165,8 @@ def command(
         store_estimates(folder, entries, None, stamp)
         write_for_r(used, folder / "refit.csv")
         write_text(folder / "refit.R", "\n".join(scripts))
+        for package, script in more.items():
+            write_text(folder / f"refit_{package}.R", script)
         if compared is None:
             (folder / "comparison.csv").unlink(missing_ok=True)  # of another call
         else:

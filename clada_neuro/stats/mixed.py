@@ -91,9 +91,11 @@ class MixedFit(Fitted):
         """Return this fit's entry in fits.json."""
         return output.to_dict(self)
 
-    def to_r_script(self, data_file: str = "trials.csv", weight_mean: float = 1.0) -> str:
-        """Return an R script that refits the model with lme4 from a file beside it (see `rscript.to_r_script`)."""
-        return to_r_script(self, data_file, weight_mean)
+    def to_r_script(
+        self, data_file: str = "trials.csv", weight_mean: float = 1.0, package: str = "lme4"
+    ) -> str:
+        """Return an R script that refits the model from a file beside it (see `rscript.to_r_script`)."""
+        return to_r_script(self, data_file, weight_mean, package)
 
     def summary(self) -> str:
         """Return the fit as text."""

@@ -1,27 +1,18 @@
-"""A fit as an R script that refits it with lme4 from a CSV file beside it and gives the same numbers.
+"""A fit as an R script that refits it from a CSV file beside it and gives the same numbers.
 
-Whatever R could decide otherwise is written out: which columns are text, the order of levels, contrasts, z-scores.
+Whatever R could decide otherwise is written out: which columns are text, the order of levels, contrasts, z-scores. After
+the data come the lines of one package: lme4, emmeans (after lme4) or brms.
 """
 
-import ast
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from formulaic import ModelSpec
-from pandas.api import types
-
-from clada_neuro.errors import FitError
-from clada_neuro.exports import is_logical, r_names
-from clada_neuro.stats.coding import codings
+from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats import rpackages
 from clada_neuro.stats.fitted import Fitted
-from clada_neuro.stats.formula import ModelFormula, names_of
-from clada_neuro.stats.notation import each_call, formulaic_name, in_r, read, write
+from clada_neuro.stats.rwriter import Writer, text
 
+PACKAGES = ("lme4", "emmeans", "brms")
 _HEAD = """# Rscript finds the data beside this script; elsewhere, work in its folder.
 here <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))
 here <- dirname(c(gsub("~+~", " ", here, fixed = TRUE), "./refit.R")[1])
@@ -32,34 +23,55 @@ _CR = """cr <- function(x, knots, constraint = NULL) {  # cubic regression splin
   basis <- sapply(seq_along(knots), function(j) splinefun(knots, unit(j), method = "natural")(x))
   if (is.null(constraint)) basis else basis %*% qr.Q(qr(cbind(constraint)), complete = TRUE)[, -1]
 }"""
-_FUNCTIONS = {"bs": "splines::bs", "ns": "splines::ns", "cs": "cr"}
-_OPERATORS = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "^", ast.Mod: "%%", ast.FloorDiv: "%/%",
-    ast.BitAnd: "&", ast.BitOr: "|", ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">",
-    ast.GtE: ">=", ast.USub: "-", ast.UAdd: "+", ast.Invert: "!",
-}  # fmt: skip
 
 
 def to_r_script(
-    fit: Fitted, data_file: str = "trials.csv", weight_mean: float = 1.0, trials: str = ""
+    fit: Fitted, data_file: str = "trials.csv", weight_mean: float = 1.0, package: str = "lme4"
 ) -> str:
-    """Return R code that reads ``data_file`` beside it and refits the model with lme4 and lmerTest.
+    """Return R code that reads ``data_file`` beside it and refits the model.
 
     Parameters
     ----------
     weight_mean
         What the weights in the file were divided by before the fit.
-    trials
-        What a binomial response is a share of, ``hits + misses``.
+    package
+        ``lme4`` (with lmerTest), ``emmeans`` (lme4 and the marginal means and contrasts that a report shows) or ``brms``
+        (the priors of `bayes`, commented).
+
+    Raises
+    ------
+    FitError
+        For another package, and a model that it does not take.
     """
-    model, formula = fit.model, fit.model.formula
-    writer = _Writer(
-        formula, model.data, model.contrasts, [fit.design.spec, *(b.spec for b in fit.design.blocks)]
+    check_packages([package])
+    design = fit.design
+    writer = Writer(
+        fit.model.formula,
+        fit.model.data,
+        fit.model.contrasts,
+        [design.spec, *(b.spec for b in design.blocks)],
     )
-    columns = list(dict.fromkeys([*formula.variables(), *([model.weights] if model.weights else [])]))
-    used = ", ".join(_text(writer.names[name]) for name in columns)
-    lines = [
-        *([f"library({'lmerTest' if fit.family == 'gaussian' else 'lme4'})"] if fit.design.blocks else []),
+    lines = rpackages.brms(fit, writer) if package == "brms" else rpackages.lme4(fit, writer, weight_mean)
+    if package == "emmeans":
+        lines += rpackages.emmeans(fit, writer)
+    return "\n".join([*_data(fit, writer, data_file), *lines]) + "\n"
+
+
+def check_packages(packages: Iterable[str]) -> None:
+    """Raise `FitError` for a package that no scripts are written for."""
+    for package in packages:
+        if package not in PACKAGES:
+            raise FitError(
+                f"R package '{package}' given{did_you_mean(package, list(PACKAGES))}; scripts are written for {', '.join(PACKAGES)}"
+            )
+
+
+def _data(fit: Fitted, writer: Writer, data_file: str) -> list[str]:
+    """Return the lines that read the table and make its columns what the fit saw."""
+    model = fit.model
+    columns = list(dict.fromkeys([*model.formula.variables(), *([model.weights] if model.weights else [])]))
+    used = ", ".join(text(writer.names[name]) for name in columns)
+    return [
         _HEAD,
         *([_CR] if writer.has_cr else []),
         f'd <- read.csv({_path(data_file)}, na.strings = "", encoding = "UTF-8"{writer.text_columns()})',
@@ -72,197 +84,7 @@ def to_r_script(
         ),
         *writer.factors(),
     ]
-    weights = ""
-    if model.weights:
-        weights = f", weights = {writer.name(model.weights)}" + (
-            "" if weight_mean == 1 else f" / {float(weight_mean)!r}"
-        )
-    method = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if fit.design.blocks else ""
-    function = "lmer" if fit.design.blocks else "lm"
-    if fit.family != "gaussian":
-        # Its default tolerance ends where standard errors still differ in the third digit.
-        control = 'glmerControl(optimizer = "bobyqa", tolPwrss = 1e-12, optCtrl = list(maxfun = 1e5))'
-        method, function = f", family = {fit.family},\n  control = {control}", "glmer"
-        weights = f", weights = {writer.expression(trials)}" if trials else ""
-    lines += [f"m <- {function}({writer.formula()}, data = d{method}{weights})", "print(summary(m))"]
-    return "\n".join(lines) + "\n"
-
-
-class _Writer:
-    """Writes the parts of one model's formula as R code."""
-
-    def __init__(
-        self,
-        formula: ModelFormula,
-        data: pd.DataFrame,
-        contrasts: Mapping[str, str],
-        specs: Sequence[ModelSpec],
-    ) -> None:
-        self.parts = formula
-        self.contrasts = contrasts
-        self.codings = {name: coding for spec in specs for name, coding in codings(spec).items()}
-        self.states = {name: state for spec in specs for name, state in spec.transform_state.items()}
-        self.names = r_names(map(str, data.columns))
-        self.text = {name for name in formula.variables() if not _is_number(data[name])}
-        self.truths = [name for name in formula.variables() if is_logical(data[name])]
-        self.sides = [formula.fixed, *(term.columns for term in formula.random)]
-
-    @property
-    def has_cr(self) -> bool:
-        return any(name.startswith(("cr(", "cs(")) for name in self.states)
-
-    def name(self, column: str) -> str:
-        """Return a column as R's code names it."""
-        return in_r(self.names.get(column, column))
-
-    def text_columns(self) -> str:
-        """Return the argument of read.csv that keeps "01" and "1" apart, and TRUE from becoming a number."""
-        named = ", ".join(
-            f'{self.name(name)} = "character"' for name in self.parts.variables() if name in self.text
-        )
-        return f",\n  colClasses = c({named})" if named else ""
-
-    def factors(self) -> list[str]:
-        """Return the lines that fix each factor's levels and contrasts."""
-        lines = []
-        for name in dict.fromkeys(name for side in self.sides for name in names_of(side)):
-            if name not in self.text and name not in self.contrasts:
-                continue
-            column = f"d${self.name(name)}"
-            levels = next((one.levels for one in self.codings.values() if one.column == name), ())
-            if not levels:  # compared with a text, not coded
-                continue
-            lines.append(f"{column} <- factor({column}, levels = {self._levels(name, levels)})")
-            lines.append(f"contrasts({column}) <- {self._chosen(name, levels)}")
-        return lines
-
-    def formula(self) -> str:
-        """Return the formula, random terms included."""
-        right = [self._side(self.parts.fixed)]
-        for term in self.parts.random:
-            right.append(f"({self._side(term.columns)} | {':'.join(map(self.name, term.factors))})")
-        return f"{self.expression(self.parts.response)} ~ {' + '.join(right)}"
-
-    def _side(self, side: str) -> str:
-        return each_call(side, self.expression, self._token)
-
-    def _token(self, token: str) -> str:
-        if token == "**":
-            return "^"
-        name = token.strip("`")
-        return self.name(name) if token.startswith("`") or name[:1].isalpha() or name[:1] == "_" else token
-
-    def _levels(self, name: str, levels: Sequence[str]) -> str:
-        written = map(str.upper, levels) if name in self.truths else map(_plain, levels)
-        return f"c({', '.join(map(_text, written) if name in self.text else levels)})"
-
-    def expression(self, expression: str) -> str:
-        """Return an expression of the formula as R's code."""
-        tree, names = read(expression)
-        return self._node(tree.body, names)
-
-    def _node(self, node: ast.AST, names: Mapping[str, str]) -> str:
-        """Write an expression; parentheses keep its order of evaluation."""
-        write = partial(self._node, names=names)
-        match node:
-            case ast.Constant():
-                return _constant(node.value)
-            case ast.Name():
-                return self.name(names.get(node.id, node.id))
-            case ast.List() | ast.Tuple():
-                nested = any(isinstance(part, ast.List) for part in node.elts)
-                return f"{'cbind' if nested else 'c'}({', '.join(map(write, node.elts))})"
-            case ast.BinOp():
-                return (
-                    f"{_grouped(write, node.left)} {_OPERATORS[type(node.op)]} {_grouped(write, node.right)}"
-                )
-            case ast.UnaryOp():
-                return f"{_OPERATORS[type(node.op)]}{_grouped(write, node.operand)}"
-            case ast.Compare():
-                right = _grouped(write, node.comparators[0])
-                return f"{_grouped(write, node.left)} {_OPERATORS[type(node.ops[0])]} {right}"
-            case ast.Call():
-                return self._call(node, names)
-        raise FitError(f"'{ast.unparse(node)}' cannot be written for R; make a column of it first")
-
-    def _call(self, node: ast.Call, names: Mapping[str, str]) -> str:
-        name, x = ast.unparse(node.func).removeprefix("np."), self._node(node.args[0], names)
-        if name == "C":
-            return self._factor(node, x, names)
-        if name in ("cr", "cs"):
-            return f"cr({x}, {self._knots(node, names)})"
-        if name == "center":
-            return f"scale({x}, scale = FALSE)"
-        if name == "standardize":  # with the SD of the sample, n below the root
-            return f"I(scale({x}) * sqrt(length({x}) / (length({x}) - 1)))"
-        if name == "numeric":
-            return f"as.numeric(as.character({x}))"  # a factor's own numbers are its levels' places
-        more = [self._node(argument, names) for argument in node.args[1:]]
-        more += [f"{k.arg and k.arg.replace('_', '.')} = {self._node(k.value, names)}" for k in node.keywords]
-        return f"{_FUNCTIONS.get(name, name)}({', '.join([x, *more])})"
-
-    def _factor(self, node: ast.Call, x: str, names: Mapping[str, str]) -> str:
-        column = node.args[0]
-        name = names.get(column.id, column.id) if isinstance(column, ast.Name) else ""
-        own = next((self._node(given.value, names) for given in node.keywords), None)
-        levels = next(coding.levels for coding in self.codings.values() if coding.column == name)
-        if own:
-            x = f"factor({x}, levels = {own})"
-        elif name not in self.text and name not in self.contrasts:
-            x = f"factor({x})"
-        return f"C({x}, {self._contrast(node.args[1:], name, levels, names)})"
-
-    def _contrast(
-        self, given: Sequence[ast.expr], name: str, levels: Sequence[str], names: Mapping[str, str]
-    ) -> str:
-        (contrast,) = given or self._asked(name)
-        if isinstance(contrast, ast.Call):
-            base = ast.literal_eval(contrast.keywords[0].value)
-            position = base if isinstance(base, int) else levels.index(base) + 1
-            return f"contr.treatment({len(levels)}, base = {position})"
-        if isinstance(contrast, ast.Attribute):
-            return f"MASS::contr.sdif({len(levels)})" if contrast.attr == "diff" else f"contr.{contrast.attr}"
-        return self._node(contrast, names)
-
-    def _asked(self, name: str) -> Sequence[ast.expr]:
-        """Return the contrast that was asked for by column, as an expression."""
-        tree = ast.parse(f"C(x, {self.contrasts.get(name, 'contr.treatment')})", mode="eval").body
-        return tree.args[1:] if isinstance(tree, ast.Call) else []
-
-    def _chosen(self, name: str, levels: Sequence[str]) -> str:
-        """Return the coding of a column as R gives it to a factor."""
-        found = self._contrast([], name, levels, {})
-        return f"{found}(levels(d${self.name(name)}))" if re.fullmatch(r"contr\.\w+", found) else found
-
-    def _knots(self, node: ast.Call, names: Mapping[str, str]) -> str:
-        """Return the knots of a cubic regression spline, and its constraint, as the fit chose them."""
-        state = self.states[formulaic_name(write(node, dict(names)))]
-        parts = [state["knots"], *(np.ravel(one) for one in [state["constraints"]] if one is not None)]
-        return ", ".join(f"c({', '.join(repr(float(value)) for value in part)})" for part in parts)
-
-
-def _grouped(write: Callable[[ast.AST], str], node: ast.AST) -> str:
-    return f"({write(node)})" if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare) else write(node)
-
-
-def _constant(value: object) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    return {"True": "TRUE", "False": "FALSE", "None": "NULL"}.get(repr(value), repr(value))
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _path(file: str) -> str:
-    return _text(file) if Path(file).is_absolute() else f"file.path(here, {_text(file)})"
-
-
-def _plain(level: str) -> str:
-    """Return a level as the script reads it, without the apostrophe that keeps a spreadsheet from running it."""
-    return re.sub(r"^'(?=[=+@\t\r-])", "", level)
-
-
-def _is_number(values: pd.Series) -> bool:
-    return types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
+    return text(file) if Path(file).is_absolute() else f"file.path(here, {text(file)})"

@@ -17,7 +17,7 @@ from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import parse
 from clada_neuro.stats.generalized import text
-from clada_neuro.stats.generalized.counts import counts_of, trials_of, with_numbers
+from clada_neuro.stats.generalized.counts import counts_of, with_numbers
 from clada_neuro.stats.generalized.estimate import estimate
 from clada_neuro.stats.generalized.family import family_of
 from clada_neuro.stats.model import Model, specify
@@ -127,10 +127,9 @@ class GeneralizedFit(Fitted):
         """Return this fit's entry in fits.json."""
         return text.to_dict(self) | {"lme4_script": self.to_r_script()}
 
-    def to_r_script(self, data_file: str = "trials.csv") -> str:
+    def to_r_script(self, data_file: str = "trials.csv", package: str = "lme4") -> str:
         """Return an R script that refits the model with glmer from a file beside it (see `rscript.to_r_script`)."""
-        trials = trials_of(self.model.formula) if self.family == "binomial" else ""
-        return to_r_script(self, data_file, trials=trials)
+        return to_r_script(self, data_file, package=package)
 
     def summary(self) -> str:
         """Return the fit as text."""
