@@ -24,7 +24,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clada_neuro.artifacts import write_text
-from clada_neuro.instrument.trace import Measurer, ModelMeasurer, collect
+from clada_neuro.instrument.measurer import Measurer, ModelMeasurer
+from clada_neuro.instrument.trace import collect
 from clada_neuro.models.loading import LanguageModel, load_model
 
 RESULT = results_folder(__file__) / "soak.csv"

@@ -19,16 +19,16 @@ from clada_neuro.artifacts import (
     read_provenance,
     read_table,
     write_json,
-    write_table,
 )
 from clada_neuro.errors import DataError
-from clada_neuro.exports import csv_beside
 
 TRACE = "trace"
-# Of a manifest, what describes the trace; a run adds what holds for its own trials only.
-_OF_THE_TRACE = (
-    "model", "language", "policy", "sparsity", "calibration", "neuron_sparsity", "top_k", "word_layers", "threads", "inputs",
-    "counts", "missing", "words_without_tokens", "words_sharing_a_token", "units", "versions",
+# What a manifest says of trials: how they were joined, and what a run adds for its own. All else describes the trace.
+_OF_THE_TRIALS = frozenset(
+    (
+        "joins", "notes", "target", "title", "command", "created", "simulated", "simulation", "component", "dataset",
+        "analysis", "seed", "erp", "exclusions", "departures", "seconds", "peak_memory_mb",
+    )
 )  # fmt: skip
 _ESTIMATES = ("fits", "synergy")
 
@@ -77,42 +77,36 @@ def trials_id(path: Path, trials: pd.DataFrame) -> str:
     return carried or content_hash(trials)
 
 
-def write_trials(folder: Path, aligned: Aligned, described: Mapping[str, Any] | None = None) -> str:
-    """Write aligned trials and those without a word, as parquet and CSV, and what a manifest says of them; return their id.
+def of_the_trace(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says of the trace, without what was said of trials that are aligned with it."""
+    return {key: value for key, value in manifest.items() if key not in _OF_THE_TRIALS}
 
-    Parameters
-    ----------
-    folder : Path
-    aligned : Aligned
-    described : mapping, optional
-        The manifest of the trace, for a folder that has none of it.
+
+def said_of(folder: Path, trace: str) -> dict[str, Any]:
+    """Return what the manifest in a folder says of this very trace and of trials of it: that stands when it is traced again."""
+    path = folder / "manifest.json"
+    try:
+        found = read_manifest(path) if path.is_file() else {}
+    except DataError:  # damaged, or of another version: written anew
+        return {}
+    same = found.get("inputs") == trace
+    return {key: value for key, value in found.items() if same and key != "missing"}
+
+
+def refuse_other_trace(folder: Path, trace: str | None) -> None:
+    """Refuse to put trials into a folder whose words are of another trace than theirs.
 
     Raises
     ------
     DataError
-        When the folder holds another trace.
     """
-    path, other = folder / "manifest.json", dict(described or {})
-    manifest = read_manifest(path) if path.is_file() else other
-    if None not in (aligned.trace, manifest.get("inputs")) and aligned.trace != manifest["inputs"]:
-        if (folder / "words.parquet").is_file():
-            raise DataError(
-                f"these trials were aligned with words of the trace {aligned.trace}, '{folder}' holds the trace "
-                f"{manifest['inputs']}; choose another --out"
-            )
-        manifest = other
-    trials = content_hash(aligned.trials)
-    about = {"joins": aligned.joins, "notes": list(aligned.notes)}
-    write_table(aligned.trials, folder / "trials.parquet", {"inputs": trials, TRACE: aligned.trace, **about})
-    csv_beside(folder / "trials.parquet")
-    if len(aligned.unmatched):
-        write_table(aligned.unmatched, folder / "unmatched.parquet", {"inputs": trials, TRACE: aligned.trace})
-        csv_beside(folder / "unmatched.parquet")
-    else:
-        for suffix in ("parquet", "csv"):
-            (folder / f"unmatched.{suffix}").unlink(missing_ok=True)
-    write_json(path, {key: manifest[key] for key in _OF_THE_TRACE if key in manifest} | about)
-    return trials
+    path = folder / "words.parquet"
+    here = _trace_of_file(path) if path.is_file() else None
+    if None not in (trace, here) and trace != here:
+        raise DataError(
+            f"these trials were aligned with words of the trace {trace}, '{folder}' holds the trace {here}; choose "
+            "another --out"
+        )
 
 
 def refuse_other_trials(folder: Path, trials: str, source: str | Path) -> None:

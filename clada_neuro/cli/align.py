@@ -24,16 +24,16 @@ def command(
     max_lost: float,
 ) -> None:
     """Give each trial in TRIALS (CSV, TSV, xlsx or parquet) the measures of its word in WORDS (parquet)."""
-    from clada_neuro.artifacts import output_folder, sole_writer
-    from clada_neuro.lineage import read_words, trace_beside, write_trials
+    from clada_neuro.artifacts import output_folder
+    from clada_neuro.lineage import read_words, trace_beside
     from clada_neuro.responses.alignment import align
+    from clada_neuro.responses.stage import AlignStage
     from clada_neuro.responses.trials import read_trials
 
     folder = output_folder(out)
     table = read_trials(trials, columns=trial_columns, encoding=trial_encoding, sheet=trial_sheet or 0)
     alignment = align(read_words(words), table, index_base=trial_index_base, max_lost=max_lost)
-    with sole_writer(folder):
-        write_trials(folder, alignment, trace_beside(words))
+    AlignStage(alignment, trace_beside(words)).into(folder)
     for step in alignment.joins:
         click.echo(f"{step['step']}: {step['rows_removed']} of {step['rows_before']} ({step['reason']})")
     for note in alignment.notes:

@@ -70,8 +70,7 @@ def command(
     table_of_its_own = "--top-k" if setting["top_k"] else "--layers" if setting["layers"] else ""
     place = _place(stimuli, out, as_csv, table_of_its_own)
     table = resolve_stimuli(stimuli, **{name: setting.pop(name) for name in READING})
-    notes = table.attrs.get("notes", [])
-    for note in notes:
+    for note in table.attrs.get("notes", []):
         click.echo(f"note: {note}", err=True)
     setting["language"] = language or language_of(stimuli)
     from clada_neuro.scale.trace import trace_by  # loads PyTorch, which wrong input need not wait for
@@ -79,12 +78,8 @@ def command(
 
     one_file = place.suffix.lower() == ".csv"
     traced = trace_by(Setting(**setting), table, None if one_file else place, scheduler)
-    for note in traced.manifest["text_notes"][len(notes) :]:
+    for note in traced.remarks(table):
         click.echo(f"note: {note}", err=True)
-    if reason := traced.manifest.get("activity"):
-        click.echo(f"note: activity is not measured, predictions are: {reason}", err=True)
-    if missing := traced.manifest.get("word_layers", {}).get("missing"):
-        click.echo(f"note: not everything is measured by layer: {missing}", err=True)
     means = at_critical_words(traced.words, table)
     if one_file:
         _write_file(traced, place)

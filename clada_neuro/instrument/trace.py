@@ -1,36 +1,27 @@
 """Run stimuli through a model and record surprisal, entropy and activity for every token, layer and word."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
-from zlib import crc32
+from typing import Any
 
 import pandas as pd
 
 from clada_neuro import tables
 from clada_neuro.artifacts import (
-    content_hash,
-    output_folder,
     read_manifest,
     read_table,
-    sole_writer,
     versions,
     write_json,
 )
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
-from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import check_language, shared_tokens, unknown_words
-from clada_neuro.instrument.depth import Depth
-from clada_neuro.instrument.forward import Forward
-from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
-from clada_neuro.instrument.layer_choice import Choice, read_choice
-from clada_neuro.instrument.masked import MaskedForward, forward_for
+from clada_neuro.instrument.layer_choice import read_choice
+from clada_neuro.instrument.measurer import Measurer, ModelMeasurer
 from clada_neuro.instrument.shards import (
-    LAYERS,
+    TABLES,
     TOP_K,
     WORD_LAYERS,
     Disk,
@@ -42,18 +33,14 @@ from clada_neuro.instrument.shards import (
     refuse_failed,
     rows_of,
 )
-from clada_neuro.instrument.texts import read_texts
-from clada_neuro.instrument.under_policy import PolicyForward, describe
-from clada_neuro.lineage import marked, refuse_mixture
+from clada_neuro.lineage import marked, refuse_mixture, said_of
 from clada_neuro.measures.tokens import MAIN
 from clada_neuro.models import linear
-from clada_neuro.models.limits import check_vocabulary
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
-from clada_neuro.models.registry import measured_layers
-from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
+from clada_neuro.stage import Stage
 from clada_neuro.stimuli.formats import as_stimuli
 
 
@@ -118,6 +105,15 @@ class Trace:
         if not asked.get("layers"):
             raise DataError(f"this trace holds no measures by layer: {asked['missing']}")
         return self._table(WORD_LAYERS)
+
+    def remarks(self, stimuli: pd.DataFrame) -> list[str]:
+        """Return what a user should be told of the trace of some stimuli, beside the notes that these brought."""
+        found = self.manifest["text_notes"][len(stimuli.attrs.get("notes", [])) :]
+        if reason := self.manifest.get("activity"):
+            found = [*found, f"activity is not measured, predictions are: {reason}"]
+        if missing := self.manifest.get("word_layers", {}).get("missing"):
+            found = [*found, f"not everything is measured by layer: {missing}"]
+        return found
 
     def columns(self, table: str, names: list[str]) -> pd.DataFrame:
         """Return some columns of a table without reading the others."""
@@ -200,17 +196,6 @@ def trace(
     return collect(stimuli, ModelMeasurer(model, policy, language, progress, top_k, cutoffs, choice), out)
 
 
-class Measurer(Protocol):
-    """Measures shards of stimuli under one setting, here or on other machines."""
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """Everything that decides a value, as the manifest records it."""
-
-    def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
-        """Yield the tables of each numbered shard, in any order."""
-
-
 def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = None) -> Trace:
     """Have the shards of a stimulus table measured that are not in `out` yet, and join them in order.
 
@@ -219,22 +204,55 @@ def collect(stimuli: pd.DataFrame, measurer: Measurer, out: str | Path | None = 
     IncompleteError
         If shards failed; the tables then hold the rest, and the same call tries the failed ones again.
     """
-    stimuli = _stimuli(stimuli)
-    described = measurer.described
-    inputs = cache_key(__name__, stimuli, {**described, linear.SPEEDS: None})
-    notes = stimuli.attrs.get("notes", [])
-    if out is None:
-        source, failed = _measured(stimuli, measurer, Memory())
-        refuse_failed(stimuli, failed)
-        return _finished(source, described, inputs, notes)
-    folder = output_folder(out)
-    with sole_writer(folder):
-        source, failed = _measured(stimuli, measurer, Disk(folder, inputs, names_of(described)))
-        result = _finished(source, described, inputs, notes)
-        result.manifest |= {"missing": rows_of(stimuli, failed)} if failed else {}
-        write_json(folder / "manifest.json", result.manifest)
-    refuse_failed(stimuli, failed)
-    return result
+    stage = TraceStage(_stimuli(stimuli), measurer)
+    return stage.in_memory() if out is None else stage.into(out)
+
+
+@dataclass(frozen=True)
+class TraceStage(Stage[Trace]):
+    """Measure every token and word of some stimuli, a shard at a time, and join the shards.
+
+    Attributes
+    ----------
+    stimuli : pandas.DataFrame
+    measurer : Measurer
+        In this process, or one that sends the shards to workers.
+    """
+
+    name = "trace"
+    files = (*(f"{name}.parquet" for name in (*TABLES, TOP_K, WORD_LAYERS)), "words.csv", "shards/*")
+
+    stimuli: pd.DataFrame
+    measurer: Measurer
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What the measurer says of itself."""
+        return self.measurer.described
+
+    @cached_property
+    def key(self) -> str:
+        """The id of the trace, over texts, model and all that decides a value; how fast it computes decides none."""
+        return cache_key(__name__, self.stimuli, {**self.described, linear.SPEEDS: None})
+
+    def in_memory(self) -> Trace:
+        """Return a trace that is not written."""
+        source, failed = _measured(self.stimuli, self.measurer, Memory())
+        refuse_failed(self.stimuli, failed)
+        return self._finished(source)
+
+    def make(self, folder: Path) -> Trace:
+        """Measure the shards that the folder does not hold, and join all."""
+        store = Disk(folder, self.key, names_of(self.described))
+        source, failed = _measured(self.stimuli, self.measurer, store)
+        result = self._finished(source)
+        result.manifest |= {"missing": rows_of(self.stimuli, failed)} if failed else {}
+        write_json(folder / "manifest.json", said_of(folder, self.key) | result.manifest)
+        refuse_failed(self.stimuli, failed)
+        return result
+
+    def _finished(self, source: Path | Frames) -> Trace:
+        return _finished(source, self.described, self.key, self.stimuli.attrs.get("notes", []))
 
 
 def _measured(
@@ -256,115 +274,6 @@ def _measured(
 
 def _stimuli(stimuli: pd.DataFrame | str | Path) -> pd.DataFrame:
     return tables.validate(as_stimuli(stimuli), tables.STIMULI)
-
-
-@dataclass(frozen=True)
-class ModelMeasurer:
-    """Measures stimuli in this process with a loaded model."""
-
-    model: LanguageModel
-    policy: Policy | None
-    language: str
-    progress: bool
-    top_k: int = 0
-    cutoffs: Cutoffs | None = None
-    layers: Choice | None = None
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """Model, language, policy, the threads of a CPU, which move the last bits, and why activity is missing.
-
-        The speeds of its linear maps decide nothing; they tell why these took the routes that they did.
-        """
-        _, reason = measured_layers(self.model.model)
-        return ({"activity": reason} if reason else {}) | {
-            "model": self.model.describe(),
-            "language": self.language,
-            "policy": describe(self.policy),
-            "neuron_sparsity": self._neuron_sparsity(),
-            "top_k": self.top_k,
-            "threads": self.model.threads,
-            linear.SPEEDS: linear.speeds(self.model.model),
-            **({"word_layers": self.depth.described} if self.depth else {}),
-        }
-
-    @cached_property
-    def depth(self) -> Depth | None:
-        """What measures by layer, if that was asked for."""
-        return Depth(self.model, self.layers) if self.layers else None
-
-    @cached_property
-    def _forward(self) -> Forward | MaskedForward:
-        return forward_for(self.model, self.policy is None, self.top_k, self.cutoffs)
-
-    def _neuron_sparsity(self) -> dict[str, Any]:
-        """Return what decides which neurons count as left out, or why the column is missing."""
-        if self.policy is not None:
-            return {"of": "policy"}
-        if self.cutoffs is None:
-            return {"missing": "no calibration of this model was given"}
-        return {**self.cutoffs.source, "values": content_hash(self.cutoffs.values.cpu().numpy())}
-
-    def measure(self, shards: Mapping[int, pd.DataFrame]) -> Iterator[tuple[int, Frames | Failure]]:
-        """Yield the tables of each shard, in order."""
-        total = sum(map(len, shards.values()))
-        with ProgressBar(
-            total=total, desc="trace", unit="text", disable=not (self.progress and shards)
-        ) as bar:
-            for number, stimuli in shards.items():
-                # A copy takes along what pandas keeps with a frame; the shards themselves stay to the end.
-                yield number, _shard(self, stimuli.copy(deep=False), self._forward, bar)
-
-
-def _shard(
-    work: ModelMeasurer, stimuli: pd.DataFrame, forward: Forward | MaskedForward, bar: ProgressBar
-) -> Frames:
-    tokenizer = work.model.tokenizer
-    texts = read_texts(stimuli, tokenizer)
-    for text in texts:
-        check_vocabulary(work.model.model, text.ids, f"stimulus '{text.stimulus_id}'")
-    windows = [forward.windows(number, text) for number, text in enumerate(texts)]
-    found: dict[int, list[tuple[Window, Measures]]] = defaultdict(list)
-    for window, measures in _measures(work, stimuli, windows, forward):
-        found[window.text].append((window, measures))
-        bar.update(len(found[window.text]) == len(windows[window.text]))
-    bar.update(sum(not pieces for pieces in windows))
-    spaced = forward.vocabulary.spaced.cpu().numpy()
-    measured = [
-        MeasuredText.of(text, sorted(found[number], key=lambda pair: pair[0].first), spaced)
-        for number, text in enumerate(texts)
-        if windows[number]
-    ]
-    names = [tokenizer.convert_ids_to_tokens(list(one.text.ids)) for one in measured]
-    tokens = tokens_table(measured, names)
-    words = words_table(tokens, texts, stimuli, work.language, work.model.masked)
-    frames = {"tokens": tokens, "words": words}
-    frames |= {LAYERS: layers_table(measured)} if forward.layers else {}
-    if work.depth and work.depth.layers:
-        frames[WORD_LAYERS] = work.depth.table(texts, windows)
-    return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})
-
-
-def _measures(
-    work: ModelMeasurer, stimuli: pd.DataFrame, windows: list[list[Window]], forward: Forward | MaskedForward
-) -> Iterator[tuple[Window, Measures]]:
-    """Yield the windows of every text with their measures, in any order."""
-    every = [window for pieces in windows for window in pieces]
-    if work.policy is not None and isinstance(forward, Forward):
-        names = [f"{stimuli['stimulus_id'].iloc[window.text]}/{window.first}" for window in every]
-        return PolicyForward(forward, work.policy).measure(every, [crc32(name.encode()) for name in names])
-    groups = _groups(stimuli)
-    keys = [
-        groups[window.text] if len(windows[window.text]) == 1 else (window.text, window.first)
-        for window in every
-    ]
-    return forward.measure(every, keys)
-
-
-def _groups(stimuli: pd.DataFrame) -> list[Any]:
-    """Return what may share a prefix: the conditions of one item after the same context."""
-    contexts = stimuli["context"].fillna("") if "context" in stimuli else [""] * len(stimuli)
-    return list(zip(stimuli["item"], contexts, strict=True))
 
 
 def _finished(source: Path | Frames, described: dict[str, Any], inputs: str, notes: list[str]) -> Trace:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clada_neuro.artifacts import output_folder
-from clada_neuro.lineage import Aligned, store_estimates, write_trials
+from clada_neuro.lineage import Aligned, store_estimates
 from clada_neuro.reporting.results import check_linear
+from clada_neuro.responses.stage import AlignStage
 
 
 class Result(Protocol):
@@ -24,6 +25,6 @@ def store(
     entries = [fit.to_dict() for fit in fits]
     check_linear(entries, "fits hold")
     folder = output_folder(folder)
-    trials = None if alignment is None else write_trials(folder, alignment)
+    trials = None if alignment is None else AlignStage(alignment).into(folder)
     interaction = None if synergy is None else synergy.to_dict()
     store_estimates(folder, entries, interaction, trials)

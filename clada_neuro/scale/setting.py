@@ -8,7 +8,7 @@ from clada_neuro.models.origin import EMBEDDED
 
 # PyTorch takes seconds to import: a setting can be made, and its input checked, without it.
 if TYPE_CHECKING:
-    from clada_neuro.instrument.trace import ModelMeasurer
+    from clada_neuro.instrument.measurer import ModelMeasurer
     from clada_neuro.models.loading import LanguageModel
 
 
@@ -83,7 +83,7 @@ class Setting:
         from clada_neuro.calibration.cutoffs import hidden_cutoffs
         from clada_neuro.instrument.covariates import check_language
         from clada_neuro.instrument.layer_choice import read_choice
-        from clada_neuro.instrument.trace import ModelMeasurer
+        from clada_neuro.instrument.measurer import ModelMeasurer
         from clada_neuro.policies.registry import policy_for
 
         check_language(self.language)

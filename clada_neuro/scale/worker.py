@@ -16,8 +16,8 @@ import torch
 
 from clada_neuro.cache import made_with
 from clada_neuro.errors import DataError
+from clada_neuro.instrument.measurer import ModelMeasurer
 from clada_neuro.instrument.shards import Frames
-from clada_neuro.instrument.trace import ModelMeasurer
 from clada_neuro.models import linear
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Failure, Result, Shard

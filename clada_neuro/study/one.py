@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clada_neuro import artifacts
 from clada_neuro.exports import csv_beside
-from clada_neuro.lineage import write_trials
+from clada_neuro.responses.stage import AlignStage
 from clada_neuro.scale.trace import trace_by
 from clada_neuro.stats.exclusions import exclude, keep
 from clada_neuro.study.estimate import estimate
@@ -28,14 +28,10 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
     progress(f"[2/5] trace with {model}, {setting.policy}")
     traced = trace_by(setting, plan.stimuli, folder, how.scheduler)
-    tell(traced.manifest["text_notes"][len(plan.stimuli.attrs.get("notes", [])) :], progress)
-    if note := csv_beside(folder / "words.parquet"):
-        progress(f"      note: {note}")
-    if reason := traced.manifest.get("activity", ""):
-        progress(f"      note: activity is not measured, predictions are: {reason}")
-    if reason := traced.manifest.get("word_layers", {}).get("missing", ""):
-        progress(f"      note: of the layers not everything is measured: {reason}")
-    plan, unmeasured = without_activity(plan, reason, how.decided["kind"] == "file")
+    tell([*traced.remarks(plan.stimuli), csv_beside(folder / "words.parquet")], progress)
+    plan, unmeasured = without_activity(
+        plan, traced.manifest.get("activity", ""), how.decided["kind"] == "file"
+    )
     masked, stated = "scoring" in traced.manifest["model"], how.decided["kind"] in ("file", "formula")
     plan, replaced = with_pseudo_surprisal(plan, masked, stated)
     unmeasured += replaced
@@ -51,7 +47,7 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
             f"      {step['rows_removed']:,} of {step['rows_before']:,} trials left out: {step['reason']}"
         )
     aligned = replace(aligned, trials=kept.reset_index(drop=True), trace=traced.manifest["inputs"])
-    inputs = write_trials(folder, aligned)
+    inputs = AlignStage(aligned).into(folder)
     plan, left_out = plan.suited_to(aligned.trials)
     count = len(plan.analysis.models)
     progress(f"[4/5] {count} model{'s' * (count != 1)}")
@@ -88,5 +84,5 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
 
 def tell(notes: Sequence[str], progress: Progress) -> None:
     """Print notes, each as a line of its own."""
-    for note in notes:
+    for note in filter(None, notes):
         progress(f"      note: {note}")

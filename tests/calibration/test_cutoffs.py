@@ -8,7 +8,7 @@ import torch
 from clada_neuro.calibration.cutoffs import hidden_cutoffs
 from clada_neuro.errors import CalibrationError
 from clada_neuro.instrument.activity import neuron_sparsity
-from clada_neuro.instrument.trace import ModelMeasurer
+from clada_neuro.instrument.measurer import ModelMeasurer
 from clada_neuro.models.loading import load_model
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.artifact import load_calibration, shipped_calibration

@@ -156,6 +156,65 @@ def test_a_run_and_then_single_commands_in_its_folder(call):
     assert "Satterthwaite" in page_of(call, "X")
 
 
+TABLES = ("tokens.parquet", "layers.parquet", "words.parquet", "words.csv", "trials.parquet", "trials.csv")
+
+
+def run(call, out: str, *more: object) -> None:
+    call(
+        "run", "my texts.csv", "--trials", "reader data.csv", "--model", "llm", "--threads", 1, "--out", out,
+        "--jobs", 1, "--formula", FORMULA, *more,
+    )  # fmt: skip
+
+
+def chain(call, out: str) -> None:
+    trace(call, out)
+    call("align", f"{out}/words.parquet", "reader data.csv", "--out", out)
+    call("fit", f"{out}/trials.parquet", "--formula", FORMULA, "--zscore", "surprisal_bits", "--out", out)
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {name: Path(folder, name).read_bytes() for name in TABLES}
+
+
+def test_run_and_the_chain_leave_the_same_tables_and_the_same_lineage(call):
+    run(call, "R")
+    chain(call, "C")
+    assert contents("R") == contents("C")
+    whole, chained = read_json("R/manifest.json"), read_json("C/manifest.json")
+    speeds = {"linear_speeds"}  # of this minute's machine
+    assert {key: whole[key] for key in chained if key not in speeds} == {
+        key: value for key, value in chained.items() if key not in speeds
+    }
+    one, other = (read_json(f"{folder}/fits.json")[0] for folder in ("R", "C"))
+    assert one["trials"] == other["trials"] == read_provenance("R/trials.parquet")["inputs"]
+    assert one["coefficients"] == other["coefficients"]
+
+
+def test_the_chain_goes_on_in_the_folder_of_a_run_and_a_run_in_that_of_a_chain(call, monkeypatch):
+    run(call, "R")
+    chain(call, "C")
+    before, said = contents("R"), read_json("R/manifest.json")
+
+    def refuse(*given: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("clada_neuro.instrument.measurer._shard", refuse)
+    trace(call, "R")
+    assert read_json("R/manifest.json") == said  # also what the run said of its trials, which are still there
+    chain(call, "R")
+    run(call, "C")
+    assert contents("R") == contents("C") == before
+    assert {key: value for key, value in read_json("C/manifest.json").items() if key in ("target", "joins")} == {
+        "target": "my texts", "joins": said["joins"]
+    }  # fmt: skip
+
+
+def test_another_trace_takes_away_what_was_said_of_trials(call):
+    run(call, "R")
+    trace(call, "R", "other llm")
+    assert not {"joins", "target"} & read_json("R/manifest.json").keys()
+
+
 def test_an_edited_config_makes_the_trace_anew(call, desk):
     shutil.copytree(desk / "llm", "edited")
     trace(call, "X", "edited")

@@ -13,8 +13,8 @@ from tiny_language import tiny_language
 
 from clada_neuro.artifacts import write_table
 from clada_neuro.errors import CladaNeuroError, DataError
+from clada_neuro.instrument import measurer as module
 from clada_neuro.instrument import shards
-from clada_neuro.instrument import trace as module
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.cutoffs import Cutoffs

@@ -60,6 +60,17 @@ def test_the_default_analysis_does_without_activity(place):
         len(Trace.read(place / "out").layers)
 
 
+def test_single_commands_keep_the_reason_in_the_manifest(place, capsys):
+    out = place / "chain"
+    done = clada(capsys, "trace", place / "texts.csv", "--model", place / "mamba", "--out", out)
+    assert _REASON in done.err
+    clada(capsys, "align", out / "words.parquet", place / "trials.csv", "--out", out)
+    assert read_json(out / "manifest.json")["activity"] == _REASON
+    assert len(Trace.read(out).words)
+    clada(capsys, "report", out)
+    assert f"Activity was not measured: {_REASON}." in (out / "report.html").read_text().replace("&#39;", "'")
+
+
 @pytest.mark.parametrize("predictor", ["sparsity_energy99", "adjustment_prev_lag1"])
 def test_an_analysis_of_the_user_s_that_names_activity_is_refused_before_the_fits(place, predictor):
     analysis = place / "own.toml"
