@@ -20,6 +20,7 @@ _COMMANDS = {
     "fit": "clada_neuro.cli.fit",
     "averages": "clada_neuro.cli.averages",
     "overlap": "clada_neuro.cli.overlap",
+    "maps": "clada_neuro.cli.maps",
     "report": "clada_neuro.cli.report",
     "synergy": "clada_neuro.cli.synergy",
     "bench": "clada_neuro.cli.bench",

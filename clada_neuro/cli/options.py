@@ -323,6 +323,17 @@ def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def negative_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --negative, passed on under the same name."""
+    return click.option(
+        "--negative",
+        type=click.Choice(["up", "down"]),
+        default="down",
+        show_default=True,
+        help="Where negative voltages are in figures.",
+    )(command)
+
+
 def epochs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --window, --roi, --baseline and --soa: how amplitudes are taken from epochs."""
     for add in (

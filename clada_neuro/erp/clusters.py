@@ -80,7 +80,7 @@ def cluster_test(
     """
     if len(betas) < 2:
         raise DataError(f"{len(betas)} subject arrived; a test over subjects needs two or more")
-    adjacency = _adjacency(betas[0].info)
+    adjacency = channel_adjacency(betas[0].info)
     times = bins(betas[0], tmin)[0]
     stacked = np.array([bins(beta, tmin)[1].T for beta in betas])
     t, found, p = _clusters(stacked, adjacency, n_permutations, seed)
@@ -102,7 +102,14 @@ def bins(inst: mne.Evoked | mne.BaseEpochs, tmin: float) -> tuple[Array, Array]:
     )
 
 
-def _adjacency(info: mne.Info) -> Any:
+def channel_adjacency(info: mne.Info) -> Any:
+    """Return which EEG electrodes are neighbours, from their positions.
+
+    Raises
+    ------
+    DataError
+        Without positions, or when they do not span the scalp.
+    """
     if not all(map(has_position, info["chs"])):
         raise DataError(
             "electrodes have no positions, so none are neighbours; set a montage (epochs.set_montage)"

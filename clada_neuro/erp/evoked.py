@@ -252,12 +252,13 @@ def topographies(groups: Groups, component: str | Component) -> pd.DataFrame:
         channels = [average.ch_names[pick] for pick in mne.pick_types(average.info, eeg=True, exclude="bads")]
         window = average.copy().crop(chosen.tmin, chosen.tmax).get_data(picks=channels)
         frame = pd.DataFrame({"group": name, "channel": channels})
-        frame[["x", "y"]] = _seen_from_above(average.info, channels)
+        frame[["x", "y"]] = seen_from_above(average.info, channels)
         frames.append(frame.assign(amplitude_uv=MICROVOLTS * window.mean(axis=1)))
     return pd.concat(frames, ignore_index=True)
 
 
-def _seen_from_above(info: mne.Info, channels: list[str]) -> NDArray[np.float64]:
+def seen_from_above(info: mne.Info, channels: list[str]) -> NDArray[np.float64]:
+    """Return x and y of electrodes (n, 2) as in `topographies`, missing without positions."""
     places = np.array([info["chs"][info["ch_names"].index(name)]["loc"][:3] for name in channels])
     if not all(has_position(info["chs"][info["ch_names"].index(name)]) for name in channels):
         return np.full((len(channels), 2), np.nan)

@@ -1,16 +1,14 @@
 """Averages over time and over the scalp, where the run had epochs."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from scipy.spatial import Delaunay, QhullError
 
 from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.scalp import heads, mapped
 from clada_neuro.reporting.tables import Table, coefficient_cells, table
 from clada_neuro.reporting.text import plural
 
@@ -34,7 +32,7 @@ def figures(results: Results) -> list[Figure]:
             drawn.append(_regression(results, str(component), curves[curves["group"] != "intercept"]))
             maps = _of(frames.get("rerp_topographies"), component=component)
             maps = maps[maps["group"] != "intercept"] if len(maps) else maps
-            if _mapped(maps):
+            if mapped(maps):
                 drawn.append(_scalp(str(component), maps))
     return drawn
 
@@ -85,17 +83,6 @@ def _of(frame: pd.DataFrame | None, **values: object) -> pd.DataFrame:
     return frame[np.logical_and.reduce([frame[name] == value for name, value in values.items()])]
 
 
-def _mapped(maps: pd.DataFrame) -> bool:
-    """Return whether electrodes have places that span the scalp, so that values between them can be drawn."""
-    if not len(maps) or maps[["x", "y"]].isna().any(axis=None):
-        return False
-    try:
-        Delaunay(maps[["x", "y"]].drop_duplicates().to_numpy(float))
-    except QhullError:
-        return False
-    return True
-
-
 def _facts(results: Results, component: str) -> tuple[tuple[float, float] | None, str]:
     for known in results.erp_facts.get("components", []):
         if known["name"] == component:
@@ -108,7 +95,7 @@ def _terciles(
 ) -> Figure:
     window, electrodes = _facts(results, component)
     subjects = plural(int(curves["n_subjects"].iloc[0]), "subject")
-    below = f" Below: the scalp between {_window(window)}, µV." if _mapped(maps) else ""
+    below = f" Below: the scalp between {_window(window)}, µV." if mapped(maps) else ""
     caption = (
         f"{component.upper()} by tercile of {words(predictor)}: mean of {electrodes} with 95 % intervals over "
         f"{subjects}.{below}"
@@ -138,23 +125,22 @@ def averages(
     window
         Seconds, shaded; `legend` is the groups' title.
     """
-    mapped = _mapped(maps)
+    with_scalp = mapped(maps)
 
     def paint(canvas: Canvas) -> None:
-        grid = canvas.add_gridspec(2, 3, height_ratios=(2.1, 1)) if mapped else canvas.add_gridspec(1, 3)
+        grid = canvas.add_gridspec(2, 3, height_ratios=(2.1, 1)) if with_scalp else canvas.add_gridspec(1, 3)
         axes = canvas.add_subplot(grid[0, :])
         for place, (group, curve) in enumerate(curves.groupby("group", sort=False)):
             color, style = _STYLES.get(str(group), _IN_TURN[place % len(_IN_TURN)])
             _curve(axes, curve, str(group), color, style)
         _time(axes, window)
         axes.legend(title=legend, title_fontsize=9.5, loc="upper left", ncols=3)
-        if mapped:
+        if with_scalp:
             groups = [(str(group), rows) for group, rows in maps.groupby("group", sort=False)]
-            heads = [canvas.add_subplot(grid[1, place]) for place in range(len(groups))]
-            _heads(heads, groups)
+            heads([canvas.add_subplot(grid[1, place]) for place in range(len(groups))], groups)
 
     listed = ", ".join(map(str, curves["group"].unique()))
-    size = (5.0, 5.0 if mapped else 3.5)
+    size = (5.0, 5.0 if with_scalp else 3.5)
     return compose(name, caption, f"Averaged potentials over time: {listed}. {caption}", paint, size)
 
 
@@ -181,8 +167,8 @@ def _scalp(component: str, maps: pd.DataFrame) -> Figure:
     groups = [(words(str(group)), rows) for group, rows in maps.groupby("group", sort=False)]
 
     def paint(canvas: Canvas) -> None:
-        heads = canvas.subplots(1, len(groups), squeeze=False)[0]
-        _heads(heads, [(label.replace(" ", "\n", 1), rows) for label, rows in groups])
+        axes = canvas.subplots(1, len(groups), squeeze=False)[0]
+        heads(axes, [(label.replace(" ", "\n", 1), rows) for label, rows in groups])
 
     caption = f"Regression ERPs over the scalp in the {component.upper()} window, µV per SD."
     listed = ", ".join(label for label, _ in groups)
@@ -204,32 +190,6 @@ def _time(axes: Axes, window: tuple[float, float] | None) -> None:
     axes.axhline(0, color="#374151", linewidth=0.8)
     axes.set(xlabel="Time from word onset (ms)", ylabel="µV")
     axes.margins(x=0, y=0.15)
-
-
-def _heads(axes: Iterable[Axes], groups: list[tuple[str, pd.DataFrame]]) -> None:
-    """Draw scalp maps on one scale, symmetric around zero."""
-    from mne.viz import plot_topomap
-
-    limit = max(rows["amplitude_uv"].abs().max() for _, rows in groups)
-    heads = list(axes)
-    for head, (label, rows) in zip(heads, groups, strict=True):
-        image, _ = plot_topomap(
-            rows["amplitude_uv"].to_numpy(float),
-            rows[["x", "y"]].to_numpy(float),
-            axes=head,
-            sphere=(0, 0, 0, 1),
-            vlim=(-limit, limit),
-            cmap="RdBu_r",
-            contours=4,
-            res=40,
-            show=False,
-        )
-        for dots in head.lines:
-            dots.set_markersize(1.5)
-        head.set_title(label, fontsize=9)
-    bar = heads[-1].figure.colorbar(image, ax=heads, shrink=0.8, aspect=12, pad=0.02)
-    bar.ax.tick_params(labelsize=8)
-    bar.set_label("µV", fontsize=8.5)
 
 
 def _window(window: tuple[float, float] | None) -> str:

@@ -28,6 +28,7 @@ CALL = (
         (["run", "stimuli.csv", "--trials", "trials.csv"], "n400_uv"),
         (["trace", "wrong.csv", "--out", "out"], "sentence"),
         (["align", "words.parquet", "trials.csv", "--out", "out"], "words.parquet"),
+        (["maps", "words.parquet", "--epochs", "eeg", "--out", "out"], "words.parquet"),
         (["overlap", "words.parquet", "--eeg", "eeg", "--out", "out"], "words.parquet"),
     ],
 )

@@ -56,14 +56,14 @@ class Prepared:
         optimizer = self.optimizer
         if y is not None:
             optimizer = optimizer.with_response(self.scaled.response(y, self.design.X))
-        result = None if start is None else self._warm(optimizer, _off_zero(self, start))
+        result = None if start is None else self._warm(optimizer, off_zero(self, start))
         if result is None:
             result = _optimize(optimizer)
         return Quick(
             beta=self.scaled.beta(result.beta),
             sigma=self.scaled.scale * float(result.sigma),
             loglik=self.scaled.loglik(-result.deviance / 2, self.reml),
-            covariances=_covariances(self, result),
+            covariances=covariances_of(self, result.theta, result.sigma),
             converged=bool(result.converged),
             theta=result.theta,
         )
@@ -72,7 +72,7 @@ class Prepared:
         if self._curvature is not None:
             result = descend_near(optimizer, start, self._curvature)
             if result is not None and not _has_ridge(self, result.theta):
-                return replace(result, theta=_with_positive_diagonals(self, result.theta))
+                return replace(result, theta=with_positive_diagonals(self, result.theta))
         return _descend(optimizer, start, QUICK)
 
     @cached_property
@@ -111,7 +111,7 @@ def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepa
 def restart(design: Design, reml: bool, ratios: Sequence[np.ndarray]) -> Estimate:
     """Fit from given covariances (over the residual variance) and from scattered starts; the best one is kept."""
     prepared = prepare(design, reml)
-    starts = [_off_zero(prepared, _theta(prepared, ratios)), *_scattered(prepared)]
+    starts = [off_zero(prepared, _theta(prepared, ratios)), *_scattered(prepared)]
     found = [result for start in starts if (result := _descend(prepared.optimizer, start)) is not None]
     found = found or [_optimize(prepared.optimizer)]
     return _estimate(prepared, min(found, key=lambda result: result.deviance), ())
@@ -178,7 +178,7 @@ def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]
         found.append(_optimize(optimizer))
     best = min(found, key=lambda result: result.deviance)
     if _has_flat_direction(prepared, best.theta):
-        lifted = _descend(optimizer, _off_zero(prepared, best.theta))
+        lifted = _descend(optimizer, off_zero(prepared, best.theta))
         best = best if lifted is None or lifted.deviance > best.deviance else lifted
     if (exchanged := _exchanged(prepared, best.theta)) is not None:
         other = _descend(optimizer, exchanged, COARSE)
@@ -268,7 +268,7 @@ def _from_scalar(k: int, value: float) -> np.ndarray:
     return factor[np.tril_indices(k)]
 
 
-def _off_zero(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
+def off_zero(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
     """Lift standard deviations off zero, where their gradient vanishes and an optimizer would stay."""
     diagonal = np.concatenate([_diagonal(len(b.names), 1.0) for b in prepared.design.blocks]) == 1
     return np.where(diagonal, np.maximum(theta, OFF_ZERO), theta)
@@ -285,20 +285,27 @@ def _factors(prepared: Prepared, theta: np.ndarray) -> list[np.ndarray]:
     return factors
 
 
-def _with_positive_diagonals(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
+def with_positive_diagonals(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
     """Turn the columns of factors whose diagonal is negative, which leaves their covariances."""
     factors = _factors(prepared, theta)
     return np.concatenate([_vector(factor * np.sign(np.diag(factor))) for factor in factors])
 
 
-def _covariances(prepared: Prepared, result: OptimizationResult) -> tuple[np.ndarray, ...]:
-    factors = _factors(prepared, result.theta)
+def covariances_of(prepared: Prepared, theta: np.ndarray, sigma: float) -> tuple[np.ndarray, ...]:
+    """Return each block's covariance matrix in the data's units."""
+    factors = _factors(prepared, theta)
     return tuple(
-        prepared.scaled.covariance(b, result.sigma**2 * factor @ factor.T) for b, factor in enumerate(factors)
+        prepared.scaled.covariance(b, sigma**2 * factor @ factor.T) for b, factor in enumerate(factors)
     )
 
 
-def _effects(prepared: Prepared, u: np.ndarray) -> tuple[np.ndarray, ...]:
+def is_singular(prepared: Prepared, theta: np.ndarray, below: float = SINGULAR_BELOW) -> bool:
+    """Return whether a variance is zero, or a block's columns are perfectly correlated."""
+    return any(bool((np.diag(factor) < below).any()) for factor in _factors(prepared, theta))
+
+
+def effects_of(prepared: Prepared, u: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return each block's effects (n_levels, k) in the data's units, from mixedlm's."""
     effects, at = [], 0
     for b, block in enumerate(prepared.design.blocks):
         shape = (len(block.levels), len(block.names))
@@ -312,7 +319,7 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
     inverse = scaled.inverse_r()
     if not result.converged:
         notes += (f"the optimizer did not converge: {result.message}",)
-    singular = any((np.diag(factor) < SINGULAR_BELOW).any() for factor in _factors(prepared, theta))
+    singular = is_singular(prepared, theta)
     reached, hessian = True, None
     if not singular:
         gradient, hessian = derivatives(prepared.optimizer, theta)
@@ -324,8 +331,8 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
         approximate=partial(_satterthwaite, prepared.design, prepared.reml, theta, hessian),
         sigma=scaled.scale * float(result.sigma),
         loglik=scaled.loglik(-result.deviance / 2, prepared.reml),
-        covariances=_covariances(prepared, result),
-        effects=_effects(prepared, result.u),
+        covariances=covariances_of(prepared, theta, result.sigma),
+        effects=effects_of(prepared, result.u),
         singular=singular,
         converged=bool(result.converged) and reached,
         theta=theta,

@@ -1,0 +1,1 @@
+"""Mixed models at every electrode and moment."""

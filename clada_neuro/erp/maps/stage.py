@@ -1,0 +1,138 @@
+"""Mixed-model maps of a run's epochs, and their files.
+
+In the folder: ``maps.parquet`` (one row per term, electrode and moment: b_uv, se, df, t, p, p_corrected, cluster), ``clusters.parquet``,
+``variances.parquet``, ``channels.parquet`` (places seen from above), ``lost.parquet`` (epochs left out) and ``maps.json``, what was done. Fitted
+electrodes stand in ``electrodes/`` until all are.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from shutil import rmtree
+
+import pandas as pd
+
+from clada_neuro.artifacts import content_hash, output_folder, read_json, write_json, write_table
+from clada_neuro.cache import cache_key
+from clada_neuro.erp.maps.channel import AMPLITUDE, fit_electrode
+from clada_neuro.erp.maps.inference import CLUSTER_FORMING_P
+from clada_neuro.erp.maps.maps import DRAWS, mixed_maps
+from clada_neuro.erp.maps.work import Place
+from clada_neuro.erp.predictors import with_predictors
+from clada_neuro.erp.quiet import quiet
+from clada_neuro.erp.sources import Source, baseline_subtracted, files_of, parts_of, read_epochs
+from clada_neuro.errors import DataError
+from clada_neuro.stats.formula import parse
+
+FORMULA = "surprisal_bits + (1 + surprisal_bits | subject) + (1 | item) + (1 | stimulus)"
+
+
+@quiet
+def map_epochs(
+    source: Source,
+    words: pd.DataFrame,
+    folder: str | Path,
+    *,
+    formula: str = FORMULA,
+    baseline: str = "covariate",
+    tmin: float = 0.0,
+    n_draws: int = DRAWS,
+    seed: int = 0,
+    place: Place | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Fit the formula at every electrode and moment and write the maps; what stands in the folder is not computed again.
+
+    Parameters
+    ----------
+    source
+        Epochs, mapping, file or folder (see `sources.read_epochs`).
+    words
+        Words table of a trace.
+    folder
+        Where the files go.
+    formula, tmin, n_draws, seed, place, progress
+        As in `maps.mixed_maps`.
+    baseline
+        ``covariate``, or ``none`` as for epochs whose baseline was subtracted, which is seen in them.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    CladaNeuroError
+        For epochs, words and formulas that do not suit each other; fitted electrodes stay.
+    """
+    output = output_folder(folder)
+    names = predictors_of(formula, words)
+    recordings = read_epochs(source)
+    covariate = baseline == "covariate" and not baseline_subtracted(recordings.epochs)
+    key = _key(source, words, formula, covariate, tmin, n_draws, seed)
+    if key and (output / "maps.json").is_file() and read_json(output / "maps.json").get("inputs") == key:
+        return output
+    (output / "maps.json").unlink(missing_ok=True)  # written last: with it the tables are complete
+    data = with_predictors(recordings.epochs, words, names)
+    kept = output / "electrodes"
+    found = mixed_maps(
+        data, formula, baseline=covariate, tmin=tmin, n_draws=n_draws, seed=seed, place=place, folder=kept, progress=progress,
+    )  # fmt: skip
+    provenance = {"inputs": key}
+    places = pd.DataFrame(found.places, columns=["x", "y"])
+    places.insert(0, "channel", found.channels)
+    tables = {
+        "maps": found.table,
+        "clusters": found.clusters,
+        "variances": found.variances,
+        "channels": places,
+    }
+    for name, table in (tables | {"lost": data.lost}).items():
+        write_table(table, output / f"{name}.parquet", provenance)
+    facts = {
+        "formula": found.formula,
+        "n_subjects": len(data.epochs),
+        "n_epochs": found.n_epochs,
+        "n_stimuli": len(data.stimuli()),
+        "simulated": data.simulated,
+        "baseline": "covariate" if covariate else "none",
+        "fitted": "every variance at every electrode and moment, by REML",
+        "null": f"{n_draws} draws of signs for the maps of every subject, item, stimulus and trial",
+        "cluster_forming_p": CLUSTER_FORMING_P,
+        "singular": float(found.singular.mean()),
+        "seed": seed,
+        "notes": found.notes,
+    }
+    write_json(output / "maps.json", facts | provenance)
+    rmtree(kept, ignore_errors=True)
+    return output
+
+
+def predictors_of(formula: str, words: pd.DataFrame) -> list[str]:
+    """Return the columns of ``words`` that a right-hand side needs beside ``subject``, ``item`` and ``stimulus``.
+
+    Raises
+    ------
+    DataError
+        For a formula without any, and one without random terms.
+    """
+    if "~" in formula:
+        raise DataError(
+            f"'{formula}' has a left side; the voltage is explained, so write the right side alone"
+        )
+    parsed = parse(f"{AMPLITUDE} ~ {formula}")
+    if not parsed.random:
+        raise DataError(f"'{formula}' has no random term; add (1 | subject) + (1 | item) + (1 | stimulus)")
+    labels = {AMPLITUDE, "subject", "item", "stimulus", "condition"}
+    names = [name for name in parsed.variables() if name not in labels]
+    if not names:
+        raise DataError(f"'{formula}' names no measure of words; add one, as in {FORMULA}")
+    return names
+
+
+def _key(source: Source, words: pd.DataFrame, *choices: object) -> str:
+    """Return the hash of everything that maps come from; empty for epochs in memory."""
+    if not isinstance(source, str | Path):
+        return ""
+    files = [part for first in files_of(source) for part in parts_of(first)]
+    return cache_key(fit_electrode.__module__, __name__, *files, content_hash(words), choices)

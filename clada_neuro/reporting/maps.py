@@ -1,0 +1,134 @@
+"""Figures of mixed-model maps: a coefficient over the scalp through time, and t at every electrode and moment."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from scipy import stats
+
+from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.reporting.figures import COLORS, Figure, compose
+from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.scalp import heads, mapped, microvolts_up
+from clada_neuro.reporting.text import plural
+
+_HEADS, _ALPHA = 6, 0.05
+
+
+def figures(folder: Path, negative: str = "down") -> list[Figure]:
+    """Return one figure per term of the maps in a folder (`clada_neuro.erp.maps.stage`); ``negative`` is ``up`` or ``down``."""
+    table, places = read_table(folder / "maps.parquet"), read_table(folder / "channels.parquet")
+    facts, clusters = read_json(folder / "maps.json"), read_table(folder / "clusters.parquet")
+    return [
+        _figure(str(term), rows, places, clusters[clusters["term"] == term], facts, negative)
+        for term, rows in table.groupby("term", sort=False)
+    ]
+
+
+def _figure(
+    term: str,
+    rows: pd.DataFrame,
+    places: pd.DataFrame,
+    clusters: pd.DataFrame,
+    facts: dict[str, Any],
+    negative: str,
+) -> Figure:
+    b, t, p = (
+        rows.pivot(index="channel", columns="time_s", values=name).reindex(places["channel"])
+        for name in ("b_uv", "t", "p_corrected")
+    )
+    numbered = rows.assign(cluster=rows["cluster"].astype("Int64").fillna(-1).astype(int))
+    cluster = numbered.pivot(index="channel", columns="time_s", values="cluster").reindex(places["channel"])
+    found = clusters.loc[clusters["p"] < _ALPHA, "cluster"]
+    inside = cluster.isin(list(found)).to_numpy(bool)
+    order = np.argsort(-places["y"].to_numpy(float), kind="stable")  # from the front to the back of the head
+    site = places["channel"][int(np.argmax(np.abs(t.to_numpy()).max(axis=1)))]
+    scalp = mapped(places)
+
+    def paint(canvas: Canvas) -> None:
+        ratios = (1.3, 1, 2.2) if scalp else (1.3, 2.2)
+        grid = canvas.add_gridspec(len(ratios), _HEADS, height_ratios=ratios)
+        _course(canvas.add_subplot(grid[0, :]), rows[rows["channel"] == site], site, negative)
+        if scalp:
+            _series([canvas.add_subplot(grid[1, k]) for k in range(_HEADS)], b, places)
+        _moments(canvas.add_subplot(grid[-1, :]), t.iloc[order], (p < _ALPHA).iloc[order], inside[order])
+
+    said = (
+        f"{len(found)} of {plural(len(clusters), 'cluster')} with p < .05 (outlined), {int((p < _ALPHA).to_numpy().sum())} points with "
+        "p < .05 corrected for the largest of the map (dots)"
+    )
+    caption = (
+        f"Effect of {words(term)} in mixed models at every electrode and moment ({facts['formula'].partition('~')[2].strip()}; "
+        f"{plural(facts['n_subjects'], 'subject')}, {plural(facts['n_stimuli'], 'stimulus')}): µV per SD at {site}, where |t| is largest, "
+        f"with its 95 % interval for one moment; over the scalp; and t, electrodes from front to back. {said}."
+    )
+    return compose(
+        re.sub(r"\W+", "_", f"maps_{term}"),
+        caption,
+        f"Line plot, scalp maps and heat map over time. {caption}",
+        paint,
+        (6.4, 6.6),
+    )
+
+
+def _course(axes: Axes, curve: pd.DataFrame, site: str, negative: str) -> None:
+    half = stats.t.isf(0.025, curve["df"]) * curve["se"]
+    milliseconds = 1e3 * curve["time_s"]
+    axes.fill_between(
+        milliseconds, curve["b_uv"] - half, curve["b_uv"] + half, color=COLORS[0], alpha=0.15, linewidth=0
+    )
+    axes.plot(milliseconds, curve["b_uv"], color=COLORS[0], linewidth=1.6, label=site)
+    axes.axhline(0, color="#374151", linewidth=0.8)
+    axes.set(ylabel="µV per SD")
+    axes.margins(x=0)
+    microvolts_up(axes, negative)
+    axes.legend(loc="upper left")
+
+
+def _series(places: list[Axes], b: pd.DataFrame, electrodes: pd.DataFrame) -> None:
+    """Draw the scalp in windows of equal length."""
+    edges = np.linspace(b.columns[0], b.columns[-1], len(places) + 1)
+    window = np.clip(np.searchsorted(edges, b.columns, side="right") - 1, 0, len(places) - 1)
+    groups = []
+    for k in range(len(places)):
+        values = electrodes.assign(amplitude_uv=b.loc[:, window == k].mean(axis=1).to_numpy())
+        groups.append((f"{1e3 * edges[k]:.0f}–{1e3 * edges[k + 1]:.0f}", values))
+    heads(places, groups)
+
+
+def _moments(axes: Axes, t: pd.DataFrame, alone: pd.DataFrame, inside: np.ndarray) -> None:
+    limit = float(np.abs(t.to_numpy()).max())
+    milliseconds = 1e3 * t.columns.to_numpy(float)
+    step = float(np.diff(milliseconds).mean()) if len(milliseconds) > 1 else 1.0
+    extent = (milliseconds[0] - step / 2, milliseconds[-1] + step / 2, len(t) - 0.5, -0.5)
+    image = axes.imshow(
+        t.to_numpy(float),
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        extent=extent,
+        interpolation="nearest",
+    )
+    if inside.any():
+        axes.contour(
+            milliseconds,
+            np.arange(len(t)),
+            inside.astype(float),
+            levels=[0.5],
+            colors="black",
+            linewidths=0.9,
+        )
+    row, column = np.nonzero(alone.to_numpy())
+    axes.plot(milliseconds[column], row, "k.", markersize=1.5)
+    shown = np.arange(0, len(t), max(1, len(t) // 16))
+    axes.set_yticks(shown, [str(t.index[k]) for k in shown], fontsize=7.5)
+    axes.set(xlabel="Time from word onset (ms)")
+    axes.grid(False)
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.9, aspect=18, pad=0.02)
+    bar.set_label("t", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
