@@ -133,7 +133,10 @@ def test_processes_and_workers_give_the_same_bytes(desk, mapped, tmp_path, where
         (("--formula", "surprisal_bits"), "has no random term"),
         (("--formula", "amplitude_uv ~ surprisal_bits + (1 | subject)"), "write the right side alone"),
         (("--formula", "(1 | subject)"), "names no measure"),
-        (("--formula", "surprisal + (1 | subject)"), "no column 'surprisal' (did you mean 'surprisal_bits'?)"),
+        (
+            ("--formula", "surprisal + (1 | subject)"),
+            "no column 'surprisal' (did you mean 'surprisal_bits'?)",
+        ),
         (("--start", "2000"), "before the map begins"),
         (("--epochs", "nowhere"), "'nowhere' do not exist"),
     ],
