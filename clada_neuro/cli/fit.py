@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     metavar="PACKAGE",
     help="Also write refit_PACKAGE.R: emmeans or brms; may be repeated.",
 )
+@click.option(
+    "--broom", is_flag=True, help="Also write tidy.csv and glance.csv with the names of R's broom.mixed."
+)
 @where_option
 @table_options
 def command(
@@ -66,6 +69,7 @@ def command(
     contrasts: dict[str, str],
     bayes: bool,
     packages: tuple[str, ...],
+    broom: bool,
     where: tuple[str, ...],
     trial_encoding: str | None,
     trial_sheet: str | None,
@@ -76,6 +80,8 @@ def command(
     with the one before it (comparison.csv).
     """
     import warnings
+
+    import pandas as pd
 
     from clada_neuro.artifacts import output_folder, sole_writer, write_text
     from clada_neuro.exports import write_csv, write_for_r
@@ -153,10 +159,6 @@ def command(
         click.echo(_printed(compared))
     with sole_writer(folder):
         scripts = [one.to_r_script("refit.csv") for one in found]
-        more = {
-            package: "\n".join(one.to_r_script("refit.csv", package=package) for one in found)
-            for package in packages
-        }
         entries = [
             one.to_dict() | {"lme4_script": script} for one, script in zip(found, scripts, strict=True)
         ]
@@ -165,12 +167,17 @@ def command(
         store_estimates(folder, entries, None, stamp)
         write_for_r(used, folder / "refit.csv")
         write_text(folder / "refit.R", "\n".join(scripts))
-        for package, script in more.items():
-            write_text(folder / f"refit_{package}.R", script)
+        if broom:
+            for table in ("tidy", "glance"):
+                frames = [getattr(one, table)().assign(model=one.name) for one in found]
+                write_for_r(pd.concat(frames, ignore_index=True), folder / f"{table}.csv")
         if compared is None:
             (folder / "comparison.csv").unlink(missing_ok=True)  # of another call
         else:
             write_csv(compared, folder / "comparison.csv")
+        for package in packages:  # last: one that does not take a model loses nothing
+            more = [one.to_r_script("refit.csv", package=package) for one in found]
+            write_text(folder / f"refit_{package}.R", "\n".join(more))
 
 
 def _printed(compared: "pd.DataFrame") -> str:

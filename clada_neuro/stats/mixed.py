@@ -23,6 +23,7 @@ from clada_neuro.stats.marginal import means
 from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
+from clada_neuro.stats.tidy import glance, tidy
 from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
 
 
@@ -70,6 +71,14 @@ class MixedFit(Fitted):
     def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
         """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
         return bayes(self, focal, **how)
+
+    def tidy(self, names: str = "broom") -> pd.DataFrame:
+        """Return all parameters with broom.mixed's names (see `tidy.tidy`)."""
+        return tidy(self, names)
+
+    def glance(self) -> pd.DataFrame:
+        """Return sizes and criteria in one row with broom.mixed's names (see `tidy.glance`)."""
+        return glance(self)
 
     def vif(self) -> pd.Series:
         """Return the variance inflation factor of each fixed term but the intercept."""

@@ -232,6 +232,29 @@ def test_a_binomial_model_prints_odds_ratios_and_writes_a_glmer_script(tmp_path:
         read_results(tmp_path / "out")
 
 
+def test_more_scripts_and_tables_with_the_names_of_r(tmp_path: Path) -> None:
+    call = [
+        str(REFERENCE.with_name("counts_full.csv")),
+        "--out",
+        str(tmp_path),
+        "--broom",
+        "--r-script",
+        "brms",
+    ]
+    formula = "surprisal ~ group + (1 | subject)"
+    CliRunner().invoke(
+        command, [*call, "--formula", formula, "--r-script", "emmeans"], catch_exceptions=False
+    )
+    assert pd.read_csv(tmp_path / "tidy.csv")["std.error"].notna().sum() == 2
+    assert pd.read_csv(tmp_path / "glance.csv")["model"].tolist() == [formula]
+    assert "emmeans(m, ~ group" in (tmp_path / "refit_emmeans.R").read_text()
+    assert "set_prior(" in (tmp_path / "refit_brms.R").read_text()
+    with pytest.raises(CladaNeuroError, match="R package 'emmean' given"):
+        CliRunner().invoke(
+            command, [*call, "--formula", formula, "--r-script", "emmean"], catch_exceptions=False
+        )
+
+
 def test_trials_of_successes_are_weights_in_r(tmp_path: Path) -> None:
     arguments = [
         str(REFERENCE.with_name("counts_full.csv")),

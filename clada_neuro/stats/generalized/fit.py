@@ -23,6 +23,7 @@ from clada_neuro.stats.generalized.family import family_of
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.rscript import to_r_script
+from clada_neuro.stats.tidy import glance, tidy
 
 _OFFSET = re.compile(r"\boffset\s*\(")
 _NORMAL_95 = stats.norm.ppf(0.975)
@@ -105,6 +106,14 @@ class GeneralizedFit(Fitted):
     def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
         """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
         return bayes(self, focal, **how)
+
+    def tidy(self, names: str = "broom") -> pd.DataFrame:
+        """Return all parameters with broom.mixed's names (see `tidy.tidy`)."""
+        return tidy(self, names)
+
+    def glance(self) -> pd.DataFrame:
+        """Return sizes and criteria in one row with broom.mixed's names (see `tidy.glance`)."""
+        return glance(self)
 
     def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> NoReturn:
         """Refuse: marginal means are offered for linear models."""
