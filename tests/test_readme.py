@@ -1,4 +1,4 @@
-"""What the README tells people to type works as it stands there."""
+"""What the README and the pages beside it tell people to type works as it stands there."""
 
 import os
 import re
@@ -15,17 +15,24 @@ from clada_neuro.artifacts import package_data
 from clada_neuro.stimuli.formats import read_stimuli
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Of the pages that need more than the two files on the desk, or have tests of their own, commands are not run here.
+RUN = ("README.md", "command_line.md", "python.md", "your_data.md")
+TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 LONG = ("run demo", "run nieuwland2018", "run frank201", "run boyce2023_maze")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    pages = [text for page, text in TEXT.items() if page.name in RUN]
+    return re.findall(rf"```{language}\n(.*?)```", "\n".join(pages), flags=re.DOTALL)
 
 
 def commands() -> list[str]:
+    """Return every command once, in the order of the pages."""
     lines = "\n".join(blocks("console")).splitlines()
-    return [line.partition("  #")[0].strip() for line in lines if line.startswith("clada-neuro")]
+    return list(
+        dict.fromkeys(line.partition("  #")[0].strip() for line in lines if line.startswith("clada-neuro"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +83,14 @@ def test_the_make_targets_exist():
         assert call(["make", "--dry-run", target], ROOT).returncode == 0
 
 
-def test_files_that_the_readme_shows_exist():
-    for name in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (ROOT / name).is_file()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_shows_or_points_to_exist(page):
+    for name in re.findall(r"\]\(([^)#]+)[^)]*\)", TEXT[page]):
+        assert name.startswith(("http:", "https:")) or (page.parent / name).exists(), name
+
+
+def test_the_readme_is_short():
+    assert len(TEXT[ROOT / "README.md"].splitlines()) <= 150
 
 
 @pytest.mark.slow
