@@ -167,7 +167,7 @@ def text_lines(text: str) -> list[str]:
 
 def write_json(path: str | Path, value: Any) -> Path:
     """Write JSON atomically; numpy numbers become plain ones and non-finite numbers ``null``."""
-    return write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
@@ -189,7 +189,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, 
         raise DataError(
             f"'{path}' cannot hold this table: {reason}; give each column values of one kind"
         ) from error
-    document = json.dumps(_plain({"versions": versions(), **(provenance or {})}))
+    document = json.dumps(plain({"versions": versions(), **(provenance or {})}))
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), PROVENANCE_KEY: document.encode()}
     )
@@ -204,7 +204,7 @@ def join_tables(parts: Sequence[Path], path: str | Path, provenance: Mapping[str
     schema = pa.unify_schemas(
         [pq.read_schema(part).remove_metadata() for part in parts], promote_options="permissive"
     )
-    document = json.dumps(_plain({"versions": versions(), **(provenance or {})}))
+    document = json.dumps(plain({"versions": versions(), **(provenance or {})}))
     metadata_of_first = pq.read_schema(parts[0]).metadata or {}
     schema = schema.with_metadata({**metadata_of_first, PROVENANCE_KEY: document.encode()})
 
@@ -239,25 +239,12 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Read a manifest; one that another version of the package wrote is refused, because columns may have changed."""
-    manifest = read_json(path)
-    if not isinstance(manifest, dict):
-        raise DataError(f"'{path}' is no manifest; delete it and run its step again")
-    wrote = manifest.get("versions", {}).get("clada-neuro")
-    if wrote is not None and wrote != metadata.version("clada-neuro"):
-        raise DataError(
-            f"'{path}' was written by clada-neuro {wrote}, this is {metadata.version('clada-neuro')}; "
-            "run again with this version, or read it with that one"
-        )
-    return manifest
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON holds it: numpy numbers as plain ones, non-finite numbers and NA as None, others as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | np.ndarray | pd.Series):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):

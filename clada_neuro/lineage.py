@@ -6,7 +6,7 @@ the single commands and Python write and check them here, whatever folders and f
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,12 +15,14 @@ import pandas as pd
 from clada_neuro.artifacts import (
     content_hash,
     read_json,
-    read_manifest,
     read_provenance,
     read_table,
-    write_json,
 )
 from clada_neuro.errors import DataError
+from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.manifest import read_manifest
+from clada_neuro.records.record import Document
+from clada_neuro.records.synergy import SynergyRecord
 
 TRACE = "trace"
 # What a manifest says of trials: how they were joined, and what a run adds for its own. All else describes the trace.
@@ -30,7 +32,7 @@ _OF_THE_TRIALS = frozenset(
         "analysis", "seed", "erp", "exclusions", "departures", "seconds", "peak_memory_mb",
     )
 )  # fmt: skip
-_ESTIMATES = ("fits", "synergy")
+_ESTIMATES: dict[str, type[Document]] = {"fits": FitRecord, "synergy": SynergyRecord}
 
 
 class Aligned(Protocol):
@@ -138,11 +140,16 @@ def store_estimates(
     if trials is None and path.is_file():
         trials = read_provenance(path).get("inputs")
     stamp = {} if trials is None else {"trials": trials}
-    given = {"fits": [{**entry, **stamp} for entry in fits], "synergy": synergy and {**synergy, **stamp}}
-    for name in _ESTIMATES:
+    entries = {
+        "fits": [{**entry, **stamp} for entry in fits],
+        "synergy": [{**synergy, **stamp}] if synergy else [],
+    }
+    for name, kind in _ESTIMATES.items():
         path = folder / f"{name}.json"
-        if given[name]:
-            write_json(path, given[name])
+        if name == "fits" and entries[name]:
+            kind.write_all(path, entries[name])
+        elif entries[name]:
+            kind.write(path, *entries[name])
         elif path.is_file() and (trials is None or _ids(read_json(path)) != {trials}):
             path.unlink()
             warnings.warn(f"'{path}' was estimated on other trials and is removed", stacklevel=3)
@@ -164,13 +171,20 @@ def refuse_mixture(path: str | Path, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def refuse_mixed_trials(folder: Path, documents: Mapping[str, Any]) -> None:
+class Estimated(Protocol):
+    """What was estimated on trials, with one language model of several."""
+
+    @property
+    def trials(self) -> str | None: ...  # noqa: D102
+
+
+def refuse_mixed_trials(folder: Path, documents: Mapping[str, Sequence[Estimated]]) -> None:
     """Refuse statistics of other trials than those in the folder, or of several.
 
     Parameters
     ----------
     documents : mapping
-        From file name to what is in it: an entry or a list of entries.
+        From file name to the records in it.
 
     Raises
     ------
@@ -178,27 +192,23 @@ def refuse_mixed_trials(folder: Path, documents: Mapping[str, Any]) -> None:
     """
     path = folder / "trials.parquet"
     here = read_provenance(path).get("inputs") if path.is_file() else None
-    known = {} if here is None else {None: (here, "trials.parquet holds")}  # by language model
+    known = {} if here is None else {"": (here, "trials.parquet holds")}  # by language model
     for name, found in documents.items():
-        for entry in _entries(found):
-            trials, model = entry.get("trials"), entry.get("language_model")
-            if trials is None:
+        for entry in found:
+            if entry.trials is None:
                 continue
-            expected, where = known.setdefault(model, (trials, f"{name} beside it"))
-            if trials != expected:
+            model = getattr(entry, "language_model", "")
+            expected, where = known.setdefault(model, (entry.trials, f"{name} beside it"))
+            if entry.trials != expected:
                 raise DataError(
                     f"'{folder / name}' was estimated on other trials than {where}, as after an interrupted run; give "
                     "the command that writes it again, or delete it"
                 )
 
 
-def _entries(document: Any) -> Iterable[Mapping[str, Any]]:
-    entries = document if isinstance(document, list) else [document]
-    return [entry for entry in entries if isinstance(entry, Mapping)]
-
-
 def _ids(document: Any) -> set[str | None]:
-    return {entry.get("trials") for entry in _entries(document)}
+    entries = document if isinstance(document, list) else [document]
+    return {entry.get("trials") for entry in entries if isinstance(entry, Mapping)}
 
 
 def _trace_of_file(path: str | Path) -> str | None:

@@ -126,12 +126,13 @@ def _place(stimuli: str, out: Path | None, as_csv: bool, table_of_its_own: str) 
 
 
 def _write_file(traced: "Trace", path: Path) -> None:
-    from clada_neuro.artifacts import sole_writer, write_json
+    from clada_neuro.artifacts import sole_writer
     from clada_neuro.exports import own_columns_first, write_for_r
+    from clada_neuro.records.manifest import Manifest
 
     with sole_writer(path):
         write_for_r(own_columns_first(traced.words), path)
-        write_json(path.with_suffix(".json"), traced.manifest)
+        Manifest.write(path.with_suffix(".json"), traced.manifest)
 
 
 def _write_beside(folder: Path, means: "pd.DataFrame") -> None:

@@ -19,7 +19,7 @@ from clada_neuro.artifacts import (
     write_atomic,
     write_table,
 )
-from clada_neuro.cache import DOCUMENT, Store
+from clada_neuro.cache import Store
 from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component
@@ -38,6 +38,7 @@ from clada_neuro.erp.sources import (
 )
 from clada_neuro.errors import DataError
 from clada_neuro.measures.tokens import MAIN
+from clada_neuro.records.epochs import EpochsRecord
 
 _PRESETS = Measurement()
 _LAST = "erp"  # the file that is written last: with it the tables are complete
@@ -146,9 +147,9 @@ def _optional(notes: list[str], what: str, make: Callable[..., T], *given: Any, 
 def _store(place: Path, source: Source, inputs: str, *choices: Any) -> Store[dict[str, Any]]:
     """Return where the facts are kept; its key is empty when it is not known what the files come from."""
     if not inputs or not isinstance(source, str | Path):
-        return Store(place, "", DOCUMENT)
+        return Store(place, "", EpochsRecord.codec())
     files = [part for first in files_of(source) for part in parts_of(first)]
-    return Store.of(place, __name__, inputs, *files, choices, codec=DOCUMENT)
+    return Store.of(place, __name__, inputs, *files, choices, codec=EpochsRecord.codec())
 
 
 def _corrected(recordings: Recordings, measurement: Measurement) -> dict[str, mne.BaseEpochs]:

@@ -10,10 +10,8 @@ import pandas as pd
 
 from clada_neuro import tables
 from clada_neuro.artifacts import (
-    read_manifest,
     read_table,
     versions,
-    write_json,
 )
 from clada_neuro.cache import cache_key
 from clada_neuro.errors import DataError
@@ -38,6 +36,7 @@ from clada_neuro.measures.tokens import MAIN
 from clada_neuro.models import linear
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.places import Failure
+from clada_neuro.records.manifest import Manifest, read_manifest
 from clada_neuro.runtime.cutoffs import Cutoffs
 from clada_neuro.runtime.policy import Policy
 from clada_neuro.stage import Stage
@@ -247,7 +246,7 @@ class TraceStage(Stage[Trace]):
         source, failed = _measured(self.stimuli, self.measurer, store)
         result = self._finished(source)
         result.manifest |= {"missing": rows_of(self.stimuli, failed)} if failed else {}
-        write_json(folder / "manifest.json", said_of(folder, self.key) | result.manifest)
+        Manifest.write(folder / "manifest.json", said_of(folder, self.key) | result.manifest)
         refuse_failed(self.stimuli, failed)
         return result
 

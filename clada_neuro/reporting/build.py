@@ -15,7 +15,6 @@ from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Result, store
-from clada_neuro.reporting.text import cell
 
 _HERE = Path(__file__).parent
 _WRITTEN = ".report.json"  # names the figures and tables that the last report wrote
@@ -77,12 +76,12 @@ def render(results: Results, page: list[Section]) -> str:
 def title(results: Results) -> str:
     """Return the page's title; simulated data are named in it."""
     manifest = results.manifest
-    name = str(manifest.get("title") or manifest.get("target") or results.folder.resolve().name)
+    name = str(manifest.title or manifest.target or results.folder.resolve().name)
     return f"Simulated data: {name}" if results.simulated else name
 
 
 def _subtitle(results: Results) -> str:
-    target, created = results.manifest.get("target"), results.manifest.get("created")
+    target, created = results.manifest.target, results.manifest.created
     parts = [f"clada-neuro report of {target or results.folder.resolve().name}"]
     return ", ".join([*parts, *([str(created)[:16].replace("T", " ")] if created else [])])
 
@@ -90,17 +89,20 @@ def _subtitle(results: Results) -> str:
 def _simulated(results: Results) -> str:
     if not results.simulated:
         return ""
-    described = (results.manifest.get("simulation") or {}).get("description")
-    return str(described or "The responses in this report were simulated and come from no person.")
+    simulation = results.manifest.simulation
+    return str(
+        (simulation and simulation.description)
+        or "The responses in this report were simulated and come from no person."
+    )
 
 
 def _glance(results: Results) -> list[tuple[str, str]]:
     models = language_models(results.manifest)
-    start = list(dict.fromkeys(cell(model.get("start_token") or "none") for model in models))
+    start = list(dict.fromkeys(model.start_token or "none" for model in models))
     facts = [
         (
             "Model" if len(models) == 1 else "Models",
-            ", ".join(cell(model.get("checkpoint") or model.get("model")) for model in models),
+            ", ".join(model.name for model in models),
         ),
         ("Start token", ", ".join(start)),
         ("Policy", policy_name(results.manifest)),
@@ -135,7 +137,7 @@ def _save_parts(results: Results, page: list[Section]) -> None:
     for name in ("words", "trials"):
         if name in results.tables:
             csv_beside(results.folder / f"{name}.parquet")
-    scripts = [f"# {fit['name']}\n{fit['lme4_script']}" for fit in results.fits if fit.get("lme4_script")]
+    scripts = [f"# {fit.name}\n{fit.lme4_script}" for fit in results.fits if fit.lme4_script]
     if scripts and "trials" in results.tables:
         write_text(results.folder / "refit.R", "\n".join(scripts))
     _remove_others(results.folder, {path.relative_to(results.folder).as_posix() for path in written})

@@ -1,28 +1,23 @@
 """Whether a regression's assumptions hold, what its effects hang on, and what its design could show."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from scipy.special import ndtri
 
+from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting.effects import reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
 from clada_neuro.reporting.labels import axis
 from clada_neuro.reporting.tables import Table, slug, table
 
-_Z = 1.96
 
-
-def quantiles(fit: Mapping[str, Any]) -> Figure | None:
+def quantiles(fit: FitRecord) -> Figure | None:
     """Draw the residuals' quantiles against the normal distribution's; nothing when the fit holds none."""
-    found = fit.get("residual_quantiles")
+    found = fit.residual_quantiles
     if not found:
         return None
-    normal, residual = ndtri(np.asarray(found["p"], float)), np.asarray(found["value"], float)
+    normal, residual = np.asarray(found.normal, float), np.asarray(found.value, float)
 
     def paint(axes: Axes) -> None:
         ends = np.array([normal.min(), normal.max()])
@@ -30,14 +25,14 @@ def quantiles(fit: Mapping[str, Any]) -> Figure | None:
         axes.plot(normal, residual, "o", color=COLORS[0], markersize=4)
         axes.set(xlabel="Normal quantile", ylabel="Residual / residual SD")
 
-    caption = f"{fit['name']}: quantiles of the residuals against the normal distribution (dashed: equal)."
+    caption = f"{fit.name}: quantiles of the residuals against the normal distribution (dashed: equal)."
     alt = f"{caption} They run from {residual.min():.1f} to {residual.max():.1f} residual SDs."
-    return draw(f"residuals_{slug(fit['name'])}", caption, alt, paint)
+    return draw(f"residuals_{slug(fit.name)}", caption, alt, paint)
 
 
-def linearity(fit: Mapping[str, Any]) -> Figure | None:
+def linearity(fit: FitRecord) -> Figure | None:
     """Draw mean residuals over bins of each measure: points around zero when the effect is a line."""
-    found = fit.get("linearity") or {}
+    found = fit.linearity
     shown = [term for term in reported_terms(fit) if term in found]
     if not shown:
         return None
@@ -48,12 +43,12 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
     def paint(canvas: Canvas) -> None:
         panels = canvas.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
         for axes, term in zip(panels, shown, strict=True):
-            bins = pd.DataFrame(found[term])
+            bins = pd.DataFrame([bin.row() for bin in found[term]])
             axes.axhline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
             axes.errorbar(
                 bins["predictor"],
                 bins["residual"],
-                yerr=_Z * bins["se"],
+                yerr=[bins["residual"] - bins["ci_low"], bins["ci_high"] - bins["residual"]],
                 fmt="o",
                 color=COLORS[0],
                 markersize=4,
@@ -63,29 +58,29 @@ def linearity(fit: Mapping[str, Any]) -> Figure | None:
             axes.locator_params(axis="x", nbins=6)
 
     caption = (
-        f"{fit['name']}: mean residuals with 95 % intervals in tenths of each measure. Points that bend away from the dashed line say that "
+        f"{fit.name}: mean residuals with 95 % intervals in tenths of each measure. Points that bend away from the dashed line say that "
         "the effect is not a straight one."
     )
     size = (5.0, 0.6 + 1.9 * len(shown))
-    return compose(f"linearity_{slug(fit['name'])}", caption, caption, paint, size)
+    return compose(f"linearity_{slug(fit.name)}", caption, caption, paint, size)
 
 
-def extremes(fits: list[dict[str, Any]]) -> Table | None:
+def extremes(fits: list[FitRecord]) -> Table | None:
     """Return each reported effect with and without extreme trials."""
     rows = [
         {
-            "model": fit["name"],
-            "term": row["term"],
-            "b": fit["coefficients"][row["term"]]["estimate"],
-            "b without": row["estimate_without"],
-            "shift (SE)": row["shift"],
-            "p": row["p_without"],
-            "left out": f"{found['n_left_out']:,} beyond ±{found['cutoff']:.1f}",
+            "model": fit.name,
+            "term": row.term,
+            "b": fit.coefficients[row.term].estimate,
+            "b without": row.estimate_without,
+            "shift (SE)": row.shift,
+            "p": row.p_without,
+            "left out": f"{found.n_left_out:,} beyond ±{found.cutoff:.1f}",
         }
         for fit in fits
-        if (found := fit.get("sensitivity"))
-        for row in found["terms"]
-        if row["term"] in reported_terms(fit)
+        if (found := fit.sensitivity)
+        for row in found.terms
+        if row.term in reported_terms(fit)
     ]
     caption = (
         "The same regressions without extreme trials: those further than three standard deviations of the response from "
@@ -94,20 +89,20 @@ def extremes(fits: list[dict[str, Any]]) -> Table | None:
     return table("without_extremes", caption, rows) if rows else None
 
 
-def detectable(fits: list[dict[str, Any]]) -> Table | None:
+def detectable(fits: list[FitRecord]) -> Table | None:
     """Return the smallest effect that each focal term's standard error and df could show."""
     rows = [
         {
-            "model": fit["name"],
+            "model": fit.name,
             "term": term,
-            "smallest effect": values["effect"],
-            "b": fit["coefficients"][term]["estimate"],
-            "se": values["se"],
-            "df": values["df"],
-            "power": values["power"],
+            "smallest effect": values.effect,
+            "b": fit.coefficients[term].estimate,
+            "se": values.se,
+            "df": values.df,
+            "power": values.power,
         }
         for fit in fits
-        for term, values in (fit.get("detectable") or {}).items()
+        for term, values in fit.detectable.items()
     ]
     caption = (
         "The smallest effect (per standard deviation of the predictor, where it was z-scored) that a design with these "
@@ -116,25 +111,22 @@ def detectable(fits: list[dict[str, Any]]) -> Table | None:
     return table("smallest_effects", caption, rows) if rows else None
 
 
-def influence(fits: list[dict[str, Any]]) -> Table | None:
+def influence(fits: list[FitRecord]) -> Table | None:
     """Return how far each effect moves when one subject, item or laboratory is left out; nothing when none was."""
-    rows = []
-    for fit in fits:
-        for factor, levels in (fit.get("influence") or {}).items():
-            for term, part in pd.DataFrame(levels).groupby("term", sort=False):
-                most = part.iloc[0]  # largest absolute shift first
-                rows.append(
-                    {
-                        "model": fit["name"],
-                        "left out": factor,
-                        "levels": len(part),
-                        "term": term,
-                        "b": fit["coefficients"][term]["estimate"],
-                        "lowest b": part["estimate"].min(),
-                        "highest b": part["estimate"].max(),
-                        "largest shift (SE)": most["shift"],
-                        "without": str(most["level"]),
-                    }
-                )
+    rows = [
+        {
+            "model": fit.name,
+            "left out": moved.factor,
+            "levels": moved.n_levels,
+            "term": moved.term,
+            "b": fit.coefficients[moved.term].estimate,
+            "lowest b": moved.lowest,
+            "highest b": moved.highest,
+            "largest shift (SE)": moved.shift,
+            "without": moved.without,
+        }
+        for fit in fits
+        for moved in fit.influence_ranges
+    ]
     caption = "Each regression again without one subject, item or laboratory at a time (ML); all rows are in fits.json."
     return table("influence", caption, rows) if rows else None

@@ -1,7 +1,6 @@
 """What the model's measures and the brain responses look like before any regression."""
 
 import re
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from clada_neuro.measures.tokens import MAIN
+from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting import effects
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import axis, words
@@ -34,7 +34,7 @@ def figures(results: Results) -> list[Figure]:
     return drawn
 
 
-def responses(fits: list[dict[str, Any]], trials: pd.DataFrame) -> list[str]:
+def responses(fits: list[FitRecord], trials: pd.DataFrame) -> list[str]:
     """Return the columns that the regressions explain; without regressions, those named after their unit."""
     sides = [re.findall(r"\w+", effects.response(fit).column) for fit in fits]
     named = dict.fromkeys(name for side in sides for name in side) or [

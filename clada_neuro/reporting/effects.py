@@ -1,14 +1,12 @@
 """Fitted effects with the raw trials behind them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.records.fits import Coefficient, FitRecord
 from clada_neuro.reporting import levels, marginal
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import axis, contrast, factors, is_measure, square, words
@@ -20,7 +18,7 @@ Array = NDArray[np.float64]
 _BINS = 10
 
 
-def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
+def figures(fit: FitRecord, trials: pd.DataFrame) -> list[Figure]:
     """Return each reported effect whose fitted line the fit holds, over raw trials.
 
     The line holds the other predictors at their means and factors at their reference level.
@@ -28,7 +26,7 @@ def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
     drawn: list[Figure] = []
     for term in reported_terms(fit):
         parts = factors(term)
-        if term not in fit.get("effects", {}) or response(fit).column not in trials:
+        if term not in fit.effects or response(fit).column not in trials:
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
@@ -38,89 +36,97 @@ def figures(fit: Mapping[str, Any], trials: pd.DataFrame) -> list[Figure]:
     return [*drawn, *raw, *marginal.figures(fit, response(fit))]
 
 
-def response(fit: Mapping[str, Any]) -> Response:
+def response(fit: FitRecord) -> Response:
     """Return what a regression explains."""
-    return response_of(str(fit.get("response") or fit["formula"].split("~")[0].strip()))
+    return response_of(fit.response)
 
 
-def focal_terms(fit: Mapping[str, Any]) -> list[str]:
+def focal_terms(fit: FitRecord) -> list[str]:
     """Return the terms whose direction was registered, in the model's order."""
-    named = fit.get("directions") or {}
-    return [term for term in fit["coefficients"] if term in named]
+    named = fit.directions
+    return [term for term in fit.coefficients if term in named]
 
 
-def reported_terms(fit: Mapping[str, Any]) -> list[str]:
+def reported_terms(fit: FitRecord) -> list[str]:
     """Return the terms a results section speaks of: focal ones, then those of the model's measures and of factors.
 
     Controls such as length stay in the coefficient table, squares there too; where there is nothing else, every term is
     spoken of.
     """
     focal = focal_terms(fit)
-    candidates = [term for term in fit["coefficients"] if term != "(Intercept)" and not square(term)]
+    candidates = [term for term in fit.coefficients if term != "(Intercept)" and not square(term)]
     shown = [term for term in candidates if all(is_measure(part) or contrast(part) for part in factors(term))]
     return list(dict.fromkeys([*focal, *(shown if focal or shown else candidates)]))
 
 
-def primary(fits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def primary(fits: list[FitRecord]) -> list[FitRecord]:
     """Return the fits to draw and to put into words: REML ones; all when none says it is REML."""
-    return [fit for fit in fits if fit.get("reml")] or fits
+    return [fit for fit in fits if fit.reml] or fits
 
 
-def coefficients(fit: Mapping[str, Any]) -> Figure | None:
+def coefficients(fit: FitRecord) -> Figure | None:
     """Draw the fixed effects (intercept apart) with their intervals; nothing for a single one."""
-    rows = [(term, values) for term, values in fit["coefficients"].items() if term != "(Intercept)"]
+    rows = [(term, values) for term, values in fit.coefficients.items() if term != "(Intercept)"]
     if len(rows) < 2:
         return None
     names = wrapped(words(term) for term, _ in rows)
-    focal, slope = focal_terms(fit), response(fit).per(bool(fit.get("standardized")))
+    focal, slope = focal_terms(fit), response(fit).per(bool(fit.standardized))
 
     def paint(axes: Axes) -> None:
         for place, (term, values) in enumerate(rows):
             color = COLORS[0] if term in focal else POINTS
-            axes.plot([values["ci_low"], values["ci_high"]], [place, place], color=color, linewidth=2)
-            axes.plot(values["estimate"], place, "o", color=color, markersize=6)
+            axes.plot(values.limits, [place, place], color=color, linewidth=2)
+            axes.plot(values.estimate, place, "o", color=color, markersize=6)
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set(xlabel=f"Estimate ({slope})")
 
     listed = "; ".join(
-        f"{words(term)} {fixed(values['estimate'], decimals(values['se']))}" for term, values in rows
+        f"{words(term)} {fixed(values.estimate, decimals(values.se))}" for term, values in rows
     )
-    caption = f"{fit['name']}: fixed effects with 95 % intervals; focal terms in blue."
+    caption = f"{fit.name}: fixed effects with 95 % intervals; focal terms in blue."
     size = (5.0, 1.1 + 0.2 * sum(2 + name.count("\n") for name in names))
-    return draw(f"coefficients_{slug(fit['name'])}", caption, f"{caption} Estimates: {listed}.", paint, size)
+    return draw(f"coefficients_{slug(fit.name)}", caption, f"{caption} Estimates: {listed}.", paint, size)
 
 
-def _main_effect(fit: Mapping[str, Any], term: str, trials: pd.DataFrame) -> Figure:
+def _main_effect(fit: FitRecord, term: str, trials: pd.DataFrame) -> Figure:
     measured = response(fit)
     name, amplitude = term, measured.column
     rows = trials.dropna(subset=[name, amplitude])
-    (line,), values = fit["effects"][term], fit["coefficients"][term]
+    (line,), values = fit.effects[term], fit.coefficients[term]
     binned = binned_means(rows, name, amplitude)
 
     def paint(axes: Axes) -> None:
         _stimuli(axes, rows, name, amplitude)
         axes.fill_between(
-            line["x"], line["ci_low"], line["ci_high"], color=COLORS[0], alpha=0.25, linewidth=0
+            _drawn(line.x),
+            _drawn(line.ci_low),
+            _drawn(line.ci_high),
+            color=COLORS[0],
+            alpha=0.25,
+            linewidth=0,
         )
         axes.plot(
-            line["x"], line["estimate"], color=COLORS[0], linewidth=2, label="fit, 95 % confidence band"
+            *map(_drawn, (line.x, line.estimate)),
+            color=COLORS[0],
+            linewidth=2,
+            label="fit, 95 % confidence band",
         )
         axes.plot(binned[name], binned[amplitude], "s", color=COLORS[1], markersize=5, label="bins of trials")
         axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(loc="best")
 
-    slope = _slope(measured, values, bool((fit.get("standardized") or {}).get(term)))
+    slope = _slope(measured, values, term in (fit.standardized or {}))
     caption = (
-        f"{fit['name']}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned)} equal "
+        f"{fit.name}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned)} equal "
         f"bins of {plural(len(rows), 'trial')}, raw and not adjusted for the other terms."
     )
     alt = f"{_capital(measured.name)} against {words(term)}: {slope}, with raw means of stimuli and of trial bins."
-    return draw(f"effect_{slug(fit['name'])}_{slug(term)}", caption, alt, paint)
+    return draw(f"effect_{slug(fit.name)}_{slug(term)}", caption, alt, paint)
 
 
-def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.DataFrame) -> Figure:
+def _interaction(fit: FitRecord, first: str, second: str, trials: pd.DataFrame) -> Figure:
     measured = response(fit)
     name, by, amplitude = first, second, measured.column
     rows = trials.dropna(subset=[name, by, amplitude])
@@ -130,33 +136,37 @@ def _interaction(fit: Mapping[str, Any], first: str, second: str, trials: pd.Dat
     def paint(axes: Axes) -> None:
         for place, label in enumerate(("low (−1 SD)", "mean", "high (+1 SD)")):
             color, style = COLORS[(0, 7, 3)[place]], ("-", "--", ":")[place]
-            line = fit["effects"][term][place]
-            axes.plot(line["x"], line["estimate"], style, color=color, label=label)
+            line = fit.effects[term][place]
+            axes.plot(*map(_drawn, (line.x, line.estimate)), style, color=color, label=label)
             binned = binned_means(rows[thirds == place], name, amplitude, bins=6)
             axes.plot(binned[name], binned[amplitude], "os^"[place], color=color, markersize=5)
         axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(title=_capital(words(by)), title_fontsize=9.5)
 
-    values = fit["coefficients"][term]
-    slope = _slope(measured, values, all(part in (fit["standardized"] or {}) for part in (first, second)))
+    values = fit.coefficients[term]
+    slope = _slope(measured, values, all(part in (fit.standardized or {}) for part in (first, second)))
     caption = (
-        f"{fit['name']}: {words(term)}, {slope}. Lines: fit at three values of {words(by)}; "
+        f"{fit.name}: {words(term)}, {slope}. Lines: fit at three values of {words(by)}; "
         f"marks: raw means of trial bins in thirds of {words(by)}."
     )
-    return draw(f"effect_{slug(fit['name'])}_{slug(term)}", caption, f"Interaction plot. {caption}", paint)
+    return draw(f"effect_{slug(fit.name)}_{slug(term)}", caption, f"Interaction plot. {caption}", paint)
 
 
-def _slope(measured: Response, values: Mapping[str, Any], scaled: bool) -> str:
+def _slope(measured: Response, values: Coefficient, scaled: bool) -> str:
     """Return ``b = −0.91 µV per SD [−1.31, −0.51]``."""
-    digits = decimals(values["se"])
-    estimate = f"{fixed(values['estimate'], digits)} {measured.per(scaled)}"
-    return f"b = {estimate} {interval(values['ci_low'], values['ci_high'], digits)}"
+    digits = decimals(values.se)
+    estimate = f"{fixed(values.estimate, digits)} {measured.per(scaled)}"
+    return f"b = {estimate} {interval(values.ci_low, values.ci_high, digits)}"
 
 
 def binned_means(rows: pd.DataFrame, name: str, amplitude: str, bins: int = _BINS) -> pd.DataFrame:
     """Return mean predictor and amplitude in bins of equally many trials (ties stay together)."""
     codes = pd.qcut(rows[name], bins, labels=False, duplicates="drop")
     return rows.groupby(codes)[[name, amplitude]].mean()
+
+
+def _drawn(values: list[float | None]) -> Array:
+    return np.array(values, float)
 
 
 def _stimuli(axes: Axes, rows: pd.DataFrame, name: str, amplitude: str) -> None:

@@ -1,13 +1,11 @@
 """Effects of factors: which levels a coefficient compares, in words, and the raw means of the levels, drawn."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, interval, spread
+from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import Contrast, contrast, factors, words
 from clada_neuro.reporting.tables import slug
@@ -17,23 +15,23 @@ from clada_neuro.stats.conditions import means
 _MOST = 8
 
 
-def compared(fit: Mapping[str, Any], level: Contrast) -> str:
+def compared(fit: FitRecord, level: Contrast) -> str:
     """Return what a level is compared with: ``correct``, ``the average of the levels``."""
     if level.kind == "S":
         return "the average of the levels"
-    named = {found.level for term in fit["coefficients"] for part in factors(term)
+    named = {found.level for term in fit.coefficients for part in factors(term)
              if (found := contrast(part)) and found.factor == level.factor}  # fmt: skip
-    rest = [name for name in (fit.get("levels") or {}).get(level.factor, []) if name not in named]
+    rest = [name for name in fit.levels.get(level.factor, []) if name not in named]
     return rest[0] if level.kind == "T" and len(rest) == 1 else "its comparison levels"
 
 
-def sentence(fit: Mapping[str, Any], term: str, measured: Response, reliable: bool) -> str:
+def sentence(fit: FitRecord, term: str, measured: Response, reliable: bool) -> str:
     """Return what a coefficient with a factor in it says, without its statistics."""
     parts = sorted(factors(term), key=lambda part: contrast(part) is not None)
     *others, last = parts
     level = contrast(last)
     assert level is not None
-    other, toward = compared(fit, level), measured.toward(fit["coefficients"][term]["estimate"])
+    other, toward = compared(fit, level), measured.toward(fit.coefficients[term].estimate)
     effect = f"the effect of {' × '.join(words(part) for part in others)} on " if others else ""
     if reliable:
         verb = "was" if others else "were"
@@ -41,28 +39,26 @@ def sentence(fit: Mapping[str, Any], term: str, measured: Response, reliable: bo
     return f"there was no reliable difference in {effect}{measured.plural} between {words(last)} and {other}"
 
 
-def held(fit: Mapping[str, Any], term: str) -> str:
+def held(fit: FitRecord, term: str) -> str:
     """Return at which values of what it interacts with a coefficient is the effect: `` at average entropy``."""
     own, phrases = set(factors(term)), []
-    for other in fit["coefficients"]:
+    for other in fit.coefficients:
         if own < set(factors(other)):
             phrases += [_held(fit, part) for part in factors(other) if part not in own]
     return f" {' and '.join(dict.fromkeys(phrases))}" if phrases else ""
 
 
-def _held(fit: Mapping[str, Any], part: str) -> str:
+def _held(fit: FitRecord, part: str) -> str:
     level = contrast(part)
     if level is None:
-        scaled = part in (fit.get("standardized") or {})
+        scaled = part in (fit.standardized or {})
         return f"at average {words(part)}" if scaled else f"where {words(part)} is 0"
     if level.kind == "T":
         return f"for {words(level.factor)} {compared(fit, level)}"
     return f"averaged over the levels of {words(level.factor)}"
 
 
-def figures(
-    fit: Mapping[str, Any], terms: list[str], measured: Response, trials: pd.DataFrame
-) -> list[Figure]:
+def figures(fit: FitRecord, terms: list[str], measured: Response, trials: pd.DataFrame) -> list[Figure]:
     """Draw the raw means of each reported factor's levels, and of the cells of two factors that interact."""
     seen: dict[tuple[str, ...], None] = {}
     for term in terms:
@@ -73,9 +69,7 @@ def figures(
     return [_means(fit, names, measured, trials) for names in known]
 
 
-def _means(
-    fit: Mapping[str, Any], names: tuple[str, ...], measured: Response, trials: pd.DataFrame
-) -> Figure:
+def _means(fit: FitRecord, names: tuple[str, ...], measured: Response, trials: pd.DataFrame) -> Figure:
     unit = "subject" if "subject" in trials else None
     cells = means(trials, [measured.column], list(names), unit)
     levels = list(dict.fromkeys(cells[names[0]]))[:_MOST]
@@ -98,10 +92,12 @@ def _means(
 
     over = "subjects' means" if unit else "rows"
     by = " and ".join(map(words, names))
-    caption = f"{fit['name']}: mean {measured.plural} by {by}, with 95 % t intervals over {over}; raw, not adjusted."
+    caption = (
+        f"{fit.name}: mean {measured.plural} by {by}, with 95 % t intervals over {over}; raw, not adjusted."
+    )
     listed = "; ".join(
         f"{', '.join(str(row[name]) for name in names)} {measured.quantity(row['mean'], spread(row['ci_low'], row['ci_high']))} "
         f"{interval(row['ci_low'], row['ci_high'], decimals(spread(row['ci_low'], row['ci_high'])))}"
         for row in cells.to_dict("records")
     )
-    return draw(f"levels_{slug(fit['name'])}_{slug('_'.join(names))}", caption, f"{caption} {listed}.", paint)
+    return draw(f"levels_{slug(fit.name)}_{slug('_'.join(names))}", caption, f"{caption} {listed}.", paint)

@@ -19,7 +19,7 @@ def limits(results: Results) -> list[str]:
             "The responses are simulated: effects were put in and say nothing about people. They show that the "
             "pipeline finds what was put in."
         )
-    if results.manifest and policy_name(results.manifest) != "dense":
+    if policy_name(results.manifest) != "dense":
         found.append(
             "Under a policy that follows surprisal, sparsity and adjustment are functions of surprisal by "
             "construction; their interaction is exploratory here. Confirm with dense traces."

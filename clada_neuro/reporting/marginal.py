@@ -1,14 +1,15 @@
 """Estimated marginal means, simple slopes and their contrasts of a model with factors: sentences, tables, figures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.records.fits import FitRecord, Marginal, MarginalRow
+from clada_neuro.records.fits import number as drawable
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import Table, coefficient_cells, slug
@@ -20,29 +21,27 @@ _ADJUSTMENTS = {"holm": "Holm"}
 _MOST_SENTENCES = 6
 
 
-def sentences(fit: Mapping[str, Any], measured: Response) -> Iterator[str]:
+def sentences(fit: FitRecord, measured: Response) -> Iterator[str]:
     """Yield what was estimated for the cells of the factors, and how they differ.
 
     The difference of two means of one family is the coefficient that the effects already tell.
     """
-    for shown in fit.get("marginal") or []:
-        estimated = [f"{_cell(row)} {_quantity(row, shown['unit'])}" for row in shown["estimates"]]
+    for shown in fit.marginal:
+        estimated = [f"{_cell(row)} {_quantity(row, shown.unit)}" for row in shown.estimates]
         yield f"{_what(shown, measured)}: {'; '.join(estimated)}."
-        contrasts = shown["contrasts"]
+        contrasts = shown.contrasts
         if len(contrasts) < 2:
             continue
         if len(contrasts) > _MOST_SENTENCES:
             yield f"{plural(len(contrasts), 'contrast')} of these stand in the table of contrasts, {_adjusted(shown)}."
             continue
-        told = [
-            f"{_cell(row)}, {statistics(row, replace(measured, unit=shown['unit']))}" for row in contrasts
-        ]
+        told = [f"{_cell(row)}, {statistics(row, replace(measured, unit=shown.unit))}" for row in contrasts]
         yield f"Contrasts ({_adjusted(shown)}): {'; '.join(told)}."
 
 
-def tables(fit: Mapping[str, Any], measured: Response) -> list[Table]:
+def tables(fit: FitRecord, measured: Response) -> list[Table]:
     """Return all marginal means and slopes of a fit, and all their contrasts."""
-    shown = fit.get("marginal") or []
+    shown = fit.marginal
     found = []
     for name, key, caption in (
         (
@@ -52,14 +51,14 @@ def tables(fit: Mapping[str, Any], measured: Response) -> list[Table]:
         ),
         ("contrasts", "contrasts", "Contrasts of them, p values and intervals adjusted within each family"),
     ):
-        rows = [(one, row) for one in shown for row in one[key]]
+        rows = [(one, row) for one in shown for row in getattr(one, key)]
         if not rows:
             continue
-        values = pd.DataFrame([{k: v for k, v in row.items() if k != "cell"} for _, row in rows])
+        values = pd.DataFrame([row.numbers() for _, row in rows])
         labels = {
             "of": [_of(one, measured) for one, _ in rows],
             "cell": [_cell(row) for _, row in rows],
-            "unit": [one["unit"] for one, _ in rows],
+            "unit": [one.unit for one, _ in rows],
         }
         cells = coefficient_cells(values.assign(**{k: np.nan for k in ("t", "p") if k not in values}))
         kept = (
@@ -68,8 +67,8 @@ def tables(fit: Mapping[str, Any], measured: Response) -> list[Table]:
         ways = " and ".join(dict.fromkeys(_adjusted(one) for one in shown)) if key == "contrasts" else ""
         found.append(
             Table(
-                f"{name}_{slug(fit['name'])}",
-                f"{caption} of {fit['name']}{f' ({ways})' if ways else ''}.",
+                f"{name}_{slug(fit.name)}",
+                f"{caption} of {fit.name}{f' ({ways})' if ways else ''}.",
                 pd.concat([pd.DataFrame(labels), values], axis=1),
                 pd.concat([pd.DataFrame(labels), kept], axis=1),
             )
@@ -77,27 +76,25 @@ def tables(fit: Mapping[str, Any], measured: Response) -> list[Table]:
     return found
 
 
-def figures(fit: Mapping[str, Any], measured: Response) -> list[Figure]:
+def figures(fit: FitRecord, measured: Response) -> list[Figure]:
     """Draw each set of means or slopes over the levels of the first factor, a line for each cell of the others."""
-    return [_figure(fit, shown, measured) for shown in fit.get("marginal") or []]
+    return [_figure(fit, shown, measured) for shown in fit.marginal]
 
 
-def _figure(fit: Mapping[str, Any], shown: Mapping[str, Any], measured: Response) -> Figure:
-    (first, *_), rows = shown["factors"], shown["estimates"]
-    levels = list(dict.fromkeys(row["cell"][first] for row in rows))
-    families: dict[str, list[Mapping[str, Any]]] = {}
+def _figure(fit: FitRecord, shown: Marginal, measured: Response) -> Figure:
+    (first, *_), rows = shown.factors, shown.estimates
+    levels = list(dict.fromkeys(row.cell[first] for row in rows))
+    families: dict[str, list[MarginalRow]] = {}
     for row in rows:
-        families.setdefault(", ".join(row["cell"][name] for name in shown["by"]), []).append(row)
+        families.setdefault(", ".join(row.cell[name] for name in shown.by), []).append(row)
 
     def paint(axes: Axes) -> None:
         for place, (label, family) in enumerate(families.items()):
-            at = [
-                levels.index(row["cell"][first]) + 0.1 * (place - (len(families) - 1) / 2) for row in family
-            ]
-            middle = [row["estimate"] for row in family]
+            at = [levels.index(row.cell[first]) + 0.1 * (place - (len(families) - 1) / 2) for row in family]
+            middle = [drawable(row.estimate) for row in family]
             reach = [
-                [row["estimate"] - row["ci_low"] for row in family],
-                [row["ci_high"] - row["estimate"] for row in family],
+                [drawable(row.estimate) - drawable(row.ci_low) for row in family],
+                [drawable(row.ci_high) - drawable(row.estimate) for row in family],
             ]
             axes.errorbar(
                 at, middle, yerr=reach, fmt="os^Dv<>p"[place % 8] + "-", color=COLORS[place % len(COLORS)],
@@ -107,37 +104,37 @@ def _figure(fit: Mapping[str, Any], shown: Mapping[str, Any], measured: Response
         axes.set_xlim(-0.5, len(levels) - 0.5)
         axes.set(xlabel=words(first), ylabel=_axis(shown, measured))
         if len(families) > 1:
-            axes.legend(title=", ".join(map(words, shown["by"])), title_fontsize=9.5)
+            axes.legend(title=", ".join(map(words, shown.by)), title_fontsize=9.5)
 
     what = _what(shown, measured)
-    caption = f"{fit['name']}: {what[:1].lower()}{what[1:]}, with 95 % intervals."
-    listed = "; ".join(f"{_cell(row)} {_quantity(row, shown['unit'])}" for row in rows)
-    name = "_".join([*([shown["slope"]] if shown["slope"] else []), *shown["factors"], *shown["by"]])
-    return draw(f"marginal_{slug(fit['name'])}_{slug(name)}", caption, f"{caption} {listed}.", paint)
+    caption = f"{fit.name}: {what[:1].lower()}{what[1:]}, with 95 % intervals."
+    listed = "; ".join(f"{_cell(row)} {_quantity(row, shown.unit)}" for row in rows)
+    name = "_".join([*([shown.slope] if shown.slope else []), *shown.factors, *shown.by])
+    return draw(f"marginal_{slug(fit.name)}_{slug(name)}", caption, f"{caption} {listed}.", paint)
 
 
-def _what(shown: Mapping[str, Any], measured: Response) -> str:
-    by = " and ".join(map(words, [*shown["factors"], *shown["by"]]))
-    if shown["slope"]:
-        return f"Estimated slopes of {words(shown['slope'])} on {measured.plural} by {by}"
+def _what(shown: Marginal, measured: Response) -> str:
+    by = " and ".join(map(words, [*shown.factors, *shown.by]))
+    if shown.slope:
+        return f"Estimated slopes of {words(shown.slope)} on {measured.plural} by {by}"
     return f"Estimated marginal means of {measured.plural} by {by}"
 
 
-def _of(shown: Mapping[str, Any], measured: Response) -> str:
-    return f"slope of {words(shown['slope'])}" if shown["slope"] else f"mean {measured.name}"
+def _of(shown: Marginal, measured: Response) -> str:
+    return f"slope of {words(shown.slope)}" if shown.slope else f"mean {measured.name}"
 
 
-def _axis(shown: Mapping[str, Any], measured: Response) -> str:
-    return f"Slope of {words(shown['slope'])} ({shown['unit']})" if shown["slope"] else measured.axis
+def _axis(shown: Marginal, measured: Response) -> str:
+    return f"Slope of {words(shown.slope)} ({shown.unit})" if shown.slope else measured.axis
 
 
-def _adjusted(shown: Mapping[str, Any]) -> str:
-    return f"p by {_ADJUSTMENTS[shown['adjust']]}, 95 % intervals by Bonferroni"
+def _adjusted(shown: Marginal) -> str:
+    return f"p by {_ADJUSTMENTS[shown.adjust]}, 95 % intervals by Bonferroni"
 
 
-def _cell(row: Mapping[str, Any]) -> str:
+def _cell(row: MarginalRow) -> str:
     """Return ``high``, ``high, patient``, or ``high − low (patient)``."""
-    cell = dict(row["cell"])
+    cell = dict(row.cell)
     contrast = cell.pop("contrast", None)
     others = ", ".join(cell.values())
     if contrast is None:
@@ -145,9 +142,6 @@ def _cell(row: Mapping[str, Any]) -> str:
     return str(contrast).replace(" - ", " − ") + (f" ({others})" if others else "")
 
 
-def _quantity(row: Mapping[str, Any], unit: str) -> str:
-    digits = decimals(row["se"])
-    return (
-        f"{fixed(row['estimate'], digits)} {unit}".rstrip()
-        + f" {interval(row['ci_low'], row['ci_high'], digits)}"
-    )
+def _quantity(row: MarginalRow, unit: str) -> str:
+    digits = decimals(row.se)
+    return f"{fixed(row.estimate, digits)} {unit}".rstrip() + f" {interval(row.ci_low, row.ci_high, digits)}"

@@ -1,12 +1,12 @@
 """Several language models side by side: each regression's effects in every model, and pooled over them."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.records.manifest import Manifest
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
@@ -18,17 +18,15 @@ from clada_neuro.responses.response import response_of
 _POOLED = "pooled"
 
 
-def names(manifest: Mapping[str, Any]) -> list[str]:
+def names(manifest: Manifest) -> list[str]:
     """Return the language models of a run that compares several."""
-    return [model["name"] for model in manifest.get("language_models") or []]
+    return [model.name for model in manifest.language_models]
 
 
 def lead(results: Results) -> list[str]:
     """Return what the section compares, where each model's own report stands, and what was not pooled and why."""
-    folders = ", ".join(f"{model['folder']}/" for model in results.manifest.get("language_models") or [])
-    reasons = [
-        f"{row['specification']}: not pooled, {row['reason']}." for row in results.pooled if "reason" in row
-    ]
+    folders = ", ".join(f"{model.folder}/" for model in results.manifest.language_models)
+    reasons = [f"{row.specification}: not pooled, {row.reason}." for row in results.pooled if row.reason]
     return [
         "The same responses regressed on each language model's measures. The pooled estimate is the mean over models; its "
         "standard error is the mean of theirs, as for models whose errors depend on each other wholly, because they share "
@@ -55,12 +53,12 @@ def tables(results: Results) -> list[Table]:
     )
     explained = [
         {
-            "specification": fit["specification"],
-            "model": fit["language_model"],
-            "n_obs": fit["n_obs"],
-            "r2_marginal": fit["r2_marginal"],
-            "r2_conditional": fit["r2_conditional"],
-            "aic": fit["aic"],
+            "specification": fit.specification,
+            "model": fit.language_model,
+            "n_obs": fit.n_obs,
+            "r2_marginal": fit.r2_marginal,
+            "r2_conditional": fit.r2_conditional,
+            "aic": fit.aic,
         }
         for fit in results.fits
     ]
@@ -71,7 +69,7 @@ def sentences(results: Results) -> Iterator[str]:
     """Yield one sentence for each reported effect: pooled, its range over models, and how many agree in sign."""
     effects = _effects(results)
     for row in effects.loc[effects["model"] == _POOLED].itertuples():
-        below, digits = round(row.share_negative * row.n_models), decimals(row.se)
+        below, digits = round(row.n_negative), decimals(row.se)
         yield (
             f"{row.specification}, {words(row.term)}: pooled b = {response_of(row.response).quantity(row.estimate, row.se)} "
             f"{interval(row.ci_low, row.ci_high, digits)}, from {fixed(row.lowest, digits)} to "
@@ -82,29 +80,26 @@ def sentences(results: Results) -> Iterator[str]:
 
 def _effects(results: Results) -> pd.DataFrame:
     """Return a row an effect and model, the pooled one last."""
-    fits = [fit for fit in primary(results.fits) if "language_model" in fit]
+    fits = [fit for fit in primary(results.fits) if fit.language_model]
     rows = []
-    for name in dict.fromkeys(fit["specification"] for fit in fits):
-        same = [fit for fit in fits if fit["specification"] == name]
-        pooled = {
-            row["term"]: row for row in results.pooled if row["specification"] == name and "term" in row
-        }
+    for name in dict.fromkeys(fit.specification for fit in fits):
+        same = [fit for fit in fits if fit.specification == name]
+        pooled = {row.term: row for row in results.pooled if row.specification == name and not row.reason}
         # A masked model has pseudo-surprisal where the others have surprisal.
         for term in dict.fromkeys(term for fit in same for term in reported_terms(fit)):
             shared = {"specification": name, "response": response(same[0]).column, "term": term}
             rows += [
                 {
                     **shared,
-                    "model": fit["language_model"],
-                    **fit["coefficients"][term],
-                    "p_bh": (fit.get("p_bh") or {}).get(term),
+                    "model": fit.language_model,
+                    **fit.coefficients[term].row(),
+                    "p_bh": fit.p_bh.get(term),
                 }
                 for fit in same
-                if term in fit["coefficients"]
+                if term in fit.coefficients
             ]
             if term in pooled:
-                found = pooled[term]
-                rows.append({**shared, "model": _POOLED, **found, "t": found["estimate"] / found["se"]})
+                rows.append({**pooled[term].row(), **shared, "model": _POOLED})
     return pd.DataFrame(rows)
 
 
@@ -119,9 +114,9 @@ def _effect(rows: pd.DataFrame) -> Figure:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), wrapped(name.rsplit("/", 1)[-1] for name in rows["model"]))
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel=f"b ({response_of(first['response']).per(True)} where z-scored)")
+        axes.set(xlabel=f"b ({response_of(first.response).per(True)} where z-scored)")
 
-    caption = f"{first['specification']}: the effect of {words(first['term'])} in each language model, and pooled; 95 % CI."
+    caption = f"{first.specification}: the effect of {words(first['term'])} in each language model, and pooled; 95 % CI."
     listed = "; ".join(f"{row.model} {fixed(row.estimate, decimals(row.se))}" for row in rows.itertuples())
-    name = f"models_{slug(first['specification'])}_{slug(first['term'])}"
+    name = f"models_{slug(first.specification)}_{slug(first['term'])}"
     return draw(name, caption, f"{caption} {listed}.", paint, (5.0, 1.2 + 0.45 * len(rows)))

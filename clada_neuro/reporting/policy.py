@@ -1,16 +1,14 @@
 """What a policy left uncomputed: the budget of each token, the load behind it, reanalysis, and what it cost."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from clada_neuro.records.manifest import PolicyFacts
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, compose, draw
 from clada_neuro.reporting.labels import axis
-from clada_neuro.reporting.prose import policy_name
+from clada_neuro.reporting.prose import calibration_in_words, policy_name
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell, number, plural, share
 
@@ -34,24 +32,22 @@ def skipping(results: Results) -> pd.DataFrame:
 def facts(results: Results) -> list[tuple[str, str]]:
     """Return asked and realised sparsity, reanalysis, the cost in prediction, and what the masks came from."""
     manifest, tokens = results.manifest, skipping(results)
-    policy = manifest.get("policy")
-    described: Mapping[str, Any] = policy if isinstance(policy, Mapping) else {}
     events, actions = _flag(tokens, _EVENT).sum(), _flag(tokens, _ACTION).sum()
     dense = len(results.tables["tokens"]) - len(tokens)
     found = [
         ("Policy", policy_name(manifest)),
-        ("FFN sparsity asked for", share(manifest.get("sparsity"))),
+        ("FFN sparsity asked for", share(manifest.sparsity)),
         (
             "FFN sparsity realized",
             f"{share(tokens['ffn_sparsity'].mean())}, mean of {plural(len(tokens), 'token')}",
         ),
-        ("Dense beginnings", plural(dense, "token") + _first(described)),
+        ("Dense beginnings", plural(dense, "token") + _first(manifest.policy)),
         (
             "Reanalysis",
             f"{plural(events, 'event')} (load above its rolling percentile), {plural(actions, 'action')}",
         ),
-        ("Calibration", cell(manifest.get("calibration") or "NA")),
-        ("Hash of the policy", cell(described.get("hash"))),
+        ("Calibration", calibration_in_words(manifest) or "NA"),
+        ("Hash of the policy", cell(manifest.policy.hash)),
     ]
     if "kl_dense_bits" in tokens:
         cost = (
@@ -61,15 +57,15 @@ def facts(results: Results) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value != "NA"]
 
 
-def _first(described: Mapping[str, Any]) -> str:
-    count = described.get("dense_prefix")
+def _first(policy: PolicyFacts) -> str:
+    count = policy.dense_prefix
     return f"; the first {count} of a text, start token included, and any context" if count else ""
 
 
 def figures(results: Results) -> list[Figure]:
     """Return one text token by token, the budget, and load with its events, budget and cost."""
     tokens = skipping(results)
-    drawn = [_one_text(results, tokens), _budget(tokens, results.manifest.get("sparsity"))]
+    drawn = [_one_text(results, tokens), _budget(tokens, results.manifest.sparsity)]
     loaded = tokens.dropna(subset=["load"]) if "load" in tokens else tokens.iloc[:0]
     if len(loaded) >= _BINS and loaded["load"].nunique() > _BINS:
         drawn += [_load(loaded), _against_load(loaded, "ffn_sparsity")]

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.measures.tokens import TOKENS
+from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.manifest import Manifest, ModelFacts
 from clada_neuro.reporting import levels, marginal, references
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
@@ -58,42 +60,42 @@ def cited(results: Results) -> list[str]:
     return references.listed(methods(results))
 
 
-def language_models(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def language_models(manifest: Manifest) -> list[ModelFacts]:
     """Return how each language model of a run describes itself."""
-    several = [model["model"] for model in manifest.get("language_models") or []]
-    one = manifest.get("model")
-    return several or ([one] if one else [])
+    return manifest.models
 
 
-def model_in_words(model: Mapping[str, Any]) -> str:
+def model_in_words(model: ModelFacts) -> str:
     """Return a model's full name with its paper, architecture, quantisation, revision and precision."""
-    name = model.get("checkpoint") or model.get("model")
     key = references.of_model(model)
     facts = [
         references.cite(key) if key else "",
-        model.get("architecture"),
-        model.get("quantization"),
-        f"revision {model['revision']}" if model.get("revision") else "",
-        model.get("source"),
-        f"computed in {model.get('dtype')}",
+        model.architecture,
+        model.quantization,
+        f"revision {model.revision}" if model.revision else "",
+        model.source,
+        f"computed in {model.dtype}",
     ]
-    return f"{name} ({'; '.join(str(fact) for fact in facts if fact)})"
+    return f"{model.name} ({'; '.join(str(fact) for fact in facts if fact)})"
 
 
-def start_token(model: Mapping[str, Any]) -> str:
+def start_token(model: ModelFacts) -> str:
     """Return the start token in words."""
-    if model.get("scoring"):
+    if model.scoring:
         return "its tokenizer's own special token"
-    token = model.get("start_token")
-    return (
-        "no start token" if token is None else f"the start token {token} (id {model.get('start_token_id')})"
-    )
+    token = model.start_token
+    return "no start token" if token is None else f"the start token {token} (id {model.start_token_id})"
 
 
-def policy_name(manifest: Mapping[str, Any]) -> str:
+def policy_name(manifest: Manifest) -> str:
     """Return the name of the activation policy."""
-    policy = manifest.get("policy") or "dense"
-    return str(policy.get("name", "unnamed")) if isinstance(policy, dict) else str(policy)
+    return manifest.policy.name
+
+
+def calibration_in_words(manifest: Manifest) -> str:
+    """Return the file and the hash of the calibration that decided the masks, empty for a policy that needs none."""
+    found = manifest.calibration
+    return f"file: {found.file}; hash: {found.hash}" if found else ""
 
 
 def _responses(results: Results) -> str:
@@ -104,7 +106,7 @@ def _responses(results: Results) -> str:
     lost = "".join(f" {sentence}" for one in used for sentence in [*_incomplete(one)]) + _removed(results)
     if results.simulated:
         return f"The responses are SIMULATED, not recorded: {_list(each)}.{lost}"
-    data = results.manifest.get("dataset") or {}
+    data = results.manifest.dataset or {}
     source = f" of {data['citation']}" if data.get("citation") else ""
     detail = [
         *(
@@ -144,19 +146,19 @@ def _incomplete(one: Analyzed) -> Iterator[str]:
 
 def _removed(results: Results) -> str:
     """Say what was removed on the way to the table of trials."""
-    steps = [step for step in results.manifest.get("exclusions") or [] if "stimuli" not in step["step"]]
-    removed = sum(step.get("rows_removed", 0) for step in steps)
+    steps = [step for step in results.manifest.exclusions if "stimuli" not in step.step]
+    removed = sum(step.rows_removed for step in steps)
     text = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
     return text + _without_words(results.manifest)
 
 
-def _without_words(manifest: Mapping[str, Any]) -> str:
+def _without_words(manifest: Manifest) -> str:
     """Return how many responses had no word among the stimuli, and were left out for that."""
-    steps = [step for step in manifest.get("joins") or [] if step["step"].endswith(" without a word")]
-    removed = sum(step["rows_removed"] for step in steps)
+    steps = [step for step in manifest.joins if step.step.endswith(" without a word")]
+    removed = sum(step.rows_removed for step in steps)
     if not removed:
         return ""
-    before = steps[0]["rows_before"]
+    before = steps[0].rows_before
     return (
         f" {removed:,} of {before:,} responses ({100 * removed / before:.1f}%) had no word among the stimuli."
     )
@@ -167,19 +169,19 @@ def _epochs(results: Results) -> str:
     if not facts:
         return ""
     measured = [
-        f"{known['name'].upper()} at {', '.join(known['channels'])}, "
-        f"{1e3 * known['tmin']:.0f}–{1e3 * known['tmax']:.0f} ms"
-        for known in facts["components"]
+        f"{known.name.upper()} at {', '.join(known.channels)}, "
+        f"{1e3 * known.tmin:.0f}–{1e3 * known.tmax:.0f} ms"
+        for known in facts.components
     ]
     rest = (
-        f"rest on {plural(facts['n_epochs'], 'epoch')} of {plural(facts['n_subjects'], 'subject')} "
-        f"({'; '.join(measured)}). Baseline: {facts['baseline']}."
+        f"rest on {plural(facts.n_epochs, 'epoch')} of {plural(facts.n_subjects, 'subject')} "
+        f"({'; '.join(measured)}). Baseline: {facts.baseline}."
     )
-    if not facts["n_permutations"]:
+    if not facts.n_permutations:
         return f"Averages {rest}"
     return (
         f"Averages and regression ERPs {rest} Clusters over time and electrodes were tested with "
-        f"{facts['n_permutations']:,} sign permutations over subjects."
+        f"{facts.n_permutations:,} sign permutations over subjects."
     )
 
 
@@ -191,29 +193,29 @@ def _regressions(results: Results) -> str:
     if not results.fits:
         return ""
     first = results.fits[0]
-    engine = str(first.get("engine"))
-    version = (results.manifest.get("versions") or {}).get(engine)
+    engine = first.engine
+    version = results.manifest.versions.get(engine)
     used = f"{engine} {version}" if version else engine
     text = f"Responses were analyzed with linear mixed-effects models ({used})."
-    if any(fit.get("standardized") for fit in results.fits):
+    if any(fit.standardized for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
-    methods = {str(fit.get("df_method", "satterthwaite")) for fit in results.fits}
+    methods = {fit.df_method for fit in results.fits}
     if engine in _WITH_DF:
         text += f" Degrees of freedom follow {_list([_DF[method] for method in sorted(methods)])}."
     text += (
         " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional; "
         f"{references.cite('r2')})."
     )
-    models = "; ".join(f"{fit['name']}: {fit['formula']}" for fit in results.fits)
-    families = list(dict.fromkeys(str(fit["family"]) for fit in results.fits if _corrected(fit)))
+    models = "; ".join(f"{fit.name}: {fit.formula}" for fit in results.fits)
+    families = list(dict.fromkeys(str(fit.family) for fit in results.fits if _corrected(fit)))
     over = _list([f"the {family}" for family in families]) if families else ""
     corrected = f" p values were adjusted ({references.cite('bh')}) over {over}." if over else ""
     return f"{text} Models: {models}.{corrected}"
 
 
-def _corrected(fit: Mapping[str, Any]) -> bool:
+def _corrected(fit: FitRecord) -> bool:
     """Return whether p values were adjusted over more than one test."""
-    return bool(fit.get("family")) and not str(fit["family"]).startswith("1 ")
+    return bool(fit.family) and not str(fit.family).startswith("1 ")
 
 
 def findings(results: Results) -> list[tuple[str, list[str]]]:
@@ -222,7 +224,7 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
     for fit in primary(results.fits):
         sentences = [effect(fit, term, decided) for term in reported_terms(fit)]
         sentences += marginal.sentences(fit, response(fit))
-        found.append((str(fit["name"]), [*sentences, *_explained(fit)]))
+        found.append((str(fit.name), [*sentences, *_explained(fit)]))
     tested = [paragraph(entry) for entry in results.synergy]
     return [*found, *([("Synergy", tested)] if tested else [])]
 
@@ -233,16 +235,16 @@ def results_paragraphs(results: Results) -> list[str]:
     return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in findings(results) if sentences]
 
 
-def effect(fit: Mapping[str, Any], term: str, decided: str = "expected direction") -> str:
+def effect(fit: FitRecord, term: str, decided: str = "expected direction") -> str:
     """Return one effect as a sentence, in the words of its response: more negative amplitudes, longer times.
 
     `decided` names the direction that the analysis gave it (see `decided_direction`).
     """
-    values, measured = fit["coefficients"][term], response(fit)
+    values, measured = fit.coefficients[term], response(fit)
     amplitude, name = measured.plural, words(term)
-    adjusted = (fit.get("p_bh") or {}).get(term)
-    p = values["p"] if adjusted is None else adjusted
-    toward = measured.toward(values["estimate"])
+    adjusted = fit.p_bh.get(term)
+    p = values.p if adjusted is None else adjusted
+    toward = measured.toward(values.estimate)
     reliable = p is not None and p < _ALPHA
     if any(map(contrast, factors(term))):
         text = _capital(levels.sentence(fit, term, measured, reliable))
@@ -259,37 +261,36 @@ def effect(fit: Mapping[str, Any], term: str, decided: str = "expected direction
         text = f"Higher {name} went with {toward} {amplitude}"
     corrected = (
         ""
-        if adjusted in (None, values["p"])
+        if adjusted in (None, values.p)
         else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
     where = levels.held(fit, term)
     return f"{text}{where}, {statistics(values, measured)}{corrected}{_unexpected(fit, term, decided)}."
 
 
-def decided_direction(manifest: Mapping[str, Any]) -> str:
+def decided_direction(manifest: Manifest) -> str:
     """Return what a direction of the analysis may be called: registered only where the user gave the analysis."""
-    found = manifest.get("analysis") or {}
+    found = manifest.analysis
     return {
         "file": "registered direction",
-        "data set": f"direction in the analysis that comes with {found.get('name')}",
+        "data set": f"direction in the analysis that comes with {found.name if found else ''}",
         "default": "direction in the built-in default analysis",
-    }.get(str(found.get("kind")), "expected direction")
+    }.get(found.kind if found else "", "expected direction")
 
 
-def _unexpected(fit: Mapping[str, Any], term: str, decided: str) -> str:
-    direction = (fit.get("directions") or {}).get(term)
-    if direction is None or (direction == "negative") == (fit["coefficients"][term]["estimate"] < 0):
+def _unexpected(fit: FitRecord, term: str, decided: str) -> str:
+    direction = fit.directions.get(term)
+    if direction is None or (direction == "negative") == (fit.coefficients[term].estimate < 0):
         return ""
     return f" (the {decided} was {direction})"
 
 
-def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
-    if fit.get("r2_marginal") is None:
+def _explained(fit: FitRecord) -> Iterator[str]:
+    if fit.r2_marginal is None:
         return
-    marginal, conditional = share(fit["r2_marginal"]), share(fit.get("r2_conditional"))
+    marginal, conditional = share(fit.r2_marginal), share(fit.r2_conditional)
     limits = {
-        kind: f", 95% CI {shares(drawn['low'], drawn['high'])},"
-        for kind, drawn in (fit.get("r2_intervals") or {}).items()
+        kind: f", 95% CI {shares(drawn.low, drawn.high)}," for kind, drawn in (fit.r2_intervals or {}).items()
     }
     yield (
         f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance"
@@ -298,26 +299,26 @@ def _explained(fit: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _part(fit: Mapping[str, Any]) -> str:
+def _part(fit: FitRecord) -> str:
     """Return the part of R²m that the focal terms add to the other fixed effects, where there are others."""
-    part = fit.get("part_r2")
+    part = fit.part_r2
     if not part:
         return ""
-    terms, others = (_list([words(term) for term in part[key]]) for key in ("terms", "others"))
-    return f" ({stat('part R²', share(part['r2']))} of {terms} beside {others})"
+    terms, others = (_list([words(term) for term in getattr(part, key)]) for key in ("terms", "others"))
+    return f" ({stat('part R²', share(part.r2))} of {terms} beside {others})"
 
 
 def warnings(results: Results) -> Iterator[str]:
     """Yield what a reader must know about the regressions before trusting them."""
     for fit in results.fits:
-        if fit.get("converged") is False:
-            yield f"{fit['name']}: the optimizer did not converge."
-        found = [str(warning) for warning in fit.get("warnings") or []]
-        if fit.get("singular") and not any("singular" in warning for warning in found):
+        if fit.converged is False:
+            yield f"{fit.name}: the optimizer did not converge."
+        found = [str(warning) for warning in fit.warnings]
+        if fit.singular and not any("singular" in warning for warning in found):
             found.append("singular fit: a random-effect variance is zero or a correlation is ±1")
-        yield from (f"{fit['name']}: {warning}" for warning in found)
+        yield from (f"{fit.name}: {warning}" for warning in found)
     for entry in results.synergy:
-        yield from (f"Synergy, {words(entry['term'])}: {warning}" for warning in entry.get("warnings") or [])
+        yield from (f"Synergy, {words(entry.term)}: {warning}" for warning in entry.warnings)
 
 
 def _list(parts: list[str]) -> str:

@@ -1,9 +1,10 @@
 """Whom a Methods section cites: short forms for the text, full ones for the list below it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from clada_neuro.measures.tokens import TOKENS
+from clada_neuro.records.manifest import ModelFacts
 
 _WORKS = {
     "smollm2": (
@@ -56,9 +57,9 @@ def cite(key: str) -> str:
     return _WORKS[key][0]
 
 
-def of_model(model: Mapping[str, str]) -> str | None:
+def of_model(model: ModelFacts) -> str | None:
     """Return the key of a checkpoint's paper, from its name; nothing for one that is not known here."""
-    name = str(model.get("checkpoint") or model.get("model") or "").lower()
+    name = model.name.lower()
     return next((key for key in _MODELS if re.search(rf"(^|[/_.-]){key}([/_.-]|$)", name)), None)
 
 

@@ -7,12 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.artifacts import read_json, read_manifest, read_table
+from clada_neuro.artifacts import read_table
 from clada_neuro.errors import DataError
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 from clada_neuro.measures.activity import ACTIVITY
 from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import named
+from clada_neuro.records.epochs import EpochsRecord
+from clada_neuro.records.fits import FitRecord, PooledRecord
+from clada_neuro.records.manifest import Manifest, read_manifest
+from clada_neuro.records.synergy import SynergyRecord
 
 _TABLES = {
     "stimuli": "the stimuli themselves",
@@ -43,6 +47,8 @@ class Results:
         Where the files lie.
     manifest
         What was run: model, start token, policy, exclusions, versions; empty when the file is absent.
+    document
+        The same as it stands in the file.
     fits
         One entry per regression, in the order of ``fits.json``.
     synergy
@@ -54,19 +60,20 @@ class Results:
     erp
         Tables of the epochs' own analyses, by file name; empty without epochs.
     erp_facts
-        What was done with the epochs: components, electrodes, notes.
+        What was done with the epochs: components, electrodes, notes; None without epochs.
     missing
         For every absent file its name without suffix, and a sentence that says so.
     """
 
     folder: Path
-    manifest: Mapping[str, Any]
-    fits: list[dict[str, Any]]
-    synergy: list[dict[str, Any]]
-    pooled: list[dict[str, Any]]
+    manifest: Manifest
+    document: Mapping[str, Any]
+    fits: list[FitRecord]
+    synergy: list[SynergyRecord]
+    pooled: list[PooledRecord]
     tables: Mapping[str, pd.DataFrame]
     erp: Mapping[str, pd.DataFrame]
-    erp_facts: Mapping[str, Any]
+    erp_facts: EpochsRecord | None
     missing: Mapping[str, str]
 
     @property
@@ -74,7 +81,7 @@ class Results:
         """Whether the responses are simulated, by the manifest or by any trial's own mark."""
         trials = self.tables.get("trials", pd.DataFrame())
         marked = "simulated" in trials and bool(trials["simulated"].any())
-        return bool(self.manifest.get("simulated")) or marked
+        return self.manifest.simulated or marked
 
 
 def read_results(folder: str | Path) -> Results:
@@ -95,38 +102,38 @@ def read_results(folder: str | Path) -> Results:
         for name, meaning in _TABLES.items()
         if (path := _present(folder, f"{name}.parquet", meaning, missing))
     }
-    documents: dict[str, Any] = {
-        name: read_manifest(path) if name == "manifest" else read_json(path)
+    paths = {
+        name: path
         for name, meaning in _DOCUMENTS.items()
         if (path := _present(folder, f"{name}.json", meaning, missing))
     }
-    if not tables and not documents:
+    if not tables and not paths:
         raise DataError(
             f"'{folder}' holds none of manifest.json, fits.json or words.parquet; "
             "pass the folder that `clada-neuro run` wrote to"
         )
-    if "layers" in missing and (reason := documents.get("manifest", {}).get("activity")):
-        missing["layers"] = f"Activity was not measured: {reason}."
-    fits = documents.get("fits", [])
-    if not isinstance(fits, list):
-        raise DataError(
-            f"'{folder / 'fits.json'}' holds no list of fits; delete it and run the step that writes it again"
-        )
+    document = read_manifest(paths["manifest"]) if "manifest" in paths else {}
+    manifest = Manifest.of(document)
+    if "layers" in missing and manifest.activity:
+        missing["layers"] = f"Activity was not measured: {manifest.activity}."
+    fits = FitRecord.read_all(paths["fits"]) if "fits" in paths else []
     check_linear(fits, f"'{folder / 'fits.json'}' holds")
-    epochs = folder / "erp"
+    synergy = SynergyRecord.read_all(paths["synergy"]) if "synergy" in paths else []
+    epochs, pooled = folder / "erp", folder / "pooled.json"
     finished = (epochs / "erp.json").is_file()  # written last
-    erp_facts = read_json(epochs / "erp.json") if finished else {}
+    erp_facts = EpochsRecord.read(epochs / "erp.json") if finished else None
     for name in set(tables) - {"stimuli"}:
-        refuse_mixture(folder / f"{name}.parquet", documents.get("manifest", {}))
-    estimates = {f"{name}.json": documents[name] for name in ("fits", "synergy") if name in documents}
-    refuse_mixed_trials(folder, estimates | {"erp/erp.json": erp_facts})
-    synergy = documents.get("synergy", [])
+        refuse_mixture(folder / f"{name}.parquet", document)
+    refuse_mixed_trials(
+        folder, {"fits.json": fits, "synergy.json": synergy, "erp/erp.json": [erp_facts] if erp_facts else []}
+    )
     return Results(
         folder=folder,
-        manifest=documents.get("manifest", {}),
+        manifest=manifest,
+        document=document,
         fits=fits,
-        synergy=[synergy] if isinstance(synergy, dict) else synergy,
-        pooled=read_json(folder / "pooled.json") if (folder / "pooled.json").is_file() else [],
+        synergy=synergy,
+        pooled=PooledRecord.read_all(pooled) if pooled.is_file() else [],
         tables=tables,
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
         erp_facts=erp_facts,
@@ -134,16 +141,16 @@ def read_results(folder: str | Path) -> Results:
     )
 
 
-def check_linear(fits: Sequence[Mapping[str, Any]], where: str) -> None:
+def check_linear(fits: Sequence[FitRecord], where: str) -> None:
     """Refuse the entries of generalised models, of which a report would say wrong things: units, residuals, df.
 
     Raises
     ------
     DataError
     """
-    if counted := next((fit for fit in fits if "link" in fit), None):
+    if counted := next((fit for fit in fits if fit.link), None):
         raise DataError(
-            f"{where} the {counted['response_family']} model '{counted['name']}', and a report shows linear models; "
+            f"{where} the {counted.response_family} model '{counted.name}', and a report shows linear models; "
             "`clada-neuro fit` and fit.summary() print it"
         )
 

@@ -1,13 +1,15 @@
 """The report's sections, in reading order; a section whose source is missing says why."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from clada_neuro.artifacts import read_provenance
+from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.manifest import Manifest, ModelFacts
 from clada_neuro.reporting import (
     distributions,
     effects,
@@ -29,7 +31,7 @@ from clada_neuro.reporting.text import cell, number, plural
 
 _SHOWN_ELSEWHERE = (
     "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",
-    "dataset", "versions", "units", "command", "created", "departures", "erp", "language_models", "analysis", "notes",
+    "dataset", "versions", "units", "command", "created", "departures", "erp", "language_models", "analysis", "notes", "schema",
 )  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def _findings(results: Results) -> list[Block]:
     blocks = [Block(name, points=sentences) for name, sentences in prose.findings(results)]
     count = len(list(prose.warnings(results)))
     warning = f"{plural(count, 'warning')} came with the regressions: see Diagnostics." if count else ""
-    notes = [note for name in ("text_notes", "notes") for note in results.manifest.get(name) or []]
+    notes = [*results.manifest.text_notes, *results.manifest.notes]
     noted = [Block(warning=str(note)) for note in notes]
     return [*noted, *blocks, Block(warning=warning), _absent(results, "fits")]
 
@@ -133,46 +135,43 @@ def _models(results: Results) -> list[Block]:
 def _run(results: Results) -> list[Block]:
     manifest = results.manifest
     facts = [
-        ("Target", cell(manifest.get("target"))),
+        ("Target", cell(manifest.target)),
         *(fact for model in prose.language_models(manifest) for fact in _model_facts(model)),
         ("Policy", prose.policy_name(manifest)),
         ("Analysis", _analysis(manifest)),
-        ("Calibration", cell(manifest.get("calibration"))),
+        ("Calibration", prose.calibration_in_words(manifest)),
         ("Neuron sparsity", _cutoffs(manifest)),
         *((f"Data: {key.replace('_', ' ')}", cell(value)) for key, value in _dataset(manifest).items()),
     ]
-    shown = [(name, value) for name, value in facts if value not in ("", "NA")] if manifest else []
+    shown = [(name, value) for name, value in facts if value not in ("", "NA")] if results.document else []
     return [Block(facts=shown), _departures(manifest), _absent(results, "manifest")]
 
 
-def _model_facts(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _model_facts(model: ModelFacts) -> list[tuple[str, str]]:
     return [
         ("Model", prose.model_in_words(model)),
-        ("Weights", cell(model.get("weights_hash"))),
+        ("Weights", cell(model.weights_hash)),
         ("Start token", prose.start_token(model)),
-        ("Precision and device", f"{model.get('dtype')} on {model.get('device')}"),
+        ("Precision and device", f"{model.dtype} on {model.device}"),
     ]
 
 
-def _cutoffs(manifest: Mapping[str, Any]) -> str:
+def _cutoffs(manifest: Manifest) -> str:
     """Return which thresholds a dense trace measured neuron_sparsity at, or why it did not."""
-    found = manifest.get("neuron_sparsity") or {}
-    if "missing" in found:
-        return f"missing: {found['missing']}"
-    if "calibration" not in found:
+    found = manifest.neuron_sparsity
+    if found.missing:
+        return f"missing: {found.missing}"
+    if not found.calibration:
         return "NA"
-    return (
-        f"at the thresholds of {found['calibration']} for an FFN sparsity of {found['ffn_sparsity']:g}, "
-        f"hash {found['hash']}"
-    )
+    return f"at the thresholds of {found.calibration} for an FFN sparsity of {found.ffn_sparsity:g}, hash {found.hash}"
 
 
-def _departures(manifest: Mapping[str, Any]) -> Block:
+def _departures(manifest: Manifest) -> Block:
     """Return what differs from the analysis that was decided, where the run has checked it; says who decided it."""
-    found, analysis = manifest.get("departures"), manifest.get("analysis") or {}
+    found = manifest.departures
     if found is None:
         return Block()
-    if analysis.get("kind") == "default":
+    if manifest.analysis and manifest.analysis.kind == "default":
         lead = "No analysis file was given, so nothing was specified in advance: the built-in default analysis was run"
         rest = " as it is." if not found else ", with these differences:"
         return Block("Built-in default analysis", paragraphs=[lead + rest], points=list(found))
@@ -180,18 +179,20 @@ def _departures(manifest: Mapping[str, Any]) -> Block:
     return Block("Departures from the specified analysis", paragraphs=none, points=list(found))
 
 
-def _analysis(manifest: Mapping[str, Any]) -> str:
-    found = manifest.get("analysis") or {}
+def _analysis(manifest: Manifest) -> str:
+    found = manifest.analysis
+    if found is None:
+        return ""
     return {
-        "file": f"given in {found.get('name')}",
-        "formula": f"formulas given with the run: {found.get('name')}",
-        "data set": f"the one that comes with {found.get('name')}",
+        "file": f"given in {found.name}",
+        "formula": f"formulas given with the run: {found.name}",
+        "data set": f"the one that comes with {found.name}",
         "default": "built-in default; no analysis file was given",
-    }.get(str(found.get("kind")), "")
+    }.get(found.kind, "")
 
 
-def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in (manifest.get("dataset") or {}).items() if value}
+def _dataset(manifest: Manifest) -> dict[str, Any]:
+    return {key: value for key, value in (manifest.dataset or {}).items() if value}
 
 
 def _stimuli(results: Results) -> list[Block]:
@@ -235,7 +236,7 @@ def _distributions(results: Results) -> list[Block]:
 def _effects(results: Results) -> list[Block]:
     trials = results.tables.get("trials", pd.DataFrame())
     blocks = [
-        Block(fit["name"], figures=drawn)
+        Block(fit.name, figures=drawn)
         for fit in effects.primary(results.fits)
         if (drawn := effects.figures(fit, trials))
     ]
@@ -245,7 +246,7 @@ def _effects(results: Results) -> list[Block]:
             "The other predictors are held at their means, factors at their reference level.",
         ]
     )
-    unscaled = [fit["name"] for fit in results.fits if "standardized" not in fit]
+    unscaled = [fit.name for fit in results.fits if fit.standardized is None]
     reason = (
         f"No lines are drawn for {', '.join(unscaled)}: fits.json does not say how predictors were scaled."
     )
@@ -256,7 +257,7 @@ def _effects(results: Results) -> list[Block]:
     ]
 
 
-def _directions(fits: list[dict[str, Any]]) -> list[str]:
+def _directions(fits: list[FitRecord]) -> list[str]:
     """Say once for each kind of response what larger values mean."""
     return list(dict.fromkeys(f"{effects.response(fit).up}." for fit in fits))
 
@@ -264,8 +265,8 @@ def _directions(fits: list[dict[str, Any]]) -> list[str]:
 def _coefficients(results: Results) -> list[Block]:
     blocks = [
         Block(
-            fit["name"],
-            paragraphs=[fit["formula"] + _note(fit)],
+            fit.name,
+            paragraphs=[fit.formula + _note(fit)],
             points=_rungs(fit),
             figures=_kept(effects.coefficients(fit)),
             tables=[
@@ -280,29 +281,29 @@ def _coefficients(results: Results) -> list[Block]:
     return [Block(tables=_kept(tables.summary(results.fits))), *blocks, _absent(results, "fits")]
 
 
-def _rungs(fit: dict[str, Any]) -> list[str]:
+def _rungs(fit: FitRecord) -> list[str]:
     """Return the random parts that were tried before the one reported, when there were any."""
-    rungs = fit.get("ladder") or []
+    rungs = fit.ladder
     return [
-        f"{rung['formula']}: log-likelihood {number(rung['loglik'])}; "
-        + (f"singular, so the reduction ladder removed {rung['removed']}." if rung["removed"] else "kept.")
+        f"{rung.formula}: log-likelihood {number(rung.loglik)}; "
+        + (f"singular, so the reduction ladder removed {rung.removed}." if rung.removed else "kept.")
         for rung in rungs
         if len(rungs) > 1
     ]
 
 
-def _note(fit: dict[str, Any]) -> str:
-    method = "" if fit.get("reml") is None else ", by REML" if fit["reml"] else ", by ML"
-    coded = ", ".join(f"{name} {kind}" for name, kind in (fit.get("contrasts") or {}).items())
+def _note(fit: FitRecord) -> str:
+    method = "" if fit.reml is None else ", by REML" if fit.reml else ", by ML"
+    coded = ", ".join(f"{name} {kind}" for name, kind in fit.contrasts.items())
     contrasts = f" Contrasts: {coded}." if coded else ""
-    return f"{method}.{contrasts} {fit.get('note') or ''}".rstrip()
+    return f"{method}.{contrasts} {fit.note}".rstrip()
 
 
 def _synergy(results: Results) -> list[Block]:
-    explained = [fit for fit in results.fits if fit.get("r2_marginal") is not None]
+    explained = [fit for fit in results.fits if fit.r2_marginal is not None]
     drawn = _kept(synergy.r2_figure(explained) if explained else None, synergy.figure(results.synergy))
     shown = [synergy.table(found) for found in results.synergy]
-    bare = explained and not any(fit.get("r2_intervals") for fit in explained)
+    bare = explained and not any(fit.r2_intervals for fit in explained)
     none = [
         "R² without intervals: they take a bootstrap of each regression, which clada-neuro run --full draws."
     ]
@@ -315,9 +316,9 @@ def _synergy(results: Results) -> list[Block]:
 def _erp(results: Results) -> list[Block]:
     if not results.erp:
         return [Block(absent=["No epochs: responses came as a table, so there are no waveforms to draw."])]
-    measured = (results.manifest.get("erp") or {}).get("notes") or []
-    notes = [str(note) for note in [*measured, *results.erp_facts.get("notes", [])]]
-    baseline = results.erp_facts.get("baseline")
+    facts, measured = results.erp_facts, results.manifest.erp
+    notes = [*(measured.notes if measured else []), *(facts.notes if facts else [])]
+    baseline = facts.baseline if facts else ""
     lead = f"Baseline: {baseline}." if baseline else ""
     return [
         Block(paragraphs=[lead] if lead else [], points=notes),
@@ -350,7 +351,7 @@ def _paper(results: Results) -> list[Block]:
 
 
 def _script(results: Results) -> list[Block]:
-    blocks = [Block(fit["name"], code=fit["lme4_script"]) for fit in results.fits if fit.get("lme4_script")]
+    blocks = [Block(fit.name, code=fit.lme4_script) for fit in results.fits if fit.lme4_script]
     lead = "R code that refits the models from trials.csv; all of it stands in refit.R."
     absent = [] if blocks else ["fits.json carries no R script."]
     return [Block(paragraphs=[lead] if blocks else [], absent=absent), *blocks]
@@ -365,14 +366,11 @@ def _provenance(results: Results) -> list[Block]:
         }
         for name, frame in results.tables.items()
     ]
-    versions = [
-        {"package": name, "version": value}
-        for name, value in (results.manifest.get("versions") or {}).items()
-    ]
-    made = [("Command", "command"), ("Written", "created")]
-    rest = {key: value for key, value in results.manifest.items() if key not in _SHOWN_ELSEWHERE}
+    versions = [{"package": name, "version": value} for name, value in results.manifest.versions.items()]
+    made = [("Command", results.manifest.command), ("Written", results.manifest.created)]
+    rest = {key: value for key, value in results.document.items() if key not in _SHOWN_ELSEWHERE}
     return [
-        Block(facts=[(name, cell(results.manifest[key])) for name, key in made if results.manifest.get(key)]),
+        Block(facts=[(name, value) for name, value in made if value]),
         Block(
             tables=[
                 *(

@@ -1,13 +1,15 @@
 """R² of the regressions, and what the interaction of two predictors adds to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, interval, spread
+from clada_neuro.records.fits import FitRecord, Interval
+from clada_neuro.records.fits import number as drawable
+from clada_neuro.records.synergy import Bootstrapped, SynergyRecord
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import Table, slug
@@ -19,25 +21,26 @@ _LIBERAL = "liberal with few stimuli"
 _INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over subjects and items"}
 
 
-def r2_figure(fits: list[dict[str, Any]]) -> Figure:
+def r2_figure(fits: list[FitRecord]) -> Figure:
     """Draw marginal and conditional R² of every regression, with bootstrap intervals where there are some."""
-    bootstrapped = [fit["name"] for fit in fits if fit.get("r2_intervals")]
+    bootstrapped = [fit.name for fit in fits if fit.r2_intervals]
 
     def paint(axes: Axes) -> None:
         for place, fit in enumerate(fits):
-            both, intervals = (fit["r2_marginal"], fit["r2_conditional"]), fit.get("r2_intervals") or {}
+            both = [drawable(fit.r2_marginal), drawable(fit.r2_conditional)]
+            intervals = fit.r2_intervals
             if not intervals:
                 axes.plot(both, [place, place], color="#c3c9d1", linewidth=2, zorder=1)
             for value, color, marker, label in zip(
                 both, (COLORS[0], COLORS[1]), "os", ("marginal", "conditional"), strict=True
             ):
                 if intervals:
-                    limits = [intervals[label]["low"], intervals[label]["high"]]
+                    limits = [drawable(intervals[label].low), drawable(intervals[label].high)]
                     axes.plot(limits, [place, place], color=color, linewidth=2)
                 axes.plot(
                     value, place, marker, color=color, markersize=7, label=label if place == 0 else None
                 )
-        axes.set_yticks(range(len(fits)), wrapped(fit["name"] for fit in fits))
+        axes.set_yticks(range(len(fits)), wrapped(fit.name for fit in fits))
         axes.set_ylim(len(fits) - 0.4, -0.6)
         axes.set_xlim(left=0)
         axes.set(xlabel="R²")
@@ -47,7 +50,7 @@ def r2_figure(fits: list[dict[str, Any]]) -> Figure:
     if bootstrapped:
         caption += f" Lines: 95 % parametric bootstrap intervals ({', '.join(bootstrapped)})."
     listed = "; ".join(
-        f"{fit['name']} {share(fit['r2_marginal'], 4)} and {share(fit['r2_conditional'], 4)}" for fit in fits
+        f"{fit.name} {share(fit.r2_marginal, 4)} and {share(fit.r2_conditional, 4)}" for fit in fits
     )
     return draw("r2", caption, f"{caption} {listed}.", paint, (5.0, 1.5 + 0.4 * len(fits)))
 
@@ -71,7 +74,7 @@ class _Row:
         return interval(*self.limits, max(4, decimals(spread(*self.limits))))
 
 
-def table(found: Mapping[str, Any]) -> Table:
+def table(found: SynergyRecord) -> Table:
     """Return everything the stage wrote about one interaction, one quantity a row."""
     rows = [row for row in _rows(found) if row.value is not None]
     frame = pd.DataFrame(
@@ -85,32 +88,36 @@ def table(found: Mapping[str, Any]) -> Table:
             "95 % interval": [row.interval for row in rows],
         }
     )
-    measured = response_of(found["response"])
+    measured = response_of(found.response)
     caption = f"{_names(found)} on {measured.plural}: the interaction beyond main effects and squares."
-    name = "_".join(slug(str(found[key])) for key in ("response", "term", "language_model") if key in found)
+    name = "_".join(map(slug, filter(None, (found.response, found.term, found.language_model))))
     return Table(f"synergy_{name}", caption, frame, shown)
 
 
-def _rows(found: Mapping[str, Any]) -> list[_Row]:
-    test, b = found["test"], found["coefficient"]
-    held_out, intervals = found.get("cross_validation") or {}, found.get("intervals") or {}
-    parametric, cluster = intervals.get("parametric") or {}, intervals.get("cluster") or {}
+def _rows(found: SynergyRecord) -> list[_Row]:
+    test, b = found.test, found.coefficient
+    held_out, intervals = found.cross_validation, found.intervals or Bootstrapped()
+    parametric, cluster = intervals.parametric, intervals.cluster
     return [
-        _Row("R² synergy (baseline with both squares)", found["r2_synergy"], _r2, _limits(parametric)),
-        _Row(f"its median, {_INTERVALS['cluster']}", cluster.get("median"), _r2, _limits(cluster)),
-        _Row("R² synergy, common denominator", found["r2_synergy_common"], _r2),
-        _Row("R² synergy without squares", found["r2_synergy_without_squares"], _r2),
-        _Row("R² marginal, baseline", found["r2_marginal_baseline"], _r2),
-        _Row("R² marginal, with interaction", found["r2_marginal_full"], _r2),
-        _Row("b of the interaction (REML)", b["estimate"], _fine, (b["ci_low"], b["ci_high"])),
-        _Row("p calibrated under the null", intervals.get("null_p"), p_value),
-        _Row(f"χ²({test['df']}), likelihood ratio (ML)", test["chi2"], number),
-        _Row(f"p of the likelihood ratio, {_LIBERAL}", test["p"], p_value),
-        _Row("Δ log-likelihood per trial, in sample (nats)", test["delta_loglik_per_trial"], _fine),
+        _Row("R² synergy (baseline with both squares)", found.r2_synergy, _r2, _limits(parametric)),
         _Row(
-            "Δ log-likelihood per trial, held-out items (nats)", held_out.get("delta_loglik_per_trial"), _fine
+            f"its median, {_INTERVALS['cluster']}", cluster.median if cluster else None, _r2, _limits(cluster)
         ),
-        _Row("standard error over items", held_out.get("se"), _fine),
+        _Row("R² synergy, common denominator", found.r2_synergy_common, _r2),
+        _Row("R² synergy without squares", found.r2_synergy_without_squares, _r2),
+        _Row("R² marginal, baseline", found.r2_marginal_baseline, _r2),
+        _Row("R² marginal, with interaction", found.r2_marginal_full, _r2),
+        _Row("b of the interaction (REML)", b.estimate, _fine, b.limits),
+        _Row("p calibrated under the null", intervals.null_p, p_value),
+        _Row(f"χ²({test.df}), likelihood ratio (ML)", test.chi2, number),
+        _Row(f"p of the likelihood ratio, {_LIBERAL}", test.p, p_value),
+        _Row("Δ log-likelihood per trial, in sample (nats)", test.delta_loglik_per_trial, _fine),
+        _Row(
+            "Δ log-likelihood per trial, held-out items (nats)",
+            held_out.delta_loglik_per_trial if held_out else None,
+            _fine,
+        ),
+        _Row("standard error over items", held_out.se if held_out else None, _fine),
     ]
 
 
@@ -122,13 +129,13 @@ def _fine(value: float | None) -> str:
     return number(value, 4)
 
 
-def figure(found: list[dict[str, Any]]) -> Figure | None:
+def figure(found: list[SynergyRecord]) -> Figure | None:
     """Draw each interaction's share of variance with its bootstrap intervals; nothing without intervals."""
     rows = [
-        (f"{_names(entry)}\n{response_of(entry['response']).name}, {label}", entry["r2_synergy"], drawn)
+        (f"{_names(entry)}\n{response_of(entry.response).name}, {label}", entry.r2_synergy, drawn)
         for entry in found
         for kind, label in _INTERVALS.items()
-        if (drawn := (entry.get("intervals") or {}).get(kind))
+        if (drawn := getattr(entry.intervals, kind, None))
     ]
     if not rows:
         return None
@@ -136,7 +143,7 @@ def figure(found: list[dict[str, Any]]) -> Figure | None:
 
     def paint(axes: Axes) -> None:
         for place, (_, value, drawn) in enumerate(rows):
-            axes.plot([drawn["low"], drawn["high"]], [place, place], color=COLORS[0], linewidth=2)
+            axes.plot([drawn.low, drawn.high], [place, place], color=COLORS[0], linewidth=2)
             axes.plot(value, place, "o", color=COLORS[0], markersize=7)
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -157,49 +164,47 @@ def figure(found: list[dict[str, Any]]) -> Figure | None:
     )
 
 
-def paragraph(found: Mapping[str, Any]) -> str:
+def paragraph(found: SynergyRecord) -> str:
     """Return one interaction in APA style."""
-    test, coefficient = found["test"], found["coefficient"]
-    intervals, held_out = found.get("intervals") or {}, found.get("cross_validation") or {}
-    t = "z" if coefficient.get("df") is None else f"t({number(coefficient['df'], 1)})"
-    calibrated, chi2 = intervals.get("null_p"), f"χ²({test['df']})"
-    first, second = (words(name) for name in found["predictors"])
-    measured, digits = response_of(found["response"]), decimals(coefficient["se"])
-    toward = measured.toward(coefficient["estimate"])
+    test, coefficient = found.test, found.coefficient
+    intervals, held_out = found.intervals or Bootstrapped(), found.cross_validation
+    t = "z" if coefficient.df is None else f"t({number(coefficient.df, 1)})"
+    calibrated, chi2 = intervals.null_p, f"χ²({test.df})"
+    first, second = (words(name) for name in found.predictors)
+    measured, digits = response_of(found.response), decimals(coefficient.se)
+    toward, tested = measured.toward(coefficient.estimate), test.p if calibrated is None else calibrated
     outcome = (
         f"The effect of {first} on {measured.plural} was {toward} at higher {second}"
-        if (test["p"] if calibrated is None else calibrated) < _ALPHA
+        if tested is not None and tested < _ALPHA
         else f"There was no reliable interaction of {first} and {second} in {measured.plural}"
     )
-    likelihood = f"{stat(chi2, number(test['chi2']))}, {stat('p', p_value(test['p']))}"
-    wald = f"{stat(t, number(coefficient['t']))}, {stat('p', p_value(coefficient['p']))}"
+    likelihood = f"{stat(chi2, number(test.chi2))}, {stat('p', p_value(test.p))}"
+    wald = f"{stat(t, number(coefficient.t))}, {stat('p', p_value(coefficient.p))}"
     if calibrated is None:
         tests = f"likelihood ratio {likelihood} ({_LIBERAL}, and not calibrated here); Satterthwaite {wald}"
     else:
         tests = (
-            f"{stat('p', p_value(calibrated))} by simulation under the null ({intervals['n_null']:,} replicates; the "
+            f"{stat('p', p_value(calibrated))} by simulation under the null ({intervals.n_null:,} replicates; the "
             f"likelihood ratio, {_LIBERAL}, gave {likelihood}, Satterthwaite {wald})"
         )
     text = (
-        f"{outcome}, {stat('b', measured.quantity(coefficient['estimate'], coefficient['se']))}, "
-        f"95% CI {interval(coefficient['ci_low'], coefficient['ci_high'], digits)}, {tests}. Beyond both main effects "
-        f"and both squares, the interaction added {stat('ΔR²m', share(found['r2_synergy'], 5))}"
+        f"{outcome}, {stat('b', measured.quantity(coefficient.estimate, coefficient.se))}, "
+        f"95% CI {interval(coefficient.ci_low, coefficient.ci_high, digits)}, {tests}. Beyond both main effects "
+        f"and both squares, the interaction added {stat('ΔR²m', share(found.r2_synergy, 5))}"
     )
-    if drawn := intervals.get("parametric"):
-        text += f" (95% bootstrap interval {shares(drawn['low'], drawn['high'], 5)})"
-    text += (
-        f"; log-likelihood per trial changed by {number(test['delta_loglik_per_trial'], 5)} nats in sample"
-    )
+    if drawn := intervals.parametric:
+        text += f" (95% bootstrap interval {shares(drawn.low, drawn.high, 5)})"
+    text += f"; log-likelihood per trial changed by {number(test.delta_loglik_per_trial, 5)} nats in sample"
     if held_out:
-        gain, error = number(held_out["delta_loglik_per_trial"], 5), number(held_out["se"], 5)
+        gain, error = number(held_out.delta_loglik_per_trial, 5), number(held_out.se, 5)
         text += f" and by {gain} ({stat('SE', error)}) on held-out items"
-    return f"{found['language_model']}: {text}." if "language_model" in found else f"{text}."
+    return f"{found.language_model}: {text}." if found.language_model else f"{text}."
 
 
-def _names(found: Mapping[str, Any]) -> str:
-    model = found.get("language_model")
-    return words(found["term"]) + (f" ({model})" if model else "")
+def _names(found: SynergyRecord) -> str:
+    model = found.language_model
+    return words(found.term) + (f" ({model})" if model else "")
 
 
-def _limits(drawn: Mapping[str, float]) -> tuple[float, float] | None:
-    return (drawn["low"], drawn["high"]) if drawn else None
+def _limits(drawn: Interval | None) -> tuple[float, float] | None:
+    return (drawable(drawn.low), drawable(drawn.high)) if drawn else None

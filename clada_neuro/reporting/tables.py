@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.numerals import decimals, fixed, interval, spread
+from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.manifest import Truth
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell, column, number, p_value, shares
@@ -70,7 +72,9 @@ def joins(results: Results) -> Table | None:
 
 
 def _steps(name: str, caption: str, results: Results) -> Table | None:
-    rows = pd.DataFrame(results.manifest.get(name) or [])
+    rows = pd.DataFrame([step.row() for step in getattr(results.manifest, name)]).dropna(
+        axis="columns", how="all"
+    )
     known = [
         column for column in ("step", "reason", "rows_before", "rows_removed", "rows_after") if column in rows
     ]
@@ -130,14 +134,14 @@ def _response_axis(name: str) -> str:
     return measured.axis if measured.unit else axis(name)
 
 
-def summary(fits: list[dict[str, Any]]) -> Table | None:
+def summary(fits: list[FitRecord]) -> Table | None:
     """Return one row per regression: size, likelihood, R², convergence."""
     keys = ("n_obs", "n_dropped", "loglik", "aic", "r2_marginal", "r2_conditional")
     rows = [
         {
-            "model": fit["name"],
-            "engine": fit.get("engine"),
-            **{k: fit[k] for k in keys if k in fit},
+            "model": fit.name,
+            "engine": fit.engine,
+            **{key: getattr(fit, key) for key in keys},
             **_r2_limits(fit),
             "state": _state(fit),
         }
@@ -147,36 +151,36 @@ def summary(fits: list[dict[str, Any]]) -> Table | None:
     return table("models", caption, rows) if rows else None
 
 
-def _r2_limits(fit: Mapping[str, Any]) -> dict[str, str]:
+def _r2_limits(fit: FitRecord) -> dict[str, str]:
     return {
-        f"95 % of R² {kind}": shares(drawn["low"], drawn["high"], 4)
-        for kind, drawn in (fit.get("r2_intervals") or {}).items()
+        f"95 % of R² {kind}": shares(drawn.low, drawn.high, 4)
+        for kind, drawn in (fit.r2_intervals or {}).items()
     }
 
 
-def _state(fit: Mapping[str, Any]) -> str:
-    if fit.get("converged") is False:
+def _state(fit: FitRecord) -> str:
+    if fit.converged is False:
         return "not converged"
-    return "singular" if fit.get("singular") else "converged"
+    return "singular" if fit.singular else "converged"
 
 
-def coefficients(fit: Mapping[str, Any]) -> Table:
+def coefficients(fit: FitRecord) -> Table:
     """Return a regression's fixed effects, with the BH-adjusted p where the stage wrote one."""
-    adjusted = fit.get("p_bh") or {}
+    adjusted = fit.p_bh
     rows = [
-        {"term": term, **values, **({"p_bh": adjusted.get(term)} if adjusted else {})}
-        for term, values in fit["coefficients"].items()
+        {"term": term, **values.row(), **({"p_bh": adjusted.get(term)} if adjusted else {})}
+        for term, values in fit.coefficients.items()
     ]
     frame = pd.DataFrame(rows)
     shown = coefficient_cells(frame)
     shown.insert(0, "term", frame["term"])
-    if counted := fit.get("distinct_values"):
+    if counted := fit.distinct_values:
         shown.insert(list(shown).index("df") + 1, "values", [f"{counted.get(t, 0):,}" for t in frame["term"]])
     if adjusted:
         shown["p (BH)"] = [p_value(p) if pd.notna(p) else "" for p in frame["p_bh"]]
     return Table(
-        f"coefficients_{slug(fit['name'])}",
-        f"Fixed effects of {fit['name']}{_VALUES if 'values' in shown else ''}.",
+        f"coefficients_{slug(fit.name)}",
+        f"Fixed effects of {fit.name}{_VALUES if 'values' in shown else ''}.",
         frame,
         shown,
     )
@@ -197,12 +201,12 @@ def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def codes(fit: Mapping[str, Any]) -> Table | None:
+def codes(fit: FitRecord) -> Table | None:
     """Return the coding matrix of each factor, a row a level; nothing without factors."""
     rows = [
         {"factor": name, "level": level, **{f"code {at}": code for at, code in enumerate(row, start=1)}}
-        for name, coding in (fit.get("codes") or {}).items()
-        for level, row in zip(coding["levels"], coding["codes"], strict=True)
+        for name, coding in fit.codes.items()
+        for level, row in zip(coding.levels, coding.codes, strict=True)
     ]
     if not rows:
         return None
@@ -210,12 +214,12 @@ def codes(fit: Mapping[str, Any]) -> Table | None:
     shown = pd.DataFrame(
         {name: ["" if pd.isna(value) else cell(value) for value in frame[name]] for name in frame}
     )
-    return Table(f"codes_{slug(fit['name'])}", f"Codes of the factors of {fit['name']}.", frame, shown)
+    return Table(f"codes_{slug(fit.name)}", f"Codes of the factors of {fit.name}.", frame, shown)
 
 
-def terms(fit: Mapping[str, Any]) -> Table | None:
+def terms(fit: FitRecord) -> Table | None:
     """Return the type III F test of each term, where a term has several coefficients."""
-    rows = pd.DataFrame(fit.get("terms") or [])
+    rows = pd.DataFrame([test.row() for test in fit.terms])
     if rows.empty or (rows["df1"] == 1).all():
         return None
     shown = pd.DataFrame(
@@ -227,41 +231,37 @@ def terms(fit: Mapping[str, Any]) -> Table | None:
             "p": rows["p"].map(p_value),
         }
     )
-    return Table(
-        f"terms_{slug(fit['name'])}", f"Type III F tests of the terms of {fit['name']}.", rows, shown
-    )
+    return Table(f"terms_{slug(fit.name)}", f"Type III F tests of the terms of {fit.name}.", rows, shown)
 
 
-def random_effects(fit: Mapping[str, Any]) -> Table:
+def random_effects(fit: FitRecord) -> Table:
     """Return a regression's random effects: standard deviations, and correlations where ``term2`` is named."""
-    groups = fit.get("n_groups") or {}
+    groups = fit.n_groups
     rows = [
         {
-            "group": row["group"],
-            "term": f"{row['term2']}, {row['term']}" if row.get("term2") else row["term"],
-            "levels": groups.get(row["group"]),
-            "SD": None if row.get("term2") else row["sdcor"],
-            "correlation": row["sdcor"] if row.get("term2") else None,
+            "group": row.group,
+            "term": f"{row.term2}, {row.term}" if row.term2 else row.term,
+            "levels": groups.get(row.group),
+            "SD": None if row.term2 else row.sdcor,
+            "correlation": row.sdcor if row.term2 else None,
         }
-        for row in fit.get("random") or []
+        for row in fit.random
     ]
-    rows.append(
-        {"group": "residual", "term": "", "levels": None, "SD": fit.get("sigma"), "correlation": None}
-    )
+    rows.append({"group": "residual", "term": "", "levels": None, "SD": fit.sigma, "correlation": None})
     frame = pd.DataFrame(rows).astype({"levels": "Int64", "SD": float, "correlation": float})
     if frame["correlation"].isna().all():
         frame = frame.drop(columns="correlation")
-    caption = f"Random effects of {fit['name']}; standard deviations in the response's unit."
+    caption = f"Random effects of {fit.name}; standard deviations in the response's unit."
     shown = table("", "", frame).shown.replace("NA", "")
-    return Table(f"random_{slug(fit['name'])}", caption, frame, shown)
+    return Table(f"random_{slug(fit.name)}", caption, frame, shown)
 
 
-def scales(fits: list[dict[str, Any]]) -> Table | None:
+def scales(fits: list[FitRecord]) -> Table | None:
     """Return the mean and SD by which each predictor was z-scored, and its variance inflation."""
     rows = [
-        {"model": fit["name"], "predictor": name, **values, "vif": (fit.get("vif") or {}).get(name)}
+        {"model": fit.name, "predictor": name, **values.row(), "vif": fit.vif.get(name)}
         for fit in fits
-        for name, values in (fit.get("standardized") or {}).items()
+        for name, values in (fit.standardized or {}).items()
     ]
     frame = pd.DataFrame(rows).dropna(axis="columns", how="all")
     caption = "Means and standard deviations used for z-scoring"
@@ -269,9 +269,9 @@ def scales(fits: list[dict[str, Any]]) -> Table | None:
     return table("scales", caption, frame) if rows else None
 
 
-def residuals(fits: list[dict[str, Any]]) -> Table | None:
+def residuals(fits: list[FitRecord]) -> Table | None:
     """Return moments of the standardized residuals and their tie to the fitted values, where the stage wrote them."""
-    rows = [{"model": fit["name"], **fit["residual_summary"]} for fit in fits if fit.get("residual_summary")]
+    rows = [{"model": fit.name, **fit.residual_summary} for fit in fits if fit.residual_summary]
     caption = (
         "Standardized residuals. Spread by fit: Spearman's correlation of their size with the fitted values, 0 when "
         "the spread is even."
@@ -281,11 +281,12 @@ def residuals(fits: list[dict[str, Any]]) -> Table | None:
 
 def truth(results: Results) -> Table | None:
     """Return the effects that simulated responses were made with, beside what the regressions found."""
-    rows = (results.manifest.get("simulation") or {}).get("truth") or []
+    simulation = results.manifest.simulation
+    rows = simulation.truth if simulation else []
     if not rows:
         return None
-    stated = pd.DataFrame(rows).drop(columns="simulated", errors="ignore")
-    found = [_recovered(results.fits, row) for row in stated.to_dict("records")]
+    stated = pd.DataFrame([row.row() for row in rows])
+    found = [_recovered(results.fits, row) for row in rows]
     frame = stated.join(pd.DataFrame(found, index=stated.index))
     caption = (
         "SIMULATED data: what the responses were made with (fixed: µV per SD; others: SD in µV) and what the "
@@ -294,20 +295,20 @@ def truth(results: Results) -> Table | None:
     return Table("simulation_truth", caption, frame, table("", "", frame).shown.replace("NA", ""))
 
 
-def _recovered(fits: list[dict[str, Any]], row: Mapping[str, Any]) -> dict[str, float | None]:
+def _recovered(fits: list[FitRecord], row: Truth) -> dict[str, float | None]:
     for fit in fits:
-        if fit["formula"].split("~")[0].strip() != row["component"]:
+        if fit.response != row.component:
             continue
-        if row["kind"] == "residual_sd":
-            return {"estimate": fit["sigma"], "ci_low": None, "ci_high": None}
-        term = "(Intercept)" if row["term"] == "intercept" else row["term"]
-        if row["kind"] == "fixed":
-            values = fit["coefficients"].get(term) or {}
-            return {key: values.get(key) for key in ("estimate", "ci_low", "ci_high")}
-        group = str(row["kind"]).split("_")[0]
-        for random in fit.get("random") or []:
-            if (random["group"], random["term"], random.get("term2") or "") == (group, term, ""):
-                return {"estimate": random["sdcor"], "ci_low": None, "ci_high": None}
+        if row.kind == "residual_sd":
+            return {"estimate": fit.sigma, "ci_low": None, "ci_high": None}
+        term = "(Intercept)" if row.term == "intercept" else row.term
+        if row.kind == "fixed":
+            values = fit.coefficients.get(term)
+            return {key: getattr(values, key, None) for key in ("estimate", "ci_low", "ci_high")}
+        group = str(row.kind).split("_")[0]
+        for random in fit.random:
+            if (random.group, random.term, random.term2 or "") == (group, term, ""):
+                return {"estimate": random.sdcor, "ci_low": None, "ci_high": None}
     return {"estimate": None, "ci_low": None, "ci_high": None}
 
 

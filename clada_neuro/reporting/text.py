@@ -1,13 +1,13 @@
 """How the report writes numbers: APA style on the page, with a true minus sign."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.records.fits import Coefficient, MarginalRow
 from clada_neuro.responses.response import Response
 
 NBSP = "\u00a0"
@@ -107,12 +107,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}s"
 
 
-def statistics(values: Mapping[str, Any], measured: Response) -> str:
+def statistics(values: Coefficient | MarginalRow, measured: Response) -> str:
     """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
-    df, digits = values.get("df"), decimals(values["se"])
+    df, digits = values.df, decimals(values.se)
     t = "z" if df is None else f"t({number(df, 1)})"
     return (
-        f"{stat('b', measured.quantity(values['estimate'], values['se']))}, {stat('SE', fixed(values['se'], digits))}, "
-        f"95% CI {interval(values['ci_low'], values['ci_high'], digits)}, "
-        f"{stat(t, number(values['t']))}, {stat('p', p_value(values['p']))}"
+        f"{stat('b', measured.quantity(values.estimate, values.se))}, {stat('SE', fixed(values.se, digits))}, "
+        f"95% CI {interval(values.ci_low, values.ci_high, digits)}, "
+        f"{stat(t, number(values.t))}, {stat('p', p_value(values.p))}"
     )

@@ -84,9 +84,9 @@ def _of(frame: pd.DataFrame | None, **values: object) -> pd.DataFrame:
 
 
 def _facts(results: Results, component: str) -> tuple[tuple[float, float] | None, str]:
-    for known in results.erp_facts.get("components", []):
-        if known["name"] == component:
-            return (known["tmin"], known["tmax"]), ", ".join(known["channels"])
+    for known in results.erp_facts.components if results.erp_facts else ():
+        if known.name == component:
+            return (known.tmin, known.tmax), ", ".join(known.channels)
     return None, "the component's electrodes"
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash, read_manifest, write_json, write_table
+from clada_neuro.artifacts import content_hash, write_table
 from clada_neuro.exports import csv_beside
 from clada_neuro.lineage import TRACE, Aligned, of_the_trace, refuse_other_trace
+from clada_neuro.records.manifest import Manifest, read_manifest
 from clada_neuro.stage import Stage
 
 
@@ -47,7 +48,7 @@ class AlignStage(Stage[str]):
         else:
             _write(aligned.unmatched, folder / "unmatched.parquet", stamp)
         _write(aligned.trials, folder / "trials.parquet", stamp | about)
-        write_json(path, of_the_trace(found) | about)
+        Manifest.write(path, of_the_trace(found) | about)
         return trials
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clada_neuro.records.fits import NORMAL_95
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.diagnostics import linearity, residual_summary, vif
 from clada_neuro.stats.mixed import MixedFit, estimate
@@ -106,4 +107,9 @@ def _sensitivity(fit: MixedFit) -> dict[str, Any]:
 def _bins(fit: MixedFit, predictor: str) -> list[Mapping[str, Any]]:
     center, sd = fit.standardized.get(predictor, (0.0, 1.0))
     table = linearity(fit, predictor)
-    return table.assign(predictor=center + sd * table["predictor"]).to_dict("records")
+    half = NORMAL_95 * table["se"]
+    return table.assign(
+        predictor=center + sd * table["predictor"],
+        ci_low=table["residual"] - half,
+        ci_high=table["residual"] + half,
+    ).to_dict("records")

@@ -1,7 +1,7 @@
 """A model before it is fitted: formula, rows, z-scores, contrasts and the arrays they give."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from pandas.api import types
@@ -18,7 +18,7 @@ class Model:
     """What is to be fitted, and to which rows.
 
     ``data`` holds the rows used with z-scored columns in place; ``standardized`` gives their mean and SD; ``notes``
-    say what of the formula was left out.
+    say what of the formula was left out; ``missing`` counts the rows without a value, by column.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Model:
     contrasts: Mapping[str, str]
     weights: str | None
     notes: tuple[str, ...] = ()
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     def numeric_predictors(self) -> list[str]:
         """Return the numeric columns that the fixed part uses."""
@@ -67,7 +68,9 @@ def specify(
         design = build(scaled, parsed, contrasts=coded, weights=weights)
     notes += nearly_aliased(parsed.random, design.blocks)
     used = scaled.iloc[design.rows]
-    return Model(name or formula, parsed, used, design, scales, coded, weights, notes)
+    gaps = data[[*dict.fromkeys(parsed.variables()), *([weights] if weights else [])]].isna().sum()
+    missing = {str(column): int(count) for column, count in gaps[gaps > 0].items()}
+    return Model(name or formula, parsed, used, design, scales, coded, weights, notes, missing)
 
 
 def apply_scales(data: pd.DataFrame, scales: Mapping[str, tuple[float, float]]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from clada_neuro.numerals import decimals, p_text
 from clada_neuro.stats.anova import anova
@@ -17,6 +18,7 @@ from clada_neuro.stats.marginal.overview import overview
 from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.secondary import attempt
 
+_UNITS = ("subject", "item", "stimulus")
 _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
 
 
@@ -30,6 +32,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
     return {
         "name": fit.name,
         "formula": fit.formula,
+        "response": fit.model.formula.response,
         "engine": fit.engine,
         "reml": fit.reml,
         **sizes(fit),
@@ -50,6 +53,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "marginal": attempt("marginal means", partial(overview, fit), notes) or [],
         "residual_quantiles": {
             "p": _QUANTILES.tolist(),
+            "normal": ndtri(_QUANTILES).tolist(),
             "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
         },
         "lme4_script": to_r_script(fit),
@@ -66,8 +70,16 @@ def sizes(fit: Fitted) -> dict[str, Any]:
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,
         "n_groups": fit.n_groups,
+        "used": used(fit),
         "distinct_values": distinct_values(fit),
     }
+
+
+def used(fit: Fitted) -> dict[str, dict[str, int]]:
+    """Return which rows were used: how many subjects, items and texts are in them, and gaps of the others by column."""
+    data = fit.model.data
+    groups = {name: int(data[name].nunique()) for name in _UNITS if name in data}
+    return {"groups": groups, "missing": dict(fit.model.missing)}
 
 
 def apa(row: dict[str, float]) -> str:

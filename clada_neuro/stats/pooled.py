@@ -21,9 +21,11 @@ class Pooled:
 
     term: str
     n_models: int
+    n_negative: int
     estimate: float
     se: float
     df: float
+    t: float
     p: float
     ci_low: float
     ci_high: float
@@ -61,6 +63,6 @@ def pool(entries: Sequence[Mapping[str, Any]], term: str, confidence: float = 0.
     mean = float(estimates.mean())
     half = float(stats.t.ppf((1 + confidence) / 2, df)) * se
     return Pooled(
-        term, len(rows), mean, se, float(df), float(2 * stats.t.sf(abs(mean / se), df)), mean - half, mean + half,
+        term, len(rows), int(np.sum(estimates < 0)), mean, se, float(df), mean / se, float(2 * stats.t.sf(abs(mean / se), df)), mean - half, mean + half,
         float(estimates.min()), float(estimates.max()), float(np.mean(estimates < 0)),
     )  # fmt: skip

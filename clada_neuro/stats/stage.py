@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.artifacts import read_json, write_json
-from clada_neuro.cache import DOCUMENT, Store, cache_key
+from clada_neuro.artifacts import read_json
+from clada_neuro.cache import Store, cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.numerals import decimals
+from clada_neuro.records.fits import FitRecord, ranges
+from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.responses.response import response_of
 from clada_neuro.stats.checks import checks, left_out
 from clada_neuro.stats.compare import adjust
@@ -80,6 +82,7 @@ def fit_models(
                     partial(left_out, fitted.fit, entry["focal"], jobs=jobs, folder=folder),
                     entry["warnings"],
                 )
+                entry["influence_ranges"] = ranges(entry["influence"] or {})
             if replicates:
                 found = attempt(
                     "intervals of R²",
@@ -98,11 +101,11 @@ def fit_models(
         entries.append(entry)
         # Those of later models stay: after an interrupt they need not be fitted again.
         later = [finished[key] for key in keys[len(entries) :] if key in finished]
-        write_json(path, [*entries, *later])
+        FitRecord.write_all(path, [*entries, *later])
         progress(f"{specification.name}: {_headline(entry)}")
         if len(entry["ladder"]) > 1:
             progress(f"{specification.name}: singular; {reduction(entry)}")
-    write_json(path, with_families(entries))
+    FitRecord.write_all(path, with_families(entries))
     return entries
 
 
@@ -146,7 +149,14 @@ def estimate_synergy(
     if replicates is None:
         replicates = default_replicates(len(trials))
     store = Store.of(
-        path.parent, __name__, inputs, specification, seed, replicates, cluster_replicates, codec=DOCUMENT
+        path.parent,
+        __name__,
+        inputs,
+        specification,
+        seed,
+        replicates,
+        cluster_replicates,
+        codec=SynergyRecord.codec(),
     )
 
     def entry() -> dict[str, Any]:

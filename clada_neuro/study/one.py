@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clada_neuro import artifacts
 from clada_neuro.exports import csv_beside
+from clada_neuro.records.manifest import Manifest
 from clada_neuro.responses.stage import AlignStage
 from clada_neuro.scale.trace import trace_by
 from clada_neuro.stats.exclusions import exclude, keep
@@ -79,7 +80,7 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}
     manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
     manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb()}
-    artifacts.write_json(folder / "manifest.json", manifest)
+    Manifest.write(folder / "manifest.json", manifest)
 
 
 def tell(notes: Sequence[str], progress: Progress) -> None:

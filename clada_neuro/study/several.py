@@ -12,6 +12,9 @@ from typing import Any
 
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError, FitError
+from clada_neuro.records.fits import FitRecord, PooledRecord
+from clada_neuro.records.manifest import Manifest
+from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.stats.pooled import pool
 from clada_neuro.stats.stage import with_families
 
@@ -50,9 +53,9 @@ def study_each(
     fits = {name: artifacts.read_json(place / "fits.json") for name, place in places.items()}
     with_families([entry for entries in fits.values() for entry in entries])
     for name, entries in fits.items():
-        artifacts.write_json(places[name] / "fits.json", entries)
-    artifacts.write_json(folder / "fits.json", joined(fits))
-    artifacts.write_json(folder / "pooled.json", pooled(fits))
+        FitRecord.write_all(places[name] / "fits.json", entries)
+    FitRecord.write_all(folder / "fits.json", joined(fits))
+    PooledRecord.write_all(folder / "pooled.json", pooled(fits))
     _write_synergies(folder, places)
     _write_manifest(folder, places)
     return places
@@ -115,7 +118,7 @@ def _write_synergies(folder: Path, places: Mapping[str, Path]) -> None:
         if path.is_file()
     ]
     if found:
-        artifacts.write_json(folder / "synergy.json", found)
+        SynergyRecord.write_all(folder / "synergy.json", found)
     else:
         (folder / "synergy.json").unlink(missing_ok=True)
 
@@ -137,7 +140,7 @@ def _write_manifest(folder: Path, places: Mapping[str, Path]) -> None:
     joins = [
         {"language_model": name, **step} for name, manifest in manifests.items() for step in manifest["joins"]
     ]
-    artifacts.write_json(
+    Manifest.write(
         folder / "manifest.json",
         {**shared, "language_models": each, "joins": joins, "departures": list(dict.fromkeys(departures))},
     )

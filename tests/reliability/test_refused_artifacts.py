@@ -10,7 +10,6 @@ from tiny_language import tiny_language
 from clada_neuro import cache
 from clada_neuro.artifacts import (
     read_json,
-    read_manifest,
     read_provenance,
     read_table,
     write_json,
@@ -21,6 +20,7 @@ from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.lineage import refuse_mixture
 from clada_neuro.models.loading import load_model
 from clada_neuro.policies.artifact import FORMAT, Calibration, load_calibration
+from clada_neuro.records.manifest import read_manifest
 from clada_neuro.reporting.results import read_results
 
 
@@ -113,7 +113,8 @@ def test_statistics_of_other_trials(folder):
         folder / "trials.parquet",
         {"inputs": "new", "trace": inputs},
     )
-    write_json(folder / "fits.json", [{"name": "N400", "trials": "old"}])
+    entry = {"name": "N400", "formula": "y ~ x", "coefficients": {}, "n_obs": 1, "trials": "old"}
+    write_json(folder / "fits.json", [entry])
     with pytest.raises(DataError, match=r"fits\.json' was estimated on other trials"):
         read_results(folder)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.artifacts import versions, write_json, write_table
+from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting.build import report
 
 N_ITEMS, N_SUBJECTS, N_LAYERS = 12, 10, 4
@@ -25,6 +26,11 @@ def full_folder(tmp_path_factory) -> Path:
 def page_file(full_folder) -> Path:
     """The page made from everything."""
     return report(full_folder)
+
+
+def record(entry: dict) -> FitRecord:
+    """Return an entry of fits.json as the report reads it."""
+    return FitRecord.of({"name": "m", "formula": "y ~ x", "coefficients": {}, "n_obs": 1, **entry})
 
 
 def write_folder(folder: Path) -> Path:

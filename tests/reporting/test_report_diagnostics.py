@@ -1,8 +1,9 @@
 """What stands beside the regressions: extreme trials, linearity, influence, and the smallest effect."""
 
-import copy
+import json
 
 import pytest
+from conftest import record
 
 from clada_neuro.reporting import diagnostics
 from clada_neuro.reporting.results import Results, read_results
@@ -15,8 +16,8 @@ def results(full_folder) -> Results:
 
 
 @pytest.fixture
-def fit(results) -> dict:
-    return copy.deepcopy(results.fits[0])
+def fit(full_folder) -> dict:
+    return json.loads((full_folder / "fits.json").read_text())[0]
 
 
 def test_each_check_is_shown_where_the_entry_holds_it(results):
@@ -27,7 +28,7 @@ def test_each_check_is_shown_where_the_entry_holds_it(results):
 
 
 def test_effects_with_and_without_extreme_trials_stand_side_by_side(fit):
-    row = diagnostics.extremes([fit]).shown.iloc[0]
+    row = diagnostics.extremes([record(fit)]).shown.iloc[0]
     assert (row["b"], row["b without"], row["left out"]) == ("−0.914", "−0.880", "4 beyond ±21.3")
 
 
@@ -39,12 +40,12 @@ def test_influence_names_the_level_that_moves_an_effect_most(fit):
             for level, b, shift in levels
         ]
     }
-    row = diagnostics.influence([fit]).frame.iloc[0]
+    row = diagnostics.influence([record(fit)]).frame.iloc[0]
     assert (row["levels"], row["lowest b"], row["highest b"], row["without"]) == (2, -0.95, -0.6, "lab 3")
 
 
 def test_an_entry_without_checks_shows_none(fit):
-    bare = {key: fit[key] for key in ("name", "formula", "coefficients")}
+    bare = record({key: fit[key] for key in ("name", "formula", "coefficients")})
     assert diagnostics.linearity(bare) is None
     for make in (diagnostics.extremes, diagnostics.influence, diagnostics.detectable):
         assert make([bare]) is None

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import record
 
 from clada_neuro.reporting import effects
 
@@ -24,24 +25,24 @@ def test_bins_hold_equally_many_trials():
 
 def test_reports_focal_terms_first_then_measures_without_squares():
     terms = ("(Intercept)", "length", "entropy_bits", "surprisal_bits", "I(surprisal_bits ** 2)")
-    fit = {"coefficients": dict.fromkeys(terms, RAW), "directions": {"surprisal_bits": "negative"}}
+    fit = record({"coefficients": dict.fromkeys(terms, RAW), "directions": {"surprisal_bits": "negative"}})
     assert effects.reported_terms(fit) == ["surprisal_bits", "entropy_bits"]
 
 
 def test_prefers_reml_fits():
-    ml, reml = {"name": "ml", "reml": False}, {"name": "reml", "reml": True}
+    ml, reml = record({"name": "ml", "reml": False}), record({"name": "reml", "reml": True})
     assert effects.primary([ml, reml]) == [reml]
     assert effects.primary([ml]) == [ml]
 
 
 def test_draws_the_lines_that_the_fit_holds(fit, full_folder):
     trials = pd.read_parquet(full_folder / "trials.parquet")
-    assert len(effects.figures(fit, trials)) == 3
+    assert len(effects.figures(record(fit), trials)) == 3
     del fit["effects"]["sparsity_energy99"]
-    assert len(effects.figures(fit, trials)) == 2
+    assert len(effects.figures(record(fit), trials)) == 2
     del fit["effects"]
-    assert effects.figures(fit, trials) == []
+    assert effects.figures(record(fit), trials) == []
 
 
 def test_draws_no_coefficient_plot_for_one_coefficient():
-    assert effects.coefficients({"name": "m", "coefficients": {"(Intercept)": RAW, "x": RAW}}) is None
+    assert effects.coefficients(record({"coefficients": {"(Intercept)": RAW, "x": RAW}})) is None

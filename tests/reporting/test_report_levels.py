@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import record
 
 from clada_neuro.reporting import effects, levels, prose
 from clada_neuro.reporting.figures import draw
@@ -31,11 +32,11 @@ def factor() -> dict:
 
 
 def text(fit: dict, term: str) -> str:
-    return prose.effect(fit, term).replace(NBSP, " ")
+    return prose.effect(record(fit), term).replace(NBSP, " ")
 
 
 def test_a_level_is_compared_with_the_reference(factor):
-    assert effects.reported_terms(factor) == ["Condition[T.incorrect]"]
+    assert effects.reported_terms(record(factor)) == ["Condition[T.incorrect]"]
     assert text(factor, "Condition[T.incorrect]").startswith(
         "N400 amplitudes were more negative for Condition incorrect than for correct, b = −0.80 µV,"
     )
@@ -65,7 +66,7 @@ def test_an_interaction_with_a_level_is_a_difference_of_effects(factor):
 
 def test_a_model_without_measures_and_factors_speaks_of_every_term():
     fit = {"coefficients": {"(Intercept)": one(1.0), "length": one(1.0), "I(length ** 2)": one(1.0)}}
-    assert effects.reported_terms(fit) == ["length"]
+    assert effects.reported_terms(record(fit)) == ["length"]
 
 
 def test_a_factor_is_drawn_by_its_levels(factor):
@@ -76,7 +77,7 @@ def test_a_factor_is_drawn_by_its_levels(factor):
             "n400_uv": [1.0, -1.0, 3.0, -2.0],
         }
     )
-    (drawn,) = effects.figures(factor, rows)
+    (drawn,) = effects.figures(record(factor), rows)
     assert "correct 2.00 µV" in drawn.alt
     assert "incorrect −1.50 µV [−7.85, 4.85]" in drawn.alt  # t.ppf(.975, 1) * 0.5
 
@@ -101,7 +102,7 @@ def test_long_names_leave_room_and_nothing_warns(full_folder):
     fit["coefficients"][name] = fit["coefficients"]["surprisal_bits"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert effects.coefficients(fit).svg
+        assert effects.coefficients(record(fit)).svg
 
 
 def test_ticks_of_a_narrow_range_do_not_touch():
@@ -130,13 +131,17 @@ def test_two_tables_with_one_name_are_two_files():
 def test_an_effect_within_an_interaction_says_where_it_holds():
     names = ["surprisal_bits", "condition[T.odd]", "surprisal_bits:condition[T.odd]", "length"]
     fit = {
-        "coefficients": dict.fromkeys(names),
+        "coefficients": dict.fromkeys(names, one(1.0)),
         "levels": {"condition": ["plain", "odd"]},
-        "standardized": {"surprisal_bits": {}},
+        "standardized": {"surprisal_bits": {"mean": 0.0, "sd": 1.0}},
     }
-    assert levels.held(fit, "surprisal_bits") == " for condition plain"
-    assert levels.held(fit, "condition[T.odd]") == " at average surprisal"
-    assert levels.held(fit, "surprisal_bits:condition[T.odd]") == ""
-    assert levels.held(fit, "length") == ""
-    summed = {**fit, "coefficients": dict.fromkeys(["x", "c[S.a]", "x:c[S.a]", "x:z"]), "standardized": {}}
-    assert levels.held(summed, "x") == " averaged over the levels of c and where z is 0"
+    assert levels.held(record(fit), "surprisal_bits") == " for condition plain"
+    assert levels.held(record(fit), "condition[T.odd]") == " at average surprisal"
+    assert levels.held(record(fit), "surprisal_bits:condition[T.odd]") == ""
+    assert levels.held(record(fit), "length") == ""
+    summed = {
+        **fit,
+        "coefficients": dict.fromkeys(["x", "c[S.a]", "x:c[S.a]", "x:z"], one(1.0)),
+        "standardized": {},
+    }
+    assert levels.held(record(summed), "x") == " averaged over the levels of c and where z is 0"

@@ -1,5 +1,9 @@
-import pytest
+import json
 
+import pytest
+from conftest import record
+
+from clada_neuro.records.manifest import Truth
 from clada_neuro.reporting import tables
 from clada_neuro.reporting.results import read_results
 
@@ -16,25 +20,29 @@ def test_conditions_count_texts_items_and_trials(results):
     }  # fmt: skip
 
 
-def test_summary_names_the_state_of_each_fit(results):
-    fit = results.fits[0]
-    fits = [fit, {**fit, "singular": True}, {**fit, "converged": False, "singular": True}]
+@pytest.fixture
+def fit(full_folder) -> dict:
+    return json.loads((full_folder / "fits.json").read_text())[0]
+
+
+def test_summary_names_the_state_of_each_fit(fit):
+    changes = ({}, {"singular": True}, {"converged": False, "singular": True})
+    fits = [record({**fit, **changed}) for changed in changes]
     assert tables.summary(fits).frame["state"].tolist() == ["converged", "singular", "not converged"]
 
 
-def test_corrected_p_stands_beside_focal_terms_only(results):
-    shown = tables.coefficients({**results.fits[0], "p_bh": {"surprisal_bits": 0.002}}).shown
+def test_corrected_p_stands_beside_focal_terms_only(fit):
+    shown = tables.coefficients(record({**fit, "p_bh": {"surprisal_bits": 0.002}})).shown
     assert shown["p (BH)"].tolist() == ["", ".002", "", ""]
 
 
-def test_random_effects_show_standard_deviations_and_correlations(results):
-    fit = {**results.fits[0]}
+def test_random_effects_show_standard_deviations_and_correlations(fit):
     slope = [
         {"group": "subject", "term": "surprisal_bits", "term2": "", "vcov": 0.09, "sdcor": 0.3},
         {"group": "subject", "term": "surprisal_bits", "term2": "(Intercept)", "vcov": 0.1, "sdcor": 0.22},
     ]
     fit["random"] = [fit["random"][0], *slope]
-    frame = tables.random_effects(fit).frame
+    frame = tables.random_effects(record(fit)).frame
     assert frame["SD"].dropna().tolist() == [1.5, 0.3, 7.0]
     assert frame["correlation"].dropna().tolist() == [0.22]
     assert frame["levels"].tolist()[:3] == [10, 10, 10]
@@ -50,7 +58,9 @@ def test_stated_effects_stand_beside_estimates(results):
 def test_by_hand_stated_random_effects_are_found(results):
     fits = results.fits
     found = [
-        tables._recovered(fits, {"component": "n400_uv", "kind": kind, "term": "intercept"})["estimate"]
+        tables._recovered(fits, Truth(component="n400_uv", kind=kind, term="intercept", value_uv=0.0))[
+            "estimate"
+        ]
         for kind in ("fixed", "subject_sd", "stimulus_sd", "residual_sd", "list_sd")
     ]
     assert found == [-1.02, 1.5, 0.5, 7.0, None]

@@ -33,6 +33,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
     return {
         "name": fit.name,
         "formula": fit.formula,
+        "response": fit.model.formula.response,
         "response_family": family.name,
         "link": family.link,
         "engine": fit.engine,

@@ -1,0 +1,35 @@
+"""The content of ``erp/erp.json``: what was done with the epochs."""
+
+from typing import Any, ClassVar
+
+from clada_neuro.records.record import Document, Part
+
+
+class MeasuredComponent(Part, frozen=True, kw_only=True):
+    """A component as it was measured: seconds and the electrodes of these recordings."""
+
+    name: str
+    tmin: float
+    tmax: float
+    channels: list[str]
+    roi: list[str] = []
+    sign: int | None = None
+
+
+class EpochsRecord(Document, frozen=True, kw_only=True):
+    """Counts, components and notes of averages and regression ERPs."""
+
+    CURRENT: ClassVar[int] = 2
+
+    n_subjects: int
+    n_epochs: int
+    components: list[MeasuredComponent]
+    baseline: str
+    n_permutations: int
+    seed: int = 0
+    simulated: bool = False
+    n_stimuli: int | None = None
+    predictors: dict[str, Any] = {}
+    notes: list[str] = []
+    inputs: str | None = None
+    trials: str | None = None
