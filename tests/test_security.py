@@ -136,10 +136,9 @@ def test_text_of_stimuli_is_escaped_on_the_page(tmp_path):
     from clada_neuro.artifacts import write_json, write_table
 
     write_table(pd.DataFrame(rows), tmp_path / "stimuli.parquet")
-    write_json(
-        tmp_path / "manifest.json",
-        {"target": evil, "title": evil, "model": {"model": evil}, "joins": [{"step": evil, "reason": evil}]},
-    )
+    step = {"step": evil, "reason": evil, "rows_before": 1, "rows_removed": 1, "rows_after": 0}
+    document = {"target": evil, "title": evil, "model": {"model": evil}, "joins": [step]}
+    write_json(tmp_path / "manifest.json", document)
     page = report(tmp_path).read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
