@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 @click.option("--zscore", multiple=True, metavar="COLUMN", help="Predictor to z-score; may be repeated.")
 @click.option("--df", default="satterthwaite", show_default=True, help="Or kenward-roger (REML only).")
 @click.option(
+    "--robust",
+    metavar="COLUMN",
+    help="Standard errors that hold where residuals are correlated within the levels of COLUMN (word by word).",
+)
+@click.option(
     "--contrast",
     "contrasts",
     multiple=True,
@@ -66,6 +71,7 @@ def command(
     ml: bool,
     zscore: tuple[str, ...],
     df: str,
+    robust: str | None,
     contrasts: dict[str, str],
     bayes: bool,
     packages: tuple[str, ...],
@@ -109,7 +115,11 @@ def command(
         numbers={
             name for formula in parsed for name in names_of(formula.response_side) if family == "gaussian"
         },
-        required=list(dict.fromkeys(name for formula in parsed for name in formula.variables())),
+        required=list(
+            dict.fromkeys(
+                [name for formula in parsed for name in formula.variables()] + ([robust] if robust else [])
+            )
+        ),
         encoding=trial_encoding,
         sheet=trial_sheet or 0,
     )
@@ -148,6 +158,7 @@ def command(
                     },
                     df=df,
                     family=family,
+                    robust=robust,
                 )
             )
         click.echo(found[-1].summary())

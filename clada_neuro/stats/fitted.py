@@ -22,6 +22,7 @@ from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
 from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, SATTERTHWAITE, Uncertainty, check_df
 from clada_neuro.stats.uncertainty.kenward_roger import kenward_roger
+from clada_neuro.stats.uncertainty.sandwich import sandwich
 
 _CONFIDENCE = 0.95
 
@@ -31,7 +32,8 @@ class Fitted:
     """A fitted linear mixed model. Estimates are in the data's own units.
 
     ``warnings`` holds what should be known before it is believed: singular fit, guards of the engine,
-    predictors that vary over stimuli without a random effect of stimuli.
+    predictors that vary over stimuli without a random effect of stimuli. ``sequences`` names the column within whose
+    levels residuals may be correlated, where standard errors are by sandwich.
     """
 
     model: Model
@@ -41,6 +43,7 @@ class Fitted:
     warnings: tuple[str, ...]
     df_method: str = SATTERTHWAITE
     family: str = "gaussian"
+    sequences: str = ""
 
     @classmethod
     def of(cls, model: Model, *, reml: bool = True, engine: str = "mixedlm", df: str = SATTERTHWAITE) -> Self:
@@ -104,7 +107,10 @@ class Fitted:
         """Return the covariance of the coefficients and the degrees of freedom of their linear functions."""
         if self.df_method == KENWARD_ROGER:
             return kenward_roger(self.design, self.estimate.covariances, self.sigma)
-        return self.estimate.approximate()
+        model = self.estimate.approximate()
+        if not self.sequences:
+            return model
+        return sandwich(self.design, self.estimate, self.residuals(), self.model.data[self.sequences], model)
 
     @cached_property
     def coefficients(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from clada_neuro.stats.bayes.fit import BayesFit, bayes
 from clada_neuro.stats.bootstrap import likelihood_ratio_p
 from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
+from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse
 from clada_neuro.stats.generalized.family import family_of
@@ -23,8 +24,9 @@ from clada_neuro.stats.marginal import means
 from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
+from clada_neuro.stats.sequences import Lag1, lag1
 from clada_neuro.stats.tidy import glance, tidy
-from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
+from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, SATTERTHWAITE, check_df
 
 
 class FitWarning(UserWarning):
@@ -71,6 +73,28 @@ class MixedFit(Fitted):
     def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
         """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
         return bayes(self, focal, **how)
+
+    def robust(self, sequences: str) -> "MixedFit":
+        """Return the fit with standard errors by sandwich: residuals may be correlated within the levels of a column.
+
+        Raises
+        ------
+        FitError
+            For an unknown column, fewer than 10 levels, and Kenward and Roger's degrees of freedom.
+        """
+        check_columns(self.model.data, [sequences])
+        if self.df_method == KENWARD_ROGER:
+            raise FitError(
+                f"Kenward and Roger's method rests on independent residuals; with a sandwich by '{sequences}' use df "
+                f"'{SATTERTHWAITE}'"
+            )
+        found = replace(self, sequences=sequences)
+        _ = found.uncertainty  # what cannot be estimated is told here
+        return found
+
+    def autocorrelation(self) -> Lag1 | None:
+        """Return the correlation of residuals of neighbouring words (see `sequences.lag1`)."""
+        return lag1(self.model.data, self.residuals())
 
     def tidy(self, names: str = "broom") -> pd.DataFrame:
         """Return all parameters with broom.mixed's names (see `tidy.tidy`)."""
@@ -130,6 +154,7 @@ def fit(
     weights: str | None = ...,
     df: str = ...,
     family: Literal["gaussian"] = ...,
+    robust: str | None = ...,
 ) -> MixedFit: ...
 @overload
 def fit(
@@ -144,6 +169,7 @@ def fit(
     weights: str | None = ...,
     df: str = ...,
     family: str,
+    robust: str | None = ...,
 ) -> MixedFit | GeneralizedFit: ...
 def fit(
     data: pd.DataFrame,
@@ -157,6 +183,7 @@ def fit(
     weights: str | None = None,
     df: str = SATTERTHWAITE,
     family: str = "gaussian",
+    robust: str | None = None,
 ) -> MixedFit | GeneralizedFit:
     """Fit a mixed model, and warn (`FitWarning`) of what should be known before it is believed.
 
@@ -184,6 +211,9 @@ def fit(
         ``gaussian``, ``binomial`` (logit link; 0 and 1, or ``hits/(hits + misses) ~ …``) or ``poisson`` (log link). The
         last two are fitted by Laplace's approximation and have Wald z tests and odds or rate ratios; engine, weights
         and df are those of linear models.
+    robust
+        Column whose levels are sequences of rows, such as the words that one person reads in a text, within which
+        residuals may be correlated: standard errors are by sandwich (see `uncertainty.sandwich`).
 
     Raises
     ------
@@ -197,9 +227,9 @@ def fit(
         model = specify(
             data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights
         )
-        result = estimate(model, reml=reml, engine=engine, df=df)
+        result = estimate(model, reml=reml, engine=engine, df=df, robust=robust)
     else:
-        _refuse_linear(family, engine, weights, df)
+        _refuse_linear(family, engine, weights, df, robust)
         check_contrasts(parse(formula), contrasts or {})
         result = fit_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts)
     for message in result.warnings:  # shown at the user's line, above the check of the arguments
@@ -207,7 +237,7 @@ def fit(
     return result
 
 
-def _refuse_linear(family: str, engine: str, weights: str | None, df: str) -> None:
+def _refuse_linear(family: str, engine: str, weights: str | None, df: str, robust: str | None) -> None:
     """Refuse what only a linear model takes."""
     family_of(family)
     if engine != "mixedlm":
@@ -217,12 +247,23 @@ def _refuse_linear(family: str, engine: str, weights: str | None, df: str) -> No
             f"weights '{weights}' are those of a linear model, and family is {family}; write trials into the response, as in "
             "hits/(hits + misses) ~ …"
         )
+    if robust is not None:
+        raise FitError(f"robust '{robust}' is for linear models, and family is {family}; leave it out")
     if df != SATTERTHWAITE:
         raise FitError(f"df '{df}' given, and a {family} model has Wald z tests without df; leave it out")
 
 
 def estimate(
-    model: Model, *, reml: bool = True, engine: str = "mixedlm", df: str = SATTERTHWAITE
+    model: Model,
+    *,
+    reml: bool = True,
+    engine: str = "mixedlm",
+    df: str = SATTERTHWAITE,
+    robust: str | None = None,
 ) -> MixedFit:
     """Fit a model that `specify` made; warnings are recorded, not raised."""
-    return MixedFit.of(model, reml=reml, engine=engine, df=df)
+    found = MixedFit.of(model, reml=reml, engine=engine, df=df)
+    if robust:
+        return found.robust(robust)
+    lag = found.autocorrelation()
+    return replace(found, warnings=(*found.warnings, lag.text())) if lag and lag.beyond_chance else found

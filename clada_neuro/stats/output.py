@@ -37,6 +37,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "reml": fit.reml,
         **sizes(fit),
         "df_method": fit.df_method,
+        "robust": fit.sequences,
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),
         "sigma": fit.sigma,
@@ -119,6 +120,7 @@ def about(fit: Fitted) -> list[str]:
     return [
         f"{fit.n_obs} rows ({fit.n_dropped} left out for missing values); groups: {groups or 'none'}",
         f"contrasts: {_contrast_text(fit)}; z-scored: {_standardized_text(fit)}",
+        *([f"standard errors by sandwich over the sequences of '{fit.sequences}'"] if fit.sequences else []),
         *(f"  {line}" for name, coding in named(fit.design.spec).items() for line in _matrix(name, coding)),
     ]
 

@@ -75,11 +75,11 @@ def kenward_roger(design: Design, covariances: Sequence[np.ndarray], sigma: floa
     scaled = rescale(design)  # contrasts of raw columns would cancel
     s, X = sigma / scaled.scale, scaled.X
     blocks = list(zip(design.blocks, scaled.blocks, strict=True))
-    factor = _factor(
+    factor = random_root(
         [len(block.levels) for block in design.blocks],
         [r @ covariance @ r.T / sigma**2 for r, covariance in zip(scaled.block_rs, covariances, strict=True)],
     )
-    Z, columns = _random_columns(blocks)
+    Z, columns = random_columns(blocks)
     if design.weights is not None:
         root = np.sqrt(design.weights)[:, None]
         Z, X = sparse.csr_array(Z.multiply(root)), root * X
@@ -138,7 +138,7 @@ def _assemble(
     )
 
 
-def _random_columns(blocks: Sequence[tuple[Block, np.ndarray]]) -> tuple[sparse.csr_array, list[list[slice]]]:
+def random_columns(blocks: Sequence[tuple[Block, np.ndarray]]) -> tuple[sparse.csr_array, list[list[slice]]]:
     """Return Z with one column a level and term, levels together within a term, and where each term's columns are."""
     parts, columns, at = [], [], 0
     for block, values in blocks:
@@ -151,7 +151,7 @@ def _random_columns(blocks: Sequence[tuple[Block, np.ndarray]]) -> tuple[sparse.
     return sparse.csr_array(sparse.hstack(parts)), columns
 
 
-def _factor(levels: Sequence[int], ratios: Sequence[np.ndarray]) -> sparse.csr_array:
+def random_root(levels: Sequence[int], ratios: Sequence[np.ndarray]) -> sparse.csr_array:
     """Return F with F F' = the covariance of all random effects over sigma², in the order of Z's columns."""
     parts = []
     for m, ratio in zip(levels, ratios, strict=True):
