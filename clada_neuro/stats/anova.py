@@ -13,7 +13,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import codings
-from clada_neuro.stats.design import fixed_part, term_name
+from clada_neuro.stats.design import at_mean_of_smooths, fixed_part, term_name
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import coded_factor, expression, written
 from clada_neuro.stats.uncertainty.base import f_test
@@ -51,6 +51,7 @@ def anova(fit: Fitted, type: int = 3) -> pd.DataFrame:
     if type not in TYPES:
         raise FitError(f"F tests of type {type!r} given, 2 or 3 expected")
     functions = _type_3(fit) if type == 3 else _type_2(fit)
+    functions = {name: at_mean_of_smooths(fit.design, rows) for name, rows in functions.items()}
     tests = [
         {"term": name, **asdict(f_test(fit.uncertainty, fit.estimate.beta, rows))}
         for name, rows in functions.items()
@@ -64,10 +65,12 @@ def _type_3(fit: Fitted) -> dict[str, np.ndarray]:
     Within a term they are put as differences from the first level, which is lmerTest's choice among equal sets.
     """
     if not codings(fit.design.spec):
-        return {one.name: np.eye(fit.design.X.shape[1])[one.columns] for one in terms_of(fit) if one.name}
+        return {
+            one.name: np.eye(_without_lines(fit).shape[1])[one.columns] for one in terms_of(fit) if one.name
+        }
     centered, columns = _recoded(fit, "contr.sum")
     differences, _ = _recoded(fit, "contr.treatment")
-    change, reference = (np.linalg.lstsq(centered, X)[0] for X in (fit.design.X, differences))
+    change, reference = (np.linalg.lstsq(centered, X)[0] for X in (_without_lines(fit), differences))
     return {
         one.name: np.linalg.solve(reference[np.ix_(at, at)], change[at])
         for one, at in zip(terms_of(fit), columns, strict=True)
@@ -85,8 +88,14 @@ def _recoded(fit: Fitted, coding: str) -> tuple[np.ndarray, list[list[int]]]:
         ]
         for term in fit.design.spec.formula
     )
-    X, _, spec, _ = fixed_part(fit.model.data, replace(fit.model.formula, fixed=side, random=()))
+    X, _, spec, _ = fixed_part(fit.model.data, replace(fit.model.formula, fixed=side, random=(), smooths=()))
     return X, [list(columns) for columns in spec.term_indices.values()]
+
+
+def _without_lines(fit: Fitted) -> np.ndarray:
+    """Return X without the lines of smooths, which no term of the fixed part has."""
+    lines = sum(len(smooth.line_names) for smooth in fit.design.smooths)
+    return fit.design.X[:, : fit.design.X.shape[1] - lines]
 
 
 def _type_2(fit: Fitted) -> dict[str, np.ndarray]:

@@ -147,6 +147,10 @@ def adjust(tests: pd.DataFrame, family: str | Sequence[str] = ()) -> pd.DataFram
 
 def _check_nested(smaller: Fitted, larger: Fitted, df: int) -> None:
     names = f"'{smaller.formula}' and '{larger.formula}'"
+    if smaller.design.smooths or larger.design.smooths:
+        raise FitError(
+            f"{names} have smooths, which a likelihood-ratio test does not fit; fit.smooths() tests them, or compare AIC"
+        )
     if df == 0:
         raise FitError(
             f"{names} have equally many parameters, so neither contains the other; compare their AIC"

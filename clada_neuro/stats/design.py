@@ -21,10 +21,12 @@ from clada_neuro.stats.formula import (
     coded_factor,
     names_in,
     names_of,
+    refuse_smooths,
     with_contrasts,
 )
 from clada_neuro.stats.functions import CONTEXT
 from clada_neuro.stats.notation import each_call, from_r
+from clada_neuro.stats.smooths.columns import Smooth, smooths_of
 
 INTERCEPT = "(Intercept)"
 # Below this share of a column's norm, what the earlier columns leave of it is rounding error.
@@ -49,7 +51,10 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Arrays of one model: ``y`` (n,), ``X`` (n, p), blocks, optional prior weights, and the rows used."""
+    """Arrays of one model: ``y`` (n,), ``X`` (n, p), blocks, optional prior weights, and the rows used.
+
+    The last columns of ``X`` are the lines of ``smooths``; ``spec`` makes those before them.
+    """
 
     y: np.ndarray
     X: np.ndarray
@@ -60,6 +65,7 @@ class Design:
     response_spec: ModelSpec
     rows: np.ndarray
     n_dropped: int
+    smooths: tuple[Smooth, ...] = ()
 
 
 def complete_rows(data: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
@@ -98,6 +104,10 @@ def build(
     names = tuple(term_name(name, contrasts) for name in matrix.columns)
     check_factors(spec, frame)
     used = data.iloc[rows]
+    made = [pair for term in formula.smooths for pair in smooths_of(term, used, formula.text)]
+    smooths = tuple(smooth for smooth, _ in made)
+    X = np.column_stack([X, *(lines for _, lines in made)])
+    names += tuple(name for smooth in smooths for name in smooth.line_names)
     _check_values(formula.response, y, used.index)
     _check_columns(X, names, formula, used.index, empty_cell(spec, frame))
     blocks = tuple(
@@ -108,7 +118,8 @@ def build(
         raise FitError(
             f"weights in '{weights}' must be positive; row {used.index[np.argmin(given)]} has {given.min()}"
         )
-    return Design(y, X, names, blocks, given, spec, response_spec, rows, len(data) - len(rows))
+    dropped = len(data) - len(rows)
+    return Design(y, X, names, blocks, given, spec, response_spec, rows, dropped, smooths)
 
 
 def fixed_part(
@@ -123,6 +134,7 @@ def fixed_part(
     """
     if formula.random:
         raise FitError(f"'{formula.text}' has random terms, and this model takes none; leave them out")
+    refuse_smooths(formula, "models without random terms")
     columns = names_of(formula.fixed)
     check_columns(data, columns)
     rows = complete_rows(data, columns)
@@ -149,6 +161,18 @@ def columns_for(spec: ModelSpec, data: pd.DataFrame) -> np.ndarray:
                 f"'{factor}' has the level '{new}', which the fit has not seen; it knows {sorted(known)}"
             )
     return np.asarray(spec.get_model_matrix(frame, context=CONTEXT, na_action="raise"), dtype=float)
+
+
+def fixed_columns(design: Design, data: pd.DataFrame) -> np.ndarray:
+    """Return the columns of X, and after them the functions of all smooths, for new rows."""
+    made = [smooth.at(data) for smooth in design.smooths]
+    parts = [columns_for(design.spec, data), *(lines for lines, _ in made), *(found for _, found in made)]
+    return np.column_stack(parts)
+
+
+def at_mean_of_smooths(design: Design, columns: np.ndarray) -> np.ndarray:
+    """Return columns that a design's ``spec`` made with those of its smooths' lines at their mean, zero."""
+    return np.pad(columns, ((0, 0), (0, design.X.shape[1] - columns.shape[1])))
 
 
 def evaluated(expression: str, data: pd.DataFrame) -> np.ndarray:

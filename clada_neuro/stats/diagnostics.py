@@ -10,7 +10,7 @@ from statsmodels.stats.outliers_influence import variance_inflation_factor
 from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import codings
 from clada_neuro.stats.compare import Comparison, compare
-from clada_neuro.stats.design import INTERCEPT, columns_for
+from clada_neuro.stats.design import INTERCEPT, at_mean_of_smooths, columns_for
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import names_of
 from clada_neuro.stats.model import specify
@@ -99,7 +99,7 @@ def partial_effect(
     for name, value in (held or {}).items():
         center, sd = fit.standardized.get(name, (0.0, 1.0))
         grid[name] = (value - center) / sd
-    X = columns_for(fit.design.spec, grid)
+    X = at_mean_of_smooths(fit.design, columns_for(fit.design.spec, grid))
     mean = X @ fit.estimate.beta
     varying = np.ptp(X, axis=0) > 0
     df = float(fit.uncertainty.df(np.eye(len(varying))[varying]).min()) if varying.any() else np.inf

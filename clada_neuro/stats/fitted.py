@@ -4,7 +4,7 @@ Text, comparison, diagnostics and scripts are functions over it, each in its own
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Self
@@ -15,7 +15,7 @@ from scipy import stats
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import named
-from clada_neuro.stats.design import Design, columns_for, group_labels
+from clada_neuro.stats.design import Design, columns_for, fixed_columns, group_labels
 from clada_neuro.stats.engines.base import Estimate, estimator
 from clada_neuro.stats.model import Model, apply_scales
 from clada_neuro.stats.r2 import VarianceShares, moments
@@ -49,7 +49,11 @@ class Fitted:
     def of(cls, model: Model, *, reml: bool = True, engine: str = "mixedlm", df: str = SATTERTHWAITE) -> Self:
         """Fit a model that `specify` made; warnings are recorded, not raised."""
         check_df(df, reml, bool(model.design.blocks))
-        return cls.from_estimate(model, reml, engine, estimator(engine)(model.design, reml), df)
+        if df == KENWARD_ROGER and model.design.smooths:
+            raise FitError(f"df '{df}' given, and a model with smooths has Satterthwaite's; leave it out")
+        return cls.from_estimate(
+            model, reml, engine, estimator(engine, bool(model.design.smooths))(model.design, reml), df
+        )
 
     @classmethod
     def from_estimate(
@@ -69,7 +73,10 @@ class Fitted:
             )
         if model.design.blocks:
             messages += missing_stimulus_warnings(
-                model.design, model.data, model.numeric_predictors(), model.factor_predictors()
+                model.design,
+                model.data,
+                [*model.numeric_predictors(), *model.smoothed()],
+                model.factor_predictors(),
             )
         return cls(model, engine, reml, found, tuple(messages), df, family)
 
@@ -161,7 +168,8 @@ class Fitted:
     def n_parameters(self) -> int:
         """Return the number of coefficients, variances and covariances, the residual's included."""
         sizes = [len(block.names) for block in self.design.blocks]
-        return self.design.X.shape[1] + sum(k * (k + 1) // 2 for k in sizes) + 1
+        smoothness = sum(len(smooth.penalties) for smooth in self.design.smooths)
+        return self.design.X.shape[1] + sum(k * (k + 1) // 2 for k in sizes) + smoothness + 1
 
     @property
     def aic(self) -> float:
@@ -202,11 +210,23 @@ class Fitted:
 
     def r2(self) -> VarianceShares:
         """Return the variances of fixed, random and residual part; `.marginal` and `.conditional` are the R²."""
-        return moments(self.design).shares(self.estimate.beta, self.estimate.covariances, self.sigma)
+        shares = moments(self.design).shares(self.estimate.beta, self.estimate.covariances, self.sigma)
+        return (
+            replace(shares, fixed=float(np.var(self.fitted(False), ddof=1)))
+            if self.design.smooths
+            else shares
+        )
+
+    @property
+    def all_coefficients(self) -> np.ndarray:
+        """Return the fixed effects (p,) and the coefficients of smooths' functions behind them."""
+        found = self.estimate.smooths
+        return self.estimate.beta if found is None else np.r_[self.estimate.beta, found.coefs]
 
     def fitted(self, random: bool = True) -> np.ndarray:
         """Return fitted values of the rows used, with or without the random effects."""
-        values = self.design.X @ self.estimate.beta
+        parts = [self.design.X, *(smooth.functions for smooth in self.design.smooths)]
+        values = np.column_stack(parts) @ self.all_coefficients
         if random:
             for block, effects in zip(self.design.blocks, self.estimate.effects, strict=True):
                 values = values + np.einsum("ij,ij->i", block.values, effects[block.codes])
@@ -221,7 +241,7 @@ class Fitted:
         if data is None:
             return self.fitted(random)
         data = apply_scales(data, self.standardized)
-        values = columns_for(self.design.spec, data) @ self.estimate.beta
+        values = fixed_columns(self.design, data) @ self.all_coefficients
         if not random:
             return values
         for block, effects in zip(self.design.blocks, self.estimate.effects, strict=True):

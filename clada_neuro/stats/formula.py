@@ -16,6 +16,7 @@ from formulaic.parser.types import Factor, Term
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.expressions import check_formula_part
 from clada_neuro.stats.notation import formulaic_name, from_r, quoted, read, tokens
+from clada_neuro.stats.smooths.terms import SmoothTerm, is_smooth, smooth_term
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,16 @@ class RandomTerm:
 
 @dataclass(frozen=True)
 class ModelFormula:
-    """A formula as written (`text`) and its parts; an offset is taken from the response, where it means the same."""
+    """A formula as written (`text`) and its parts; an offset is taken from the response, where it means the same.
+
+    ``smooths`` are terms of their own, not in ``fixed``.
+    """
 
     text: str
     response: str
     fixed: str
     random: tuple[RandomTerm, ...]
+    smooths: tuple[SmoothTerm, ...] = ()
 
     @property
     def response_side(self) -> str:
@@ -52,12 +57,18 @@ class ModelFormula:
         """Return the data columns that the formula needs, in order of appearance."""
         sides = [self.response_side, self.fixed, *(term.columns for term in self.random)]
         names = [name for side in sides for name in names_of(side)]
+        names += self.smooth_variables()
         names += [factor for term in self.random for factor in term.factors]
         return list(dict.fromkeys(names))
 
+    def smooth_variables(self) -> list[str]:
+        """Return the numeric columns that have smooths, and the factors that these are made for each level of."""
+        named = [[*term.variables, *([term.by] if term.by else [])] for term in self.smooths]
+        return list(dict.fromkeys(name for names in named for name in names))
+
     def with_random(self, random: Sequence[RandomTerm]) -> str:
         """Return the formula with other random terms."""
-        return " + ".join([f"{self.response} ~ {self.fixed}", *map(str, random)])
+        return " + ".join([f"{self.response} ~ {self.fixed}", *map(str, self.smooths), *map(str, random)])
 
 
 def parse(text: str) -> ModelFormula:
@@ -78,9 +89,10 @@ def parse(text: str) -> ModelFormula:
             f"'{response.strip()}' is more than one response; write one formula for each, and successes of trials as hits/(hits + misses)"
         )
     fixed, bars = _split_bars(from_r(right), text)
+    fixed, smooths = _without_smooths(fixed, text)
     random = tuple(block for bar in bars for block in _blocks(bar, text))
     fixed, offsets = _without_offsets(fixed, text)
-    formula = ModelFormula(text, " - ".join([left, *offsets]), fixed, random)
+    formula = ModelFormula(text, " - ".join([left, *offsets]), fixed, random, smooths)
     list(_terms(formula.response_side, text))
     _check_alike(formula)
     return formula
@@ -154,7 +166,56 @@ def _without_offsets(fixed: str, text: str) -> tuple[str, list[str]]:
     return written(factors for factors in terms if factors not in found), [one[0][6:] for one in found]
 
 
-def _terms(side: str, text: str) -> Iterator[Term]:
+def _without_smooths(fixed: str, text: str) -> tuple[str, tuple[SmoothTerm, ...]]:
+    """Take the terms ``s(…)`` and ``te(…)`` out of a fixed part."""
+    terms = [list(term.factors) for term in _terms(fixed, text, smooths=True)]
+    found = [factors for factors in terms if any(is_smooth(factor.expr) for factor in factors)]
+    if not found:
+        return fixed, ()
+    for factors in found:
+        if len(factors) > 1:
+            smooth, other = sorted((factor.expr for factor in factors), key=is_smooth, reverse=True)[:2]
+            instead = "te(a, b)" if is_smooth(other) else f"{other} + {smooth[:-1]}, by = {other})"
+            raise FitError(f"{smooth} cannot interact with {other}, as in '{text}'; write {instead}")
+    smooths = tuple(smooth_term(factors[0].expr, text) for factors in found)
+    kept = [[expression(factor) for factor in factors] for factors in terms if factors not in found]
+    _check_smooths(smooths, [factors[0] for factors in kept if len(factors) == 1], text)
+    return written(kept), smooths
+
+
+def refuse_smooths(formula: ModelFormula, what: str) -> None:
+    """Raise `FitError` where ``what`` is made of a formula with smooths."""
+    if formula.smooths:
+        raise FitError(
+            f"{what} take no smooths, and '{formula.text}' has {formula.smooths[0].label}; write ns(x, df = 3) for a curve"
+        )
+
+
+def _check_smooths(smooths: Sequence[SmoothTerm], others: Sequence[str], text: str) -> None:
+    """Refuse two smooths of the same columns, a line that a smooth has already, and a factor without its means."""
+    for at, smooth in enumerate(smooths):
+        double = next((name for name in smooth.variables if quoted(name) in others), None)
+        if double is not None:
+            raise FitError(
+                f"{smooth.label} in '{text}' has the line of '{double}' in it; leave {quoted(double)} out"
+            )
+        taken = next((one for one in smooths[:at] if set(one.variables) & set(smooth.variables)), None)
+        if taken is not None:
+            shared = next(name for name in smooth.variables if name in taken.variables)
+            raise FitError(
+                f"'{shared}' stands in two smooths of '{text}', {taken.label} and {smooth.label}; leave one out"
+            )
+        by = smooth.by
+        if by and not any(
+            other in (quoted(by), f"C({in_call(by)})") or other.startswith(f"C({in_call(by)},")
+            for other in others
+        ):
+            raise FitError(
+                f"{smooth.label} in '{text}' is for each level of '{by}', whose means are left out; add {quoted(by)}"
+            )
+
+
+def _terms(side: str, text: str, smooths: bool = False) -> Iterator[Term]:
     if "." in tokens(side):
         raise FitError(f"'.' stands for all columns in the formula '{text}'; name the predictors")
     try:
@@ -167,7 +228,7 @@ def _terms(side: str, text: str) -> Iterator[Term]:
             f"cannot read '{side.strip()}' in the formula '{text}': more than one part; write one ~ and no bar outside parentheses"
         )
     for factor in (factor for term in found for factor in term.factors):
-        if factor.eval_method is Factor.EvalMethod.PYTHON:
+        if factor.eval_method is Factor.EvalMethod.PYTHON and not (smooths and is_smooth(factor.expr)):
             check_formula_part(factor.expr, text)
     return iter(found)
 

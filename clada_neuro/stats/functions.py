@@ -45,7 +45,8 @@ INSTEAD = {
     "interaction": "a:b",
     "lag": "a column with the earlier value, made within each sentence",
     "mean": "scale(x, scale = FALSE)",
-    "s": "ns(x, df = 3)",
-    "te": "ns(x, df = 3):ns(z, df = 3)",
-    "ti": "ns(x, df = 3):ns(z, df = 3)",
+    "s": "a smooth as a term of its own, … + s(x) + …",
+    "t2": "te(a, b) as a term of its own",
+    "te": "a smooth as a term of its own, … + te(a, b) + …",
+    "ti": "te(a, b) as a term of its own",
 }

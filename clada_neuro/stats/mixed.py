@@ -17,7 +17,7 @@ from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.fitted import Fitted
-from clada_neuro.stats.formula import check_contrasts, parse
+from clada_neuro.stats.formula import check_contrasts, parse, refuse_smooths
 from clada_neuro.stats.generalized.family import family_of
 from clada_neuro.stats.generalized.fit import GeneralizedFit, fit_counts
 from clada_neuro.stats.marginal import means
@@ -25,6 +25,8 @@ from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.sequences import Lag1, lag1
+from clada_neuro.stats.smooths.curve import At, curve
+from clada_neuro.stats.smooths.table import smooth_table
 from clada_neuro.stats.tidy import glance, tidy
 from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, SATTERTHWAITE, check_df
 
@@ -82,6 +84,7 @@ class MixedFit(Fitted):
         FitError
             For an unknown column, fewer than 10 levels, and Kenward and Roger's degrees of freedom.
         """
+        refuse_smooths(self.model.formula, "sandwich standard errors")
         check_columns(self.model.data, [sequences])
         if self.df_method == KENWARD_ROGER:
             raise FitError(
@@ -103,6 +106,14 @@ class MixedFit(Fitted):
     def glance(self) -> pd.DataFrame:
         """Return sizes and criteria in one row with broom.mixed's names (see `tidy.glance`)."""
         return glance(self)
+
+    def smooth(self, name: str, at: At | None = None) -> pd.DataFrame:
+        """Return a smooth's curve with intervals and a simultaneous band (see `smooths.curve.curve`)."""
+        return curve(self, name, at)
+
+    def smooths(self) -> pd.DataFrame:
+        """Return the smooths' effective degrees of freedom and tests (see `smooths.table.smooth_table`)."""
+        return smooth_table(self)
 
     def vif(self) -> pd.Series:
         """Return the variance inflation factor of each fixed term but the intercept."""

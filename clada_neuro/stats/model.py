@@ -36,6 +36,10 @@ class Model:
         coded = {*coded_names(self.formula.fixed), *self.contrasts}
         return [name for name in _numeric(self.data, names_of(self.formula.fixed)) if name not in coded]
 
+    def smoothed(self) -> list[str]:
+        """Return the numeric columns that have smooths."""
+        return list(dict.fromkeys(name for term in self.formula.smooths for name in term.variables))
+
     def factor_predictors(self) -> list[str]:
         """Return the columns that the fixed part uses as factors."""
         numeric = self.numeric_predictors()

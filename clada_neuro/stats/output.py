@@ -17,6 +17,8 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.marginal.overview import overview
 from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.secondary import attempt
+from clada_neuro.stats.smooths.record import smooth_records
+from clada_neuro.stats.smooths.table import tests_of
 
 _UNITS = ("subject", "item", "stimulus")
 _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
@@ -51,6 +53,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "vcov": fit.uncertainty.vcov.tolist(),
         "effects": effects(fit),
         "terms": anova(fit).to_dict("records"),
+        "smooths": smooth_records(fit),
         "marginal": attempt("marginal means", partial(overview, fit), notes) or [],
         "residual_quantiles": {
             "p": _QUANTILES.tolist(),
@@ -107,11 +110,20 @@ def summary(fit: Fitted) -> str:
         f"residual SD {fit.sigma:.4f}",
         "",
         coefficient_text(fit).to_string(index=False),
+        *smooth_text(fit),
         "",
         f"log-likelihood {fit.loglik:.3f}, AIC {fit.aic:.3f}, "
         f"R² marginal {shares.marginal:.4f}, conditional {shares.conditional:.4f}",
     ]
     return "\n".join([*lines, *(f"note: {message}" for message in fit.warnings)])
+
+
+def smooth_text(fit: Fitted) -> list[str]:
+    """Return the smooths' degrees of freedom and tests against zero as lines, none without smooths."""
+    if not fit.design.smooths:
+        return []
+    table = tests_of(fit).assign(p=lambda rows: rows["p"].map(_p_cell))
+    return ["", "smooths:", *table.to_string(index=False, float_format="{:.4f}".format).splitlines()]
 
 
 def about(fit: Fitted) -> list[str]:

@@ -19,6 +19,7 @@ from clada_neuro.stats.bootstrap import Interval
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import Design
+from clada_neuro.stats.formula import refuse_smooths
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.output import to_dict
@@ -100,6 +101,7 @@ def panel_fit(
                 f"panel regressions need the column '{column}'; there are {', '.join(data.columns)}"
             )
     model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts)
+    refuse_smooths(model.formula, "panel models")
     fit = estimate(model, engine=engine)
     codes, labels = pd.factorize(model.data[sequence])
     intervals: dict[str, Interval] = {}

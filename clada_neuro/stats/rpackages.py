@@ -8,8 +8,10 @@ from clada_neuro.stats.bayes.priors import Priors, priors_of
 from clada_neuro.stats.bayes.sampler import TARGET_ACCEPT
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.formula import refuse_smooths
 from clada_neuro.stats.generalized.counts import trials_of
 from clada_neuro.stats.marginal.overview import overview
+from clada_neuro.stats.rsmooths import smooth_fit
 from clada_neuro.stats.rwriter import Writer, text
 from clada_neuro.stats.uncertainty.base import KENWARD_ROGER
 
@@ -19,7 +21,7 @@ _DDF = {KENWARD_ROGER: "Kenward-Roger"}
 
 
 def lme4(fit: Fitted, writer: Writer, weight_mean: float) -> list[str]:
-    """Return the lines that fit ``m`` with lmer, glmer or, without random terms, lm."""
+    """Return the lines that fit ``m`` with lmer, glmer or, without random terms, lm; with smooths, gamm4 or mgcv."""
     model, mixed = fit.model, bool(fit.design.blocks)
     if fit.family != "gaussian":
         share = trials_of(model.formula) if fit.family == "binomial" else ""
@@ -35,6 +37,8 @@ def lme4(fit: Fitted, writer: Writer, weight_mean: float) -> list[str]:
         weights = f", weights = {writer.name(model.weights)}" + (
             "" if weight_mean == 1 else f" / {float(weight_mean)!r}"
         )
+    if fit.design.smooths:
+        return smooth_fit(fit, writer, weights)
     method = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if mixed else ""
     ddf = f', ddf = "{_DDF[fit.df_method]}"' if fit.df_method in _DDF else ""
     return [
@@ -52,6 +56,7 @@ def emmeans(fit: Fitted, writer: Writer) -> list[str]:
     FitError
         Where there is no factor.
     """
+    refuse_smooths(fit.model.formula, "scripts for emmeans")
     shown = overview(fit)
     if not shown:
         raise FitError(f"'{fit.formula}' has no factor; emmeans has nothing to show")
@@ -91,6 +96,7 @@ def brms(fit: Fitted, writer: Writer) -> list[str]:
         raise FitError(
             f"'{fit.name}' has weights '{fit.model.weights}', which brms takes as numbers of repetitions of a row; leave them out"
         )
+    refuse_smooths(fit.model.formula, "scripts for brms")
     priors = priors_of(fit)
     left, family = _response(fit, writer)
     right = " + ".join([writer.side(fit.model.formula.fixed), *writer.random()])

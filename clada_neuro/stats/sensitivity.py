@@ -144,4 +144,5 @@ def subset(design: Design, kept: np.ndarray) -> Design:
         blocks=tuple(blocks),
         weights=weights,
         rows=design.rows[kept],
+        smooths=tuple(replace(smooth, functions=smooth.functions[kept]) for smooth in design.smooths),
     )

@@ -6,6 +6,7 @@ import pytest
 
 from clada_neuro.stats.bootstrap import simulate
 from clada_neuro.stats.engines import mixedlm, warm
+from clada_neuro.stats.engines.theta import factors
 from clada_neuro.stats.model import specify
 
 SLOPES = "(1 + x | subject) + (1 | item) + (1 | stimulus)"
@@ -50,7 +51,7 @@ def test_the_known_curvature_moves_no_result(random: str, sd: float, reml: bool)
         assert other.beta == pytest.approx(one.beta, abs=1e-4 * one.sigma)
         for a, b in zip(one.covariances, other.covariances, strict=True):
             assert b == pytest.approx(a, abs=2e-3 * one.sigma**2)
-        diagonals = [np.diag(factor) for factor in mixedlm._factors(near, other.theta)]
+        diagonals = [np.diag(factor) for factor in factors(near.design, other.theta)]
         assert min(map(np.min, diagonals)) >= 0
 
 

@@ -14,6 +14,7 @@ from clada_neuro.stats.bayes.priors import Priors, priors_of
 from clada_neuro.stats.bayes.savage_dickey import BayesFactor
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.formula import refuse_smooths
 
 DRAWS, TUNE, CHAINS = 2000, 1000, 4
 # Beyond these the draws are not yet those of the posterior (Vehtari et al., 2021).
@@ -207,6 +208,7 @@ def bayes(
     FitError
         Without bambi, for a model that it cannot take, an unknown term and numbers that are not positive.
     """
+    refuse_smooths(fit.model.formula, "Bayesian models")
     terms = [name for name in fit.design.names if name != INTERCEPT]
     asked = [focal] if isinstance(focal, str) else terms if focal is None else list(focal)
     for term in asked:

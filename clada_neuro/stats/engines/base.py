@@ -16,6 +16,7 @@ from scipy import linalg
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import Design
+from clada_neuro.stats.smooths.posterior import Posterior
 from clada_neuro.stats.uncertainty.base import Approximate
 
 _ENGINES = {
@@ -46,7 +47,8 @@ class Estimate(Quick):
     """What an engine returns of a fit that is reported.
 
     ``vcov`` (p, p); ``approximate()`` the degrees of freedom of its linear functions (computed on demand, because
-    comparisons of models do not need them); ``effects`` one (n_levels, k) array a block.
+    comparisons of models do not need them); ``effects`` one (n_levels, k) array a block; ``smooths`` what is known of
+    smooths where the design has some.
     """
 
     vcov: np.ndarray
@@ -54,6 +56,7 @@ class Estimate(Quick):
     effects: tuple[np.ndarray, ...]
     singular: bool
     warnings: tuple[str, ...] = ()
+    smooths: Posterior | None = None
 
 
 class Prepared(Protocol):
@@ -63,14 +66,18 @@ class Prepared(Protocol):
         """Fit the response ``y`` (its own when None) from ``start``, a `theta`, or from the engine's own start."""
 
 
-def estimator(name: str) -> Callable[[Design, bool], Estimate]:
-    """Return the function ``estimate(design, reml)`` of an engine.
+def estimator(name: str, smooths: bool = False) -> Callable[[Design, bool], Estimate]:
+    """Return the function ``estimate(design, reml)`` of an engine, for a design with ``smooths`` that of `smooth`.
 
     Raises
     ------
     FitError
         For a name that is not an engine's.
     """
+    if smooths and name == "mixedlm":
+        return import_module("clada_neuro.stats.engines.smooth").estimate
+    if smooths:
+        raise FitError(f"engine '{name}' fits no smooths; leave the engine out")
     return _module(name).estimate
 
 

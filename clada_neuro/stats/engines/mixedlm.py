@@ -16,10 +16,20 @@ from scipy import linalg
 from scipy.stats import qmc
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.design import INTERCEPT, Design
+from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.base import Estimate, Quick, Scaled, rescale
 from clada_neuro.stats.engines.convergence import judge
 from clada_neuro.stats.engines.satterthwaite import derivatives, satterthwaite, vcov
+from clada_neuro.stats.engines.theta import (
+    SINGULAR_BELOW,
+    covariances,
+    diagonal,
+    effects,
+    factors,
+    is_singular,
+    owners,
+    vector,
+)
 from clada_neuro.stats.engines.warm import curvature, descend_near
 from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
@@ -33,7 +43,6 @@ TIGHT, QUICK, LOOSE, COARSE = 1e-13, 1e-12, 1e-10, 1e-8
 # A coarse descent that came this near to the first one's deviance from above was on its way to the same optimum.
 SAME_OPTIMUM = 0.05
 GRADIENT_TOLERANCE = 1e-8
-SINGULAR_BELOW = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +72,7 @@ class Prepared:
             beta=self.scaled.beta(result.beta),
             sigma=self.scaled.scale * float(result.sigma),
             loglik=self.scaled.loglik(-result.deviance / 2, self.reml),
-            covariances=covariances_of(self, result.theta, result.sigma),
+            covariances=covariances(self.design, self.scaled, result.theta, result.sigma),
             converged=bool(result.converged),
             theta=result.theta,
         )
@@ -94,6 +103,10 @@ def estimate(design: Design, reml: bool) -> Estimate:
 
 def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
     """Hand a design to mixedlm in scaled units; ``near`` is the theta of its own fit."""
+    if design.smooths:
+        raise FitError(
+            f"models with smooths ({design.smooths[0].label}) are not refitted to other rows or responses; use ns(x, df = 3)"
+        )
     scaled = rescale(design)
     frame = {"y": scaled.y, **{f"x{j}": column for j, column in enumerate(scaled.X.T)}}
     right = ["0", *(f"x{j}" for j in range(scaled.X.shape[1]))]
@@ -135,7 +148,7 @@ def _scattered(prepared: Prepared) -> list[np.ndarray]:
     low, high = np.log(LEAST_SD), np.log(LARGEST_SD)
     return [
         np.concatenate(
-            [_diagonal(k, float(np.exp(low + (high - low) * u))) for k, u in zip(sizes, point, strict=True)]
+            [diagonal(k, float(np.exp(low + (high - low) * u))) for k, u in zip(sizes, point, strict=True)]
         )
         for point in points
     ]
@@ -168,7 +181,7 @@ def _optimize(optimizer: LMMOptimizer) -> OptimizationResult:
 def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]]:
     """Descend from mixedlm's start and from a second one; where they disagree, run the careful optimizer too."""
     optimizer = prepared.optimizer
-    start = np.concatenate([_diagonal(len(b.names), SECOND_START) for b in prepared.design.blocks])
+    start = np.concatenate([diagonal(len(b.names), SECOND_START) for b in prepared.design.blocks])
     first, second = _descend(optimizer, None), _descend(optimizer, start, COARSE)
     if first is not None and second is not None:
         above = second.deviance - first.deviance
@@ -191,14 +204,14 @@ def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]
 
 def _has_flat_direction(prepared: Prepared, theta: np.ndarray) -> bool:
     """Return whether a correlated block is singular: descents stop early beside such a boundary."""
-    factors = _factors(prepared, theta)
-    return any(len(factor) > 1 and bool((np.diag(factor) < SINGULAR_BELOW).any()) for factor in factors)
+    found = factors(prepared.design, theta)
+    return any(len(factor) > 1 and bool((np.diag(factor) < SINGULAR_BELOW).any()) for factor in found)
 
 
 def _has_ridge(prepared: Prepared, theta: np.ndarray) -> bool:
     """Return whether a singular block has directions along which quasi-Newton steps end .002 too low, if seldom."""
-    factors = _factors(prepared, theta)
-    return any(len(factor) > 2 and bool((abs(np.diag(factor)) < SINGULAR_BELOW).any()) for factor in factors)
+    found = factors(prepared.design, theta)
+    return any(len(factor) > 2 and bool((abs(np.diag(factor)) < SINGULAR_BELOW).any()) for factor in found)
 
 
 def _exchanged(prepared: Prepared, theta: np.ndarray) -> np.ndarray | None:
@@ -207,20 +220,15 @@ def _exchanged(prepared: Prepared, theta: np.ndarray) -> np.ndarray | None:
     Where groupings overlap, as items and their stimuli do, one of them can hold the other's variance at a lower optimum:
     1 % of singular fits of small designs, of which this start finds the higher one.
     """
-    factors = _factors(prepared, theta)
-    empty = [len(factor) == 1 and bool(factor[0, 0] < SINGULAR_BELOW) for factor in factors]
+    found = factors(prepared.design, theta)
+    empty = [len(factor) == 1 and bool(factor[0, 0] < SINGULAR_BELOW) for factor in found]
     if not any(empty) or len(empty) < 2:
         return None
     most = max(1.0, float(theta.max()))
     parts = [
-        np.array([most]) if none else _vector(factor) / 10
-        for factor, none in zip(factors, empty, strict=True)
+        np.array([most]) if none else vector(factor) / 10 for factor, none in zip(found, empty, strict=True)
     ]
     return np.concatenate(parts)
-
-
-def _vector(factor: np.ndarray) -> np.ndarray:
-    return factor[np.tril_indices(len(factor))]
 
 
 def _spread(found: list[OptimizationResult]) -> float:
@@ -258,10 +266,6 @@ def _first_columns(prepared: Prepared) -> LMMOptimizer:
     return mkLmerDevfun(parsed).optimizer
 
 
-def _diagonal(k: int, value: float) -> np.ndarray:
-    return (value * np.eye(k))[np.tril_indices(k)]
-
-
 def _from_scalar(k: int, value: float) -> np.ndarray:
     factor = OFF_ZERO * np.eye(k)
     factor[0, 0] = max(value, OFF_ZERO)
@@ -270,48 +274,14 @@ def _from_scalar(k: int, value: float) -> np.ndarray:
 
 def off_zero(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
     """Lift standard deviations off zero, where their gradient vanishes and an optimizer would stay."""
-    diagonal = np.concatenate([_diagonal(len(b.names), 1.0) for b in prepared.design.blocks]) == 1
-    return np.where(diagonal, np.maximum(theta, OFF_ZERO), theta)
-
-
-def _factors(prepared: Prepared, theta: np.ndarray) -> list[np.ndarray]:
-    factors, at = [], 0
-    for block in prepared.design.blocks:
-        k = len(block.names)
-        factor = np.zeros((k, k))
-        factor[np.tril_indices(k)] = theta[at : at + k * (k + 1) // 2]
-        at += k * (k + 1) // 2
-        factors.append(factor)
-    return factors
+    on_diagonal = np.concatenate([diagonal(len(b.names), 1.0) for b in prepared.design.blocks]) == 1
+    return np.where(on_diagonal, np.maximum(theta, OFF_ZERO), theta)
 
 
 def with_positive_diagonals(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
     """Turn the columns of factors whose diagonal is negative, which leaves their covariances."""
-    factors = _factors(prepared, theta)
-    return np.concatenate([_vector(factor * np.sign(np.diag(factor))) for factor in factors])
-
-
-def covariances_of(prepared: Prepared, theta: np.ndarray, sigma: float) -> tuple[np.ndarray, ...]:
-    """Return each block's covariance matrix in the data's units."""
-    factors = _factors(prepared, theta)
-    return tuple(
-        prepared.scaled.covariance(b, sigma**2 * factor @ factor.T) for b, factor in enumerate(factors)
-    )
-
-
-def is_singular(prepared: Prepared, theta: np.ndarray, below: float = SINGULAR_BELOW) -> bool:
-    """Return whether a variance is zero, or a block's columns are perfectly correlated."""
-    return any(bool((np.diag(factor) < below).any()) for factor in _factors(prepared, theta))
-
-
-def effects_of(prepared: Prepared, u: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return each block's effects (n_levels, k) in the data's units, from mixedlm's."""
-    effects, at = [], 0
-    for b, block in enumerate(prepared.design.blocks):
-        shape = (len(block.levels), len(block.names))
-        effects.append(prepared.scaled.effects(b, u[at : at + shape[0] * shape[1]].reshape(shape)))
-        at += shape[0] * shape[1]
-    return tuple(effects)
+    found = factors(prepared.design, theta)
+    return np.concatenate([vector(factor * np.sign(np.diag(factor))) for factor in found])
 
 
 def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, ...]) -> Estimate:
@@ -319,11 +289,11 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
     inverse = scaled.inverse_r()
     if not result.converged:
         notes += (f"the optimizer did not converge: {result.message}",)
-    singular = is_singular(prepared, theta)
+    singular = is_singular(prepared.design, theta)
     reached, hessian = True, None
     if not singular:
         gradient, hessian = derivatives(prepared.optimizer, theta)
-        reached, lines = judge(gradient, hessian, _owners(prepared.design))
+        reached, lines = judge(gradient, hessian, owners(prepared.design))
         notes += lines
     return Estimate(
         beta=scaled.beta(result.beta),
@@ -331,22 +301,13 @@ def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, 
         approximate=partial(_satterthwaite, prepared.design, prepared.reml, theta, hessian),
         sigma=scaled.scale * float(result.sigma),
         loglik=scaled.loglik(-result.deviance / 2, prepared.reml),
-        covariances=covariances_of(prepared, theta, result.sigma),
-        effects=effects_of(prepared, result.u),
+        covariances=covariances(prepared.design, prepared.scaled, result.theta, result.sigma),
+        effects=effects(prepared.design, scaled, result.u),
         singular=singular,
         converged=bool(result.converged) and reached,
         theta=theta,
         warnings=notes,
     )
-
-
-def _owners(design: Design) -> list[str]:
-    """Return the random term that each parameter of theta belongs to."""
-    return [
-        f"({' + '.join(block.names).replace(INTERCEPT, '1')} | {block.group})"
-        for block in design.blocks
-        for _ in range(len(block.names) * (len(block.names) + 1) // 2)
-    ]
 
 
 def _satterthwaite(

@@ -14,15 +14,13 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.mixedlm import (
     Prepared,
-    covariances_of,
-    effects_of,
     estimate,
-    is_singular,
     off_zero,
     prepare,
     with_positive_diagonals,
 )
 from clada_neuro.stats.engines.satterthwaite import derivatives, satterthwaite
+from clada_neuro.stats.engines.theta import covariances, effects, is_singular
 from clada_neuro.stats.engines.warm import descend_near
 
 # Of the largest curvature: along a flatter direction, as beside a variance of zero, a first step is taken as if it had this.
@@ -88,7 +86,7 @@ def _member(prepared: Prepared, optimizer: LMMOptimizer, theta: np.ndarray, curv
         se=np.sqrt(np.diag(known.vcov)),
         df=known.df(np.eye(len(known.vcov))),
         sigma=sigma,
-        covariances=covariances_of(prepared, theta, float(core.sigma)),
-        effects=effects_of(prepared, core.u),
-        singular=is_singular(prepared, theta, ZERO),
+        covariances=covariances(prepared.design, prepared.scaled, theta, float(core.sigma)),
+        effects=effects(prepared.design, prepared.scaled, core.u),
+        singular=is_singular(prepared.design, theta, ZERO),
     )

@@ -15,7 +15,7 @@ from clada_neuro.stats.bayes.fit import BayesFit, bayes
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
-from clada_neuro.stats.formula import parse
+from clada_neuro.stats.formula import parse, refuse_smooths
 from clada_neuro.stats.generalized import text
 from clada_neuro.stats.generalized.counts import counts_of, with_numbers
 from clada_neuro.stats.generalized.estimate import estimate
@@ -169,6 +169,7 @@ def fit_counts(
     """
     if _OFFSET.search(formula.partition("~")[2]):
         raise FitError(f"offset() in '{formula}' is not offered for a {family} model; leave it out")
+    refuse_smooths(parse(formula), f"{family} models")
     data = with_numbers(data, parse(formula), family)
     model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts)
     return GeneralizedFit.of_counts(model, family)

@@ -15,7 +15,7 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.coding import codings
-from clada_neuro.stats.design import columns_for
+from clada_neuro.stats.design import at_mean_of_smooths, columns_for
 from clada_neuro.stats.factors import as_factor, labels
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import names_of
@@ -88,7 +88,7 @@ def reference_grid(fit: Fitted, at: At | None = None) -> Grid:
 
 def design_of(fit: Fitted, rows: pd.DataFrame) -> np.ndarray:
     """Return the columns of the fixed part for rows of a grid."""
-    return columns_for(fit.design.spec, rows)
+    return at_mean_of_smooths(fit.design, columns_for(fit.design.spec, rows))
 
 
 def factors_of(fit: Fitted) -> dict[str, tuple[str, ...]]:

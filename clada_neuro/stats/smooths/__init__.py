@@ -1,0 +1,1 @@
+"""Smooth terms of a formula: bases, penalties, curves and their tests."""
