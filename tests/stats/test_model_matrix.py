@@ -67,7 +67,7 @@ def test_beyond_its_knots_a_natural_spline_is_a_line(data: pd.DataFrame) -> None
 @pytest.mark.parametrize(
     "formula, reason",
     [
-        ("y ~ s(x)", r"s\(\) in the formula .* is not offered; write ns"),
+        ("y ~ log(s(x))", r"s\(\) in the formula .* is not offered; write a smooth as a term of its own"),
         ("y ~ lag(x)", "a column with the earlier value"),
         ("y ~ interaction(cond, two)", "write a:b"),
         ("y ~ mgcv(x)", "a formula may call C, I, abs"),
