@@ -20,7 +20,7 @@ from clada_neuro.artifacts import write_text
 from clada_neuro.instrument.shards import Disk, cut
 from clada_neuro.scale.setting import Setting
 from clada_neuro.scale.worker import measure, unpack
-from clada_neuro.study.target import resolve_stimuli
+from clada_neuro.study.named import resolve_stimuli
 
 RESULT = results_folder(__file__) / "scaling.csv"
 

@@ -14,7 +14,7 @@ from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import EMBEDDED
 from clada_neuro.responses.alignment import align
 from clada_neuro.stats.mixed import FitWarning, fit
-from clada_neuro.study.target import resolve_target
+from clada_neuro.study.resolve import resolve_target
 
 TARGET = "nieuwland2018"
 _GROUPS = "(1 | item) + (1 | stimulus)"

@@ -38,7 +38,7 @@ def command(
     """
     from clada_neuro.responses.trials import read_trials
     from clada_neuro.study.check import check
-    from clada_neuro.study.target import language_of, resolve_stimuli
+    from clada_neuro.study.named import language_of, resolve_stimuli
 
     table = resolve_stimuli(stimuli, **reading)
     given = None

@@ -61,7 +61,7 @@ def command(
     measures, in the order of your rows. Settings and versions stand in NAME.json beside it.
     """
     from clada_neuro.scale.setting import Setting
-    from clada_neuro.study.target import language_of, resolve_stimuli
+    from clada_neuro.study.named import language_of, resolve_stimuli
 
     if setting["layers"] is not None:
         from clada_neuro.instrument.layer_choice import read_choice

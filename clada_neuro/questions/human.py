@@ -30,7 +30,7 @@ from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.ceiling import noise_ceiling
 from clada_neuro.stats.ladder import climb_down
 from clada_neuro.stats.mixed import FitWarning
-from clada_neuro.study.target import resolve_target
+from clada_neuro.study.resolve import resolve_target
 
 
 def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Results:

@@ -31,6 +31,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from clada_neuro.artifacts import package_data
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.entries import check_types
 from clada_neuro.stats.names import check_models
@@ -82,6 +83,12 @@ def read_analysis(path: str | Path) -> Analysis:
     except FitError as error:
         raise FitError(f"{path}: {error}") from None
     return analysis
+
+
+def shipped_analysis(name: str) -> Analysis:
+    """Return the analysis that ships for a target, else the default one."""
+    path = package_data("analyses", f"{name}.toml")
+    return read_analysis(path if path.is_file() else package_data("analyses", "default.toml"))
 
 
 def _synergy(entry: Any, where: str) -> SynergySpecification:

@@ -23,11 +23,6 @@ def names() -> list[str]:
     return list(registry()[1])
 
 
-def info(name: str) -> DataSet:
-    """Return what the registry says about a set: title, citation, licence, window, ROI, reference, SOA, notes."""
-    return data_set(name)
-
-
 def path(name: str) -> Path:
     """Return the folder that holds a set's or source's verified files.
 
@@ -36,7 +31,10 @@ def path(name: str) -> Path:
     DataError
         Unknown name, a file that is missing, or one that is not the published file.
     """
-    source, files = find(name)
+    return _verified(name, *find(name))
+
+
+def _verified(name: str, source: Source, files: tuple[File, ...]) -> Path:
     folder = _folder_of(source, files)
     for file in files:
         if not (folder / file.name).is_file():
@@ -56,17 +54,21 @@ def fetch(name: str, progress: bool = False) -> Path:
     DataError
         Unknown name, no connection (with the address and the place for the file), a wrong checksum.
     """
-    source, files = find(name)
+    return _fetched(name, *find(name), progress)
+
+
+def _fetched(name: str, source: Source, files: tuple[File, ...], progress: bool = False) -> Path:
     folder = _folder_of(source, files)
     for file in files:
         if not (folder / file.name).is_file():
             _download(name, file, folder / file.name, progress)
-    return path(name)
+    return _verified(name, source, files)
 
 
 def load(name: str) -> pd.DataFrame:
     """Return a set's stimuli in the columns of `read_stimuli`, fetching the files when they are missing."""
-    return _loader(name).load_stimuli(fetch(name), name)
+    about = data_set(name)
+    return _loader(about).load_stimuli(_fetched(name, about.source, about.files), name)
 
 
 def load_trials(name: str) -> Trials:
@@ -77,15 +79,35 @@ def load_trials(name: str) -> Trials:
     DataError
         For a set that brings stimuli only.
     """
-    loader = _loader(name)
+    about = data_set(name)
+    return _trials(about, _fetched(name, about.source, about.files))
+
+
+def load_study(name: str) -> tuple[DataSet, pd.DataFrame, Trials]:
+    """Return what the registry says about a set, its stimuli and its human responses.
+
+    Raises
+    ------
+    DataError
+        For a set that brings stimuli only.
+    """
+    about = data_set(name)
+    folder = _fetched(name, about.source, about.files)
+    return about, _loader(about).load_stimuli(folder, name), _trials(about, folder)
+
+
+def _trials(about: DataSet, folder: Path) -> Trials:
+    loader = _loader(about)
     if not hasattr(loader, "load_trials"):
-        having = ", ".join(other for other in names() if hasattr(_loader(other), "load_trials"))
-        raise DataError(f"'{name}' holds stimuli but no human responses; sets with responses are {having}")
-    return loader.load_trials(fetch(name), name)
+        having = [other.name for other in registry()[1].values() if hasattr(_loader(other), "load_trials")]
+        raise DataError(
+            f"'{about.name}' holds stimuli but no human responses; sets with responses are {', '.join(having)}"
+        )
+    return loader.load_trials(folder, about.name)
 
 
-def _loader(name: str) -> ModuleType:
-    return importlib.import_module(f"clada_neuro.stimuli.sets.{data_set(name).loader}")
+def _loader(about: DataSet) -> ModuleType:
+    return importlib.import_module(f"clada_neuro.stimuli.sets.{about.loader}")
 
 
 def _folder_of(source: Source, files: tuple[File, ...]) -> Path:

@@ -5,111 +5,102 @@ measured. Two things are added for a time: longer times are expected at higher s
 text were measured, so that one word's processing spills over to the next, the surprisal of the previous word.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 from pandas.api import types
 
 from clada_neuro.artifacts import package_data
-from clada_neuro.errors import DataError, FitError, did_you_mean
+from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.responses.columns import PARTS
-from clada_neuro.responses.response import is_response, response_of
-from clada_neuro.stats.analysis_file import read_analysis
-from clada_neuro.stats.formula import names_of, parse
-from clada_neuro.stats.names import check_models, near_misses
+from clada_neuro.responses.response import is_response, response_of, unknown_unit
+from clada_neuro.stats.analysis_file import shipped_analysis
+from clada_neuro.stats.names import near_misses
 from clada_neuro.stats.specification import Analysis, ModelSpecification
+from clada_neuro.study.asked import Asked
+from clada_neuro.study.named import DEMO
+from clada_neuro.study.suited import SPILLOVER
+from clada_neuro.study.target import DEFAULT, Target
 
-SPILLOVER = "surprisal_bits_lag1"
 _LINEAR = "The response is 0 or 1 and the model linear: coefficients are differences of its probability."
+# Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
+_CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position", SPILLOVER)
 _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the caller says of the analysis.
+def decide(target: Target, asked: Asked, origin: str) -> Target:
+    """Settle the analysis: as it was asked for, else the target's own, else the default for the responses there are."""
+    ships = target.dataset is not None and package_data("analyses", f"{target.name}.toml").is_file()
+    own = {"kind": "data set", "name": target.name} if ships or target.name == DEMO else DEFAULT
+    if target.trials is None:  # what is measured or simulated follows the analysis
+        decided, chosen = asked.decided or target.analysis, asked.chosen(target.analysis)
+        by, controls = asked.by or own, () if asked.by else _controls(target)
+        return replace(target, analysis=chosen, decided=decided, controls=controls, decided_by=by)
+    chosen, decided, default = decide_on(asked, target.trials, origin, target.analysis if ships else None)
+    by, controls = (DEFAULT, _CONTROLS) if default else (asked.by or own, ())
+    notes = _explained(target.trials, chosen) if default and not asked.responses else ()
+    notes += _units(chosen)
+    return replace(target, analysis=chosen, decided=decided, controls=controls, decided_by=by, notes=notes)
 
-    Attributes
+
+def decide_on(
+    asked: Asked, trials: pd.DataFrame, origin: str, shipped: Analysis | None = None
+) -> tuple[Analysis, Analysis, bool]:
+    """Return what is run on the trials, what was decided in advance, and whether that is the built-in default.
+
+    Parameters
     ----------
-    decided : Analysis
-        From a file or from formulas; None where neither was given.
-    by : mapping
-        Who decided it, for the manifest: the user's ``file`` or a ``formula``.
-    responses : tuple of str
-        The left sides of the models that are wanted; empty for all.
+    origin
+        What the trials are called in messages.
+    shipped
+        The analysis that comes with a data set.
+
+    Raises
+    ------
+    DataError, FitError
+        When the trials lack a response, or an analysis that was given does not explain it.
     """
+    decided = asked.decided or shipped
+    if decided is not None and (asked.decided is not None or asked.explained_by(decided)):
+        chosen = asked.chosen(decided)
+        names = [name for model in chosen.models for name in model.response_columns]
+        names += [chosen.synergy.response] if chosen.synergy else []
+        _refuse_missing(trials, names, origin)
+        return chosen, decided, False
+    made = default_for(trials, asked.responses or _present(trials, origin), origin)
+    return made, made, True
 
-    decided: Analysis | None = None
-    by: Mapping[str, str] | None = None
-    responses: tuple[str, ...] = ()
 
-    @classmethod
-    def of(
-        cls,
-        analysis: str | Path | None = None,
-        formula: str | Sequence[str] | None = None,
-        response: str | Sequence[str] | None = None,
-        component: str | None = None,
-    ) -> "Asked":
-        """Read what was given; arguments as in `clada_neuro.study.run.run`.
+def _controls(target: Target) -> tuple[str, ...]:
+    """Return what may be left out of the default analysis of responses that are measured later."""
+    if target.simulated:
+        return ()
+    # A baseline that other software subtracted is 0 in every trial.
+    return (*_CONTROLS, *sorted(target.baselines))
 
-        Raises
-        ------
-        DataError
-            For formulas beside an analysis or beside responses, and a response beside a component.
-        """
-        formulas, responses = _several(formula), _several(response)
-        if formulas and (analysis is not None or responses or component):
-            raise DataError(
-                "--formula says itself what is explained and how; leave --analysis, --response and --component out"
-            )
-        if component and responses:
-            raise DataError(f"--component {component} is --response {component}_uv; give one of both")
-        wanted = (f"{component}_uv",) if component else responses
-        if analysis is not None:
-            return cls(read_analysis(analysis), {"kind": "file", "name": str(analysis)}, wanted)
-        if formulas:
-            return cls(_of_formulas(formulas), {"kind": "formula", "name": "; ".join(formulas)})
-        return cls(responses=wanted)
 
-    @property
-    def columns(self) -> set[str]:
-        """The columns of trials that must be numbers, as far as they are known before the trials are read."""
-        if self.decided is None:
-            return {name for side in self.responses for name in _columns_of(side)}
-        return {name for model in self.chosen(self.decided).models for name in model.response_columns}
+def _explained(trials: pd.DataFrame, analysis: Analysis) -> tuple[str, ...]:
+    """Say which responses the default analysis explains where nobody named them, and which others there are."""
+    known = [response_of(model.response) for model in analysis.models]
+    named = [
+        f"{response.column} ({', '.join(filter(None, (response.plural, response.unit)))})"
+        for response in known
+    ]
+    more = others(trials, analysis)
+    rest = f"; {', '.join(more)} with --response" if more else ""
+    return (f"no response, formula or analysis was given: the default explains {', '.join(named)}{rest}",)
 
-    def chosen(self, shipped: Analysis) -> Analysis:
-        """Return the models that are wanted of what was decided, else of the analysis that ships."""
-        return _chosen(self.decided or shipped, self.responses)
 
-    def on(
-        self, trials: pd.DataFrame, origin: str, shipped: Analysis | None = None
-    ) -> tuple[Analysis, Analysis, bool]:
-        """Return what is run on the trials, what was decided in advance, and whether that is the built-in default.
-
-        Parameters
-        ----------
-        origin
-            What the trials are called in messages.
-        shipped
-            The analysis that comes with a data set.
-
-        Raises
-        ------
-        DataError, FitError
-            When the trials lack a response, or an analysis that was given does not explain it.
-        """
-        decided = self.decided or shipped
-        if decided is not None and (self.decided is not None or _explains(decided, self.responses)):
-            chosen = self.chosen(decided)
-            names = [name for model in chosen.models for name in model.response_columns]
-            names += [chosen.synergy.response] if chosen.synergy else []
-            _refuse_missing(trials, names, origin)
-            return chosen, decided, False
-        made = default_for(trials, self.responses or _present(trials, origin), origin)
-        return made, made, True
+def _units(analysis: Analysis) -> tuple[str, ...]:
+    """Say which responses are in a unit that is not known here, so that their numbers go without one."""
+    columns = dict.fromkeys(name for model in analysis.models for name in model.response_columns)
+    return tuple(
+        f"{name}: the unit '{unit}' is not known, so its numbers stand without one; amplitudes are in µV (…_uv), times in ms "
+        "(…_ms), pupils in mm (…_mm)"
+        for name in columns
+        if (unit := unknown_unit(name))
+    )
 
 
 def default_for(trials: pd.DataFrame, responses: Iterable[str], origin: str) -> Analysis:
@@ -123,7 +114,7 @@ def default_for(trials: pd.DataFrame, responses: Iterable[str], origin: str) -> 
     default, models = shipped_analysis("default"), []
     known = {model.response: model for model in default.models}
     for side in dict.fromkeys(responses):
-        _refuse_missing(trials, _columns_of(side), origin)
+        _refuse_missing(trials, ModelSpecification(side, f"{side} ~ 1").response_columns, origin)
         models.append(known.get(side) or _model(default.models[0], side, trials))
     explained = {model.response for model in models}
     synergy = default.synergy if default.synergy and default.synergy.response in explained else None
@@ -134,54 +125,6 @@ def others(trials: pd.DataFrame, analysis: Analysis) -> list[str]:
     """Return the columns known as responses that no model of the analysis explains."""
     explained = {name.casefold() for model in analysis.models for name in model.response_columns}
     return [name for name in _known(trials) if name.casefold() not in explained]
-
-
-def shipped_analysis(name: str) -> Analysis:
-    """Return the analysis that ships for a target, else the default one."""
-    path = package_data("analyses", f"{name}.toml")
-    return read_analysis(path if path.is_file() else package_data("analyses", "default.toml"))
-
-
-def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given or ())
-
-
-def _of_formulas(formulas: Sequence[str]) -> Analysis:
-    sides = [formula.partition("~")[0].strip() for formula in formulas]
-    names = [
-        side if sides.count(side) == 1 else f"{side}, model {at}" for at, side in enumerate(sides, start=1)
-    ]
-    models = tuple(ModelSpecification(*named) for named in zip(names, formulas, strict=True))
-    check_models(models)
-    return Analysis("; ".join(dict.fromkeys(response_of(model.response).plural for model in models)), models)
-
-
-def _columns_of(side: str) -> list[str]:
-    """Return the columns in the left side of a formula."""
-    if "~" in side:
-        raise FitError(f"response '{side}' is a formula; give it as --formula")
-    return names_of(parse(f"{side} ~ 1").response_side)
-
-
-def _explains(analysis: Analysis, responses: Sequence[str]) -> bool:
-    return all(any(_is_of(model, side) for model in analysis.models) for side in responses)
-
-
-def _is_of(model: ModelSpecification, side: str) -> bool:
-    """Return whether a model explains a response, written as in its formula or as the one column in it."""
-    return side == model.response or [side] == model.response_columns
-
-
-def _chosen(decided: Analysis, responses: Sequence[str]) -> Analysis:
-    """Return the models of these responses, all of them where none is asked for."""
-    if not responses:
-        return decided
-    for side in responses:
-        if not _explains(decided, [side]):
-            decided.for_response(side)  # which says what there is
-    models = tuple(model for model in decided.models if any(_is_of(model, side) for side in responses))
-    synergy = decided.synergy if decided.synergy and decided.synergy.response in responses else None
-    return replace(decided, models=models, synergy=synergy)
 
 
 def _model(pattern: ModelSpecification, side: str, trials: pd.DataFrame) -> ModelSpecification:

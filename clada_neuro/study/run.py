@@ -17,7 +17,8 @@ from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.study.how import How, Progress
-from clada_neuro.study.target import language_of, resolve_target
+from clada_neuro.study.named import language_of
+from clada_neuro.study.resolve import resolve_target
 
 
 def run(

@@ -11,8 +11,8 @@ import pandas as pd
 
 from clada_neuro.stats.formula import names_of, parse
 from clada_neuro.stats.specification import Analysis
-from clada_neuro.study.decide import SPILLOVER
 
+SPILLOVER = "surprisal_bits_lag1"
 # Of the limiting sample size, 10 to 20 for each coefficient (Harrell, 2015, Regression Modeling Strategies, section 4.4).
 TEXTS_A_TERM = 15
 # What stays longest first: surprisal, then what every reader of such a model expects beside it.

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from command_line import clada
 
-from clada_neuro.study.target import resolve_stimuli, resolve_target
+from clada_neuro.study.named import resolve_stimuli
+from clada_neuro.study.resolve import resolve_target
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("CLADA_NEURO_DATA"), reason="CLADA_NEURO_DATA names no data sets"

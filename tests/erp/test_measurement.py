@@ -14,7 +14,8 @@ from clada_neuro.errors import DataError, FitError
 from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.specification import EpochsSpecification
-from clada_neuro.study.target import Target, resolve_target
+from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.target import Target
 
 RANDOM = "(1|subject) + (1|item) + (1|stimulus)"
 NOTHING = {"window_ms": {}, "roi": {}}

@@ -10,7 +10,7 @@ from clada_neuro.artifacts import package_data
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.covariates import check_language
 from clada_neuro.stimuli import datasets, registry
-from clada_neuro.study.target import language_of
+from clada_neuro.study.named import language_of
 
 CONTENT = b"item,condition,sentence\n1,a,Hello there.\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -133,7 +133,7 @@ def test_the_registry_is_complete():
             assert file.url.startswith("https://raw.githubusercontent.com/")
             assert len(bytes.fromhex(file.sha256)) == 32
     for entry in sets.values():
-        assert hasattr(datasets._loader(entry.name), "load_stimuli")
+        assert hasattr(datasets._loader(entry), "load_stimuli")
         assert set(entry.window_ms) <= set(entry.components)
         assert check_language(entry.language) == language_of(entry.name)
     assert sets["nieuwland2018"].window_ms["n400"] == [200, 500]

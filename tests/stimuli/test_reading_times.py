@@ -6,7 +6,7 @@ import pytest
 from clada_neuro.errors import DataError
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.sets import boyce, frank, frank_et
-from clada_neuro.study.target import resolve_target
+from clada_neuro.study.resolve import resolve_target
 
 
 def folder(name: str):

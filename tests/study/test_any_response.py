@@ -11,8 +11,9 @@ from tiny_models import tiny_checkpoint
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError, FitError
 from clada_neuro.responses.response import is_response, response_of
-from clada_neuro.study.decide import Asked, default_for
-from clada_neuro.study.target import resolve_target
+from clada_neuro.study.asked import Asked
+from clada_neuro.study.decide import decide_on, default_for
+from clada_neuro.study.resolve import resolve_target
 
 CONTROLS = "surprisal_bits + entropy_bits + sparsity_energy99 + length + zipf_frequency + position"
 GROUPS = "(1|subject) + (1|item) + (1|stimulus)"
@@ -127,7 +128,7 @@ def test_the_analysis_that_is_given_decides_also_beside_a_dummy_amplitude(desk, 
 
 def test_amplitudes_are_explained_as_before_and_others_named():
     trials = table(n400_uv=[1.0, 2.0], rt_ms=[300.0, 400.0])
-    analysis, _, default = Asked().on(trials, "'t.csv'")
+    analysis, _, default = decide_on(Asked(), trials, "'t.csv'")
     assert default
     assert [model.response for model in analysis.models] == ["n400_uv"]
     assert analysis.synergy.response == "n400_uv"
@@ -156,7 +157,7 @@ def test_a_reciprocal_time_falls_with_surprisal():
 )  # fmt: skip
 def test_what_cannot_be_explained_is_one_line(columns, asked, message):
     with pytest.raises(DataError, match=message):
-        Asked.of(**asked).on(table(**columns), "'t.csv'")
+        decide_on(Asked.of(**asked), table(**columns), "'t.csv'")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_a_unit_that_is_not_known_is_said(desk, tmp_path):
 
 def test_a_formula_is_no_response():
     with pytest.raises(FitError, match="give it as --formula"):
-        Asked.of(response="rt_ms ~ surprisal_bits").on(table(rt_ms=[1.0, 2.0]), "'t.csv'")
+        Asked.of(response="rt_ms ~ surprisal_bits")
 
 
 @pytest.mark.parametrize("name", ["n400_uv", "P600_uV", "rt_ms", "RT", "first_pass_ms", "reading_time"])

@@ -6,7 +6,8 @@ import pytest
 
 from clada_neuro.errors import DataError
 from clada_neuro.stats.analysis_file import read_analysis
-from clada_neuro.study.target import Target, resolve_target
+from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.target import Target
 
 MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "length", "zipf_frequency", "position")
 
