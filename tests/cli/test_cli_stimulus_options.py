@@ -32,9 +32,7 @@ def seen(monkeypatch):
 
     def trace_by(setting, texts, *_):
         calls.update(texts=texts, setting=setting)
-        return SimpleNamespace(
-            manifest={"text_notes": [*texts.attrs["notes"], "31 % unknown"]}, words=pd.DataFrame()
-        )
+        return SimpleNamespace(remarks=lambda _: ["31 % unknown"], words=pd.DataFrame())
 
     monkeypatch.setattr("clada_neuro.scale.trace.trace_by", trace_by)
     monkeypatch.setattr("clada_neuro.exports.csv_beside", lambda *_: "")
