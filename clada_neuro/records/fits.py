@@ -168,6 +168,30 @@ class Bin(Part, frozen=True, kw_only=True):
     n: int | None = None
 
 
+class SmoothRecord(Part, frozen=True, kw_only=True):
+    """A smooth: its term as mgcv reads it, effective degrees of freedom, tests against zero and the straight line.
+
+    ``curve`` holds columns of equal lengths: the smooth's own, estimate, se, and both ends of the interval (``ci_``) and of the
+    simultaneous band (``band_``).
+    """
+
+    smooth: str
+    term: str
+    kind: str
+    variables: list[str]
+    k: list[int]
+    basis: str
+    by: str = ""
+    level: str = ""
+    edf: float
+    ref_df: float | None
+    F: float | None
+    p: float | None
+    lrt: float
+    p_line: float
+    curve: dict[str, list[float | str | None]]
+
+
 class Detectable(Part, frozen=True, kw_only=True):
     """The effect found with a power."""
 
@@ -256,6 +280,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     effects: dict[str, list[Line]] = {}
     terms: list[TermTest] = []
     marginal: list[Marginal] = []
+    smooths: list[SmoothRecord] = []
     residual_quantiles: Quantiles | None = None
     residual_summary: dict[str, float | None] | None = None
     residual_autocorrelation_lag1: float | None = None

@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.interpolate import make_smoothing_spline
 
 from clada_neuro.errors import FitError
+from clada_neuro.records.fits import FitRecord
 from clada_neuro.stats.formula import parse
 from clada_neuro.stats.mixed import MixedFit, fit
 from clada_neuro.stats.smooths.line import _drawn
@@ -208,7 +209,7 @@ def test_the_script_fits_with_gamm4_or_mgcv() -> None:
 
 def test_the_entry_holds_the_smooth_and_the_summary_shows_it() -> None:
     found = fitted(f"wiggly ~ s(x){GROUPS}")
-    (record,) = found.to_dict()["smooths"]
+    (record,) = FitRecord.checked({**found.to_dict(), "response": "wiggly"})["smooths"]
     assert record["term"] == 's(x, k = 10, bs = "tp")'
     assert set(record["curve"]) >= {"x", "estimate", "band_low", "band_high"}
     assert record["p_line"] < 0.01
