@@ -223,6 +223,18 @@ class Left(Part, frozen=True, kw_only=True):
     n_obs: int | None = None
 
 
+class Optimized(Part, frozen=True, kw_only=True):
+    """A term by one optimizer; `below` is how far its log-likelihood is under the highest, `off` is in standard errors."""
+
+    optimizer: str
+    converged: bool
+    loglik: float | None
+    below: float | None
+    term: str
+    estimate: float | None
+    off: float | None
+
+
 class Range(Part, frozen=True, kw_only=True):
     """How far a term moves over all levels of a factor, and without which one it moves most."""
 
@@ -288,6 +300,8 @@ class FitRecord(Document, frozen=True, kw_only=True):
     sensitivity: Sensitivity | None = None
     linearity: dict[str, list[Bin]] = {}
     detectable: dict[str, Detectable] = {}
+    robust: str = ""
+    allfit: list[Optimized] = []
     influence: dict[str, list[Left]] | None = None
     influence_ranges: list[Range] = []
     ladder: list[Rung] = []

@@ -130,3 +130,26 @@ def influence(fits: list[FitRecord]) -> Table | None:
     ]
     caption = "Each regression again without one subject, item or laboratory at a time (ML); all rows are in fits.json."
     return table("influence", caption, rows) if rows else None
+
+
+def optimizers(fits: list[FitRecord]) -> Table | None:
+    """Return the focal terms by every optimizer, where a full run tried them."""
+    rows = [
+        {
+            "model": fit.name,
+            "optimizer": one.optimizer,
+            "converged": one.converged,
+            "log-likelihood": one.loglik,
+            "below the highest": one.below,
+            "term": one.term,
+            "estimate": one.estimate,
+            "off, in SE": one.off,
+        }
+        for fit in fits
+        for one in fit.allfit
+    ]
+    caption = (
+        "The fit, and the same model by every optimizer from one start: where log-likelihoods agree within 0.01, estimates are "
+        "those of the likelihood. Off: from the fit's estimate, in its standard errors."
+    )
+    return table("optimizers", caption, rows) if rows else None

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats import diagnostics, output
+from clada_neuro.stats.allfit import allfit
 from clada_neuro.stats.alternatives import alternatives
 from clada_neuro.stats.anova import anova
 from clada_neuro.stats.bayes.fit import BayesFit, bayes
@@ -94,6 +95,10 @@ class MixedFit(Fitted):
         found = replace(self, sequences=sequences)
         _ = found.uncertainty  # what cannot be estimated is told here
         return found
+
+    def allfit(self, terms: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return log-likelihood and estimates by every optimizer (see `allfit.allfit`)."""
+        return allfit(self, terms)
 
     def autocorrelation(self) -> Lag1 | None:
         """Return the correlation of residuals of neighbouring words (see `sequences.lag1`)."""

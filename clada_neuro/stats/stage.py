@@ -16,6 +16,7 @@ from clada_neuro.numerals import decimals
 from clada_neuro.records.fits import FitRecord, ranges
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.responses.response import response_of
+from clada_neuro.stats.allfit import allfit
 from clada_neuro.stats.checks import checks, left_out
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.departures import reduction
@@ -40,6 +41,7 @@ def fit_models(
     progress: Progress = lambda line: None,
     *,
     influence: bool = False,
+    optimizers: bool = False,
     replicates: int = 0,
     seed: int = 0,
     jobs: int = 1,
@@ -52,6 +54,8 @@ def fit_models(
         Hash of `trials`: a stored entry for the same rows and specification is kept.
     influence : bool
         Also leave out each subject, item and laboratory in turn, in `jobs` processes.
+    optimizers : bool
+        Also fit each model by every optimizer (see `allfit.allfit`).
     replicates : int
         Of the parametric bootstrap behind the intervals of R²; 0 for none. `seed` is theirs.
 
@@ -64,7 +68,7 @@ def fit_models(
     check_fits(trials, models)
     finished = {entry.get("inputs"): entry for entry in _stored(path)}
     entries: list[dict[str, Any]] = []
-    asked = (influence, replicates, seed if replicates else None)
+    asked = (influence, replicates, seed if replicates else None, *(["optimizers"] if optimizers else []))
     keys = [cache_key(__name__, inputs, model, *asked) for model in models]
     for key, specification in zip(keys, models, strict=True):
         entry = finished.get(key)
@@ -83,6 +87,14 @@ def fit_models(
                     entry["warnings"],
                 )
                 entry["influence_ranges"] = ranges(entry["influence"] or {})
+            if optimizers:
+                terms = [term for term in entry["focal"] if term in entry["coefficients"]]
+                table = attempt(
+                    "the fit by every optimizer",
+                    partial(allfit, fitted.fit, terms or None),
+                    entry["warnings"],
+                )
+                entry["allfit"] = [] if table is None else table.to_dict("records")
             if replicates:
                 found = attempt(
                     "intervals of R²",

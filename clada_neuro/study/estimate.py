@@ -34,7 +34,7 @@ def estimate(
         check_synergy(trials, synergy_formula(plan.analysis.synergy))
     entries = fit_models(
         trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
-        influence=how.influence, replicates=R2 if how.full else 0, seed=how.seed, jobs=how.jobs,
+        influence=how.influence, optimizers=how.full, replicates=R2 if how.full else 0, seed=how.seed, jobs=how.jobs,
     )  # fmt: skip
     found = _synergy(plan.analysis.synergy, trials, folder / "synergy.json", inputs, how, left_out)
     # Conditions given with formulas are as much of what was asked for as the formulas are.

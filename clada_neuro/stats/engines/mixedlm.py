@@ -43,6 +43,10 @@ TIGHT, QUICK, LOOSE, COARSE = 1e-13, 1e-12, 1e-10, 1e-8
 # A coarse descent that came this near to the first one's deviance from above was on its way to the same optimum.
 SAME_OPTIMUM = 0.05
 GRADIENT_TOLERANCE = 1e-8
+# For a look at how far optimizers agree: three that follow exact gradients, three that need none.
+WITH_GRADIENTS = ("L-BFGS-B", "TNC", "SLSQP")
+OPTIMIZERS = (*WITH_GRADIENTS, "COBYQA", "Nelder-Mead", "Powell")
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,27 @@ class Prepared:
         result = None if start is None else self._warm(optimizer, off_zero(self, start))
         if result is None:
             result = _optimize(optimizer)
+        return self._quick(result)
+
+    def by(self, name: str) -> Quick:
+        """Fit by one of ``OPTIMIZERS`` from mixedlm's own start, as anyone would who knew only that one.
+
+        Raises
+        ------
+        FitError
+            Where it breaks down.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                result = self.optimizer.optimize(
+                    method=name, maxiter=MOST_STEPS, use_analytic_gradient=name in WITH_GRADIENTS
+                )
+            except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
+                raise FitError(f"{name} could not fit the model ({error})") from error
+        return self._quick(result)
+
+    def _quick(self, result: OptimizationResult) -> Quick:
         return Quick(
             beta=self.scaled.beta(result.beta),
             sigma=self.scaled.scale * float(result.sigma),
