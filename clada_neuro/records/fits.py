@@ -301,6 +301,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     linearity: dict[str, list[Bin]] = {}
     detectable: dict[str, Detectable] = {}
     robust: str = ""
+    bayes: dict[str, Any] | None = None  # see `stats.bayes.fit.BayesFit.to_dict`
     allfit: list[Optimized] = []
     influence: dict[str, list[Left]] | None = None
     influence_ranges: list[Range] = []

@@ -15,6 +15,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.bayes.priors import Priors
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.formula import refuse_smooths
 from clada_neuro.stats.generalized.counts import counts_of
 
 TARGET_ACCEPT = 0.9
@@ -94,6 +95,7 @@ def uncorrelated(fit: Fitted) -> list[str]:
 
 
 def _refuse(fit: Fitted) -> None:
+    refuse_smooths(fit.model.formula, "draws of the posterior")
     if fit.model.weights is not None:
         raise FitError(
             f"'{fit.name}' has weights '{fit.model.weights}', which bambi does not take as lme4 does"
