@@ -153,3 +153,6 @@ def optimizers(fits: list[FitRecord]) -> Table | None:
         "those of the likelihood. Off: from the fit's estimate, in its standard errors."
     )
     return table("optimizers", caption, rows) if rows else None
+
+
+CHECKS = (extremes, influence, detectable, optimizers)

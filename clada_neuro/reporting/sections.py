@@ -21,14 +21,7 @@ from clada_neuro.reporting import (
     tables,
     waveforms,
 )
-from clada_neuro.reporting.diagnostics import (
-    detectable,
-    extremes,
-    influence,
-    linearity,
-    optimizers,
-    quantiles,
-)
+from clada_neuro.reporting.diagnostics import CHECKS, linearity, quantiles
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.limits import limits
 from clada_neuro.reporting.results import Results
@@ -343,9 +336,7 @@ def _diagnostics(results: Results) -> list[Block]:
             figures=_kept(
                 *(draw(fit) for fit in effects.primary(results.fits) for draw in (quantiles, linearity))
             ),
-            tables=_kept(
-                *(make(results.fits) for make in (tables.scales, extremes, influence, detectable, optimizers))
-            ),
+            tables=_kept(*(make(results.fits) for make in (tables.scales, *CHECKS))),
         ),
         _absent(results, "fits"),
     ]
