@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Threads that spin while they wait slow every other process on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-slow lint validate bench notebooks clean
+.PHONY: install demo demo-eeg test test-slow lint validate bench notebooks clean
 
 install: $(VENV)/.installed
 
@@ -21,6 +21,10 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.developing: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
+
+demo-eeg: install
+	$(BIN)/clada-neuro run demo --eeg --out demo
+	@echo "open demo/report.html"
 
 demo: install
 	$(BIN)/clada-neuro run demo --out demo

@@ -36,8 +36,11 @@ from clada_neuro.cli.options import (
 )
 @click.option(
     "--eeg",
-    type=click.Path(path_type=Path),
-    help="EEG of a stimulus file, continuous or epoched: FIF, BrainVision, EEGLAB, EDF, BDF, a folder of them, or a BIDS folder.",
+    is_flag=False,
+    flag_value="simulated",
+    metavar="[PATH]",
+    help="EEG of a stimulus file, continuous or epoched: FIF, BrainVision, EEGLAB, EDF, BDF, a folder of them, or a BIDS folder; "
+    "with demo and no path simulated readers.",
 )
 @recording_options
 @epochs_options

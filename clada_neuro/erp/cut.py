@@ -11,7 +11,7 @@ from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.bids import joined_runs
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session, read_recordings
+from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
@@ -60,7 +60,7 @@ def cut_epochs(
     """
     place = output_folder(folder)
     recordings = read_recordings(source, task)
-    files = [_stamp(session) for sessions in recordings.values() for session in sessions]
+    files = [stamp(session) for sessions in recordings.values() for session in sessions]
     origin = str(Path(source).resolve())
     store = Store.of(place, __name__, origin, files, table, delay, soa, task, codec=DOCUMENT)
     if store.has(_LAST):
@@ -82,16 +82,6 @@ def cut_epochs(
         accounts[name] = tied.account.to_dict("records")
     store.write(_LAST, {"subjects": accounts})
     return place
-
-
-def _stamp(session: Session) -> list[object]:
-    """Return what tells a recording's files from changed ones without reading an hour of EEG."""
-    files = [Path(file) for file in session.raw.filenames if file]
-    return [
-        session.name,
-        [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
-        session.events,
-    ]
 
 
 def _cut(session: Session, events: pd.DataFrame) -> mne.BaseEpochs:

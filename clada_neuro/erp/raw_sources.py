@@ -58,6 +58,16 @@ def is_epoched(path: str | Path) -> bool:
     return not is_bids(path) and any(map(_EPOCHS.search, names)) and all(map(_NOT_CONTINUOUS.search, names))
 
 
+def stamp(session: Session) -> list[object]:
+    """Return what tells a recording's files from changed ones without reading an hour of EEG."""
+    files = [Path(file) for file in session.raw.filenames if file]
+    return [
+        session.name,
+        [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
+        session.events,
+    ]
+
+
 @quiet
 def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list[Session]]:
     """Read continuous recordings of one or more subjects.

@@ -15,6 +15,7 @@ from clada_neuro.reporting import (
     effects,
     marginal,
     models,
+    overlap,
     policy,
     prose,
     synergy,
@@ -324,6 +325,8 @@ def _erp(results: Results) -> list[Block]:
         Block(paragraphs=[lead] if lead else [], points=notes),
         Block(figures=waveforms.figures(results)),
         Block(tables=waveforms.tables(results)),
+        Block(overlap.heading(results), points=overlap.lines(results)),
+        Block(figures=overlap.figures(results), tables=overlap.tables(results)),
     ]
 
 

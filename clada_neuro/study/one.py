@@ -15,6 +15,7 @@ from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
+from clada_neuro.study.recordings import take_apart
 from clada_neuro.study.target import Target
 from clada_neuro.study.unmeasured import with_pseudo_surprisal, without_activity
 
@@ -75,6 +76,14 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
         )
         for note in artifacts.read_json(place / "erp.json")["notes"]:
             progress(f"      {note}")
+    if plan.continuous is None:
+        (folder / "overlap" / "overlap.json").unlink(missing_ok=True)
+    else:
+        progress("      overlapping responses")
+        words = counted_from(traced.words, plan.index_base)
+        take_apart(
+            plan.continuous, words, folder / "overlap", n_permutations=1000, seed=how.seed, progress=progress
+        )
     manifest = manifest_of(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}

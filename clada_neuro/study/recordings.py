@@ -1,25 +1,32 @@
-"""The EEG of a study as epochs: as they were given, or cut from continuous recordings."""
+"""The EEG of a study: as epochs that were given, or as continuous recordings, whose words are cut and whose overlap is taken apart."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.errors import DataError
+from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.responses.trials import read_columns
 from clada_neuro.study.how import Progress
 
+_PREDICTORS = ("surprisal_bits", "pseudo_surprisal_bits")
 
-def epochs_of(
-    eeg: str | Path,
-    folder: Path,
-    *,
-    triggers: str | Path | None,
-    delay_ms: float,
-    soa_ms: float | None,
-    task: str | None,
-    progress: Progress,
-) -> Path:
-    """Return where the epochs of a study are: ``eeg`` itself, or ``folder``, into which they are cut.
+
+@dataclass(frozen=True, eq=False)
+class Continuous:
+    """Recordings and how their words are found: ``source``, table of triggers, delay and SOA in seconds, BIDS task."""
+
+    source: Path
+    table: pd.DataFrame | None = None
+    delay: float = 0.0
+    soa: float | None = None
+    task: str | None = None
+
+
+def recordings_of(
+    eeg: str | Path, *, triggers: str | Path | None, delay_ms: float, soa_ms: float | None, task: str | None
+) -> Continuous | None:
+    """Return the continuous recordings at ``eeg``, None where it holds epochs.
 
     Raises
     ------
@@ -30,26 +37,57 @@ def epochs_of(
     if not source.exists():
         raise DataError(f"recording '{source}' does not exist")
     table = read_triggers(triggers)
-    from clada_neuro.erp.cut import cut_epochs  # loads MNE
-    from clada_neuro.erp.raw_sources import is_epoched
+    from clada_neuro.erp.raw_sources import is_epoched  # loads MNE
 
-    if is_epoched(source):
-        if triggers is not None or delay_ms or task:
-            raise DataError(
-                f"'{source}' holds epochs, whose metadata name their words; --triggers, --delay and --task are for continuous "
-                "recordings"
-            )
-        return source
-    progress(f"epochs from {source}")
+    if not is_epoched(source):
+        return Continuous(source, table, 1e-3 * delay_ms, 1e-3 * soa_ms if soa_ms else None, task)
+    if triggers is not None or delay_ms or task:
+        raise DataError(
+            f"'{source}' holds epochs, whose metadata name their words; --triggers, --delay and --task are for continuous "
+            "recordings"
+        )
+    return None
+
+
+def cut(found: Continuous, folder: Path, progress: Progress) -> Path:
+    """Cut the recordings' words into epochs and return their folder."""
+    from clada_neuro.erp.cut import cut_epochs
+
+    progress(f"epochs from {found.source}")
     return cut_epochs(
-        source,
-        folder,
-        table=table,
-        delay=1e-3 * delay_ms,
-        soa=1e-3 * soa_ms if soa_ms else None,
-        task=task,
-        progress=progress,
-    )
+        found.source, folder, table=found.table, delay=found.delay, soa=found.soa, task=found.task, progress=progress
+    )  # fmt: skip
+
+
+def take_apart(
+    found: Continuous,
+    words: pd.DataFrame,
+    folder: Path,
+    *,
+    n_permutations: int,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Estimate the recordings' overlapping responses into ``folder``; where the recordings do not allow it, say why there.
+
+    Nobody asked for it by name, so the rest of a study stands without it.
+    """
+    from clada_neuro.artifacts import write_json
+    from clada_neuro.erp.overlap.events import EventModel
+    from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
+
+    predictor = next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
+    model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
+    reading = Reading(found.table, found.delay, found.soa, found.task)
+    asked = Asked(n_permutations=n_permutations, seed=seed)
+    try:
+        analyze_recordings(
+            found.source, words, folder, [model], reading=reading, asked=asked,
+            progress=lambda line: progress(f"      {line}"),
+        )  # fmt: skip
+    except CladaNeuroError as error:
+        progress(f"      note: overlapping responses were not taken apart: {error}")
+        write_json(folder / "overlap.json", {"left_out": str(error)})
 
 
 def read_triggers(path: str | Path | None) -> pd.DataFrame | None:

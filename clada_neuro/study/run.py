@@ -6,6 +6,7 @@ language models are several studies of the same responses (see `clada_neuro.stud
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from clada_neuro import artifacts
@@ -16,8 +17,10 @@ from clada_neuro.models.origin import EMBEDDED
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
+from clada_neuro.study.demonstration import SIMULATED, demonstration
 from clada_neuro.study.how import How, Progress
-from clada_neuro.study.named import language_of
+from clada_neuro.study.named import DEMO, language_of
+from clada_neuro.study.recordings import cut, recordings_of
 from clada_neuro.study.resolve import resolve_target
 
 
@@ -89,7 +92,7 @@ def run(
     eeg, triggers, delay_ms, task
         Or recordings: a file, a folder or a BIDS folder, continuous or epoched. The words of continuous ones are found by a
         table with a column ``trigger`` or ``onset`` beside the stimuli's labels, else by the columns of BIDS events (see
-        `clada_neuro.erp.triggers.tie`); ms from a trigger to the word on the screen; the task of a BIDS folder with several.
+        `clada_neuro.erp.triggers.tie`), and their overlapping responses taken apart; ``"simulated"`` with the demonstration; ms from a trigger to the word on the screen; the task of a BIDS folder with several.
     window_ms, roi, baseline, soa_ms
         How amplitudes are taken from epochs where it differs from the analysis and the presets: component to start
         and end, component to electrodes, ``"covariate"``, ``"subtract"`` or ``"none"``, and ms from word to word.
@@ -141,15 +144,28 @@ def run(
     CladaNeuroError
         For wrong input; what was finished stays in `out`.
     """
+    setting = Setting(
+        start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
+        language=language or "en", layers=layers,
+    )  # fmt: skip
+    if str(target) == DEMO and eeg == SIMULATED:
+        first = model if isinstance(model, str) else (*(model or ()), EMBEDDED)[0]
+        out = Path(out or Path("out") / "demo_eeg")
+        made = demonstration(
+            out,
+            replace(setting, model=first, language=check_language(language or "en")),
+            seed,
+            progress,
+            scheduler,
+        )
+        target, eeg, analysis = made.stimuli, made.bids, analysis or made.analysis
+    continuous = None
     if eeg is not None:
         if trials is not None or epochs is not None:
             raise DataError("--eeg holds the responses; leave --trials and --epochs out")
-        from clada_neuro.study.recordings import epochs_of
-
+        continuous = recordings_of(eeg, triggers=triggers, delay_ms=delay_ms, soa_ms=soa_ms, task=task)
         place = Path(out or Path("out") / Path(target).stem) / "epochs"
-        epochs = epochs_of(
-            eeg, place, triggers=triggers, delay_ms=delay_ms, soa_ms=soa_ms, task=task, progress=progress
-        )
+        epochs = eeg if continuous is None else cut(continuous, place, progress)
     elif triggers is not None or delay_ms or task:
         raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
     plan = resolve_target(
@@ -176,6 +192,7 @@ def run(
         trial_sheet=trial_sheet,
         max_lost=max_lost,
     )
+    plan = replace(plan, continuous=continuous)
     spoken = check_language(language or plan.analysis.language or language_of(target))
     if layers is not None:
         read_choice(layers, policy != "dense")
@@ -189,10 +206,7 @@ def run(
     models = (
         (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
     )
-    setting = Setting(
-        start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
-        language=spoken, layers=layers,
-    )  # fmt: skip
+    setting = replace(setting, language=spoken)
     how = How(
         setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by
     )  # fmt: skip

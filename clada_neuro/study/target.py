@@ -11,6 +11,7 @@ import pandas as pd
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stats.specification import Analysis, EpochsSpecification
+from clada_neuro.study.recordings import Continuous
 from clada_neuro.study.suited import suited
 
 DEFAULT = {"kind": "default", "name": "default"}
@@ -27,7 +28,8 @@ class Target:
     `analysis` is what is run; `decided`, where it differs, is what was specified in advance. `measured` says how
     amplitudes are taken from epochs; `controls` names terms that may be left out. `decided_by` says whose the analysis
     is: of a ``file``, of ``formula``s, of the ``data set``, or the built-in ``default``. Of the trials, only those `where`
-    these conditions are true are used. `index_base` and `max_lost` are for `align`.
+    these conditions are true are used. `index_base` and `max_lost` are for `align`. `continuous` are the recordings that
+    `epochs` were cut from.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Target:
     decided_by: Mapping[str, str] = field(default_factory=lambda: DEFAULT)
     notes: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
+    continuous: Continuous | None = None
 
     def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
         """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what."""

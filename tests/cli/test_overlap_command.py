@@ -1,5 +1,7 @@
 """From recordings on disk and a words table to overlap-corrected ERPs, by the command line."""
 
+import shutil
+
 import mne
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ from click.testing import CliRunner
 
 from clada_neuro import artifacts
 from clada_neuro.cli.main import cli
+from clada_neuro.erp.overlap import stage
 from clada_neuro.erp.simulate_raw import simulate_reading
 from clada_neuro.erp.sources import read_epochs
 from clada_neuro.errors import CladaNeuroError
@@ -101,6 +104,26 @@ def test_the_epochs_are_read_by_run(desk, done):
     assert set(read) == {"01", "02", "03", "04"}
     assert {"stimulus_id", "word_index", "word"} <= set(read["01"].metadata)
     assert len(read["01"]) > 230
+
+
+def test_finished_subjects_are_not_fitted_again(desk, done, tmp_path, monkeypatch):
+    fitted = []
+    real = stage.estimated
+    monkeypatch.setattr(stage, "estimated", lambda who, *given: fitted.append(who) or real(who, *given))
+    (tmp_path / "eeg").mkdir()
+    for path in sorted((desk / "eeg").glob("*.fif"))[:2]:
+        shutil.copy2(path, tmp_path / "eeg")
+    arguments = ("--eeg", tmp_path / "eeg", "--out", tmp_path / "out", "--permutations", 32)
+    assert call(desk, *arguments).exit_code == 0
+    first = {
+        name: (tmp_path / "out" / name).read_bytes() for name in ("waveforms.parquet", "clusters.parquet")
+    }
+    again = call(desk, *arguments)
+    assert fitted == ["subject '01'", "subject '02'"]
+    assert "subject '01' (fitted before)" in again.output
+    assert all((tmp_path / "out" / name).read_bytes() == content for name, content in first.items())
+    call(desk, *arguments, "--formula", "1")  # another model is another fit
+    assert len(fitted) == 4
 
 
 def test_an_error_in_a_later_subject_leaves_the_finished_ones(desk, tmp_path):

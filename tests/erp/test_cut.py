@@ -10,7 +10,7 @@ from clada_neuro.erp.cut import cut_epochs
 from clada_neuro.erp.raw_sources import is_epoched
 from clada_neuro.erp.sources import read_epochs
 from clada_neuro.errors import AlignmentError, DataError
-from clada_neuro.study.recordings import epochs_of
+from clada_neuro.study.recordings import recordings_of
 from clada_neuro.study.run import run
 
 TABLE = pd.DataFrame(
@@ -68,10 +68,10 @@ def test_epochs_are_taken_as_they_are(folder, tmp_path):
     place = cut_epochs(folder, tmp_path / "out", table=TABLE)
     assert is_epoched(place)
     assert not is_epoched(folder)
-    options = {"triggers": None, "delay_ms": 0.0, "soa_ms": None, "task": None, "progress": print}
-    assert epochs_of(place, tmp_path / "other", **options) == place
+    options = {"triggers": None, "delay_ms": 0.0, "soa_ms": None, "task": None}
+    assert recordings_of(place, **options) is None
     with pytest.raises(DataError, match="holds epochs, whose metadata name their words"):
-        epochs_of(place, tmp_path / "other", **{**options, "delay_ms": 10.0})
+        recordings_of(place, **{**options, "delay_ms": 10.0})
 
 
 def test_what_cannot_be_cut_is_one_line(folder, tmp_path):
@@ -117,7 +117,8 @@ def test_a_bids_folder_goes_all_the_way_to_the_report(tmp_path):
         artifacts.read_json(tmp_path / "out" / "fits.json")[0]["coefficients"]["surprisal_bits"]["estimate"]
         < 0
     )
-    assert report.is_file()
+    assert "Overlapping responses" in report.read_text(encoding="utf-8")
+    assert len(artifacts.read_json(tmp_path / "out" / "overlap" / "overlap.json")["subjects"]) == 5
     arguments = [
         "overlap",
         str(tmp_path / "out" / "words.parquet"),
@@ -155,3 +156,22 @@ def write_bids(root, subject: str, raw: mne.io.BaseRaw, events: pd.DataFrame) ->
     columns = ["item", "condition", "word_index", "word"]
     table = events[["onset", *columns]].assign(duration=0, trial_type="word")
     table.to_csv(place / f"{stem}_events.tsv", sep="\t", index=False)
+
+
+@pytest.mark.slow
+def test_the_demonstration_with_continuous_eeg(tmp_path):
+    """Twelve simulated readers as a BIDS folder, read back by mne-bids: the planted responses are found, both ways."""
+    pytest.importorskip("mne_bids")
+    report = run("demo", eeg="simulated", out=tmp_path)
+    fits = {
+        fit["name"]: fit["coefficients"]["surprisal_bits"]
+        for fit in artifacts.read_json(tmp_path / "fits.json")
+    }
+    assert fits["N400: surprisal"]["t"] < -4
+    assert fits["P600: surprisal"]["t"] > 4
+    waveforms = artifacts.read_table(tmp_path / "overlap" / "waveforms.parquet")
+    slope = waveforms[(waveforms["predictor"] != "intercept") & (waveforms["channel"] == "CPz")]
+    window = slope[slope["time_ms"].between(350, 450)].groupby("subject")["estimate_uv"].mean()
+    assert len(window) == 12
+    assert window.mean() < -3 * window.sem()
+    assert "SIMULATED" in report.read_text(encoding="utf-8").upper()

@@ -3,7 +3,7 @@
 In the folder: ``waveforms.parquet`` (one row per subject, event, predictor, channel and moment, µV), ``events.parquet`` (what became of every
 event and word), ``sub-<name>-ave.fif`` (each subject's waveforms for MNE), ``clusters.parquet`` and ``group-ave.fif`` (over subjects), with
 ``tfce.parquet`` where asked for, and ``overlap.json``, what was done. A subject's files are written when it is finished, so
-that an error in a later one leaves them.
+that an error in a later one leaves them, and its fit is kept in ``fits/``: the same call goes on from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ from clada_neuro.erp.clusters import ClusterTest
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
+from clada_neuro.erp.overlap.kept import fit_key, read_fit, write_fit
 from clada_neuro.erp.overlap.result import OverlapRerp
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.quiet import quiet
@@ -113,14 +114,19 @@ def analyze_recordings(
         own = impulses[before : before + len(sessions)]
         before += len(sessions)
         raws = [session.raw for session in sessions]
-        fit = estimated(f"subject '{name}'", raws, tables[name], codings, own, wanted.ridge)
+        key, kept = fit_key(sessions, own, models, wanted.ridge), place / "fits" / f"sub-{name}.npz"
+        fit = read_fit(kept, key, raws[0], codings)
+        again = fit is None
+        if fit is None:
+            fit = estimated(f"subject '{name}'", raws, tables[name], codings, own, wanted.ridge)
+            write_fit(kept, fit, key)
         fits[name] = fit
         _write_waveforms(place / f"sub-{name}-ave.fif", [fit.evoked(predictor) for predictor in fit.names])
         if wanted.epochs:
             _write_epochs(
                 place / f"sub-{name}_epo.fif", epochs_without_overlap(raws, tables[name], fit, WORD)
             )
-        progress(f"subject '{name}': {_in_words(fit)}")
+        progress(f"subject '{name}'{'' if again else ' (fitted before)'}: {_in_words(fit)}")
         for note in fit.notes:
             progress(f"      {note}")
     group = None

@@ -1,0 +1,112 @@
+"""Overlapping responses taken apart: waveforms over subjects, clusters, and what became of every event."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from scipy import stats
+
+from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.reporting.figures import COLORS, Figure, compose
+from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.tables import Table, table
+from clada_neuro.reporting.text import plural
+
+_ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")
+
+
+def facts(results: Results) -> dict[str, Any]:
+    """Return what was done; empty where there are no recordings, or the stage has not finished."""
+    place = results.folder / "overlap" / "overlap.json"
+    return read_json(place) if place.is_file() else {}
+
+
+def heading(results: Results) -> str:
+    """Return the heading where there is something to say."""
+    return "Overlapping responses" if facts(results) else ""
+
+
+def lines(results: Results) -> list[str]:
+    """Return what a reader must know: how much was used, how well responses can be told apart, or why there are none."""
+    found = facts(results)
+    if "left_out" in found:
+        return [f"Overlapping responses were not taken apart: {found['left_out']}."]
+    if not found:
+        return []
+    fits = found["subjects"].values()
+    worst = max(value for fit in fits for value in fit["inflation"].values())
+    used = sum(fit["seconds"]["estimated from"] for fit in fits)
+    formulas = ", ".join(f"{model['event']} ~ {model['formula']}" for model in found["models"])
+    said = [
+        f"Responses to successive words were estimated together ({formulas}) from {used / 60:.0f} minutes of {plural(len(fits), 'recording')}; "
+        f"overlap makes the variance of a response {worst:.1f} times larger at its worst moment; condition numbers up to "
+        f"{max(fit['condition'] for fit in fits):.0f}."
+    ]
+    return [*said, *dict.fromkeys([*found["notes"], *(note for fit in fits for note in fit["notes"])])]
+
+
+def figures(results: Results) -> list[Figure]:
+    """Return each predictor's waveform at a midline electrode, with its interval over subjects."""
+    if "subjects" not in facts(results):
+        return []
+    waveforms = read_table(results.folder / "overlap" / "waveforms.parquet")
+    there = set(waveforms["channel"])
+    site = next((name for name in _MIDLINE if name in there), sorted(there)[0])
+    at = waveforms[waveforms["channel"] == site]
+    groups = [
+        (f"{event}: {_named(str(predictor))}", rows)
+        for (event, predictor), rows in at.groupby(["event", "predictor"], sort=False)
+    ]
+
+    def paint(canvas: Canvas) -> None:
+        panels = canvas.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (label, rows) in zip(panels, groups, strict=True):
+            over = rows.groupby("time_ms")["estimate_uv"].agg(["mean", "sem", "size"])
+            half = np.nan_to_num(stats.t.isf(_ALPHA / 2, over["size"] - 1) * over["sem"])
+            axes.fill_between(
+                over.index, over["mean"] - half, over["mean"] + half, color=COLORS[0], alpha=0.15, linewidth=0
+            )
+            axes.plot(over.index, over["mean"], color=COLORS[0], linewidth=1.6)
+            axes.axhline(0, color="#374151", linewidth=0.8)
+            axes.axvline(0, color="#374151", linewidth=1)
+            axes.set_title(label, fontsize=9.5)
+            axes.set_ylabel("µV")
+            axes.margins(x=0)
+        panels[-1].set_xlabel("Time from onset (ms)")
+
+    subjects = plural(at["subject"].nunique(), "subject")
+    caption = (
+        f"Responses at {site}, those to neighbouring words taken apart: means over {subjects} with 95 % intervals, µV per unit "
+        "of each predictor."
+    )
+    size = (5.0, 0.9 + 1.9 * len(groups))
+    return [compose("overlap", caption, f"Line plots over time. {caption}", paint, size)]
+
+
+def tables(results: Results) -> list[Table]:
+    """Return clusters with p < .05 and what became of every event."""
+    if "subjects" not in facts(results):
+        return []
+    place = results.folder / "overlap"
+    found = []
+    if (place / "clusters.parquet").is_file():
+        clusters = read_table(place / "clusters.parquet")
+        caption = (
+            f"Overlapping responses taken apart: clusters of the permutation test over subjects with p < .05, of "
+            f"{plural(len(clusters), 'cluster')}. Time limits describe a cluster; they are not tested onsets."
+        )
+        shown = table("", "", clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])).shown
+        found.append(Table("overlap_clusters", caption, clusters, shown))
+    events = read_table(place / "events.parquet")
+    counts = events.groupby(["stage", "event", "outcome"], sort=False, as_index=False)["n"].sum()
+    shown = table("", "", counts[counts["n"] > 0]).shown
+    return [
+        *found,
+        Table("overlap_events", "What became of the recordings' events and words.", events, shown),
+    ]
+
+
+def _named(predictor: str) -> str:
+    plain = predictor.removeprefix("center(").removesuffix(")")
+    return "average response" if predictor == "intercept" else words(plain)
