@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--robust",
     metavar="COLUMN",
-    help="Standard errors that hold where residuals are correlated within the levels of COLUMN (word by word).",
+    help="Standard errors that hold where residuals are correlated within the levels of COLUMN, e.g. subject:stimulus_id.",
 )
 @click.option(
     "--contrast",
@@ -117,7 +117,8 @@ def command(
         },
         required=list(
             dict.fromkeys(
-                [name for formula in parsed for name in formula.variables()] + ([robust] if robust else [])
+                [name for formula in parsed for name in formula.variables()]
+                + (robust.split(":") if robust else [])
             )
         ),
         encoding=trial_encoding,

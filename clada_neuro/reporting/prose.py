@@ -202,6 +202,8 @@ def _regressions(results: Results) -> str:
     methods = {fit.df_method for fit in results.fits}
     if engine in _WITH_DF:
         text += f" Degrees of freedom follow {_list([_DF[method] for method in sorted(methods)])}."
+    if sequences := sorted({fit.robust for fit in results.fits if fit.robust}):
+        text += f" Standard errors are sandwich estimates that allow residuals to be correlated within levels of {_list(sequences)}."
     text += (
         " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional; "
         f"{references.cite('r2')})."

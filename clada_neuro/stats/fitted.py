@@ -22,7 +22,7 @@ from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
 from clada_neuro.stats.uncertainty.base import KENWARD_ROGER, SATTERTHWAITE, Uncertainty, check_df
 from clada_neuro.stats.uncertainty.kenward_roger import kenward_roger
-from clada_neuro.stats.uncertainty.sandwich import sandwich
+from clada_neuro.stats.uncertainty.sandwich import clusters_of, sandwich
 
 _CONFIDENCE = 0.95
 
@@ -32,7 +32,7 @@ class Fitted:
     """A fitted linear mixed model. Estimates are in the data's own units.
 
     ``warnings`` holds what should be known before it is believed: singular fit, guards of the engine,
-    predictors that vary over stimuli without a random effect of stimuli. ``sequences`` names the column within whose
+    predictors that vary over stimuli without a random effect of stimuli. ``sequences`` names the columns (``a:b``) within whose
     levels residuals may be correlated, where standard errors are by sandwich.
     """
 
@@ -117,7 +117,8 @@ class Fitted:
         model = self.estimate.approximate()
         if not self.sequences:
             return model
-        return sandwich(self.design, self.estimate, self.residuals(), self.model.data[self.sequences], model)
+        clusters = clusters_of(self.model.data, self.sequences)
+        return sandwich(self.design, self.estimate, self.residuals(), clusters, model)
 
     @cached_property
     def coefficients(self) -> pd.DataFrame:

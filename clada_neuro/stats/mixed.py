@@ -16,7 +16,6 @@ from clada_neuro.stats.bayes.fit import BayesFit, bayes
 from clada_neuro.stats.bootstrap import likelihood_ratio_p
 from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
-from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse, refuse_smooths
 from clada_neuro.stats.generalized.family import family_of
@@ -78,7 +77,12 @@ class MixedFit(Fitted):
         return bayes(self, focal, **how)
 
     def robust(self, sequences: str) -> "MixedFit":
-        """Return the fit with standard errors by sandwich: residuals may be correlated within the levels of a column.
+        """Return the fit with standard errors by sandwich: residuals may be correlated within sequences of rows.
+
+        Parameters
+        ----------
+        sequences
+            The column that names them, or several: ``subject:stimulus_id``.
 
         Raises
         ------
@@ -86,13 +90,14 @@ class MixedFit(Fitted):
             For an unknown column, fewer than 10 levels, and Kenward and Roger's degrees of freedom.
         """
         refuse_smooths(self.model.formula, "sandwich standard errors")
-        check_columns(self.model.data, [sequences])
         if self.df_method == KENWARD_ROGER:
             raise FitError(
                 f"Kenward and Roger's method rests on independent residuals; with a sandwich by '{sequences}' use df "
                 f"'{SATTERTHWAITE}'"
             )
-        found = replace(self, sequences=sequences)
+        lag = self.autocorrelation()
+        others = tuple(line for line in self.warnings if lag is None or line != lag.text())
+        found = replace(self, sequences=sequences, warnings=others)
         _ = found.uncertainty  # what cannot be estimated is told here
         return found
 
@@ -228,8 +233,8 @@ def fit(
         last two are fitted by Laplace's approximation and have Wald z tests and odds or rate ratios; engine, weights
         and df are those of linear models.
     robust
-        Column whose levels are sequences of rows, such as the words that one person reads in a text, within which
-        residuals may be correlated: standard errors are by sandwich (see `uncertainty.sandwich`).
+        Column, or columns as in ``subject:stimulus_id``, whose levels are sequences of rows, such as the words that one
+        person reads in a text, within which residuals may be correlated: standard errors are by sandwich (see `uncertainty.sandwich`).
 
     Raises
     ------
@@ -279,7 +284,7 @@ def estimate(
 ) -> MixedFit:
     """Fit a model that `specify` made; warnings are recorded, not raised."""
     found = MixedFit.of(model, reml=reml, engine=engine, df=df)
-    if robust:
-        return found.robust(robust)
     lag = found.autocorrelation()
-    return replace(found, warnings=(*found.warnings, lag.text())) if lag and lag.beyond_chance else found
+    if lag and lag.beyond_chance:
+        found = replace(found, warnings=(*found.warnings, lag.text()))
+    return found.robust(robust) if robust else found

@@ -29,8 +29,8 @@ class Lag1:
         """Return what should be known and done, in a line."""
         return (
             f"residuals of neighbouring words are correlated within sequences (lag 1: r = {self.r:.2f}, {self.n:,} pairs); standard "
-            "errors are too small for predictors that are, too: use robust standard errors by sequence, or add the previous word's "
-            "response as a predictor"
+            f"errors are too small for predictors that are, too; use robust ones (robust '{PERSON}:{TEXT}'), or add the response to "
+            "the word before as a predictor"
         )
 
 

@@ -204,6 +204,13 @@ def test_every_corrected_family_is_named(results, fit):
     assert "over the n400_uv focal terms of all models of n400_uv and the p600_uv focal" in text
 
 
+def test_a_sandwich_is_named(results, fit):
+    assert "sandwich" not in " ".join(prose.methods(results))
+    fits = [record({**fit, "robust": "subject:stimulus_id"})]
+    text = " ".join(prose.methods(replace(results, fits=fits)))
+    assert "allow residuals to be correlated within levels of subject:stimulus_id." in text
+
+
 def test_units_follow_the_response(fit):
     fit |= {"response": "rt_ms", "formula": "rt_ms ~ surprisal_bits"}
     assert "b = −0.91 ms," in plain(prose.effect(record(fit), "surprisal_bits"))

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import linalg, sparse
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.design import Design
+from clada_neuro.stats.design import Design, check_columns, group_labels
 from clada_neuro.stats.engines.base import Estimate, rescale
 from clada_neuro.stats.uncertainty.base import Uncertainty
 from clada_neuro.stats.uncertainty.kenward_roger import MOST_EFFECTS, random_columns, random_root
@@ -40,6 +40,19 @@ class Sandwich:
         """Return the model's scale of an F statistic and its df2."""
         scale, df2 = self.model.joint(contrasts)
         return scale, min(df2, self.most)
+
+
+def clusters_of(data: pd.DataFrame, sequences: str) -> pd.Series:
+    """Return each row's sequence: a column's value, or with ``subject:stimulus_id`` the combination of several.
+
+    Raises
+    ------
+    FitError
+        For a column that is not there.
+    """
+    names = tuple(name.strip() for name in sequences.split(":"))
+    check_columns(data, names)
+    return group_labels(data, names).mask(data[list(names)].isna().any(axis=1)).rename(sequences)
 
 
 def sandwich(

@@ -93,6 +93,10 @@ def test_autocorrelation_is_told_beyond_chance_only() -> None:
         warnings.simplefilter("error")
         robust = fit(data, FORMULA, robust="sequence")
     assert "sandwich over the sequences of 'sequence'" in robust.summary()
+    both = fit(data, FORMULA, robust="subject:stimulus_id")
+    assert both.uncertainty.vcov == pytest.approx(robust.uncertainty.vcov)
+    with pytest.raises(FitError, match="is missing in row 7; a sandwich needs every row's sequence"):
+        fitted(data.assign(sequence=data["sequence"].where(data.index != 7))).robust("subject:sequence")
     assert robust.to_dict()["robust"] == "sequence"
     shuffled = lag1(
         data.sample(frac=1, random_state=0),
