@@ -63,12 +63,7 @@ def held_out(fit: Fitted, *, item: str = "item", folds: int = 10, seed: int = 0)
         When ``item`` is not a column or has fewer levels than there are folds.
     """
     rows = fit.model.data
-    if item not in rows:
-        raise FitError(f"cross-validation needs a column '{item}' that tells items apart")
-    labels, items = pd.factorize(rows[item])
-    if len(items) < folds:
-        raise FitError(f"'{item}' has {len(items)} levels, too few for {folds} folds")
-    fold_of = np.random.default_rng(seed).permutation(np.arange(len(items)) % folds)[labels]
+    labels, items, fold_of = item_folds(rows, item, folds, seed)
     density = np.zeros(len(rows))
     for fold in range(folds):
         held = fold_of == fold
@@ -80,6 +75,24 @@ def held_out(fit: Fitted, *, item: str = "item", folds: int = 10, seed: int = 0)
                 f"without the {item}s of fold {fold + 1} of {folds} ({left}, …), {error}"
             ) from error
     return HeldOut(density, labels, folds)
+
+
+def item_folds(
+    rows: pd.DataFrame, item: str, folds: int, seed: int
+) -> tuple[np.ndarray, pd.Index, np.ndarray]:
+    """Return each row's item as a number, what the items are, and each row's fold.
+
+    Raises
+    ------
+    FitError
+        When ``item`` is not a column or has fewer levels than there are folds.
+    """
+    if item not in rows:
+        raise FitError(f"cross-validation needs a column '{item}' that tells items apart")
+    labels, items = pd.factorize(rows[item])
+    if len(items) < folds:
+        raise FitError(f"'{item}' has {len(items)} levels, too few for {folds} folds")
+    return labels, items, np.random.default_rng(seed).permutation(np.arange(len(items)) % folds)[labels]
 
 
 def gain(smaller: HeldOut, larger: HeldOut) -> ItemFolds:

@@ -155,6 +155,17 @@ def in_call(name: str) -> str:
     return name if name.isidentifier() else f"`{name}`"
 
 
+def without(formula: ModelFormula, name: str) -> tuple[str, list[str]]:
+    """Return a formula without the fixed terms that a column stands in, random terms as they are, and what those terms were."""
+    terms = list(_terms(formula.fixed, formula.text))
+    gone = [term for term in terms if name in names_in([term])]
+    kept = [[expression(factor) for factor in term.factors] for term in terms if term not in gone]
+    left = f"{formula.response} ~ {written(kept)}"
+    return " + ".join([left, *map(str, formula.random)]), [
+        ":".join(factor.expr for factor in term.factors) for term in gone
+    ]
+
+
 def _without_offsets(fixed: str, text: str) -> tuple[str, list[str]]:
     """Take the terms ``offset(…)`` out of a fixed part."""
     terms = [[expression(factor) for factor in term.factors] for term in _terms(fixed, text)]

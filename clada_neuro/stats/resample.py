@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -16,6 +17,7 @@ from clada_neuro.cache import TABLE, Store
 from clada_neuro.progress import ProgressBar
 from clada_neuro.stats.model import Model
 
+T = TypeVar("T")
 Replicate = Callable[[int], dict[str, float]]
 
 _SAVE_EVERY_S = 20.0
@@ -50,7 +52,7 @@ def replicate(
     missing = [r for r in range(count) if r not in rows]
     saved = time.monotonic()
     with ProgressBar(total=count, initial=count - len(missing), desc=name, disable=not progress) as bar:
-        for done, (r, row) in enumerate(_run(task, missing, jobs), start=1):
+        for done, (r, row) in enumerate(outcomes(task, missing, jobs), start=1):
             rows[r] = row
             bar.update()
             if progress and done == 1:
@@ -101,7 +103,8 @@ def _table(rows: dict[int, dict[str, float]]) -> pd.DataFrame:
     return pd.DataFrame([{"replicate": r, **rows[r]} for r in sorted(rows)])
 
 
-def _run(task: Replicate, numbers: list[int], jobs: int) -> Iterator[tuple[int, dict[str, float]]]:
+def outcomes(task: Callable[[int], T], numbers: list[int], jobs: int) -> Iterator[tuple[int, T]]:
+    """Yield each number with what the task, which must be picklable, makes of it, in order, in so many processes."""
     if jobs > 1 and numbers:
         # The first one says whether processes are worth their start.
         started = time.monotonic()
@@ -125,11 +128,12 @@ def _one_thread() -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", "1")  # mixedlm's own pool, which joblib does not know
 
 
-_prepared: dict[str, Replicate] = {}  # of a worker: the task that it has now
+_prepared: dict[str, Callable[[int], Any]] = {}  # of a worker: the task that it has now
 
 
-def _call(given: str, task: Replicate, number: int) -> dict[str, float]:
+def _call(given: str, task: Callable[[int], T], number: int) -> T:
     if given not in _prepared:
         _prepared.clear()
         _prepared[given] = task
-    return _prepared[given](number)
+    found: T = _prepared[given](number)
+    return found

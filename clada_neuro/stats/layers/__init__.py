@@ -1,0 +1,1 @@
+"""Which layer of a model speaks to a response: one mixed model for each, over one design."""

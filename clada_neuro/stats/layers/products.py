@@ -1,0 +1,227 @@
+"""Cross-products of one design with many columns, of which each model takes one: all that their likelihoods need.
+
+A layer's model is the baseline's design and one further column. Rows enter a likelihood through products of columns alone,
+so these are taken once, and a fit, a fold or a response drawn anew costs what the random effects cost, not what the rows do.
+
+Columns are scaled as engines scale them: X = Q R with Q'Q = n I; a further column x = Q a + s_x x~, and y = Q g + s y~, with
+x~ and y~ orthogonal to Q and of mean square 1. Prior weights are taken into every row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import linalg, sparse
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.design import Block, Design
+from clada_neuro.stats.engines.base import orthonormal
+
+# What the fixed part leaves of a column, below which it is rounding error.
+DEPENDENT = 1e-5
+KEPT = 6  # products at sizes of the first block's variance
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Columns of which each is put into the model alone.
+
+    ``values``, (n_words, J), are those of distinct words, and ``codes``, (n_rows,), say which word a row has.
+    """
+
+    values: np.ndarray
+    codes: np.ndarray
+
+    def rows(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return the columns of rows, (rows, J)."""
+        return self.values[self.codes[chosen]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """How a fit in scaled units is brought back: R (p, p), a (p, J), s_x (J,), g (p,), s, and half the sum of log weights."""
+
+    r: np.ndarray
+    a: np.ndarray
+    sx: np.ndarray
+    g: np.ndarray
+    s: float
+    half_log_weights: float
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Products of a scaled response with the columns, (p + J,), the random effects, (q,), and itself."""
+
+    u: np.ndarray
+    z: np.ndarray
+    y: float
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """Products over ``n`` rows of U = [Q, x~], (n, p + J), and of the random effects' design Z, (n, q).
+
+    Blocks are in the order of ``sizes``, (levels, terms) each; the first is one whose own product is diagonal, if any is.
+    ``order`` says which block of the design each is.
+    """
+
+    n: int
+    p: int
+    uu: np.ndarray
+    zu: np.ndarray
+    zz: np.ndarray
+    sizes: tuple[tuple[int, int], ...]
+    order: tuple[int, ...]
+    scales: Scales
+    response: Response
+
+    @property
+    def first(self) -> int:
+        """The number of random effects of the first block, 0 where none has a diagonal product."""
+        levels, terms = self.sizes[0]
+        return levels if terms == 1 else 0
+
+    @cached_property
+    def diagonal(self) -> np.ndarray:
+        """The first block's product with itself, (first,)."""
+        return np.diag(self.zz)[: self.first].copy()
+
+    @cached_property
+    def across(self) -> np.ndarray:
+        """The products of the other blocks with the first, (q - first, first)."""
+        return np.ascontiguousarray(self.zz[self.first :, : self.first])
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """The products of the other blocks with themselves, (q - first, q - first)."""
+        return np.ascontiguousarray(self.zz[self.first :, self.first :])
+
+    def eliminated(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return divisor, share and the other blocks' product without the first block, which has a relative variance.
+
+        Differences in one parameter after the other ask for the same few sizes again and again.
+        """
+        if size not in self._eliminated:
+            while len(self._eliminated) >= KEPT:
+                del self._eliminated[next(iter(self._eliminated))]
+            divisor = 1 + size * self.diagonal
+            share = size / divisor
+            self._eliminated[size] = divisor, share, self.others - (self.across * share) @ self.across.T
+        return self._eliminated[size]
+
+    @cached_property
+    def _eliminated(self) -> dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return {}
+
+    def of(self, response: Response) -> "Products":
+        """Return the same design with another response."""
+        other = replace(self, response=response)
+        for name in ("diagonal", "across", "others", "_eliminated"):
+            other.__dict__[name] = getattr(self, name)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {part.name: getattr(self, part.name) for part in fields(self)}  # without what is made anew
+
+
+def products(design: Design, candidates: Candidates, rows: np.ndarray | None = None) -> Products:
+    """Take the products of a design, or of some of its rows, with candidate columns.
+
+    Raises
+    ------
+    FitError
+        If the fixed part is linearly dependent in these rows.
+    """
+    chosen = np.arange(len(design.y)) if rows is None else rows
+    weights = np.ones(len(chosen)) if design.weights is None else design.weights[chosen]
+    root = np.sqrt(weights)[:, None]
+    Q, r = orthonormal(design.X[chosen] * root)
+    if np.diag(r).min() < DEPENDENT * np.sqrt(np.mean(design.X**2, axis=0)).min():
+        raise FitError("a predictor has no variance of its own in these rows")
+    n, p = Q.shape
+    x = candidates.rows(chosen) * root
+    a = Q.T @ x / n
+    x -= Q @ a
+    sx = np.sqrt(np.mean(x**2, axis=0))
+    x /= np.where(sx > 0, sx, 1.0)
+    y = design.y[chosen] * root[:, 0]
+    g = Q.T @ y / n
+    y = y - Q @ g
+    s = float(np.sqrt(np.mean(y**2)))
+    y /= s
+    order = _order(design.blocks)
+    Z = sparse.hstack([_columns(design.blocks[b], chosen, root[:, 0]) for b in order]).tocsr()
+    U = np.column_stack([Q, x])
+    return Products(
+        n,
+        p,
+        U.T @ U,
+        Z.T @ U,
+        (Z.T @ Z).toarray(),
+        tuple((len(design.blocks[b].levels), len(design.blocks[b].names)) for b in order),
+        order,
+        Scales(r, a, sx, g, s, float(np.log(weights).sum()) / 2),
+        Response(U.T @ y, Z.T @ y, float(y @ y)),
+    )
+
+
+def unlike(design: Design, candidates: Candidates) -> np.ndarray:
+    """Return which candidates, (J,), differ from every combination of the fixed part's columns."""
+    weights = 1.0 if design.weights is None else np.sqrt(design.weights)[:, None]
+    Q, _ = orthonormal(design.X * weights)
+    x = candidates.rows() * weights
+    left = x - Q @ (Q.T @ x / len(Q))
+    return np.linalg.norm(left, axis=0) > DEPENDENT * np.linalg.norm(x, axis=0)
+
+
+def _order(blocks: Sequence[Block]) -> tuple[int, ...]:
+    """Return the blocks with the largest one of a single term first, whose effects are then eliminated one by one."""
+    single = [b for b, block in enumerate(blocks) if len(block.names) == 1]
+    first = max(single, key=lambda b: len(blocks[b].levels), default=0)
+    return (first, *(b for b in range(len(blocks)) if b != first))
+
+
+def _columns(block: Block, rows: np.ndarray, root: np.ndarray) -> sparse.csr_array:
+    """Return a block's part of Z: the terms of a level beside each other."""
+    values = block.values[rows] * root[:, None]
+    n, k = values.shape
+    at = block.codes[rows][:, None] * k + np.arange(k)
+    where = (np.repeat(np.arange(n), k), at.ravel())
+    return sparse.csr_array((values.ravel(), where), shape=(n, len(block.levels) * k))
+
+
+class Drawn:
+    """Responses of a model with given coefficients and variances, drawn as their products with the columns.
+
+    The products of n independent residuals with columns W are normal with covariance W'W, and what is left of their sum of
+    squares is chi-square: no row is drawn.
+    """
+
+    def __init__(self, made: Products, factors: Sequence[np.ndarray], sigma: float) -> None:
+        """Prepare responses with the blocks' relative factors (in the order of `made`) and residual SD, scaled."""
+        gram = np.block([[made.uu, made.zu.T], [made.zu, made.zz]])
+        values, vectors = linalg.eigh(gram)
+        kept = values > 1e-10 * values[-1]
+        self._root, self._rank = vectors[:, kept] * np.sqrt(values[kept]), int(kept.sum())
+        self._made, self._factors, self._sigma = made, factors, sigma
+
+    def __call__(self, rng: np.random.Generator) -> Response:
+        """Return one response of mean zero, which no test of a further column depends on."""
+        made, sigma = self._made, self._sigma
+        columns = len(made.uu)
+        normal = rng.standard_normal(self._rank)
+        residual = sigma * (self._root @ normal)
+        squares = sigma**2 * (normal @ normal + rng.chisquare(made.n - self._rank))
+        effects = np.concatenate(
+            [
+                (sigma * rng.standard_normal((levels, terms)) @ factor.T).ravel()
+                for (levels, terms), factor in zip(made.sizes, self._factors, strict=True)
+            ]
+        )
+        u = made.zu.T @ effects + residual[:columns]
+        z = made.zz @ effects + residual[columns:]
+        y = effects @ (made.zz @ effects) + 2 * effects @ residual[columns:] + squares
+        return Response(u, z, float(y))
