@@ -21,6 +21,7 @@ _COMMANDS = {
     "averages": "clada_neuro.cli.averages",
     "overlap": "clada_neuro.cli.overlap",
     "maps": "clada_neuro.cli.maps",
+    "depth": "clada_neuro.cli.depth",
     "report": "clada_neuro.cli.report",
     "synergy": "clada_neuro.cli.synergy",
     "bench": "clada_neuro.cli.bench",

@@ -70,6 +70,7 @@ def sizes(fit: Fitted) -> dict[str, Any]:
         "standardized": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in fit.standardized.items()},
         "contrasts": fit.contrasts,
         "codes": codes_used(fit),
+        "weights": fit.model.weights,
         "levels": levels_used(fit),
         "n_obs": fit.n_obs,
         "n_dropped": fit.n_dropped,

@@ -243,6 +243,7 @@ def _entry(fitted: Ladder, specification: ModelSpecification, weight_mean: float
         **checked,
         "warnings": list(dict.fromkeys([*described["warnings"], *checked["warnings"]])),
         "specified": specification.formula,
+        "specified_contrasts": dict(specification.contrasts or {}),
         "ladder": fitted.to_dict(),
         "response": specification.response,
         "family_name": specification.family or specification.response,

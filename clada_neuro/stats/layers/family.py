@@ -25,6 +25,7 @@ class Null:
 
     made: Products
     theta: np.ndarray
+    hessian: np.ndarray
     sigma: float
     columns: np.ndarray
     seed: int
@@ -32,13 +33,13 @@ class Null:
     @classmethod
     def of(cls, made: Products, baseline: Fit, columns: np.ndarray, seed: int) -> "Null":
         """Return the null of some columns of a design."""
-        return cls(made, baseline.theta, baseline.sigma / made.scales.s, columns, seed)
+        return cls(made, baseline.theta, baseline.hessian, baseline.sigma / made.scales.s, columns, seed)
 
     def __call__(self, number: int) -> dict[str, float]:
         """Return ``t``, missing where a model could not be fitted."""
         try:
             made = self.made.of(self._drawn(np.random.default_rng([self.seed, number])))
-            return {"t": largest(made, self.columns, self.theta)}
+            return {"t": largest(made, self.columns, self.theta, self.hessian)}
         except (FitError, np.linalg.LinAlgError):
             return {"t": float("nan")}
 
@@ -50,12 +51,14 @@ class Null:
         return Drawn(self.made, factors(self.theta, self.made), self.sigma)
 
 
-def largest(made: Products, columns: np.ndarray, near: np.ndarray) -> float:
-    """Return the largest |t| of models with one of some columns each, all fitted by REML."""
-    baseline = fit(made, None, near, True)
+def largest(
+    made: Products, columns: np.ndarray, near: np.ndarray, hessian: np.ndarray | None = None
+) -> float:
+    """Return the largest |t| of models with one of some columns each, all fitted by REML from near a theta."""
+    baseline = fit(made, None, near, True, hessian)
     found = profile(baseline.theta, made, columns, True).t(made.n - made.p - 1)
     first = columns[np.argsort(-np.abs(found))[:REFITTED]]
-    fits = [fit(made, int(column), baseline.theta, True) for column in first]
+    fits = [fit(made, int(column), baseline.theta, True, baseline.hessian) for column in first]
     return max(abs(one.b / one.se) for one in fits)
 
 

@@ -39,7 +39,7 @@ class Profile:
 class Fit:
     """One model at its optimum, in the data's units: ``coefficients`` are of the scaled fixed part's columns Q.
 
-    ``b`` and ``se`` are of the further column, 0 and missing without one.
+    ``b`` and ``se`` are of the further column, 0 and missing without one; ``hessian`` is the deviance's in theta.
     """
 
     theta: np.ndarray
@@ -49,6 +49,7 @@ class Fit:
     b: float
     se: float
     converged: bool
+    hessian: np.ndarray
 
 
 def factors(theta: np.ndarray, made: Products) -> list[np.ndarray]:
@@ -127,8 +128,12 @@ def profile(theta: np.ndarray, made: Products, columns: np.ndarray, reml: bool) 
     return Profile(xy / xx, xx, rss, deviance, float(base))
 
 
-def fit(made: Products, column: int | None, start: np.ndarray, reml: bool) -> Fit:
+def fit(
+    made: Products, column: int | None, start: np.ndarray, reml: bool, hessian: np.ndarray | None = None
+) -> Fit:
     """Fit the baseline (``column`` None) or the model with one further column, from a theta near its optimum.
+
+    ``hessian`` is that of a like fit there, if one is known.
 
     Raises
     ------
@@ -143,7 +148,7 @@ def fit(made: Products, column: int | None, start: np.ndarray, reml: bool) -> Fi
 
     try:
         with np.errstate(invalid="ignore"):
-            return _unscaled(minimum(deviance, start), made, column, reml)
+            return _unscaled(minimum(deviance, start, hessian), made, column, reml)
     except (np.linalg.LinAlgError, ValueError) as error:
         raise FitError(f"a covariance matrix cannot be factored ({error})") from error
 
@@ -178,4 +183,4 @@ def _unscaled(found: Optimum, made: Products, column: int | None, reml: bool) ->
         coefficients = coefficients - scales.a[:, column] * b
         if reml:
             loglik -= float(np.log(sx))
-    return Fit(found.at, float(sigma), float(loglik), coefficients, b, se, found.converged)
+    return Fit(found.at, float(sigma), float(loglik), coefficients, b, se, found.converged, found.hessian)

@@ -189,7 +189,7 @@ def test_the_largest_t_is_that_of_all_models_fitted(measured):
         baseline = fit(made, None, start, True)
         every = [fit(made, column, baseline.theta, True) for column in range(len(ready.columns) - 1)]
         found = family.largest(made, np.arange(len(every)), start)
-        assert found == pytest.approx(max(abs(one.b / one.se) for one in every), rel=1e-4)
+        assert found == pytest.approx(max(abs(one.b / one.se) for one in every), rel=1e-3)
 
 
 def test_p_and_interval_tell_the_same():
@@ -268,14 +268,14 @@ def test_settings_are_read_and_faults_named(tmp_path):
     assert shipped.directions["n400_uv"]["lens_surprisal_bits"] == "negative"
     path = tmp_path / "depth.toml"
     for text, expected in {
-        "measures = ['lens_surprisal']": "no measure by layer 'lens_surprisal', did you mean 'lens_surprisal_bits'",
+        "measures = ['lens_surprisal']": "no measure by layer 'lens_surprisal' (did you mean 'lens_surprisal_bits'",
         "measures = []": "no measure by layer is named",
         "folds = 10": "missing entry 'measures'",
         "measures = ['lens_rank']\nfold = 3": "fold = 3 given, text expected",
         "measures = ['lens_rank']\nfolds = 1": "folds = 1 given, at least 2",
         "measures = ['lens_rank']\nreplicates = 5": "replicates = 5 given, at least 19",
         "measures = ['lens_rank']\nconfidence = 95.0": "confidence = 95 given",
-        "measures = ['lens_rank']\nsed = 3": "unknown entry 'sed', did you mean 'seed'",
+        "measures = ['lens_rank']\nsed = 3": "unknown entry 'sed' (did you mean 'seed'",
         "measures = ['lens_rank']\n[directions.n400_uv]\nlens_rank = 'up'": "lens_rank = 'up' given",
         "measures =": "not valid TOML",
     }.items():

@@ -1,0 +1,219 @@
+"""Which layer speaks to the responses of a run: its models with each layer's measures in place of one predictor."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clada_neuro import artifacts
+from clada_neuro.cache import cache_key
+from clada_neuro.errors import DataError
+from clada_neuro.exports import write_csv
+from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
+from clada_neuro.numerals import p_text
+from clada_neuro.stats.layers.models import Given, replaceable
+from clada_neuro.stats.layers.profile import profile_of
+from clada_neuro.stats.layers.settings import LayerSettings, read_settings
+from clada_neuro.study.how import Progress
+
+FILE = "depth.json"
+TABLES = ("profile", "choice", "chosen")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Depth:
+    """What `depth` found: an entry a model of the run, as `clada_neuro.stats.layers.profile.profile_of` describes it.
+
+    Attributes
+    ----------
+    entries : list of dict
+    notes : list of str
+        Which models of the run were left out, and why.
+    """
+
+    entries: list[dict[str, Any]]
+    notes: list[str]
+
+    @property
+    def profile(self) -> pd.DataFrame:
+        """One row a model, measure and layer: estimates with simultaneous intervals, gains on items held out, p of the family."""
+        return _table(self.entries, "profile")
+
+    @property
+    def choice(self) -> pd.DataFrame:
+        """One row a model and measure: the gain of the layer that was chosen without the items on which it is scored."""
+        return _table(self.entries, "choice")
+
+    @property
+    def chosen(self) -> pd.DataFrame:
+        """One row a model, measure and fold: the layer chosen there."""
+        return _table(self.entries, "chosen")
+
+    def __repr__(self) -> str:
+        return "\n".join(line for entry in self.entries for line in lines_of(entry))
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<p>{line}</p>" for entry in self.entries for line in lines_of(entry)
+        ) + self.choice.to_html(index=False, border=0)
+
+
+def depth(
+    run: str | Path,
+    *,
+    settings: str | Path | None = None,
+    measures: Sequence[str] | None = None,
+    replicates: int | None = None,
+    jobs: int = 1,
+    progress: Progress = lambda line: None,
+) -> Depth:
+    """Put each layer's measures in place of the last layer's in the models of a run, and test all of them together.
+
+    Rows and random part of a model are the same whatever stands in it. Estimates are by REML, likelihoods compared by ML, on
+    items held out; p and intervals hold for all layers and measures of a model together.
+
+    Parameters
+    ----------
+    run : path
+        A folder that `clada_neuro.run` wrote with ``layers``.
+    settings : path, optional
+        Measures, directions and numbers decided in advance (TOML); ``data/analyses/depth.toml`` by default.
+    measures : sequence of str, optional
+        In place of the settings' measures; columns of ``word_layers.parquet``.
+    replicates : int, optional
+        Responses drawn under the null, in place of the settings' number.
+    jobs : int
+        Processes; no value depends on them.
+    progress : callable
+        Receives one line a step.
+
+    Returns
+    -------
+    Depth
+        Also written into the folder: ``depth.json`` and ``tables/depth_*.csv``.
+
+    Raises
+    ------
+    CladaNeuroError
+        If the folder is no run with layers, or no model of it has the predictor to be replaced.
+    """
+    chosen = read_settings(settings)
+    if measures is not None:
+        chosen = replace(chosen, measures=tuple(measures))
+    if replicates is not None:
+        chosen = replace(chosen, replicates=replicates)
+    folder = Path(run)
+    if not folder.is_dir():
+        raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run --layers all` wrote to")
+    with artifacts.sole_writer(folder):
+        return depth_stage(folder, chosen, jobs, progress)
+
+
+def depth_stage(folder: Path, settings: LayerSettings, jobs: int, progress: Progress) -> Depth:
+    """Do the work of `depth` in a folder that is ours, unless it stands there; arguments as there."""
+    fits, words, trials = _read(folder)
+    models, notes = _models(fits, settings)
+    key = cache_key(
+        __name__, artifacts.read_provenance(folder / "word_layers.parquet"), fits, asdict(settings)
+    )
+    path = folder / FILE
+    stored = artifacts.read_json(path) if path.is_file() else {}
+    if stored.get("inputs") != key:
+        entries = [
+            {
+                **profile_of(trials, words, model, settings, jobs=jobs, folder=folder, progress=lambda line: progress(f"      {line}")),
+                "trials": fits[0].get("trials"),
+            }
+            for model in models
+        ]  # fmt: skip
+        stored = {"inputs": key, "settings": asdict(settings), "entries": entries, "notes": notes}
+        artifacts.write_json(path, stored)
+        for entry in folder.glob("depth_null_*.parquet"):
+            entry.unlink()
+    found = Depth(stored["entries"], stored["notes"])
+    for name in TABLES:
+        write_csv(getattr(found, name), folder / "tables" / f"depth_{name}.csv")
+    for line in [*found.notes, *(line for entry in found.entries for line in lines_of(entry))]:
+        progress(f"      {line}")
+    return found
+
+
+def lines_of(entry: Mapping[str, Any]) -> list[str]:
+    """Return what an entry says, in a few lines."""
+    strong = [row for row in entry["profile"] if row["p_family"] <= 1 - entry["confidence"]]
+    peak = max(entry["profile"], key=lambda row: abs(row["t"]))
+    lines = [
+        f"{entry['name']}: {entry['n_obs']:,} trials, {entry['n_words']} words, {entry['n_family']} models in place of "
+        f"{entry['replaces']}; |t| beyond {entry['critical_t']:.2f} in {len(strong)} of them",
+        f"largest |t|: {peak['measure']} of layer {peak['layer']}, b = {peak['estimate']:.3f} a standard deviation, "
+        f"{100 * entry['confidence']:g} % [{peak['ci_low']:.3f}, {peak['ci_high']:.3f}], {p_text(peak['p_family'])} in the family",
+    ]
+    lines += [
+        f"best layer of {row['measure']} chosen in {entry['folds']} folds: {row['heldout_baseline']:+.2e} nats a trial held out "
+        f"(SE {row['heldout_baseline_se']:.1e}) over none, {row['heldout_final']:+.2e} (SE {row['heldout_final_se']:.1e}) over "
+        f"{entry['replaces']}; layers {row['layers']}"
+        for row in entry["choice"]
+    ]
+    return lines + [f"note: {note}" for note in entry["notes"]]
+
+
+def _read(folder: Path) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
+    """Return fits, words by layer and trials of a run."""
+    if (folder / "models").is_dir():
+        names = sorted(place.name for place in (folder / "models").iterdir())
+        raise DataError(
+            f"'{folder}' compares language models; give the folder of one, such as '{folder / 'models' / names[0]}'"
+        )
+    for name in ("manifest.json", "trials.parquet", "fits.json"):
+        if not (folder / name).is_file():
+            raise DataError(
+                f"'{folder}' has no {name}; give a folder that `clada-neuro run --layers all` wrote to"
+            )
+    manifest = artifacts.read_manifest(folder / "manifest.json")
+    asked = manifest.get("word_layers")
+    if asked is None:
+        raise DataError(f"'{folder}' has no measures by layer; give its run command again with --layers all")
+    path = folder / "word_layers.parquet"
+    if not path.is_file():
+        raise DataError(
+            f"'{folder}' has no measures by layer: {asked.get('missing', 'the trace is not finished')}"
+        )
+    refuse_mixture(path, manifest)
+    fits = artifacts.read_json(folder / "fits.json")
+    refuse_mixed_trials(folder, {"fits.json": fits})
+    return fits, artifacts.read_table(path), artifacts.read_table(folder / "trials.parquet")
+
+
+def _models(fits: Sequence[Mapping[str, Any]], settings: LayerSettings) -> tuple[list[Given], list[str]]:
+    """Return the models in which the predictor can be replaced, and why others are left out."""
+    models, notes = [], []
+    for entry in fits:
+        reason = replaceable(entry["formula"], settings.replaces)
+        if reason:
+            notes.append(f"{entry['name']} is left out: {reason}")
+        else:
+            models.append(
+                Given(
+                    entry["name"], entry["formula"], tuple(entry["standardized"]), entry.get("specified_contrasts") or None,
+                    entry.get("weights"),
+                )
+            )  # fmt: skip
+    if not models:
+        raise DataError(
+            f"no model of this run has the predictor '{settings.replaces}'; its formulas are "
+            + "; ".join(entry["formula"] for entry in fits)
+        )
+    return models, notes
+
+
+def _table(entries: Sequence[Mapping[str, Any]], name: str) -> pd.DataFrame:
+    """Return a table of all entries, each row with the model it belongs to."""
+    return pd.DataFrame(
+        [
+            {"model": entry["name"], "response": entry["response"], **row}
+            for entry in entries
+            for row in entry[name]
+        ]
+    )

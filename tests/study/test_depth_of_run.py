@@ -1,0 +1,104 @@
+"""`depth` on a run of the embedded model: what is written, what is refused, and that it stands there the second time."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import clada
+
+import clada_neuro as cn
+from clada_neuro import artifacts
+from clada_neuro.errors import DataError, FitError
+from clada_neuro.study.run import run
+
+SETTINGS = """
+measures = ["lens_surprisal_bits", "displacement_below"]
+replicates = 19
+folds = 3
+[directions.n400_uv]
+lens_surprisal_bits = "negative"
+"""
+RANDOM = "(1|subject) + (1|item) + (1|stimulus)"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("depth")
+    formulas = [f"n400_uv ~ surprisal_bits + C(condition) + {RANDOM}", f"p600_uv ~ length + {RANDOM}"]
+    run("demo", out=folder / "run", limit=8, layers="9,29", formula=formulas, jobs=1)
+    (folder / "depth.toml").write_text(SETTINGS)
+    return folder
+
+
+def test_a_run_gets_its_profile_and_the_replaced_predictor_is_the_runs(study):
+    lines: list[str] = []
+    found = cn.depth(study / "run", settings=study / "depth.toml", progress=lines.append)
+    (note,) = found.notes
+    assert note == f"p600_uv is left out: 'surprisal_bits' is no term of 'p600_uv ~ length + {RANDOM}'"
+    (entry,) = found.entries
+    (fit, _) = artifacts.read_json(study / "run" / "fits.json")
+    for name in ("estimate", "se", "t"):
+        assert entry["final"][name] == pytest.approx(fit["coefficients"]["surprisal_bits"][name], rel=1e-3)
+    assert entry["n_obs"] == fit["n_obs"]
+    rows = found.profile
+    assert list(zip(rows["measure"], rows["layer"], strict=True)) == [
+        (name, layer) for name in ("lens_surprisal_bits", "displacement_below") for layer in (9, 29)
+    ]
+    last = rows[(rows["measure"] == "lens_surprisal_bits") & (rows["layer"] == 29)].iloc[0]
+    assert last["estimate"] == pytest.approx(entry["final"]["estimate"], rel=1e-3)
+    assert last["expected"] == "negative"
+    for name in ("profile", "choice", "chosen"):
+        written = pd.read_csv(study / "run" / "tables" / f"depth_{name}.csv")
+        assert len(written) == len(getattr(found, name))
+    np.testing.assert_allclose(pd.read_csv(study / "run" / "tables" / "depth_profile.csv")["t"], rows["t"])
+    assert any("models in place of surprisal_bits" in line for line in lines)
+    assert not list((study / "run").glob("depth_null*"))
+
+
+def test_what_stands_there_is_not_fitted_again(study, monkeypatch):
+    first = cn.depth(study / "run", settings=study / "depth.toml")
+    monkeypatch.setattr("clada_neuro.study.depth.profile_of", None)
+    again = cn.depth(study / "run", settings=study / "depth.toml")
+    pd.testing.assert_frame_equal(first.profile, again.profile)
+
+
+def test_the_command_says_where_it_wrote(study, capsys):
+    done = clada(capsys, "depth", study / "run", "--settings", study / "depth.toml", "--jobs", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 models: ")
+    assert "largest |t|" in done.stderr
+
+
+def test_wrong_requests_get_one_line(study, tmp_path):
+    with pytest.raises(
+        DataError, match="is not a folder; give one that `clada-neuro run --layers all` wrote to"
+    ):
+        cn.depth(tmp_path / "none")
+    with pytest.raises(DataError, match=r"has no manifest\.json"):
+        cn.depth(tmp_path)
+    with pytest.raises(FitError, match="no measure by layer 'attention'"):
+        cn.depth(study / "run", measures=["attention"])
+    copy = tmp_path / "copy"
+    shutil.copytree(study / "run", copy)
+    settings = tmp_path / "other.toml"
+    settings.write_text("measures = ['lens_rank']\nreplaces = 'cloze'\n")
+    with pytest.raises(
+        DataError, match="no model of this run has the predictor 'cloze'; its formulas are n400_uv ~"
+    ):
+        cn.depth(copy, settings=settings)
+    manifest = artifacts.read_json(copy / "manifest.json")
+    artifacts.write_json(
+        copy / "manifest.json", manifest | {"word_layers": {"layers": [], "missing": "no stream"}}
+    )
+    (copy / "word_layers.parquet").unlink()
+    with pytest.raises(DataError, match="no measures by layer: no stream"):
+        cn.depth(copy)
+    del manifest["word_layers"]
+    artifacts.write_json(copy / "manifest.json", manifest)
+    with pytest.raises(DataError, match="give its run command again with --layers all"):
+        cn.depth(copy)
+    (copy / "models" / "one").mkdir(parents=True)
+    with pytest.raises(DataError, match="compares language models; give the folder of one"):
+        cn.depth(copy)
