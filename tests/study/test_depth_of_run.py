@@ -66,9 +66,9 @@ def test_what_stands_there_is_not_fitted_again(study, monkeypatch):
 
 def test_the_command_says_where_it_wrote(study, capsys):
     done = clada(capsys, "depth", study / "run", "--settings", study / "depth.toml", "--jobs", 1)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("4 models: ")
-    assert "largest |t|" in done.stderr
+    assert done.code == 0, done.err
+    assert done.out.startswith("4 models: ")
+    assert "largest |t|" in done.err
 
 
 def test_wrong_requests_get_one_line(study, tmp_path):
