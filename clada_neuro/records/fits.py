@@ -272,6 +272,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     standardized: dict[str, Scale] | None = None
     contrasts: dict[str, str] = {}
     codes: dict[str, Coding] = {}
+    weights: str | None = None
     levels: dict[str, list[str]] = {}
     n_dropped: int = 0
     n_groups: dict[str, int] = {}
@@ -308,6 +309,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     ladder: list[Rung] = []
     lme4_script: str = ""
     specified: str = ""
+    specified_contrasts: dict[str, Any] = {}
     directions: dict[str, str] = {}
     focal: list[str] = []
     family_name: str = ""

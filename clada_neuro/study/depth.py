@@ -8,11 +8,14 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro import artifacts
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import Store, cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 from clada_neuro.numerals import p_text
+from clada_neuro.records.depth import DepthRecord
+from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.manifest import read_manifest
 from clada_neuro.stats.layers.models import Given, replaceable
 from clada_neuro.stats.layers.profile import profile_of
 from clada_neuro.stats.layers.settings import LayerSettings, read_settings
@@ -118,25 +121,26 @@ def depth_stage(folder: Path, settings: LayerSettings, jobs: int, progress: Prog
     key = cache_key(
         __name__, artifacts.read_provenance(folder / "word_layers.parquet"), fits, asdict(settings)
     )
-    path = folder / FILE
-    stored = artifacts.read_json(path) if path.is_file() else {}
-    if stored.get("inputs") != key:
+    store = Store(folder, key, DepthRecord.codec())
+
+    def tell(line: str) -> None:
+        progress(f"      {line}")
+
+    def compute() -> dict[str, Any]:
         entries = [
-            {
-                **profile_of(trials, words, model, settings, jobs=jobs, folder=folder, progress=lambda line: progress(f"      {line}")),
-                "trials": fits[0].get("trials"),
-            }
+            profile_of(trials, words, model, settings, jobs=jobs, folder=folder, progress=tell)
             for model in models
-        ]  # fmt: skip
-        stored = {"inputs": key, "settings": asdict(settings), "entries": entries, "notes": notes}
-        artifacts.write_json(path, stored)
-        for entry in folder.glob("depth_null_*.parquet"):
-            entry.unlink()
+        ]
+        return {"settings": asdict(settings), "entries": entries, "notes": notes, "trials": fits[0].trials}
+
+    stored = store.once(Path(FILE).stem, compute)
+    for draws in folder.glob("depth_null_*.parquet"):
+        draws.unlink()
     found = Depth(stored["entries"], stored["notes"])
     for name in TABLES:
         write_csv(getattr(found, name), folder / "tables" / f"depth_{name}.csv")
     for line in [*found.notes, *(line for entry in found.entries for line in lines_of(entry))]:
-        progress(f"      {line}")
+        tell(line)
     return found
 
 
@@ -159,7 +163,7 @@ def lines_of(entry: Mapping[str, Any]) -> list[str]:
     return lines + [f"note: {note}" for note in entry["notes"]]
 
 
-def _read(folder: Path) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
+def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame]:
     """Return fits, words by layer and trials of a run."""
     if (folder / "models").is_dir():
         names = sorted(place.name for place in (folder / "models").iterdir())
@@ -171,7 +175,7 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFram
             raise DataError(
                 f"'{folder}' has no {name}; give a folder that `clada-neuro run --layers all` wrote to"
             )
-    manifest = artifacts.read_manifest(folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json")
     asked = manifest.get("word_layers")
     if asked is None:
         raise DataError(f"'{folder}' has no measures by layer; give its run command again with --layers all")
@@ -181,29 +185,29 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFram
             f"'{folder}' has no measures by layer: {asked.get('missing', 'the trace is not finished')}"
         )
     refuse_mixture(path, manifest)
-    fits = artifacts.read_json(folder / "fits.json")
-    refuse_mixed_trials(folder, {"fits.json": fits})
-    return fits, artifacts.read_table(path), artifacts.read_table(folder / "trials.parquet")
+    refuse_mixed_trials(folder, {"fits.json": artifacts.read_json(folder / "fits.json")})
+    return (
+        FitRecord.read_all(folder / "fits.json"),
+        artifacts.read_table(path),
+        artifacts.read_table(folder / "trials.parquet"),
+    )
 
 
-def _models(fits: Sequence[Mapping[str, Any]], settings: LayerSettings) -> tuple[list[Given], list[str]]:
+def _models(fits: Sequence[FitRecord], settings: LayerSettings) -> tuple[list[Given], list[str]]:
     """Return the models in which the predictor can be replaced, and why others are left out."""
     models, notes = [], []
-    for entry in fits:
-        reason = replaceable(entry["formula"], settings.replaces)
+    for fit in fits:
+        reason = replaceable(fit.formula, settings.replaces)
+        if fit.response_family != "gaussian":
+            reason = f"its response is {fit.response_family}, and models of layers are linear"
         if reason:
-            notes.append(f"{entry['name']} is left out: {reason}")
+            notes.append(f"{fit.name} is left out: {reason}")
         else:
-            models.append(
-                Given(
-                    entry["name"], entry["formula"], tuple(entry["standardized"]), entry.get("specified_contrasts") or None,
-                    entry.get("weights"),
-                )
-            )  # fmt: skip
+            scaled, contrasts = tuple(fit.standardized or ()), fit.specified_contrasts or None
+            models.append(Given(fit.name, fit.formula, scaled, contrasts, fit.weights))
     if not models:
         raise DataError(
-            f"no model of this run has the predictor '{settings.replaces}'; its formulas are "
-            + "; ".join(entry["formula"] for entry in fits)
+            f"no model of this run has the predictor '{settings.replaces}' that a layer could replace: {'; '.join(notes)}"
         )
     return models, notes
 

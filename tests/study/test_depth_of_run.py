@@ -85,7 +85,8 @@ def test_wrong_requests_get_one_line(study, tmp_path):
     settings = tmp_path / "other.toml"
     settings.write_text("measures = ['lens_rank']\nreplaces = 'cloze'\n")
     with pytest.raises(
-        DataError, match="no model of this run has the predictor 'cloze'; its formulas are n400_uv ~"
+        DataError,
+        match="no model of this run has the predictor 'cloze' that a layer could replace: n400_uv is left out",
     ):
         cn.depth(copy, settings=settings)
     manifest = artifacts.read_json(copy / "manifest.json")
