@@ -185,12 +185,9 @@ def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame]:
             f"'{folder}' has no measures by layer: {asked.get('missing', 'the trace is not finished')}"
         )
     refuse_mixture(path, manifest)
-    refuse_mixed_trials(folder, {"fits.json": artifacts.read_json(folder / "fits.json")})
-    return (
-        FitRecord.read_all(folder / "fits.json"),
-        artifacts.read_table(path),
-        artifacts.read_table(folder / "trials.parquet"),
-    )
+    fits = FitRecord.read_all(folder / "fits.json")
+    refuse_mixed_trials(folder, {"fits.json": fits})
+    return fits, artifacts.read_table(path), artifacts.read_table(folder / "trials.parquet")
 
 
 def _models(fits: Sequence[FitRecord], settings: LayerSettings) -> tuple[list[Given], list[str]]:

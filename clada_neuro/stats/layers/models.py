@@ -48,7 +48,10 @@ class Prepared:
 
 def replaceable(formula: str, predictor: str) -> str:
     """Return why a predictor cannot be replaced in a formula, empty where it can: it must be a term of its own."""
-    _, gone = without(parse(formula), predictor)
+    parsed = parse(formula)
+    if parsed.smooths:
+        return f"'{formula}' has smooths, and models of layers are linear"
+    _, gone = without(parsed, predictor)
     if predictor in gone:
         return ""
     return f"'{predictor}' is no term of '{formula}'" + (f", only part of {', '.join(gone)}" if gone else "")

@@ -247,6 +247,8 @@ def test_interactions_of_the_replaced_predictor_are_left_out_and_said(measured, 
 def test_wrong_requests_get_one_line(measured, data):
     with pytest.raises(FitError, match="'surprisal_bits' is no term of"):
         prepare(data, measured, Given("N400", f"n400_uv ~ length + {CROSSED}"), few())
+    with pytest.raises(FitError, match="has smooths, and models of layers are linear"):
+        prepare(data, measured, Given("N400", f"n400_uv ~ surprisal_bits + s(length) + {CROSSED}"), few())
     with pytest.raises(FitError, match=r"only part of log\(surprisal_bits\)"):
         prepare(data, measured, Given("N400", f"n400_uv ~ log(surprisal_bits) + {CROSSED}"), few())
     with pytest.raises(FitError, match="not in the trace: trajectory_error; it has lens_surprisal_bits"):
