@@ -316,7 +316,6 @@ class FitRecord(Document, frozen=True, kw_only=True):
     family: str = ""
     p_bh: dict[str, float | None] = {}
     note: str = ""
-    robust: Any = None  # standard errors by sequence, where words follow each other
     # A panel of sequences.
     sequence: str = ""
     n_sequences: int | None = None
