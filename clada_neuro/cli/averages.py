@@ -1,11 +1,11 @@
 """``clada-neuro averages``: subject averages of two conditions or more, compared in a component's window."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from clada_neuro.cli.options import component_options
+from clada_neuro.cli.options import component_options, negative_option
 from clada_neuro.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Averages that name no subject stand in the same order in every condition.",
 )
+@negative_option
 def command(
     sources: tuple[str, ...],
     out: Path,
@@ -38,6 +39,7 @@ def command(
     window_ms: dict[str, tuple[float, float]],
     roi: dict[str, tuple[str, ...]],
     in_order: bool,
+    negative: Literal["up", "down"],
 ) -> None:
     """Compare conditions in subject averages (Evoked, FIF): every paired difference, and with more than two an ANOVA.
 
@@ -73,7 +75,7 @@ def command(
         else:
             (folder / "anova.csv").unlink(missing_ok=True)  # of another call
         for one in chosen:
-            _draw(groups, one, in_order, folder)
+            _draw(groups, one, in_order, folder, negative)
         notes = list(
             dict.fromkeys(note for found, _ in compared.values() for one in found for note in one.notes)
         )
@@ -150,7 +152,9 @@ def _differences(compared: dict[str, Any]) -> "pd.DataFrame":
     )
 
 
-def _draw(groups: "Groups", component: "Component", in_order: bool, folder: Path) -> None:
+def _draw(
+    groups: "Groups", component: "Component", in_order: bool, folder: Path, negative: Literal["up", "down"]
+) -> None:
     """Draw the conditions over time and, for two or three of them, the scalp in the window."""
     from clada_neuro.erp.evoked import differences, topographies, waveforms
     from clada_neuro.reporting.waveforms import averages
@@ -165,6 +169,6 @@ def _draw(groups: "Groups", component: "Component", in_order: bool, folder: Path
     )
     figure = averages(
         component.name, caption, waveforms(groups, component), maps if len(shown) == 3 else maps[:0],
-        (component.tmin, component.tmax), legend="Condition",
+        (component.tmin, component.tmax), legend="Condition", negative=negative,
     )  # fmt: skip
     figure.save(folder)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -53,7 +54,7 @@ def command(
     jobs: int | None,
     scheduler: str | None,
     as_csv: bool,
-    negative: str,
+    negative: Literal["up", "down"],
 ) -> None:
     """Map the effects of the words of WORDS (parquet) in EPOCHS: subjects, items and stimuli are random at once.
 

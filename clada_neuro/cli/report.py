@@ -1,13 +1,17 @@
 """``clada-neuro report``: rebuild the page from the tables of an output folder."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
+
+from clada_neuro.cli.options import negative_option
 
 
 @click.command("report")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def command(folder: Path) -> None:
+@negative_option
+def command(folder: Path, negative: Literal["up", "down"]) -> None:
     """Rebuild DIR/report.html, DIR/figures and DIR/tables from the tables in DIR."""
     from clada_neuro.artifacts import sole_writer
     from clada_neuro.errors import DataError
@@ -16,4 +20,4 @@ def command(folder: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")
     with sole_writer(folder):
-        click.echo(report(folder))
+        click.echo(report(folder, negative=negative))

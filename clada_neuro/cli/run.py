@@ -10,6 +10,7 @@ from clada_neuro.cli.options import (
     layers_option,
     loading_options,
     matching_options,
+    negative_option,
     policy_options,
     recording_options,
     scale_options,
@@ -72,6 +73,7 @@ from clada_neuro.cli.options import (
 )
 @click.option("--influence", is_flag=True, help="Also fit without each subject, item and laboratory.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes for both [default: every core].")
+@negative_option
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 def command(target: str, **options: object) -> None:
     """Run the main job on TARGET: demo, a data set (see `clada-neuro data list`) or a stimulus file.

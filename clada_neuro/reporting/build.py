@@ -1,6 +1,7 @@
 """`report`: from the tables of an output folder to one self-contained page."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,6 +14,7 @@ from clada_neuro.lineage import Aligned
 from clada_neuro.reporting.analyzed import GROUPS, analyzed
 from clada_neuro.reporting.prose import language_models, policy_name
 from clada_neuro.reporting.results import Results, read_results
+from clada_neuro.reporting.scalp import Negative
 from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Result, store
 
@@ -26,6 +28,7 @@ def report(
     alignment: Aligned | None = None,
     fits: Sequence[Result] = (),
     synergy: Result | None = None,
+    negative: Negative = "down",
 ) -> Path:
     """Write ``report.html``, ``figures/``, ``tables/`` and ``refit.R`` into an output folder, from its tables alone.
 
@@ -39,6 +42,8 @@ def report(
         Where ``clada-neuro run`` wrote its tables, or `clada_neuro.trace` with ``out``.
     alignment, fits, synergy
         What `clada_neuro.align`, `clada_neuro.fit` and `clada_neuro.synergy` returned; written to the folder first.
+    negative
+        Where negative voltages are in figures over time.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def report(
         When the folder is absent, holds no table, cannot be written, or a file in it is damaged.
     """
     store(folder, alignment, fits, synergy)
-    results = read_results(folder)
+    results = replace(read_results(folder), negative=negative)
     page = sections(results)
     _save_parts(results, page)
     return write_text(results.folder / "report.html", render(results, page))

@@ -13,13 +13,13 @@ from scipy import stats
 from clada_neuro.artifacts import read_json, read_table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
-from clada_neuro.reporting.scalp import heads, mapped, microvolts_up
+from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
 from clada_neuro.reporting.text import plural
 
 _HEADS, _ALPHA = 6, 0.05
 
 
-def figures(folder: Path, negative: str = "down") -> list[Figure]:
+def figures(folder: Path, negative: Negative = "down") -> list[Figure]:
     """Return one figure per term of the maps in a folder (`clada_neuro.erp.maps.stage`); ``negative`` is ``up`` or ``down``."""
     table, places = read_table(folder / "maps.parquet"), read_table(folder / "channels.parquet")
     facts, clusters = read_json(folder / "maps.json"), read_table(folder / "clusters.parquet")
@@ -35,7 +35,7 @@ def _figure(
     places: pd.DataFrame,
     clusters: pd.DataFrame,
     facts: dict[str, Any],
-    negative: str,
+    negative: Negative,
 ) -> Figure:
     b, t, p = (
         rows.pivot(index="channel", columns="time_s", values=name).reindex(places["channel"])
@@ -75,7 +75,7 @@ def _figure(
     )
 
 
-def _course(axes: Axes, curve: pd.DataFrame, site: str, negative: str) -> None:
+def _course(axes: Axes, curve: pd.DataFrame, site: str, negative: Negative) -> None:
     half = stats.t.isf(0.025, curve["df"]) * curve["se"]
     milliseconds = 1e3 * curve["time_s"]
     axes.fill_between(

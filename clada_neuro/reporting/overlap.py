@@ -10,6 +10,7 @@ from clada_neuro.artifacts import read_json, read_table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.scalp import microvolts_up
 from clada_neuro.reporting.tables import Table, table
 from clada_neuro.reporting.text import plural
 
@@ -73,6 +74,7 @@ def figures(results: Results) -> list[Figure]:
             axes.set_title(label, fontsize=9.5)
             axes.set_ylabel("µV")
             axes.margins(x=0)
+            microvolts_up(axes, results.negative)
         panels[-1].set_xlabel("Time from onset (ms)")
 
     subjects = plural(at["subject"].nunique(), "subject")

@@ -17,6 +17,7 @@ from clada_neuro.records.epochs import EpochsRecord
 from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest, read_manifest
 from clada_neuro.records.synergy import SynergyRecord
+from clada_neuro.reporting.scalp import Negative
 
 _TABLES = {
     "stimuli": "the stimuli themselves",
@@ -63,6 +64,8 @@ class Results:
         What was done with the epochs: components, electrodes, notes; None without epochs.
     missing
         For every absent file its name without suffix, and a sentence that says so.
+    negative
+        Where negative voltages are in figures.
     """
 
     folder: Path
@@ -75,6 +78,7 @@ class Results:
     erp: Mapping[str, pd.DataFrame]
     erp_facts: EpochsRecord | None
     missing: Mapping[str, str]
+    negative: Negative = "down"
 
     @property
     def simulated(self) -> bool:

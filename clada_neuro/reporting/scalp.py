@@ -1,10 +1,13 @@
 """How sensor maps and voltages are drawn, everywhere in one style."""
 
 from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy.spatial import Delaunay, QhullError
+
+Negative: TypeAlias = Literal["up", "down"]
 
 
 def mapped(maps: pd.DataFrame) -> bool:
@@ -44,7 +47,7 @@ def heads(places: Iterable[Axes], groups: list[tuple[str, pd.DataFrame]]) -> Non
     bar.set_label("µV", fontsize=8.5)
 
 
-def microvolts_up(axes: Axes, negative: str) -> None:
+def microvolts_up(axes: Axes, negative: Negative) -> None:
     """Turn a voltage axis over where negative is ``up``, as many ERP papers have it; ``down`` leaves it."""
     if negative == "up":
         axes.invert_yaxis()

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.scalp import heads, mapped
+from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
 from clada_neuro.reporting.tables import Table, coefficient_cells, table
 from clada_neuro.reporting.text import plural
 
@@ -101,7 +101,7 @@ def _terciles(
         f"{subjects}.{below}"
     )
     name = f"erp_{component}_{predictor}"
-    return averages(name, caption, curves, maps, window, legend=_capital(words(predictor)))
+    return averages(name, caption, curves, maps, window, _capital(words(predictor)), results.negative)
 
 
 def averages(
@@ -111,6 +111,7 @@ def averages(
     maps: pd.DataFrame,
     window: tuple[float, float] | None,
     legend: str = "",
+    negative: Negative = "down",
 ) -> Figure:
     """Draw each group's average over time with its interval and, below, the scalp in the window.
 
@@ -124,6 +125,8 @@ def averages(
         From `clada_neuro.erp.evoked.topographies`, of up to three groups; not drawn without electrode positions.
     window
         Seconds, shaded; `legend` is the groups' title.
+    negative
+        Where negative voltages are.
     """
     with_scalp = mapped(maps)
 
@@ -134,6 +137,7 @@ def averages(
             color, style = _STYLES.get(str(group), _IN_TURN[place % len(_IN_TURN)])
             _curve(axes, curve, str(group), color, style)
         _time(axes, window)
+        microvolts_up(axes, negative)
         axes.legend(title=legend, title_fontsize=9.5, loc="upper left", ncols=3)
         if with_scalp:
             groups = [(str(group), rows) for group, rows in maps.groupby("group", sort=False)]
@@ -153,6 +157,7 @@ def _regression(results: Results, component: str, curves: pd.DataFrame) -> Figur
             _curve(axes, curve, words(str(group)), COLORS[(0, 1, 3, 7)[place % 4]], styles[place % 4])
         _time(axes, window)
         axes.set(ylabel="µV per SD")
+        microvolts_up(axes, results.negative)
         axes.legend(loc="upper left", fontsize=8.5)
 
     subjects = plural(int(curves["n_subjects"].iloc[0]), "subject")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError
@@ -72,6 +73,7 @@ def run(
     trial_encoding: str | None = None,
     trial_sheet: str | None = None,
     max_lost: float = MAX_LOST,
+    negative: Literal["up", "down"] = "down",
     progress: Progress = lambda line: None,
 ) -> Path:
     """Run a whole study and return the path of its report.
@@ -136,6 +138,8 @@ def run(
         trials.
     max_lost : float
         The largest share of trials that may stay without a word.
+    negative : str
+        Where negative voltages are in figures, ``"up"`` or ``"down"``.
     progress : callable
         Receives one line a stage.
 
@@ -217,7 +221,7 @@ def run(
         if len(models) == 1:
             study_one(plan, models[0], folder, how)
             progress("[5/5] report")
-            return _report(folder)
+            return _report(folder, negative)
 
         def study(name: str, place: Path, first: Path | None) -> None:
             progress(f"language model {name}")
@@ -227,8 +231,8 @@ def run(
         places = study_each(models, folder, study)
         progress("[5/5] reports")
         for place in places.values():
-            _report(place)
-        return _report(folder)
+            _report(place, negative)
+        return _report(folder, negative)
 
 
 def _measured(
@@ -243,7 +247,7 @@ def _measured(
     return EpochsSpecification(window_ms or {}, electrodes, baseline, None, soa_ms)
 
 
-def _report(folder: Path) -> Path:
+def _report(folder: Path, negative: Literal["up", "down"]) -> Path:
     from clada_neuro.reporting.build import report
 
-    return report(folder)
+    return report(folder, negative=negative)
