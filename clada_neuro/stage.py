@@ -23,10 +23,13 @@ class Stage(ABC, Generic[T]):
         As the command of the same name.
     files : tuple of str
         All that it may leave in a folder, as patterns.
+    parts : tuple of str
+        Finished parts, by which it goes on after an interrupt.
     """
 
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
+    parts: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def make(self, folder: Path) -> T:

@@ -85,19 +85,12 @@ def command(
     Several formulas are fitted to the rows that all of them have values for, and compared by maximum likelihood, each
     with the one before it (comparison.csv).
     """
-    import warnings
-
-    import pandas as pd
-
-    from clada_neuro.artifacts import output_folder, sole_writer, write_text
-    from clada_neuro.exports import write_csv, write_for_r
-    from clada_neuro.lineage import refuse_other_trials, store_estimates, trials_id
+    from clada_neuro.lineage import trials_id
     from clada_neuro.responses.repeats import repeats_in
     from clada_neuro.responses.trials import kind_of_rows, read_columns
-    from clada_neuro.stats.alternatives import alternatives, common_rows
     from clada_neuro.stats.exclusions import keep
     from clada_neuro.stats.formula import names_of, parse
-    from clada_neuro.stats.mixed import FitWarning, fit
+    from clada_neuro.stats.formulas import FormulaStage
     from clada_neuro.stats.names import check_used
     from clada_neuro.stats.rscript import check_packages
 
@@ -133,63 +126,21 @@ def command(
         click.echo(
             f"{step['rows_after']:,} of {step['rows_before']:,} rows used: {step['rows_removed']:,} {step['reason']}"
         )
-    folder, stamp = output_folder(out), trials_id(trials, data)
-    refuse_other_trials(folder, stamp, trials)
-    used = data if len(formulas) == 1 else common_rows(data, formulas)
-    if len(used) < len(data):
-        click.echo(f"{len(used):,} of {len(data):,} rows have a value in every column of all formulas")
-    found = []
-    for at, formula in enumerate(parsed, start=1):
-        scaled = [name for name in zscore if len(parsed) == 1 or name in formula.variables()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            name = None if len(parsed) == 1 else f"model {at}"
-            found.append(
-                fit(
-                    used,
-                    formula.text,
-                    reml=not ml,
-                    engine=engine,
-                    name=name,
-                    standardize=scaled or False,
-                    contrasts={
-                        factor: kind
-                        for factor, kind in contrasts.items()
-                        if len(parsed) == 1 or factor in formula.variables()
-                    },
-                    df=df,
-                    family=family,
-                    robust=robust,
-                )
-            )
-        click.echo(found[-1].summary())
-    sampled = [one.bayes(progress=True) for one in found] if bayes else []
-    for posterior in sampled:
-        click.echo(f"\n{posterior.summary()}")
-    compared = alternatives(found) if len(found) > 1 else None
-    if compared is not None:
-        click.echo(_printed(compared))
-    with sole_writer(folder):
-        scripts = [one.to_r_script("refit.csv") for one in found]
-        entries = [
-            one.to_dict() | {"lme4_script": script} for one, script in zip(found, scripts, strict=True)
-        ]
-        for entry, posterior in zip(entries, sampled, strict=False):
-            entry["bayes"] = posterior.to_dict()
-        store_estimates(folder, entries, None, stamp)
-        write_for_r(used, folder / "refit.csv")
-        write_text(folder / "refit.R", "\n".join(scripts))
-        if broom:
-            for table in ("tidy", "glance"):
-                frames = [getattr(one, table)().assign(model=one.name) for one in found]
-                write_for_r(pd.concat(frames, ignore_index=True), folder / f"{table}.csv")
-        if compared is None:
-            (folder / "comparison.csv").unlink(missing_ok=True)  # of another call
-        else:
-            write_csv(compared, folder / "comparison.csv")
-        for package in packages:  # last: one that does not take a model loses nothing
-            more = [one.to_r_script("refit.csv", package=package) for one in found]
-            write_text(folder / f"refit_{package}.R", "\n".join(more))
+    found = FormulaStage(
+        data,
+        trials_id(trials, data),
+        trials,
+        tuple(parsed),
+        {"reml": not ml, "engine": engine, "family": family, "df": df, "robust": robust},
+        zscore=zscore,
+        contrasts=contrasts,
+        bayes=bayes,
+        broom=broom,
+        packages=packages,
+        progress=click.echo,
+    ).into(out)
+    if found.compared is not None:
+        click.echo(_printed(found.compared))
 
 
 def _printed(compared: "pd.DataFrame") -> str:

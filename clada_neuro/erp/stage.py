@@ -7,7 +7,7 @@ not allow, as averages by a predictor that does not vary, is left out and noted 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from clada_neuro.artifacts import (
     output_folder,
+    read_json,
     write_atomic,
     write_table,
 )
@@ -39,6 +40,7 @@ from clada_neuro.erp.sources import (
 from clada_neuro.errors import DataError
 from clada_neuro.measures.tokens import MAIN
 from clada_neuro.records.epochs import EpochsRecord
+from clada_neuro.stage import Stage
 
 _PRESETS = Measurement()
 _LAST = "erp"  # the file that is written last: with it the tables are complete
@@ -133,6 +135,27 @@ def analyze_epochs(
     facts |= {"baseline": _baseline_in_words(measurement, subtracted_before)}
     store.write(_LAST, facts | {"trials": inputs or None})
     return place
+
+
+@dataclass(frozen=True)
+class EpochsStage(Stage[list[str]]):
+    """Analyze the epochs of a study, as `analyze_epochs` does; the result are its notes."""
+
+    name = "epochs"
+    files = ("erp/erp.json", "erp/*.parquet", "erp/*-ave.fif")
+
+    source: Path
+    words: pd.DataFrame
+    of: str
+    measurement: Measurement
+    seed: int = 0
+
+    def make(self, folder: Path) -> list[str]:
+        """Analyze them, unless their files stand there."""
+        place = analyze_epochs(
+            self.source, self.words, folder, measurement=self.measurement, seed=self.seed, inputs=self.of
+        )
+        return list(read_json(place / "erp.json")["notes"])
 
 
 def _optional(notes: list[str], what: str, make: Callable[..., T], *given: Any, **named: Any) -> T | None:

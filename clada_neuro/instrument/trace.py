@@ -219,7 +219,8 @@ class TraceStage(Stage[Trace]):
     """
 
     name = "trace"
-    files = (*(f"{name}.parquet" for name in (*TABLES, TOP_K, WORD_LAYERS)), "words.csv", "shards/*")
+    files = (*(f"{name}.parquet" for name in (*TABLES, TOP_K, WORD_LAYERS)), "words.csv", "manifest.json")
+    parts = ("shards/*.parquet",)
 
     stimuli: pd.DataFrame
     measurer: Measurer

@@ -1,7 +1,7 @@
 """`report`: from the tables of an output folder to one self-contained page."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 import clada_neuro
 from clada_neuro.artifacts import output_folder, read_json, write_json, write_text
+from clada_neuro.errors import DataError
 from clada_neuro.exports import csv_beside, write_csv
 from clada_neuro.lineage import Aligned
 from clada_neuro.reporting.analyzed import GROUPS, analyzed
@@ -17,6 +18,7 @@ from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.scalp import Negative
 from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Result, store
+from clada_neuro.stage import Stage
 
 _HERE = Path(__file__).parent
 _WRITTEN = ".report.json"  # names the figures and tables that the last report wrote
@@ -56,10 +58,30 @@ def report(
         When the folder is absent, holds no table, cannot be written, or a file in it is damaged.
     """
     store(folder, alignment, fits, synergy)
-    results = replace(read_results(folder), negative=negative)
-    page = sections(results)
-    _save_parts(results, page)
-    return write_text(results.folder / "report.html", render(results, page))
+    return ReportStage(negative).into(folder)
+
+
+@dataclass(frozen=True)
+class ReportStage(Stage[Path]):
+    """Make the page from what the other stages left; it takes seconds and is made anew each time."""
+
+    name = "report"
+    files = ("report.html", "refit.R", "figures/*", "tables/*.csv", _WRITTEN)
+
+    negative: Negative = "down"
+
+    def into(self, folder: str | Path) -> Path:
+        """Write the page; unlike other stages, into a folder that is there."""
+        if not Path(folder).is_dir():
+            raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")
+        return super().into(folder)
+
+    def make(self, folder: Path) -> Path:
+        """Write page, figures and tables, and take away those of an earlier page that are not on this one."""
+        results = replace(read_results(folder), negative=self.negative)
+        page = sections(results)
+        _save_parts(results, page)
+        return write_text(folder / "report.html", render(results, page))
 
 
 def render(results: Results, page: list[Section]) -> str:

@@ -15,10 +15,9 @@ from clada_neuro.stats.specification import Analysis, SynergySpecification
 from clada_neuro.stats.stage import (
     REPLICATES,
     default_replicates,
-    estimate_synergy,
-    fit_models,
     synergy_formula,
 )
+from clada_neuro.stats.stages import FitStage, SynergyStage
 from clada_neuro.study.how import How
 from clada_neuro.study.target import Target
 
@@ -32,11 +31,11 @@ def estimate(
     """Fit what is specified and return in what the run departs from it, first what was left out before."""
     if plan.analysis.synergy is not None:
         check_synergy(trials, synergy_formula(plan.analysis.synergy))
-    entries = fit_models(
-        trials, plan.analysis.models, folder / "fits.json", inputs, lambda line: how.progress(f"      {line}"),
-        influence=how.influence, optimizers=how.full, replicates=R2 if how.full else 0, seed=how.seed, jobs=how.jobs,
-    )  # fmt: skip
-    found = _synergy(plan.analysis.synergy, trials, folder / "synergy.json", inputs, how, left_out)
+    entries = FitStage(
+        trials, inputs, plan.analysis.models, influence=how.influence, optimizers=how.full, replicates=R2 if how.full else 0,
+        seed=how.seed, jobs=how.jobs, progress=lambda line: how.progress(f"      {line}"),
+    ).into(folder)  # fmt: skip
+    found = _synergy(plan.analysis.synergy, trials, folder, inputs, how, left_out)
     # Conditions given with formulas are as much of what was asked for as the formulas are.
     chosen = () if how.decided["kind"] == "formula" else plan.where
     window = (plan.dataset or {}).get("window_ms", {}).get(plan.components[0])
@@ -59,7 +58,7 @@ def estimate(
 def _synergy(
     wanted: SynergySpecification | None,
     trials: pd.DataFrame,
-    path: Path,
+    folder: Path,
     inputs: str,
     how: How,
     left_out: list[str],
@@ -67,16 +66,12 @@ def _synergy(
     """Estimate the interaction; where the trials do not allow it, say so in `left_out`: the main fits stand."""
     found = None
     if wanted is not None:
-        found = attempt(
-            "synergy",
-            lambda: estimate_synergy(
-                trials, wanted, path, inputs, how.seed, jobs=how.jobs, cluster_replicates=CLUSTER if how.full else 0,
-                replicates=_replicates(wanted, len(trials), how),
-            ),
-            left_out,
+        stage = SynergyStage(
+            trials, inputs, wanted, _replicates(wanted, len(trials), how), CLUSTER if how.full else 0, how.seed, how.jobs
         )  # fmt: skip
+        found = attempt("synergy", lambda: stage.into(folder), left_out)
     if found is None:
-        path.unlink(missing_ok=True)
+        SynergyStage.clear(folder)
         return None
     how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
     for note in dict.fromkeys([*found["warnings"], *found["test"]["warnings"]]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clada_neuro import artifacts
 from clada_neuro.exports import csv_beside
+from clada_neuro.instrument.trace import Trace
 from clada_neuro.records.manifest import Manifest
 from clada_neuro.responses.stage import AlignStage
 from clada_neuro.scale.trace import trace_by
@@ -15,7 +16,7 @@ from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
-from clada_neuro.study.recordings import take_apart
+from clada_neuro.study.recordings import OverlapStage
 from clada_neuro.study.target import Target
 from clada_neuro.study.unmeasured import with_pseudo_surprisal, without_activity
 
@@ -58,38 +59,33 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
         f"exclusion '{step['reason']}' removed no trial" for step in exclusions if not step["rows_removed"]
     ]
     departed = estimate(plan, aligned.trials, folder, inputs, how, left_out)
-    if plan.epochs is None:
-        (folder / "erp" / "erp.json").unlink(
-            missing_ok=True
-        )  # of another run: without it the report shows none
-    else:
-        from clada_neuro.erp.stage import analyze_epochs
-
-        progress("      averages and regression ERPs")
-        place = analyze_epochs(
-            plan.epochs,
-            counted_from(traced.words, plan.index_base),
-            folder,
-            measurement=plan.measurement,
-            seed=how.seed,
-            inputs=inputs,
-        )
-        for note in artifacts.read_json(place / "erp.json")["notes"]:
-            progress(f"      {note}")
+    _analyze_epochs(plan, traced, folder, inputs, how)
     if plan.continuous is None:
-        (folder / "overlap" / "overlap.json").unlink(missing_ok=True)
+        OverlapStage.clear(folder)
     else:
         progress("      overlapping responses")
         words = counted_from(traced.words, plan.index_base)
-        take_apart(
-            plan.continuous, words, folder / "overlap", n_permutations=1000, seed=how.seed, progress=progress
-        )
+        OverlapStage(plan.continuous, words, 1000, how.seed, progress).into(folder)
     manifest = manifest_of(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}
     manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
     manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb()}
     Manifest.write(folder / "manifest.json", manifest)
+
+
+def _analyze_epochs(plan: Target, traced: Trace, folder: Path, inputs: str, how: How) -> None:
+    if plan.epochs is None:
+        (folder / "erp" / "erp.json").unlink(
+            missing_ok=True
+        )  # of another run: without it the report shows none
+        return
+    from clada_neuro.erp.stage import EpochsStage  # loads MNE
+
+    how.progress("      averages and regression ERPs")
+    words = counted_from(traced.words, plan.index_base)
+    for note in EpochsStage(plan.epochs, words, inputs, plan.measurement, how.seed).into(folder):
+        how.progress(f"      {note}")
 
 
 def tell(notes: Sequence[str], progress: Progress) -> None:

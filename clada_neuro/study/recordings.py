@@ -7,6 +7,7 @@ import pandas as pd
 
 from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.responses.trials import read_columns
+from clada_neuro.stage import Stage
 from clada_neuro.study.how import Progress
 
 _PREDICTORS = ("surprisal_bits", "pseudo_surprisal_bits")
@@ -59,35 +60,42 @@ def cut(found: Continuous, folder: Path, progress: Progress) -> Path:
     )  # fmt: skip
 
 
-def take_apart(
-    found: Continuous,
-    words: pd.DataFrame,
-    folder: Path,
-    *,
-    n_permutations: int,
-    seed: int,
-    progress: Progress,
-) -> None:
-    """Estimate the recordings' overlapping responses into ``folder``; where the recordings do not allow it, say why there.
+@dataclass(frozen=True)
+class OverlapStage(Stage[None]):
+    """Estimate the recordings' overlapping responses; where the recordings do not allow it, say why there.
 
     Nobody asked for it by name, so the rest of a study stands without it.
     """
-    from clada_neuro.artifacts import write_json
-    from clada_neuro.erp.overlap.events import EventModel
-    from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
 
-    predictor = next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
-    model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
-    reading = Reading(found.table, found.delay, found.soa, found.task)
-    asked = Asked(n_permutations=n_permutations, seed=seed)
-    try:
-        analyze_recordings(
-            found.source, words, folder, [model], reading=reading, asked=asked,
-            progress=lambda line: progress(f"      {line}"),
-        )  # fmt: skip
-    except CladaNeuroError as error:
-        progress(f"      note: overlapping responses were not taken apart: {error}")
-        write_json(folder / "overlap.json", {"left_out": str(error)})
+    name = "overlap"
+    files = ("overlap/overlap.json",)  # written last: without it the report shows none
+    parts = ("overlap/*.parquet", "overlap/*-ave.fif")
+
+    recordings: Continuous
+    words: pd.DataFrame
+    n_permutations: int
+    seed: int
+    progress: Progress
+
+    def make(self, folder: Path) -> None:
+        """Take the responses apart, of the subjects that are not there yet."""
+        from clada_neuro.artifacts import write_json
+        from clada_neuro.erp.overlap.events import EventModel
+        from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
+
+        found, words = self.recordings, self.words
+        predictor = next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
+        model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
+        reading = Reading(found.table, found.delay, found.soa, found.task)
+        asked = Asked(n_permutations=self.n_permutations, seed=self.seed)
+        try:
+            analyze_recordings(
+                found.source, words, folder / "overlap", [model], reading=reading, asked=asked,
+                progress=lambda line: self.progress(f"      {line}"),
+            )  # fmt: skip
+        except CladaNeuroError as error:
+            self.progress(f"      note: overlapping responses were not taken apart: {error}")
+            write_json(folder / "overlap" / "overlap.json", {"left_out": str(error)})
 
 
 def read_triggers(path: str | Path | None) -> pd.DataFrame | None:

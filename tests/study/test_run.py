@@ -12,6 +12,10 @@ from command_line import clada, start
 
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError, StimulusError
+from clada_neuro.instrument.trace import TraceStage
+from clada_neuro.reporting.build import ReportStage
+from clada_neuro.responses.stage import AlignStage
+from clada_neuro.stats.stages import FitStage, SynergyStage
 from clada_neuro.study.run import run
 from clada_neuro.tables import validate
 
@@ -33,6 +37,13 @@ def test_every_file_is_written_and_every_table_keeps_its_contract(demo):
     assert {path.name for path in demo.iterdir()} >= set(FILES)
     for name in ("tokens", "layers", "words", "trials"):
         validate(artifacts.read_table(demo / f"{name}.parquet"), name)
+
+
+def test_every_file_belongs_to_a_stage(demo):
+    kinds = (TraceStage, AlignStage, FitStage, SynergyStage, ReportStage)
+    known = {path for kind in kinds for pattern in (*kind.files, *kind.parts) for path in demo.glob(pattern)}
+    known |= {demo / "stimuli.parquet", demo / ".lock"}
+    assert {path for path in demo.rglob("*") if path.is_file()} <= known
 
 
 def test_tokens_add_up_to_words(demo):
