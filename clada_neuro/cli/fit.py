@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clada_neuro.cli.options import pairs, table_options, where_option
+from clada_neuro.stats.engines import DEFAULT, ENGINES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Or binomial (0 and 1, or hits/(hits + misses)) or poisson: generalised mixed models.",
 )
-@click.option("--engine", default="mixedlm", show_default=True, help="mixedlm, statsmodels or lme4.")
+@click.option("--engine", default=DEFAULT, show_default=True, help=f"One of {', '.join(ENGINES)}.")
 @click.option("--ml", is_flag=True, help="Maximum likelihood instead of REML.")
 @click.option("--zscore", multiple=True, metavar="COLUMN", help="Predictor to z-score; may be repeated.")
 @click.option("--df", default="satterthwaite", show_default=True, help="Or kenward-roger (REML only).")

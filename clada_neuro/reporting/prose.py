@@ -18,7 +18,6 @@ from clada_neuro.reporting.text import cell, p_value, plural, share, shares, sta
 from clada_neuro.responses.response import response_of
 
 _ALPHA = 0.05
-_WITH_DF = ("mixedlm", "lme4")
 _DF = {
     "satterthwaite": f"Satterthwaite ({references.cite('satterthwaite')})",
     "kenward-roger": f"Kenward and Roger, standard errors, too ({references.cite('kenward-roger')})",
@@ -199,8 +198,10 @@ def _regressions(results: Results) -> str:
     text = f"Responses were analyzed with linear mixed-effects models ({used})."
     if any(fit.standardized for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
-    methods = {fit.df_method for fit in results.fits}
-    if engine in _WITH_DF:
+    methods = {fit.df_method for fit in results.fits} & set(
+        _DF
+    )  # of normal tests and least squares there is none
+    if methods:
         text += f" Degrees of freedom follow {_list([_DF[method] for method in sorted(methods)])}."
     if sequences := sorted({fit.robust for fit in results.fits if fit.robust}):
         text += f" Standard errors are sandwich estimates that allow residuals to be correlated within levels of {_list(sequences)}."

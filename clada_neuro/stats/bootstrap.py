@@ -17,7 +17,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Block, Design
-from clada_neuro.stats.engines.base import Prepared, Quick, preparer
+from clada_neuro.stats.engines.base import Engine, Prepared, Quick
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.r2 import Moments, moments
 from clada_neuro.stats.resample import identity, percentile_interval, replicate
@@ -63,7 +63,7 @@ class Pair:
     covariances: tuple[np.ndarray, ...]
     sigma: float
     seed: int
-    engine: str
+    engine: Engine
     clusters: tuple[str, str] | None = None
 
     def __call__(self, number: int) -> dict[str, float]:
@@ -86,7 +86,7 @@ class Pair:
         return self._prepare(self.smaller, self.starts[0]), self._prepare(self.larger, self.starts[1])
 
     def _prepare(self, design: Design, near: np.ndarray | None = None) -> Prepared:
-        return preparer(self.engine)(design, False, near)
+        return self.engine.prepare(design, False, near)
 
     @cached_property
     def _moments(self) -> tuple[Moments, Moments]:
@@ -126,7 +126,9 @@ def bootstrap(
         When the fits are by REML or their engine does not refit, or the cluster bootstrap's groups are not in the
         random part.
     """
-    preparer(larger.engine)  # said once, before the work, instead of a missing value a replicate
+    larger.solver.check_refits(
+        larger.design
+    )  # said once, before the work, instead of a missing value a replicate
     if smaller.reml or larger.reml:
         raise FitError("bootstraps compare ML fits; pass reml=False")
     counts = {PARAMETRIC: replicates, NULL: replicates, CLUSTER: cluster_replicates}
@@ -159,7 +161,7 @@ def likelihood_ratio_p(
     FitError
         When the fits are by REML or their engine does not refit.
     """
-    preparer(larger.engine)
+    larger.solver.check_refits(larger.design)
     if smaller.reml or larger.reml:
         raise FitError("bootstraps compare ML fits; pass reml=False")
     task = _pair(NULL, smaller, larger, ("", ""), seed)
@@ -275,7 +277,7 @@ def _pair(kind: str, smaller: Fitted, larger: Fitted, clusters: tuple[str, str],
         source.estimate.covariances,
         source.sigma,
         seed,
-        larger.engine,
+        larger.solver,
         clusters if kind == CLUSTER else None,
     )
 
@@ -292,4 +294,6 @@ def _interval(values: Any) -> Interval:
 
 def _inputs(task: Pair, smaller: Fitted, larger: Fitted) -> str:
     """Return a hash of the data and both models, not of their fits: another number of threads moves the last bits."""
-    return identity(smaller.model, larger.model, settings=(task.kind, task.engine, task.seed, task.clusters))
+    return identity(
+        smaller.model, larger.model, settings=(task.kind, task.engine.name, task.seed, task.clusters)
+    )

@@ -12,7 +12,6 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import columns_for
-from clada_neuro.stats.engines.base import preparer
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.model import apply_scales, specify
 
@@ -109,7 +108,7 @@ def _score(fit: Fitted, train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
         train, fit.formula, standardize=list(fit.standardized), contrasts=fit.model.contrasts,
         weights=fit.model.weights,
     )  # fmt: skip
-    found = preparer(fit.engine)(model.design, False).refit(start=fit.estimate.theta)
+    found = fit.solver.prepare(model.design, False).refit(start=fit.estimate.theta)
     test = apply_scales(test, model.standardized)
     response = columns_for(model.design.response_spec, test).ravel()
     mean = columns_for(model.design.spec, test) @ found.beta

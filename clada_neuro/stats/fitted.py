@@ -16,7 +16,7 @@ from scipy import stats
 from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import named
 from clada_neuro.stats.design import Design, columns_for, fixed_columns, group_labels
-from clada_neuro.stats.engines.base import Estimate, estimator
+from clada_neuro.stats.engines.base import Engine, Estimate, engine_of
 from clada_neuro.stats.model import Model, apply_scales
 from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
@@ -37,7 +37,7 @@ class Fitted:
     """
 
     model: Model
-    engine: str
+    solver: Engine
     reml: bool
     estimate: Estimate
     warnings: tuple[str, ...]
@@ -51,16 +51,15 @@ class Fitted:
         check_df(df, reml, bool(model.design.blocks))
         if df == KENWARD_ROGER and model.design.smooths:
             raise FitError(f"df '{df}' given, and a model with smooths has Satterthwaite's; leave it out")
-        return cls.from_estimate(
-            model, reml, engine, estimator(engine, bool(model.design.smooths))(model.design, reml), df
-        )
+        solver = engine_of(engine)
+        return cls.from_estimate(model, reml, solver, solver.estimate(model.design, reml), df)
 
     @classmethod
     def from_estimate(
         cls,
         model: Model,
         reml: bool,
-        engine: str,
+        solver: Engine,
         found: Estimate,
         df: str = SATTERTHWAITE,
         family: str = "gaussian",
@@ -78,7 +77,7 @@ class Fitted:
                 [*model.numeric_predictors(), *model.smoothed()],
                 model.factor_predictors(),
             )
-        return cls(model, engine, reml, found, tuple(messages), df, family)
+        return cls(model, solver, reml, found, tuple(messages), df, family)
 
     def refit(self, *, reml: bool) -> Self:
         """Return the same model fitted by REML or ML, with Satterthwaite's degrees of freedom."""
@@ -88,6 +87,11 @@ class Fitted:
     def name(self) -> str:
         """Return the model's name."""
         return self.model.name
+
+    @property
+    def engine(self) -> str:
+        """Return the name of what fitted it."""
+        return self.solver.name
 
     @property
     def formula(self) -> str:

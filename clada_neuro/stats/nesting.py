@@ -6,7 +6,6 @@ from typing import TypeVar
 import numpy as np
 
 from clada_neuro.stats.design import Block
-from clada_neuro.stats.engines.base import restarter
 from clada_neuro.stats.fitted import Fitted
 
 LOGLIK_TOLERANCE = 1e-3
@@ -20,17 +19,17 @@ def settled(smaller: Fitted, larger: Fit) -> Fit:
     Several more starts are tried, too. What was done stands in the fit's warnings.
     """
     below = smaller.loglik - larger.loglik
-    again = restarter(larger.engine) if larger.family == "gaussian" else None
-    if below <= LOGLIK_TOLERANCE or again is None:
+    if below <= LOGLIK_TOLERANCE:
         return larger
-    found = again(larger.design, False, [_ratio(block, smaller) for block in larger.design.blocks])
-    if found.loglik <= larger.loglik:
+    taken = larger.solver.take(larger.design, False, None)
+    found = taken.restart([_ratio(block, smaller) for block in larger.design.blocks])
+    if found is None or found.loglik <= larger.loglik:
         return larger
     note = (
         f"its first fit ended {below:.3f} log units below '{smaller.name}', which it contains (a local optimum); "
         "fitted again from there and from more starts"
     )
-    fit = larger.from_estimate(larger.model, False, larger.engine, found)
+    fit = larger.from_estimate(larger.model, False, larger.solver, found)
     return replace(fit, warnings=(*fit.warnings, note))
 
 

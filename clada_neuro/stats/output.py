@@ -19,6 +19,7 @@ from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.secondary import attempt
 from clada_neuro.stats.smooths.record import smooth_records
 from clada_neuro.stats.smooths.table import tests_of
+from clada_neuro.stats.uncertainty.base import Known
 
 _UNITS = ("subject", "item", "stimulus")
 _QUANTILES = np.array([0.001, 0.005, *np.linspace(0.01, 0.99, 45), 0.995, 0.999])
@@ -38,7 +39,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "engine": fit.engine,
         "reml": fit.reml,
         **sizes(fit),
-        "df_method": fit.df_method,
+        "df_method": "" if isinstance(fit.uncertainty, Known) else fit.df_method,
         "robust": fit.sequences,
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),

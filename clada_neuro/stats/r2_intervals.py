@@ -14,7 +14,7 @@ import numpy as np
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Interval, simulate
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Prepared, preparer
+from clada_neuro.stats.engines.base import Engine, Prepared
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.r2 import Moments, moments
 from clada_neuro.stats.resample import identity, percentile_interval, replicate
@@ -28,7 +28,7 @@ class Redrawn:
 
     design: Design
     reml: bool
-    engine: str
+    engine: Engine
     start: np.ndarray
     mean: np.ndarray
     covariances: tuple[np.ndarray, ...]
@@ -52,7 +52,7 @@ class Redrawn:
 
     @cached_property
     def _prepared(self) -> Prepared:
-        return preparer(self.engine)(self.design, self.reml, self.start)
+        return self.engine.prepare(self.design, self.reml, self.start)
 
     @cached_property
     def _moments(self) -> Moments:
@@ -82,11 +82,11 @@ def r2_intervals(
     FitError
         When the fit's engine does not refit.
     """
-    preparer(fit.engine)  # said once, before the work, instead of a missing value a replicate
+    fit.solver.check_refits(fit.design)  # said once, before the work, instead of a missing value a replicate
     task = Redrawn(
         fit.design,
         fit.reml,
-        fit.engine,
+        fit.solver,
         fit.estimate.theta,
         fit.fitted(random=False),
         fit.estimate.covariances,

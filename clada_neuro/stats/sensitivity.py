@@ -9,7 +9,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design, group_labels
-from clada_neuro.stats.engines.base import preparer
+from clada_neuro.stats.engines.base import Engine
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.names import check_used
@@ -69,13 +69,13 @@ class LeaveOut:
     design: Design
     codes: np.ndarray
     start: np.ndarray
-    engine: str
+    engine: Engine
 
     def __call__(self, level: int) -> dict[str, float]:
         """Return ``{term: estimate}`` without that level; missing where the model cannot be fitted."""
         try:
             part = subset(self.design, self.codes != level)
-            beta = preparer(self.engine)(part, False).refit(start=self.start).beta
+            beta = self.engine.prepare(part, False).refit(start=self.start).beta
         except (FitError, np.linalg.LinAlgError):
             beta = np.full(len(self.design.names), np.nan)
         return dict(zip(self.design.names, beta.tolist(), strict=True))
@@ -104,12 +104,12 @@ def influence(
     """
     if factor not in fit.model.data:
         raise FitError(f"no column '{factor}' to leave levels out of; choose a grouping column of the trials")
-    preparer(fit.engine)  # said once, before the work, instead of a missing value a level
+    fit.solver.check_refits(fit.design)  # said once, before the work, instead of a missing value a level
     ml = fit.refit(reml=False)
     chosen = list(ml.design.names) if terms is None else list(terms)
     check_used("influence on the coefficient", chosen, ml.design.names, ml.formula)
     codes, levels = pd.factorize(group_labels(fit.model.data, (factor,)).to_numpy(dtype=object), sort=True)
-    task = LeaveOut(ml.design, codes, ml.estimate.theta, ml.engine)
+    task = LeaveOut(ml.design, codes, ml.estimate.theta, ml.solver)
     inputs = identity(ml.model, settings=(factor, list(levels), codes.tolist(), ml.engine))
     table = replicate(
         task,

@@ -122,7 +122,7 @@ def test_replicates_of_nested_models_never_end_below(fits: tuple[MixedFit, Mixed
     small, large = fits
     task = Pair(
         "null", small.design, large.design, (small.estimate.theta, large.estimate.theta),
-        small.fitted(random=False), small.estimate.covariances, small.sigma, 0, "mixedlm",
+        small.fitted(random=False), small.estimate.covariances, small.sigma, 0, small.solver,
     )  # fmt: skip
     one, two = task._prepared
 
@@ -169,7 +169,7 @@ def test_tasks_travel_without_native_objects(fits: tuple[MixedFit, MixedFit]) ->
     small, large = fits
     task = Pair(
         "null", small.design, large.design, (small.estimate.theta, large.estimate.theta),
-        small.fitted(random=False), small.estimate.covariances, small.sigma, 0, "mixedlm",
+        small.fitted(random=False), small.estimate.covariances, small.sigma, 0, small.solver,
     )  # fmt: skip
     first = task(4)
     assert pickle.loads(pickle.dumps(task))(4) == first

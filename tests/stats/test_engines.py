@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.crossval import cross_validate
-from clada_neuro.stats.engines.base import orthonormal
+from clada_neuro.stats.engines.base import engine_of, orthonormal
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.r2_intervals import r2_intervals
@@ -124,7 +124,7 @@ def test_least_squares_is_refitted_by_whoever_asks(paired: pd.DataFrame) -> None
 
 
 def test_an_engine_that_does_not_refit_is_named(paired: pd.DataFrame) -> None:
-    fit = replace(estimate(specify(paired, CROSSED), reml=False), engine="lme4")
+    fit = replace(estimate(specify(paired, CROSSED), reml=False), solver=engine_of("lme4"))
     for resampled in (
         lambda: influence(fit, "subject"),
         lambda: r2_intervals(fit, 5),

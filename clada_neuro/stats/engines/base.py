@@ -1,29 +1,22 @@
-"""The interface of an engine, and the rescaling that keeps every engine's numbers near one.
+"""The seam between a model and what fits it, and the rescaling that keeps every engine's numbers near one.
 
-An engine is a module with ``estimate(design, reml)``. One that can fit a design again and again, as resampling does,
-also has ``prepare(design, reml, near)``; one that can be started from another model's variances has
-``restart(design, reml, ratios)``. Nothing outside the engine knows how.
+An engine's file declares an `Engine`: its name, and how it takes in a design. What it took in can be estimated and, by an
+engine that says so, fitted again and again, as resampling does. A fit carries its engine; nothing else knows which it is.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from types import ModuleType
-from typing import Protocol
 
 import numpy as np
 from scipy import linalg
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import Design
+from clada_neuro.stats.engines import DEFAULT, ENGINES
 from clada_neuro.stats.smooths.posterior import Posterior
 from clada_neuro.stats.uncertainty.base import Approximate
-
-_ENGINES = {
-    "mixedlm": "clada_neuro.stats.engines.mixedlm",
-    "statsmodels": "clada_neuro.stats.engines.statsmodels",
-    "lme4": "clada_neuro.stats.engines.lme4",
-}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,66 +52,92 @@ class Estimate(Quick):
     smooths: Posterior | None = None
 
 
-class Prepared(Protocol):
-    """A design that an engine has taken in once, to be fitted any number of times."""
+class Prepared(ABC):
+    """A design that an engine has taken in once."""
+
+    @abstractmethod
+    def estimate(self) -> Estimate:
+        """Fit the design's own response, with what a report needs."""
 
     def refit(self, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Quick:
-        """Fit the response ``y`` (its own when None) from ``start``, a `theta`, or from the engine's own start."""
+        """Fit the response ``y`` (its own when None) from ``start``, a `theta`, or from the engine's own start.
+
+        Only of an engine that refits.
+        """
+        raise NotImplementedError
+
+    def restart(self, ratios: Sequence[np.ndarray]) -> Estimate | None:
+        """Fit from another model's variances, or return None where the engine takes no start.
+
+        ``ratios`` holds one (k, k) array a block of the design: its covariances over the residual variance.
+        """
+        return None
 
 
-def estimator(name: str, smooths: bool = False) -> Callable[[Design, bool], Estimate]:
-    """Return the function ``estimate(design, reml)`` of an engine, for a design with ``smooths`` that of `smooth`.
+@dataclass(frozen=True)
+class Engine:
+    """What fits a linear mixed model.
+
+    Attributes
+    ----------
+    name : str
+    take : callable
+        Takes in a design, whether the likelihood is restricted, and the `theta` of the design's own fit, near which refits of
+        other responses start, or None; returns it `Prepared`.
+    refits : bool
+        Whether `Prepared.refit` fits other responses.
+    smooths : bool
+        Whether designs may have smooths.
+    """
+
+    name: str
+    take: Callable[[Design, bool, np.ndarray | None], Prepared]
+    refits: bool = True
+    smooths: bool = False
+
+    def estimate(self, design: Design, reml: bool) -> Estimate:
+        """Fit a design once."""
+        if design.smooths and not self.smooths:
+            raise FitError(f"engine '{self.name}' fits no smooths; leave the engine out")
+        return self.take(design, reml, None).estimate()
+
+    def prepare(self, design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
+        """Return a design ready to be fitted any number of times.
+
+        Raises
+        ------
+        FitError
+            As `check_refits`.
+        """
+        self.check_refits(design)
+        return self.take(design, reml, near)
+
+    def check_refits(self, design: Design) -> None:
+        """Raise `FitError`, before any work, for an engine that does not refit and for smooths, which none refits."""
+        if not self.refits:
+            raise FitError(
+                f"engine '{self.name}' does not refit, which bootstrap, cross-validation and leaving levels out need; "
+                f"fit with engine '{DEFAULT}'"
+            )
+        if design.smooths:
+            raise FitError(
+                f"models with smooths ({design.smooths[0].label}) are not refitted to other rows or responses; use ns(x, df = 3)"
+            )
+
+
+def engine_of(name: str) -> Engine:
+    """Return the engine of a name.
 
     Raises
     ------
     FitError
         For a name that is not an engine's.
     """
-    if smooths and name == "mixedlm":
-        return import_module("clada_neuro.stats.engines.smooth").estimate
-    if smooths:
-        raise FitError(f"engine '{name}' fits no smooths; leave the engine out")
-    return _module(name).estimate
-
-
-class Preparer(Protocol):
-    """Takes in a design; ``near`` is the `theta` of its own fit, near which refits of other responses start."""
-
-    def __call__(self, design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
-        """Return the design, ready to be fitted."""
-
-
-def preparer(name: str) -> Preparer:
-    """Return the function ``prepare(design, reml, near)`` of an engine.
-
-    Raises
-    ------
-    FitError
-        For an engine that does not refit.
-    """
-    found = getattr(_module(name), "prepare", None)
-    if found is None:
+    if name not in ENGINES:
         raise FitError(
-            f"engine '{name}' does not refit, which bootstrap, cross-validation and leaving levels out need; "
-            "fit with engine 'mixedlm'"
+            f"no engine '{name}'{did_you_mean(name, list(ENGINES))}; there are {', '.join(ENGINES)}"
         )
-    return found
-
-
-def restarter(name: str) -> Callable[[Design, bool, Sequence[np.ndarray]], Estimate] | None:
-    """Return the function ``restart(design, reml, ratios)`` of an engine, None where it takes no start.
-
-    ``ratios`` holds one (k, k) array a block of the design: its covariances over the residual variance.
-    """
-    return getattr(_module(name), "restart", None)
-
-
-def _module(name: str) -> ModuleType:
-    if name not in _ENGINES:
-        raise FitError(
-            f"no engine '{name}'{did_you_mean(name, list(_ENGINES))}; there are {', '.join(_ENGINES)}"
-        )
-    return import_module(_ENGINES[name])
+    return import_module(ENGINES[name]).ENGINE
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.engines.base import Engine, Estimate, Prepared, Scaled, rescale
 from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
 _SCRIPT = """
@@ -42,8 +43,26 @@ cat(sprintf(
 _SINGULAR_BELOW = 1e-4
 
 
-def estimate(design: Design, reml: bool) -> Estimate:
-    """Fit by lme4 (bobyqa) with lmerTest's Satterthwaite degrees of freedom."""
+@dataclass(frozen=True, eq=False)
+class Script(Prepared):
+    """A design for R, which fits it once."""
+
+    design: Design
+    reml: bool
+
+    def estimate(self) -> Estimate:
+        """Fit by lme4 (bobyqa) with lmerTest's Satterthwaite degrees of freedom."""
+        return _estimate(self.design, self.reml)
+
+
+def _take(design: Design, reml: bool, near: np.ndarray | None) -> Script:
+    return Script(design, reml)
+
+
+ENGINE = Engine("lme4", _take, refits=False)
+
+
+def _estimate(design: Design, reml: bool) -> Estimate:
     if not design.blocks:
         raise FitError("engine 'lme4' needs a random term such as (1 | subject); use engine 'statsmodels'")
     program = shutil.which("Rscript")

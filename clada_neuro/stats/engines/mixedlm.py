@@ -17,11 +17,16 @@ from scipy.stats import qmc
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Quick, Scaled, rescale
+from clada_neuro.stats.engines import DEFAULT, base
+from clada_neuro.stats.engines.base import Engine, Estimate, Quick, Scaled, rescale
 from clada_neuro.stats.engines.convergence import judge
 from clada_neuro.stats.engines.satterthwaite import derivatives, satterthwaite, vcov
+from clada_neuro.stats.engines.smooth import Smoothed
 from clada_neuro.stats.engines.theta import (
+    GRADIENT_TOLERANCE,
+    OFF_ZERO,
     SINGULAR_BELOW,
+    TIGHT,
     covariances,
     diagonal,
     effects,
@@ -36,13 +41,11 @@ from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 SECOND_START = 0.2
 # Further starts where a fit is known not to be at its optimum: SDs over the residual's between these two.
 MORE_STARTS, LEAST_SD, LARGEST_SD = 8, 0.05, 5.0
-OFF_ZERO = 0.05
 LOGLIK_TOLERANCE = 1e-3
-# Relative gain of the deviance at which a descent ends; tighter ends in rounding error of 25,000 rows.
-TIGHT, QUICK, LOOSE, COARSE = 1e-13, 1e-12, 1e-10, 1e-8
+# Relative gain of the deviance at which a quicker descent ends.
+QUICK, LOOSE, COARSE = 1e-12, 1e-10, 1e-8
 # A coarse descent that came this near to the first one's deviance from above was on its way to the same optimum.
 SAME_OPTIMUM = 0.05
-GRADIENT_TOLERANCE = 1e-8
 # For a look at how far optimizers agree: three that follow exact gradients, three that need none.
 WITH_GRADIENTS = ("L-BFGS-B", "TNC", "SLSQP")
 OPTIMIZERS = (*WITH_GRADIENTS, "COBYQA", "Nelder-Mead", "Powell")
@@ -50,7 +53,7 @@ MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Prepared(base.Prepared):
     """A design that mixedlm has taken in once, and its own optimum when that is known."""
 
     design: Design
@@ -63,6 +66,19 @@ class Prepared:
     def reml(self) -> bool:
         """Return whether the restricted likelihood is maximized."""
         return self.optimizer.REML
+
+    def estimate(self) -> Estimate:
+        """Fit from two starts, keep the higher likelihood, and say where the guards fired."""
+        best, notes = _two_starts(self)
+        best, more = _nested_floor(self, best)
+        return _estimate(self, best, notes + more)
+
+    def restart(self, ratios: Sequence[np.ndarray]) -> Estimate:
+        """Fit from given covariances (over the residual variance) and from scattered starts; the best one is kept."""
+        starts = [off_zero(self, _theta(self, ratios)), *_scattered(self)]
+        found = [result for start in starts if (result := _descend(self.optimizer, start)) is not None]
+        found = found or [_optimize(self.optimizer)]
+        return _estimate(self, min(found, key=lambda result: result.deviance), ())
 
     def refit(self, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Quick:
         """Fit the response ``y`` or its own from ``start`` or mixedlm's own start, without standard errors."""
@@ -116,21 +132,11 @@ class Prepared:
         return curvature(self.optimizer, self.near)
 
 
-def estimate(design: Design, reml: bool) -> Estimate:
-    """Fit from two starts, keep the higher likelihood, and say where the guards fired."""
-    if not design.blocks:
-        raise FitError("engine 'mixedlm' needs a random term such as (1 | subject); use engine 'statsmodels'")
-    prepared = prepare(design, reml)
-    best, notes = _two_starts(prepared)
-    best, more = _nested_floor(prepared, best)
-    return _estimate(prepared, best, notes + more)
-
-
 def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
     """Hand a design to mixedlm in scaled units; ``near`` is the theta of its own fit."""
-    if design.smooths:
+    if not design.blocks:
         raise FitError(
-            f"models with smooths ({design.smooths[0].label}) are not refitted to other rows or responses; use ns(x, df = 3)"
+            f"engine '{DEFAULT}' needs a random term such as (1 | subject); use engine 'statsmodels'"
         )
     scaled = rescale(design)
     frame = {"y": scaled.y, **{f"x{j}": column for j, column in enumerate(scaled.X.T)}}
@@ -146,13 +152,11 @@ def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepa
     return Prepared(design, scaled, parsed, mkLmerDevfun(parsed).optimizer, near)
 
 
-def restart(design: Design, reml: bool, ratios: Sequence[np.ndarray]) -> Estimate:
-    """Fit from given covariances (over the residual variance) and from scattered starts; the best one is kept."""
-    prepared = prepare(design, reml)
-    starts = [off_zero(prepared, _theta(prepared, ratios)), *_scattered(prepared)]
-    found = [result for start in starts if (result := _descend(prepared.optimizer, start)) is not None]
-    found = found or [_optimize(prepared.optimizer)]
-    return _estimate(prepared, min(found, key=lambda result: result.deviance), ())
+def _take(design: Design, reml: bool, near: np.ndarray | None) -> base.Prepared:
+    return Smoothed(design, reml) if design.smooths else prepare(design, reml, near)
+
+
+ENGINE = Engine(DEFAULT, _take, smooths=True)
 
 
 def _theta(prepared: Prepared, ratios: Sequence[np.ndarray]) -> np.ndarray:

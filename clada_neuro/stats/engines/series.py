@@ -14,7 +14,6 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.mixedlm import (
     Prepared,
-    estimate,
     off_zero,
     prepare,
     with_positive_diagonals,
@@ -54,8 +53,8 @@ def series(design: Design, responses: np.ndarray) -> Iterator[Member]:
         For responses that the fixed effects fit without error, and those that cannot be fitted.
     """
     first = replace(design, y=responses[:, 0])
-    theta = estimate(first, True).theta
     prepared = prepare(first, True)
+    theta = prepared.estimate().theta
     inverse = _inverse(derivatives(prepared.optimizer, theta)[1])
     for y in responses.T:
         optimizer = prepared.optimizer.with_response(prepared.scaled.response(y, prepared.design.X))

@@ -6,7 +6,7 @@ own for mixedlm, and all of them follow from two parameters here.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,11 +16,20 @@ from scipy import optimize, sparse
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines import mixedlm
-from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.engines import DEFAULT
+from clada_neuro.stats.engines.base import Estimate, Prepared, Scaled, engine_of, rescale
 from clada_neuro.stats.engines.convergence import judge
 from clada_neuro.stats.engines.satterthwaite import derivatives, satterthwaite, vcov
-from clada_neuro.stats.engines.theta import covariances, diagonal, effects, is_singular, owners
+from clada_neuro.stats.engines.theta import (
+    GRADIENT_TOLERANCE,
+    OFF_ZERO,
+    TIGHT,
+    covariances,
+    diagonal,
+    effects,
+    is_singular,
+    owners,
+)
 from clada_neuro.stats.smooths.columns import Smooth
 from clada_neuro.stats.smooths.posterior import Posterior
 from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
@@ -116,12 +125,24 @@ def _matrices(design: Design, scaled: Scaled, X: np.ndarray) -> ModelMatrices:
     )  # fmt: skip
 
 
-def estimate(design: Design, reml: bool) -> Estimate:
+@dataclass(frozen=True, eq=False)
+class Smoothed(Prepared):
+    """A design with smooths."""
+
+    design: Design
+    reml: bool
+
+    def estimate(self) -> Estimate:
+        """Fit all variances and the smooths' sizes together."""
+        return _fitted(self.design, self.reml)
+
+
+def _fitted(design: Design, reml: bool) -> Estimate:
     """Fit from the variances of the model with straight lines, with smooths of two sizes; the higher likelihood is kept."""
     scaled = rescale(design)
     optimizer = SmoothOptimizer.of(design, scaled, reml)
     lines = replace(design, smooths=())
-    begin = mixedlm.prepare(lines, reml).refit().theta if design.blocks else np.empty(0)
+    begin = engine_of(DEFAULT).prepare(lines, reml).refit().theta if design.blocks else np.empty(0)
     n_sizes = sum(len(smooth.penalties) for smooth in design.smooths)
     found = [
         _descend(optimizer, np.r_[_lifted(design, begin), np.full(n_sizes, size)], design) for size in _STARTS
@@ -140,8 +161,8 @@ def _descend(optimizer: SmoothOptimizer, start: np.ndarray, design: Design) -> o
     n_sizes = len(start) - len(on_diagonal)
     bounds = [(0.0 if one else None, None) for one in on_diagonal] + [(_LEAST, None)] * n_sizes
     options = {
-        "ftol": mixedlm.TIGHT,
-        "gtol": mixedlm.GRADIENT_TOLERANCE * optimizer.matrices.n_obs,
+        "ftol": TIGHT,
+        "gtol": GRADIENT_TOLERANCE * optimizer.matrices.n_obs,
         "maxiter": _MOST_STEPS,
     }
     result = optimize.minimize(
@@ -161,7 +182,7 @@ def _lifted(design: Design, theta: np.ndarray) -> np.ndarray:
     """Return the random part's parameters with standard deviations off zero, where their gradient vanishes."""
     on_diagonal = _on_diagonal(design)
     random = theta[: len(on_diagonal)]
-    return np.where(on_diagonal, np.maximum(random, mixedlm.OFF_ZERO), random)
+    return np.where(on_diagonal, np.maximum(random, OFF_ZERO), random)
 
 
 def _estimate(

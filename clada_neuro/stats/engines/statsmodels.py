@@ -14,7 +14,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, rescale
+from clada_neuro.stats.engines.base import Engine, Estimate, Prepared, Scaled, rescale
 from clada_neuro.stats.uncertainty.base import Known
 
 MAX_ROWS = 3000
@@ -23,27 +23,29 @@ _SINGULAR_VARIANCE = 1e-6
 _OPTIMIZERS = ("powell", "cg")
 
 
-def estimate(design: Design, reml: bool) -> Estimate:
-    """Fit by statsmodels: normal tests (infinite df) for mixed models, t tests for least squares."""
-    scaled = rescale(design)
-    return _mixed(design, scaled, reml) if design.blocks else _least_squares(design, scaled, reml)
-
-
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A design to be fitted again; statsmodels takes no start, so each fit is a whole one."""
+class Whole(Prepared):
+    """A design to be fitted: normal tests (infinite df) for mixed models, t tests for least squares."""
 
     design: Design
     reml: bool
 
+    def estimate(self) -> Estimate:
+        """Fit by statsmodels."""
+        scaled = rescale(self.design)
+        fit = _mixed if self.design.blocks else _least_squares
+        return fit(self.design, scaled, self.reml)
+
     def refit(self, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Estimate:
-        """Fit the response ``y`` or its own."""
-        return estimate(self.design if y is None else replace(self.design, y=y), self.reml)
+        """Fit the response ``y`` or its own; statsmodels takes no start, so each fit is a whole one."""
+        return (self if y is None else replace(self, design=replace(self.design, y=y))).estimate()
 
 
-def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
-    """Keep a design for several fits."""
-    return Prepared(design, reml)
+def _take(design: Design, reml: bool, near: np.ndarray | None) -> Whole:
+    return Whole(design, reml)
+
+
+ENGINE = Engine("statsmodels", _take)
 
 
 def _mixed(design: Design, scaled: Scaled, reml: bool) -> Estimate:

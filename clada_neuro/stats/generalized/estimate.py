@@ -4,13 +4,14 @@ Standard errors come from the curvature of the likelihood in variances and coeff
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg, optimize
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import INTERCEPT, Design
-from clada_neuro.stats.engines.base import Estimate, Scaled, orthonormal
+from clada_neuro.stats.engines.base import Engine, Estimate, Prepared, Scaled, orthonormal
 from clada_neuro.stats.generalized.family import Family
 from clada_neuro.stats.generalized.laplace import Laplace
 from clada_neuro.stats.generalized.separation import separating
@@ -25,6 +26,25 @@ _UNFINISHED = 1e-3
 _EXTREME = 10.0
 _GLM_STEPS = 25
 _SINGULAR_SD = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Counted(Prepared):
+    """A design with the counts that it is to explain."""
+
+    design: Design
+    family: Family
+    counts: np.ndarray
+    trials: np.ndarray
+
+    def estimate(self) -> Estimate:
+        """Fit by Laplace's approximation."""
+        return estimate(self.design, self.family, self.counts, self.trials)
+
+
+def laplace(family: Family, counts: np.ndarray, trials: np.ndarray) -> Engine:
+    """Return the engine of a generalised model of these counts, which fits once."""
+    return Engine("laplace", lambda design, reml, near: Counted(design, family, counts, trials), refits=False)
 
 
 def estimate(design: Design, family: Family, counts: np.ndarray, trials: np.ndarray) -> Estimate:

@@ -18,7 +18,7 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import parse, refuse_smooths
 from clada_neuro.stats.generalized import text
 from clada_neuro.stats.generalized.counts import counts_of, with_numbers
-from clada_neuro.stats.generalized.estimate import estimate
+from clada_neuro.stats.generalized.estimate import laplace
 from clada_neuro.stats.generalized.family import family_of
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.r2 import VarianceShares, moments
@@ -39,8 +39,8 @@ class GeneralizedFit(Fitted):
     @classmethod
     def of_counts(cls, model: Model, family: str) -> "GeneralizedFit":
         """Fit a model that `specify` made; warnings are recorded, not raised."""
-        found = estimate(model.design, family_of(family), *counts_of(model, family))
-        return cls.from_estimate(model, False, "laplace", found, family=family)
+        solver = laplace(family_of(family), *counts_of(model, family))
+        return cls.from_estimate(model, False, solver, solver.estimate(model.design, False), family=family)
 
     def refit(self, *, reml: bool) -> "GeneralizedFit":
         """Return the fit itself: there is no restricted likelihood of counts."""

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from scipy import linalg
 
-from clada_neuro.stats.engines.base import Estimate, estimator, rescale
+from clada_neuro.stats.engines.base import Estimate, engine_of, rescale
 from clada_neuro.stats.engines.smooth import information
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.smooths.columns import Smooth
@@ -25,8 +25,8 @@ def without(fit: Fitted, smooth: Smooth) -> Estimate:
     """Return the estimate of a fit's model by REML with a smooth's lines only."""
     design = fit.design
     others = tuple(other for other in design.smooths if other is not smooth)
-    fit_lines = estimator(fit.engine if design.blocks or others else "statsmodels", bool(others))
-    return fit_lines(replace(design, smooths=others), True)
+    engine = fit.solver if design.blocks or others else engine_of("statsmodels")
+    return engine.estimate(replace(design, smooths=others), True)
 
 
 def against_line(fit: Fitted, smooth: Smooth, line: Estimate) -> tuple[float, float]:
