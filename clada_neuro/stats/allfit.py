@@ -7,7 +7,6 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import INTERCEPT
-from clada_neuro.stats.engines.base import preparer
 from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, Prepared
 from clada_neuro.stats.fitted import Fitted
 
@@ -32,7 +31,7 @@ def allfit(fit: Fitted, terms: Sequence[str] | None = None) -> pd.DataFrame:
     FitError
         For an engine that is not mixedlm, no random terms, and unknown terms.
     """
-    prepared = preparer(fit.engine)(fit.design, fit.reml)
+    prepared = fit.solver.prepare(fit.design, fit.reml)
     if not isinstance(prepared, Prepared):
         raise FitError(f"engine '{fit.engine}' has one optimizer; fit with engine 'mixedlm'")
     names = list(fit.design.names)
