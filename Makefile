@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Threads that spin while they wait slow every other process on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo demo-eeg test test-slow lint validate bench notebooks clean
+.PHONY: install demo demo-eeg test test-slow lint validate bench notebooks docs clean
 
 install: $(VENV)/.installed
 
@@ -58,5 +58,11 @@ notebooks: $(VENV)/.developing
 	$(BIN)/jupyter execute --inplace out/notebooks/*.ipynb
 	$(BIN)/jupyter lab out/notebooks
 
+# The site opens from site/index.html; what does not fit together is an error.
+docs: $(VENV)/.developing
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	@echo "open site/index.html"
+
 clean:
-	rm -rf demo out build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf demo out site docs/made docs/tutorials docs/reference/generated build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

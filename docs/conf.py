@@ -1,0 +1,90 @@
+"""The documentation site: ``make docs`` builds it with warnings as errors.
+
+Sphinx, because the packages that our users know (MNE, pandas, statsmodels) are documented with it, numpydoc docstrings are
+its own, and notebooks become pages (myst-nb). Its search needs no network.
+"""
+
+import importlib
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+project = "clada-neuro"
+author = "The clada-neuro developers"
+release = importlib.import_module("clada_neuro").__version__
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_click"]
+exclude_patterns = ["_build", "make_*.py"]
+templates_path = ["_templates"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "clada-neuro"
+html_theme_options = {
+    "navbar_align": "left",
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": []}
+html_show_sourcelink = False
+copyright = author
+
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["mystnb.unknown_mime_type"]
+nb_execution_mode = "off"  # a test runs the notebooks from top to bottom
+numpydoc_show_class_members = False
+autosummary_generate = True
+autodoc_typehints = "none"  # types stand in the docstrings
+
+
+autodoc_inherit_docstrings = False
+autodoc_mock_imports = ["lm_eval", "triton"]  # extras, which the pages do not need
+
+_RESULT = re.compile(r"\]\(\.\./(analyses/results/(\w+)/(\w+\.md))\)")
+_CODE = re.compile(r"(``.*?``)")
+
+
+def setup(app: Sphinx) -> None:
+    """Bring in what is made or lies elsewhere."""
+    import make_tables
+
+    make_tables.write()
+    places = HERE / "tutorials"
+    places.mkdir(exist_ok=True)
+    for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+        shutil.copy(notebook, places / notebook.name)
+    app.connect("autodoc-process-docstring", _bars_are_bars)
+    app.connect("config-inited", _results_become_pages)
+    app.connect("source-read", _point_to_results)
+
+
+def _bars_are_bars(
+    app: Sphinx, kind: str, name: str, found: object, options: object, lines: list[str]
+) -> None:
+    """Keep |x| from being read as a substitution."""
+    for number, line in enumerate(lines):
+        parts = _CODE.split(line)
+        lines[number] = "".join(part if part.startswith("``") else part.replace("|", "\\|") for part in parts)
+
+
+def _results_become_pages(app: Sphinx, config: object) -> None:
+    """Copy the tables that pages point to."""
+    made = HERE / "made"
+    made.mkdir(exist_ok=True)
+    for page in HERE.glob("*.md"):
+        for path, _, name in _RESULT.findall(page.read_text(encoding="utf-8")):
+            text = (HERE.parent / path).read_text(encoding="utf-8")
+            (made / name).write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
+            for figure in (HERE.parent / path).parent.glob("*.png"):
+                shutil.copy(figure, made / figure.name)
+
+
+def _point_to_results(app: Sphinx, name: str, source: list[str]) -> None:
+    source[0] = _RESULT.sub(r"](made/\3)", source[0])
