@@ -18,6 +18,7 @@ from clada_neuro.reporting import (
     overlap,
     policy,
     prose,
+    recording,
     synergy,
     tables,
     waveforms,
@@ -325,6 +326,7 @@ def _erp(results: Results) -> list[Block]:
         Block(paragraphs=[lead] if lead else [], points=notes),
         Block(figures=waveforms.figures(results)),
         Block(tables=waveforms.tables(results)),
+        *(Block(heading, facts=facts) for heading, facts in recording.parts(results)),
         Block(overlap.heading(results), points=overlap.lines(results)),
         Block(figures=overlap.figures(results), tables=overlap.tables(results)),
     ]

@@ -16,7 +16,7 @@ from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
-from clada_neuro.study.recordings import OverlapStage
+from clada_neuro.study.recordings import DescriptionStage, OverlapStage
 from clada_neuro.study.target import Target
 from clada_neuro.study.unmeasured import with_pseudo_surprisal, without_activity
 
@@ -86,6 +86,7 @@ def _analyze_epochs(plan: Target, traced: Trace, folder: Path, inputs: str, how:
     words = counted_from(traced.words, plan.index_base)
     for note in EpochsStage(plan.epochs, words, inputs, plan.measurement, how.seed).into(folder):
         how.progress(f"      {note}")
+    DescriptionStage(plan.epochs, plan.measurement, plan.continuous).into(folder)
 
 
 def tell(notes: Sequence[str], progress: Progress) -> None:

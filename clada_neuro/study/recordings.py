@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -9,6 +10,9 @@ from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.responses.trials import read_columns
 from clada_neuro.stage import Stage
 from clada_neuro.study.how import Progress
+
+if TYPE_CHECKING:
+    from clada_neuro.erp.measurement import Measurement
 
 _PREDICTORS = ("surprisal_bits", "pseudo_surprisal_bits")
 
@@ -58,6 +62,34 @@ def cut(found: Continuous, folder: Path, progress: Progress) -> Path:
     return cut_epochs(
         found.source, folder, table=found.table, delay=found.delay, soa=found.soa, task=found.task, progress=progress
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DescriptionStage(Stage[None]):
+    """What the files say of recording and processing, and its gaps, beside the epochs' analyses (see `clada_neuro.erp.described`)."""
+
+    name = "recording"
+    files = ("erp/recording.json",)
+
+    epochs: Path
+    measurement: "Measurement"
+    recordings: Continuous | None
+
+    def make(self, folder: Path) -> None:
+        """Read the headers, and write what they say."""
+        from clada_neuro.artifacts import read_json, write_json
+        from clada_neuro.erp.described import described
+        from clada_neuro.erp.raw_sources import read_recordings
+        from clada_neuro.erp.sources import read_epochs
+
+        found = self.recordings
+        recordings = None if found is None else read_recordings(found.source, found.task)
+        facts = read_json(folder / "erp" / "erp.json")
+        channels = {part["name"]: part["channels"] for part in facts["components"]}
+        said = described(
+            read_epochs(self.epochs), self.measurement, facts["baseline"], recordings, channels
+        )
+        write_json(folder / "erp" / "recording.json", said)
 
 
 @dataclass(frozen=True)

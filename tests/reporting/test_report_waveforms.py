@@ -1,8 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure as Canvas
 
-from clada_neuro.reporting import waveforms
+from clada_neuro.artifacts import write_json, write_table
+from clada_neuro.reporting import overlap, recording, waveforms
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.scalp import mapped, microvolts_up
 from clada_neuro.reporting.waveforms import averages
@@ -61,3 +65,91 @@ def test_negative_voltages_are_where_they_are_asked_for(negative, upside_down):
     )
     drawn = averages("n400", "", curve, pd.DataFrame(), None, negative=negative)
     assert (drawn.svg != averages("n400", "", curve, pd.DataFrame(), None).svg) == upside_down
+
+
+def test_the_recording_is_described_and_its_gaps_are_named(results, tmp_path):
+    (tmp_path / "erp").mkdir()
+    found = {"recording": {"sampling rate": "500 Hz", "ground": None}, "gaps": ["recording: ground"]}
+    write_json(tmp_path / "erp" / "recording.json", found)
+    parts = recording.parts(replace(results, folder=tmp_path))
+    assert parts[0] == (
+        "Recording and processing: recording",
+        [("sampling rate", "500 Hz"), ("ground", "not in the files")],
+    )
+    assert parts[1][1] == [("Fields that no file fills", "recording: ground")]
+    assert not recording.parts(replace(results, folder=tmp_path / "elsewhere"))
+
+
+def _overlap(folder, subjects=("01", "02", "03")):
+    place = folder / "overlap"
+    place.mkdir()
+    fit = {
+        "seconds": {"estimated from": 600.0},
+        "condition": 5.2,
+        "inflation": {"word/intercept": 2.5},
+        "notes": ["a note"],
+    }
+    facts = {
+        "models": [{"event": "word", "formula": "1 + center(surprisal_bits)"}],
+        "notes": [],
+        "subjects": dict.fromkeys(subjects, fit),
+    }
+    write_json(place / "overlap.json", facts)
+    rows = [
+        {
+            "subject": subject,
+            "event": "word",
+            "predictor": predictor,
+            "channel": channel,
+            "time_ms": t,
+            "estimate_uv": k + t / 100,
+        }
+        for k, subject in enumerate(subjects)
+        for predictor in ("intercept", "center(surprisal_bits)")
+        for channel in ("F3", "Cz")
+        for t in (0.0, 10.0, 20.0)
+    ]
+    write_table(pd.DataFrame(rows), place / "waveforms.parquet")
+    events = {
+        "subject": "01",
+        "stage": "regression",
+        "event": "word",
+        "outcome": ["in the model", "lost"],
+        "n": [90, 0],
+        "shown": "",
+    }
+    write_table(pd.DataFrame(events), place / "events.parquet")
+    columns = {
+        "predictor": "word/intercept",
+        "cluster": [0, 1],
+        "sign": 1,
+        "p": [0.01, 0.5],
+        "channels": "Cz",
+        "mass": np.arange(2.0),
+    }
+    write_table(pd.DataFrame(columns), place / "clusters.parquet")
+
+
+def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path):
+    _overlap(tmp_path)
+    found = replace(results, folder=tmp_path)
+    first, *notes = overlap.lines(found)
+    assert "from 30 minutes of 3 recordings" in first
+    assert "2.5 times larger" in first
+    assert notes == ["a note"]
+    (figure,) = overlap.figures(found)
+    assert "at Cz" in figure.caption
+    clusters, events = overlap.tables(found)
+    assert (len(clusters.shown), len(clusters.frame)) == (1, 2)
+    assert events.shown["n"].tolist() == ["90"] or events.shown["n"].tolist() == [90]
+
+
+def test_why_overlap_was_not_taken_apart_is_said(results, tmp_path):
+    (tmp_path / "overlap").mkdir()
+    write_json(tmp_path / "overlap" / "overlap.json", {"left_out": "channel Cz is flat"})
+    found = replace(results, folder=tmp_path)
+    assert overlap.heading(found)
+    assert overlap.lines(found) == ["Overlapping responses were not taken apart: channel Cz is flat."]
+    assert not overlap.figures(found)
+    assert not overlap.tables(found)
+    assert not overlap.heading(replace(results, folder=tmp_path / "elsewhere"))

@@ -5,6 +5,9 @@ for it. Redrawing the signs of these effects, for the whole map of a subject, it
 the same size that keep how electrodes and moments hang together: the wild bootstrap of mixed models (Modugno & Giannerini
 2015). Predicted effects are smaller than the model's variances say and are brought to them first (Carpenter, Goldstein &
 Rasbash 2003). Every source of variation that the model has takes part, so predictors of stimuli are tested over stimuli.
+
+Chosen by measurement (``analyses/results/maps/size.csv``, 500 studies without an effect): 6 % were significant at .05, as with normal
+multiples of the same effects (a parametric bootstrap), against 11 % with signs of marginal residuals and 21 % with items fixed.
 """
 
 from collections.abc import Sequence
