@@ -86,9 +86,7 @@ class DescriptionStage(Stage[None]):
         recordings = None if found is None else read_recordings(found.source, found.task)
         facts = read_json(folder / "erp" / "erp.json")
         channels = {part["name"]: part["channels"] for part in facts["components"]}
-        said = described(
-            read_epochs(self.epochs), self.measurement, facts["baseline"], recordings, channels
-        )
+        said = described(read_epochs(self.epochs), self.measurement, facts["baseline"], recordings, channels)
         write_json(folder / "erp" / "recording.json", said)
 
 
