@@ -40,6 +40,8 @@ class ModelSpecification:
         What the fit is for, printed with it.
     df : str
         Degrees of freedom: ``satterthwaite``, or ``kenward-roger``, which also adjusts standard errors (REML only).
+    robust : str
+        Columns of the sequences within which residuals may be correlated, ``subject:stimulus_id``: standard errors by sandwich.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ModelSpecification:
     weights: str | None = None
     note: str = ""
     df: str = SATTERTHWAITE
+    robust: str = ""
 
     def __post_init__(self) -> None:
         # A term may be written as in the formula, I(x^2), or as its coefficient is named, I(x ** 2).

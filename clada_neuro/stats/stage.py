@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ def fit_models(
         entry = finished.get(key)
         if entry is None:
             fitted = _fit(trials, specification)
+            if specification.robust:
+                fitted = replace(fitted, fit=fitted.fit.robust(specification.robust))
             entry = {
                 **_entry(fitted, specification, _weight_mean(trials, specification.weights)),
                 "inputs": key,

@@ -8,6 +8,7 @@ import pytest
 
 from clada_neuro import cache
 from clada_neuro.artifacts import read_json, read_table, write_json
+from clada_neuro.errors import FitError
 from clada_neuro.stats.mixed import fit
 from clada_neuro.stats.sensitivity import CUTOFF_SD
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
@@ -52,6 +53,20 @@ def test_singular_slopes_are_reduced_by_the_ladder_and_said(trials, entry, tmp_p
     assert "(0 + x" not in entry["formula"]
     assert not entry["singular"]
     assert said[-1].endswith("the reduction ladder removed correlations, then (0 + x | subject)")
+
+
+def test_a_specified_sandwich_is_in_the_entry(trials, tmp_path):
+    plain = ModelSpecification("m", "n400_uv ~ x + (1 | subject) + (1 | item)", directions={"x": "negative"})
+    found = fit_models(
+        trials, (plain, replace(plain, name="r", robust="subject:lab")), tmp_path / "fits.json", "rows"
+    )
+    assert [entry["robust"] for entry in found] == ["", "subject:lab"]
+    ours, theirs = (entry["coefficients"]["x"] for entry in found)
+    assert ours["estimate"] == theirs["estimate"]
+    assert ours["se"] != theirs["se"]
+    assert theirs["df"] <= 11
+    with pytest.raises(FitError, match="no column 'sequence'"):
+        fit_models(trials, (replace(plain, robust="subject:sequence"),), tmp_path / "other.json", "rows")
 
 
 def test_the_fit_without_extreme_trials_is_that_of_the_trials_within_the_cutoff(trials, entry):
