@@ -21,6 +21,7 @@ from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs
 from clada_neuro.errors import DataError
+from clada_neuro.losses import step
 from clada_neuro.stimuli.unit import stimulus_of
 
 Array = NDArray[np.float64]
@@ -115,7 +116,7 @@ def epochs_to_trials(
     trials = pd.concat(frames, ignore_index=True)
     rejected = recordings.n_events - len(trials)
     why = recordings.dropped.groupby("reason", sort=False)["n"].sum()
-    joins = [_step("epochs rejected before", recordings.n_events, rejected, _listed(why) or "none")]
+    joins = [step("epochs rejected before", recordings.n_events, rejected, _listed(why) or "none")]
     unmatched = trials.iloc[:0].assign(reason="")
     if words is not None:
         before = len(trials)
@@ -123,7 +124,7 @@ def epochs_to_trials(
         notes += respelled
         why = unmatched["reason"].value_counts()
         joins.append(
-            _step(
+            step(
                 "epochs without a word", before, len(unmatched), _listed(why) or "every epoch found its word"
             )
         )
@@ -258,13 +259,3 @@ def _listed(counts: pd.Series) -> str:
     """Return the most frequent reasons with their counts; every one stands in the result's tables."""
     most = [f"{reason} ({count:,})" for reason, count in counts.sort_values(ascending=False).head(3).items()]
     return "; ".join([*most, *([f"{len(counts) - 3:,} more reasons"] if len(counts) > 3 else [])])
-
-
-def _step(step: str, before: int, removed: int, reason: str) -> dict[str, Any]:
-    return {
-        "step": step,
-        "rows_before": before,
-        "rows_removed": removed,
-        "rows_after": before - removed,
-        "reason": reason,
-    }

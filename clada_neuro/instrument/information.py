@@ -122,7 +122,7 @@ def _measure(
             # Token numbers are exact in float32 up to 2^24.
             found[f"top_token_{place + 1}"] = highest.indices[:, place].to(z.dtype)
             found[f"top_probability_{place + 1}"] = probabilities[:, place]
-    return torch.stack(in_order(found, names(top_k)))
+    return torch.stack(in_order(found, names(top_k))) + 0.0  # no -0.0
 
 
 def _sums(

@@ -33,7 +33,7 @@ def movement(streams: dict[int, Tensor], layers: Sequence[int]) -> np.ndarray:
         found["displacement_prev"][:, :2] = math.nan
         found["trajectory_error"][:, : TRAJECTORY + 1] = math.nan
         names = [one.name for one in MOVEMENT]
-        columns.append(torch.stack(in_order(found, names), dim=1).cpu().double().numpy())
+        columns.append(torch.stack(in_order(found, names), dim=1).cpu().double().numpy() + 0.0)  # no -0.0
     return np.stack(columns, axis=2)
 
 
@@ -76,7 +76,7 @@ def lens(
                 known[place] = _Prediction(predict(streams[place]), targets)
         columns.append(known[layer].against(known[last], known[layer - 1]))
         known = {place: known[place] for place in (layer, last)}
-    return torch.stack(columns, dim=1).cpu().double().numpy()
+    return torch.stack(columns, dim=1).cpu().double().numpy() + 0.0  # no -0.0
 
 
 class _Prediction:

@@ -142,7 +142,7 @@ class MaskedForward:
             handle.remove()
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         nats = logits.logsumexp(dim=-1) - logits[numbers, torch.tensor(targets, device=self.device)]
-        return (nats.double() / math.log(2)).tolist()
+        return (nats.double() / math.log(2) + 0.0).tolist()  # no -0.0
 
 
 def forward_for(

@@ -122,7 +122,7 @@ class _Collector:
             initial[:] = False
         found = information.information(logits, targets, initial, self.forward.vocabulary, self.forward.top_k)
         found["kl_dense_bits"] = information.divergence(self.expected.logits(rows, positions), logits)
-        values = np.stack(in_order(found, self.names))
+        values = np.stack(in_order(found, self.names)) + 0.0  # no -0.0
         self.predictions[:, rows.cpu().numpy(), positions.cpu().numpy()] = values
 
     def measures(self, row: int, found: Score) -> Measures:

@@ -57,13 +57,13 @@ def load_weights(name: str | Path, kind: Any = AutoModelForCausalLM, **source: A
     if missing:
         beside = f", but has {_listed(unexpected)}" if unexpected else ""
         raise ModelError(
-            f"model '{name}': the checkpoint lacks {len(missing)} weights of the model, {_listed(missing)}{beside}; "
+            f"model '{name}': the checkpoint lacks {_weights(len(missing))} of the model, {_listed(missing)}{beside}; "
             "save it whole and under the model's own names with model.save_pretrained(folder)"
         )
     if unexpected:
         warnings.warn(
-            f"model '{name}': {len(unexpected)} weights of the checkpoint have no place in the model and are not "
-            f"used, {_listed(unexpected)}",
+            f"model '{name}': {_weights(len(unexpected))} of the checkpoint {'has' if len(unexpected) == 1 else 'have'} no place in the model and "
+            f"{'is' if len(unexpected) == 1 else 'are'} not used, {_listed(unexpected)}",
             stacklevel=3,
         )
     return model
@@ -71,6 +71,10 @@ def load_weights(name: str | Path, kind: Any = AutoModelForCausalLM, **source: A
 
 def _listed(keys: Collection[str]) -> str:
     return ", ".join(f"'{key}'" for key in list(keys)[:_NAMED]) + _more(len(keys) - _NAMED)
+
+
+def _weights(count: int) -> str:
+    return f"{count} weight{'s' * (count != 1)}"
 
 
 def _more(count: int) -> str:

@@ -11,11 +11,12 @@ import pandas as pd
 
 from clada_neuro.errors import AlignmentError
 from clada_neuro.lineage import trace_of
+from clada_neuro.losses import step
 from clada_neuro.responses import unmatched as lost
 from clada_neuro.responses.columns import missing_advice, take_columns
 from clada_neuro.responses.repeats import repeats
 from clada_neuro.responses.trials import label_text
-from clada_neuro.responses.unmatched import MAX_LOST, step
+from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings, without_conditions
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.errors import AlignmentError
+from clada_neuro.losses import step
 from clada_neuro.stimuli.keys import as_key, nearest, plain_words
 
 # A mistyped condition of a design with up to ten cells loses at least a tenth of the trials; single items that were
@@ -19,17 +20,6 @@ NO_TEXT, NO_SUBJECT, OTHER_WORD = (
     "the subject is empty",
     "another word stands there",
 )
-
-
-def step(name: str, before: int, removed: int, reason: str) -> dict[str, Any]:
-    """Return one step of a join."""
-    return {
-        "step": name,
-        "rows_before": before,
-        "rows_removed": removed,
-        "rows_after": before - removed,
-        "reason": reason,
-    }
 
 
 def reasons(

@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api import types
 
 from clada_neuro.errors import FitError
+from clada_neuro.losses import step
 from clada_neuro.stats.expressions import check_condition
 from clada_neuro.stats.notation import read
 
@@ -33,7 +34,7 @@ def exclude(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFra
     for condition in conditions:
         true, undecided, named = _met(trials, condition, "exclusion")
         kept = f" ({undecided:,} rows kept that have no value in {', '.join(named)})" if undecided else ""
-        steps.append(_step("pre-specified exclusion", condition + kept, len(trials), true.sum()))
+        steps.append(step("pre-specified exclusion", len(trials), true.sum(), condition + kept))
         trials = trials[~true]
     return trials, steps
 
@@ -58,7 +59,7 @@ def keep(trials: pd.DataFrame, conditions: Sequence[str]) -> tuple[pd.DataFrame,
         gone = (
             f" ({undecided:,} of the rows removed have no value in {', '.join(named)})" if undecided else ""
         )
-        steps.append(_step("rows asked for", f"not where {condition}{gone}", len(trials), (~true).sum()))
+        steps.append(step("rows asked for", len(trials), (~true).sum(), f"not where {condition}{gone}"))
         trials = trials[true]
     return trials, steps
 
@@ -76,16 +77,6 @@ def columns_of(condition: str) -> list[str]:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
     return [quoted.get(name, name) for name in dict.fromkeys(names)]
-
-
-def _step(step: str, reason: str, before: int, removed: int) -> dict[str, Any]:
-    return {
-        "step": step,
-        "reason": reason,
-        "rows_before": before,
-        "rows_removed": int(removed),
-        "rows_after": before - int(removed),
-    }
 
 
 def _met(trials: pd.DataFrame, condition: str, what: str) -> tuple[np.ndarray, int, list[str]]:

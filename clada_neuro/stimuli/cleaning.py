@@ -1,8 +1,11 @@
 """Exclusions that are counted: what each cleaning step removed, and why."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+
+from clada_neuro.losses import step as lost
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,13 @@ class Cleaning:
 
     def __init__(self, frame: pd.DataFrame):
         self.frame = frame
-        self._steps: list[tuple[str, str, int, int, int]] = []
+        self._steps: list[dict[str, Any]] = []
 
     def remove(self, rows: pd.Series, step: str, reason: str) -> None:
         """Drop the rows where ``rows`` is true; a step that removes none is listed with 0."""
         before, removed = len(self.frame), int(rows.sum())
         self.frame = self.frame[~rows]
-        self._steps.append((step, reason, before, removed, before - removed))
+        self._steps.append(lost(step, before, removed, reason))
 
     def exclusions(self) -> pd.DataFrame:
         """Return the steps in order."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from clada_neuro.losses import step
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stimuli.keys import as_key, respelled
@@ -74,24 +75,15 @@ def _first_items(target: Target, limit: int) -> Target:
     """Keep the first `limit` items and their trials; exclusions count trials, or stimuli where those come later."""
     kept = target.stimuli["item"].drop_duplicates().head(limit)
     stimuli = target.stimuli.loc[target.stimuli["item"].isin(kept)]
+    why = f"only the first {limit} items were asked for"
     if target.trials is None:
-        step = _limited("limit, stimuli", limit, len(target.stimuli), len(stimuli))
-        return replace(target, stimuli=stimuli, exclusions=[*target.exclusions, step])
+        lost = step("limit, stimuli", len(target.stimuli), len(target.stimuli) - len(stimuli), why)
+        return replace(target, stimuli=stimuli, exclusions=[*target.exclusions, lost])
     key = "stimulus_id" if "stimulus_id" in target.trials else "item"
     if key not in target.trials:
         return replace(target, stimuli=stimuli)  # `align` says which key is missing
     given = as_key(target.trials[key])
     known = set(as_key(target.stimuli[key]))
     trials = target.trials.loc[given.replace(respelled(given, known)).isin(stimuli[key])]
-    step = _limited("limit", limit, len(target.trials), len(trials))
-    return replace(target, stimuli=stimuli, trials=trials, exclusions=[*target.exclusions, step])
-
-
-def _limited(step: str, limit: int, before: int, after: int) -> dict[str, Any]:
-    return {
-        "step": step,
-        "reason": f"only the first {limit} items were asked for",
-        "rows_before": before,
-        "rows_removed": before - after,
-        "rows_after": after,
-    }
+    lost = step("limit", len(target.trials), len(target.trials) - len(trials), why)
+    return replace(target, stimuli=stimuli, trials=trials, exclusions=[*target.exclusions, lost])

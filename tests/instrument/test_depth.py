@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from clada_neuro.errors import DataError, ModelError
 from clada_neuro.instrument import depth
 from clada_neuro.instrument.layer_choice import Choice, read_choice
+from clada_neuro.instrument.lens import lens
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.measures.layers import BY_LAYER, MOVEMENT
 from clada_neuro.models.loading import LanguageModel, load_model
@@ -146,9 +147,9 @@ def test_the_last_layer_is_the_models_own_prediction(kind):
     texts = stimuli('"Wait," she said -- it\'s late!', "Wait for the train.", context=["", "It was dark. "])
     traced = trace(texts, language_model(kind), layers="all", progress=False)
     last = by_layer(traced, 2)
-    for lens, own in (("surprisal_bits",) * 2, ("entropy_bits",) * 2, ("rank", "rank")):
+    for name, own in (("surprisal_bits",) * 2, ("entropy_bits",) * 2, ("rank", "rank")):
         np.testing.assert_allclose(
-            last[f"lens_{lens}"].astype(float), traced.words[own].astype(float), rtol=0, atol=1e-5
+            last[f"lens_{name}"].astype(float), traced.words[own].astype(float), rtol=0, atol=1e-5
         )
     assert (last["lens_kl_last_bits"] == 0).all()
 
@@ -204,6 +205,14 @@ def test_texts_longer_than_the_window_go_on_in_the_next():
     # A line through four tokens is missing where it would begin on the first token of a window.
     assert last.iloc[1:].drop(columns="trajectory_error").notna().all(axis=None)
     assert last["trajectory_error"].iloc[5:].notna().all()
+
+
+def test_a_certain_prediction_costs_zero_not_minus_zero():
+    sure = torch.full((3, 5), -1e4)
+    sure[:, 2] = 1e4
+    values = lens(lambda stream: stream, {0: sure, 1: sure}, [1], 1, torch.full((3,), 2))
+    assert values[0] == pytest.approx(0.0)
+    assert not np.signbit(values).any()
 
 
 def test_words_without_context_and_without_tokens_are_missing():

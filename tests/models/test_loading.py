@@ -330,7 +330,7 @@ MATRIX = "model.layers.1.mlp.up_proj.weight"
     ("change", "message"),
     [
         (lambda w: {f"module.{name}": value for name, value in w.items()}, r"lacks 21 .*'lm_head.*'module\."),
-        (lambda w: {name: w[name] for name in w if name != MATRIX}, f"lacks 1 weights of the model, '{MATRIX}'"),
+        (lambda w: {name: w[name] for name in w if name != MATRIX}, f"lacks 1 weight of the model, '{MATRIX}'"),
         (lambda w: w | {MATRIX: w[MATRIX][:-1].clone()}, rf"'{MATRIX}' has shape \(51, 24\), .* says \(52, 24\)"),
     ],
     ids=["renamed", "missing", "another shape"],
@@ -344,7 +344,7 @@ def test_a_checkpoint_that_does_not_fill_the_model_is_refused(checkpoint, change
 
 def test_weights_without_a_place_are_named(checkpoint):
     stored(checkpoint, lambda w: w | {"lora.weight": torch.zeros(2)})
-    with pytest.warns(UserWarning, match=r"1 weights .* not used, 'lora\.weight'"):
+    with pytest.warns(UserWarning, match=r"1 weight .* is not used, 'lora\.weight'"):
         loaded = load_model(checkpoint, device="cpu")
     assert torch.equal(loaded.model.lm_head.weight, tiny_model().lm_head.weight)
 
@@ -372,7 +372,7 @@ def test_an_incomplete_gguf_is_refused_and_not_kept(tmp_path, monkeypatch):
     path = tmp_path / "part.gguf"
     write_gguf(partial, path, "float32")
     for _ in range(2):
-        with pytest.raises(ModelError, match=f"lacks 1 weights of the model, '{MATRIX}'"):
+        with pytest.raises(ModelError, match=f"lacks 1 weight of the model, '{MATRIX}'"):
             load_model(path, device="cpu")
 
 

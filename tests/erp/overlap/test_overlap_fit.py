@@ -4,55 +4,14 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from overlap_recordings import MODELS, SFREQ, reading, recording
 from scipy.sparse.linalg import lsmr
 
 from clada_neuro.erp.overlap.events import EventModel
 from clada_neuro.erp.overlap.expansion import Train, covered, gram, predict, project
 from clada_neuro.erp.overlap.fit import overlap_rerp
-from clada_neuro.errors import AlignmentError, CladaNeuroError, DataError, FitError
+from clada_neuro.errors import DataError, FitError
 from clada_neuro.stats.splines import ns
-
-SFREQ = 50.0
-CHANNELS = ["Fz", "Cz", "Pz", "Oz"]
-
-
-def recording(n: int, seed: int = 0, names=CHANNELS) -> mne.io.RawArray:
-    noise = np.random.default_rng(seed).normal(0, 1e-5, (len(names), n))
-    return mne.io.RawArray(noise, mne.create_info(list(names), SFREQ, "eeg"), verbose="error")
-
-
-def reading(n: int = 400, seed: int = 1, soa=(15, 31)) -> pd.DataFrame:
-    """Words and button presses at whole samples, whole steps apart."""
-    rng = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            "onset": (np.cumsum(rng.integers(*soa, n)) + 20) / SFREQ,
-            "event": np.where(rng.random(n) < 0.3, "press", "word"),
-            "surprisal_bits": rng.gamma(3, 3, n),
-            "zipf_frequency": rng.normal(4, 1, n),
-        }
-    )
-
-
-MODELS = [
-    EventModel("word", "1 + surprisal_bits + zipf_frequency"),
-    EventModel("press", "1 + zipf_frequency", -0.2, 0.6),
-]
-
-
-@pytest.fixture(scope="module")
-def events():
-    return reading()
-
-
-@pytest.fixture(scope="module")
-def raw(events):
-    return recording(round(events["onset"].max() * SFREQ) + 80)
-
-
-@pytest.fixture(scope="module")
-def result(raw, events):
-    return overlap_rerp(raw, events, MODELS)
 
 
 def mnes(raw, events, bad=()):
@@ -344,25 +303,6 @@ def test_ridge_takes_the_penalty_that_predicts_held_out_time_best(raw, events):
     assert any("shrunken" in note for note in found.notes)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda raw: raw._data.__setitem__((1,), 0.0), r"channel Cz is flat \(0 V throughout\); mark it bad"),
-        (
-            lambda raw: raw._data.__setitem__((2,), np.nan),
-            "channel Pz is not finite in 100% of the samples; mark it bad",
-        ),
-        (lambda raw: raw._data.__imul__(1e6), "looks like µV"),
-        (lambda raw: raw.info.__setitem__("bads", list(raw.ch_names)), "every EEG channel is marked bad"),
-    ],
-)
-def test_recordings_that_cannot_be_used_are_one_line(raw, events, spoil, message):
-    spoiled = raw.copy()
-    spoil(spoiled)
-    with pytest.raises(DataError, match=message):
-        overlap_rerp(spoiled, events, MODELS)
-
-
 def test_slow_drifts_are_no_unit_error(raw, events):
     drifting = raw.copy()
     drifting._data += 0.005 * np.linspace(0, 1, raw.n_times) ** 2
@@ -390,34 +330,3 @@ def test_a_bad_channel_holds_nothing_up(raw, events, result):
         found.evoked("word/intercept").data[[0, 2, 3]], result.evoked("word/intercept").data[[0, 2, 3]]
     )
     assert set(found.table()["channel"]) == {"Fz", "Pz", "Oz"}
-
-
-@pytest.mark.parametrize(
-    ("change", "models", "error", "message"),
-    [
-        ({}, [EventModel("words")], DataError, "no event is of type 'words'"),
-        ({}, [EventModel("word"), EventModel("word", "1 + zipf_frequency")], DataError, "has two models"),
-        ({}, [EventModel("word", "1 + surprise")], FitError, "no column 'surprise'"),
-        ({"onset": "early"}, MODELS, DataError, "event 0 .* the onset 'early'; seconds expected"),
-        ({"onset": 3.0}, MODELS, AlignmentError, "two events of type 'word' at 3 s"),
-        ({}, [EventModel("word", "1 + (1 | item)")], FitError, "random terms"),
-    ],
-)
-def test_events_that_cannot_be_used_are_one_line(raw, events, change, models, error, message):
-    with pytest.raises(error, match=message):
-        overlap_rerp(raw, events.assign(**change), models)
-
-
-def test_names_that_are_not_there_are_offered(result):
-    with pytest.raises(DataError, match=r"no predictor 'word/surprisal'.*did you mean 'word/surprisal_bits'"):
-        result.evoked("word/surprisal")
-    with pytest.raises(DataError, match="no event 'words'"):
-        result.predicted("words")
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"tmin": 1.0, "tmax": 0.5}, {"tmin": -100.0, "tmax": 1000.0}, {"splines": 3}]
-)
-def test_responses_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(CladaNeuroError, match="event 'word'"):
-        EventModel("word", **wrong)
