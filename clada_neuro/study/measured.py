@@ -24,8 +24,7 @@ def with_measures(target: Target, given: EpochsSpecification | None, name: str) 
             f"amplitudes of '{name}' are there already; windows, electrodes, baseline and SOA are for --epochs only"
         )
     target = replace(target, measured=_settled(target.analysis, given))
-    _check(target)
-    return target
+    return replace(target, described=_checked(target))
 
 
 def _settled(analysis: Analysis, given: EpochsSpecification | None) -> EpochsSpecification:
@@ -54,22 +53,27 @@ def _named(given: Mapping[str, Any], names: list[str], option: str) -> dict[str,
     return {name or names[0]: value for name, value in given.items()}
 
 
-def _check(target: Target) -> None:
-    """Refuse, before any long work, what cannot be measured and a baseline column that will not be made."""
+def _checked(target: Target) -> tuple[str, ...]:
+    """Refuse, before any long work, what cannot be measured and a baseline column that will not be made.
+
+    Returns the columns of the epochs' metadata, so that their files are not opened once more for them.
+    """
     from clada_neuro.erp.checks import check_recordings
     from clada_neuro.erp.sources import baseline_subtracted, read_epochs
 
     assert target.epochs is not None
     recordings = read_epochs(target.epochs).epochs
     check_recordings(recordings, target.measurement)
+    metadata = [epochs.metadata for epochs in recordings.values() if epochs.metadata is not None]
+    columns = tuple(dict.fromkeys(str(name) for table in metadata for name in table))
     if not target.baselines:
-        return
+        return columns
     if target.measurement.baseline != "covariate":
         why = f"the baseline is asked for as '{target.measurement.baseline}'"
     elif baseline_subtracted(recordings):
         why = "the baseline was subtracted before the epochs were saved"
     else:
-        return
+        return columns
     raise DataError(
         f"a formula names {min(target.baselines)}, but {why}, so there is no such column; take it out of the formula"
     )

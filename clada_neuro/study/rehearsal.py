@@ -88,12 +88,7 @@ def _simulated(words: pd.DataFrame) -> pd.DataFrame:
 
 def _of_epochs(plan: Target) -> list[str]:
     """Return the columns that epochs bring beside those of the words."""
-    from clada_neuro.erp.sources import read_epochs
-
-    assert plan.epochs is not None
-    metadata = [epochs.metadata for epochs in read_epochs(plan.epochs).epochs.values()]
-    names = [str(name) for table in metadata if table is not None for name in table]
-    names += ["subject", "epoch", *(one.column for one in plan.measurement.components)]
+    names = [*plan.described, "subject", "epoch", *(one.column for one in plan.measurement.components)]
     if plan.measurement.baseline == "covariate":
         names += [one.baseline_column for one in plan.measurement.components]
     return names + [f"{name}_next" for name in MAIN if plan.measurement.soa]

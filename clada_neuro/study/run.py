@@ -7,8 +7,9 @@ language models are several studies of the same responses (see `clada_neuro.stud
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError
@@ -18,6 +19,7 @@ from clada_neuro.models.origin import EMBEDDED
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
+from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.study.demonstration import SIMULATED, demonstration
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.named import DEMO, language_of
@@ -148,6 +150,7 @@ def run(
     CladaNeuroError
         For wrong input; what was finished stays in `out`.
     """
+    given = {**locals()}
     setting = Setting(
         start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
         language=language or "en", layers=layers,
@@ -172,30 +175,10 @@ def run(
         epochs = eeg if continuous is None else cut(continuous, place, progress)
     elif triggers is not None or delay_ms or task:
         raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
-    plan = resolve_target(
-        target,
-        trials=trials,
-        epochs=epochs,
-        measured=_measured(window_ms, roi, baseline, soa_ms),
-        analysis=analysis,
-        component=component,
-        response=response,
-        formula=formula,
-        where=where,
-        limit=limit,
-        columns=columns,
-        index_base=index_base,
-        encoding=encoding,
-        sheet=sheet,
-        separator=separator,
-        sentence_columns=sentence_columns,
-        condition_columns=condition_columns,
-        trial_columns=trial_columns,
-        trial_index_base=trial_index_base,
-        trial_encoding=trial_encoding,
-        trial_sheet=trial_sheet,
-        max_lost=max_lost,
-    )
+    settled = {
+        "target": target, "epochs": epochs, "analysis": analysis, "measured": _measured(window_ms, roi, baseline, soa_ms),
+    }  # fmt: skip
+    plan = resolve_target(**_handed_on(given) | settled)
     plan = replace(plan, continuous=continuous)
     spoken = check_language(language or plan.analysis.language or language_of(target))
     if layers is not None:
@@ -233,6 +216,12 @@ def run(
         for place in places.values():
             _report(place, negative)
         return _report(folder, negative)
+
+
+def _handed_on(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords that find out a target, and those by which its stimulus file is read: their names are the same."""
+    names = (*signature(resolve_target).parameters, *signature(read_stimuli).parameters)
+    return {name: given[name] for name in names if name in given}
 
 
 def _measured(

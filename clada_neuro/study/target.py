@@ -29,7 +29,7 @@ class Target:
     amplitudes are taken from epochs; `controls` names terms that may be left out. `decided_by` says whose the analysis
     is: of a ``file``, of ``formula``s, of the ``data set``, or the built-in ``default``. Of the trials, only those `where`
     these conditions are true are used. `index_base` and `max_lost` are for `align`. `continuous` are the recordings that
-    `epochs` were cut from.
+    `epochs` were cut from; `described` are the columns of the epochs' metadata.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Target:
     decided_by: Mapping[str, str] = field(default_factory=lambda: DEFAULT)
     notes: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
     continuous: Continuous | None = None
 
     def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:

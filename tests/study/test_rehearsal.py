@@ -1,5 +1,6 @@
 """What an analysis names wrongly is refused before the model runs, with the row that the user's file shows."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from tiny_models import tiny_checkpoint
@@ -7,7 +8,8 @@ from tiny_models import tiny_checkpoint
 from clada_neuro import align, fit, read_stimuli, trace
 from clada_neuro.errors import CladaNeuroError, FitError
 from clada_neuro.responses.trials import read_trials
-from clada_neuro.study.rehearsal import stand_ins
+from clada_neuro.study.rehearsal import rehearse, stand_ins
+from clada_neuro.study.resolve import resolve_target
 from clada_neuro.study.run import run
 
 NOUNS = ["cup", "lamp", "road", "boat", "horse", "shoe"]
@@ -162,3 +164,27 @@ def test_a_file_with_a_row_a_word_gives_each_word_its_own_cells(checkpoint):
     made, real = stand_ins(stimuli), trace(stimuli, checkpoint, progress=False).words
     assert set(made) - set(real) == OF_MASKED
     assert made["width"].tolist() == real["width"].tolist() == list(range(len(rows)))
+
+
+def test_the_analysis_is_tried_without_opening_the_epochs_once_more(tmp_path, monkeypatch):
+    mne = pytest.importorskip("mne")
+    from clada_neuro.erp import sources
+
+    (tmp_path / "s.csv").write_text(
+        "item,condition,sentence,critical_word\n1,a,The cat sat,cat\n2,a,A dog lay there,dog\n"
+    )
+    info = mne.create_info(["Cz", "CPz", "Pz"], 50.0, "eeg").set_montage("standard_1020")
+    (tmp_path / "eeg").mkdir()
+    for subject in ("one", "two"):
+        metadata = pd.DataFrame({"item": ["1", "2"], "condition": "a", "word_index": 1, "handedness": "r"})
+        volts = 1e-5 * np.random.default_rng(0).normal(size=(2, 3, 61))
+        epochs = mne.EpochsArray(volts, info, tmin=-0.2, metadata=metadata, verbose="error")
+        epochs.save(tmp_path / "eeg" / f"sub-{subject}_epo.fif", verbose="error")
+    opened, read = [], sources._read_file
+    monkeypatch.setattr(sources, "_read_file", lambda path: opened.append(path) or read(path))
+    formula = "n400_uv ~ surprisal_bits + handedness + (1 | subject)"
+    plan = resolve_target(tmp_path / "s.csv", epochs=tmp_path / "eeg", formula=formula)
+    before = len(opened)
+    assert "handedness" in plan.described
+    rehearse(plan)
+    assert len(opened) == before > 0
