@@ -12,11 +12,11 @@ from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import add_lags, zipf_frequency
 from clada_neuro.instrument.given import with_given
 from clada_neuro.instrument.texts import Text
-from clada_neuro.instrument.words import CONTEXT, Word
+from clada_neuro.instrument.words import CONTEXT
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
 from clada_neuro.stimuli.design import holds_lists, same_text
-from clada_neuro.stimuli.unit import stimulus_label
+from clada_neuro.stimuli.unit import stimulus_at
 
 # A token's whole number or yes and no may be missing.
 _NULLABLE = {"int": "Int64", "bool": "boolean"}
@@ -208,7 +208,8 @@ def _own_columns(
                 "word_index": number,
                 "word": np.array([word.text for word in words], dtype=object),
                 "stimulus": np.array(
-                    [stimulus_label(_seen(text, word, both_sides), word.core) for word in words], dtype=object
+                    [stimulus_at(text.text, word.core_start, word.core_end, both_sides) for word in words],
+                    dtype=object,
                 ),
                 "length": np.array([len(same_text(word.core)) for word in words], dtype=int),
                 "zipf_frequency": np.array(
@@ -222,11 +223,6 @@ def _own_columns(
         )
     frame = _concatenated(blocks, tables.WORDS)
     return frame if holds_lists(regions) else frame.drop(columns="region")
-
-
-def _seen(text: Text, word: Word, both_sides: bool) -> str:
-    """Return what decides a model's measures of a word: the text up to its end, or all of it and where the word is."""
-    return f"{word.core_start}:{text.text}" if both_sides else text.text[: word.core_end]
 
 
 def _roles(text: Text) -> np.ndarray:

@@ -27,6 +27,21 @@ def stimulus_label(text: str, word: str) -> str:
     return f"{word}:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:_DIGITS]}"
 
 
+def stimulus_at(text: str, start: int, end: int, both_sides: bool = False) -> str:
+    """Return the stimulus of a word in a text.
+
+    Parameters
+    ----------
+    text
+        The whole of it, context included.
+    start, end
+        The word's characters, without attached punctuation.
+    both_sides
+        Whether the model reads what follows, too: then the stimulus is the word's place in the whole text.
+    """
+    return stimulus_label(f"{start}:{text}" if both_sides else text[:end], text[start:end])
+
+
 def stimulus_of(words: pd.DataFrame) -> pd.Series:
     """Return the stimulus of each row of a words table.
 

@@ -13,7 +13,7 @@ from clada_neuro.responses.columns import PARTS, usual
 from clada_neuro.responses.response import is_response, response_of
 from clada_neuro.responses.unmatched import MAX_LOST
 from clada_neuro.stimuli.design import holds_lists, words_of
-from clada_neuro.stimuli.unit import stimulus_label
+from clada_neuro.stimuli.unit import stimulus_at
 
 _SHOWN = 8  # conditions, regions or responses that are listed by name
 
@@ -73,7 +73,7 @@ def bare_words(stimuli: pd.DataFrame, language: str = "en") -> pd.DataFrame:
                     "stimulus_id": text["stimulus_id"],
                     "word_index": place,
                     "word": word.text,
-                    "stimulus": stimulus_label((before + text["sentence"])[: word.core_end], word.core),
+                    "stimulus": stimulus_at(before + text["sentence"], word.core_start, word.core_end),
                     "zipf_frequency": zipf_frequency(word.core, language),
                     "is_critical": not pd.isna(critical) and place == critical,
                     "item": text["item"],

@@ -132,6 +132,14 @@ def test_minimal_pairs_predict_that_the_bad_one_surprises_more(tmp_path):
     assert frame["suite"].tolist() == ["pairs", "pairs"]
 
 
+def test_a_table_of_sentences_with_the_two_of_a_pair_beside_them_predicts_nothing():
+    frame = pd.DataFrame(
+        {"sentence": ["The dog ran."], "sentence_good": ["A dog."], "sentence_bad": ["Dog a."]}
+    )
+    assert "predictions" not in read_stimuli(frame).attrs
+    assert "predictions" in read_stimuli(frame.drop(columns="sentence")).attrs
+
+
 def test_a_folder_of_suites_is_read_as_one(tmp_path):
     saved(tmp_path, SUITE)
     saved(tmp_path, {**SUITE, "meta": {"name": "other"}}, "other.json")
