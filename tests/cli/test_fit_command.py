@@ -1,6 +1,7 @@
 """``clada-neuro fit`` from a file to fits.json."""
 
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -253,6 +254,18 @@ def test_more_scripts_and_tables_with_the_names_of_r(tmp_path: Path) -> None:
         CliRunner().invoke(
             command, [*call, "--formula", formula, "--r-script", "emmean"], catch_exceptions=False
         )
+
+
+def test_a_missing_sampler_is_told_before_anything_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bambi", None)
+    call = [str(REFERENCE.with_name("counts_full.csv")), "--out", str(tmp_path / "out"), "--bayes"]
+    with pytest.raises(CladaNeuroError, match=r"pip install 'clada-neuro\[bayes\]'"):
+        CliRunner().invoke(
+            command, [*call, "--formula", "surprisal ~ group + (1 | subject)"], catch_exceptions=False
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_trials_of_successes_are_weights_in_r(tmp_path: Path) -> None:
