@@ -1,6 +1,6 @@
 """Link human brain responses to the inner workings of language models.
 
-The main job in one call: `run`. Step by step: `load_model`, `read_stimuli`, `trace`, `align`, `fit`, `synergy`, `report`.
+The main job in one call: `run`. Step by step: `load_model`, `read_stimuli`, `trace`, `align`, `fit`, `compare`, `synergy`, `report`.
 With part of the feed-forward weights left out: `calibrate`, `policy`, `attach`, `generate`.
 """
 
@@ -13,6 +13,7 @@ _HOME = {
     "trace": "clada_neuro.instrument.trace",
     "align": "clada_neuro.responses.alignment",
     "fit": "clada_neuro.stats.mixed",
+    "compare": "clada_neuro.stats.several",
     "synergy": "clada_neuro.stats.synergy",
     "depth": "clada_neuro.study.depth",
     "report": "clada_neuro.reporting.build",
@@ -27,6 +28,7 @@ __all__ = [
     "align",
     "attach",
     "calibrate",
+    "compare",
     "depth",
     "fit",
     "generate",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clada_neuro.cli.options import pairs, table_options, where_option
+from clada_neuro.cli.options import fitting_options, table_options, where_option
 from clada_neuro.stats.engines import DEFAULT, ENGINES
 
 if TYPE_CHECKING:
@@ -23,29 +23,15 @@ if TYPE_CHECKING:
     help="R notation, e.g. 'n400_uv ~ surprisal_bits + (1 | subject)'; several are compared.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for fits.json.")
-@click.option(
-    "--family",
-    default="gaussian",
-    show_default=True,
-    help="Or binomial (0 and 1, or hits/(hits + misses)) or poisson: generalised mixed models.",
-)
 @click.option("--engine", default=DEFAULT, show_default=True, help=f"One of {', '.join(ENGINES)}.")
 @click.option("--ml", is_flag=True, help="Maximum likelihood instead of REML.")
 @click.option("--zscore", multiple=True, metavar="COLUMN", help="Predictor to z-score; may be repeated.")
-@click.option("--df", default="satterthwaite", show_default=True, help="Or kenward-roger (REML only).")
 @click.option(
     "--robust",
     metavar="COLUMN",
     help="Standard errors that hold where residuals are correlated within the levels of COLUMN, e.g. subject:stimulus_id.",
 )
-@click.option(
-    "--contrast",
-    "contrasts",
-    multiple=True,
-    metavar="FACTOR=CONTRAST",
-    callback=pairs,
-    help="e.g. condition=sum, treatment(low), helmert, successive, polynomial, 'c(-0.5, 0.5)'; may be repeated.",
-)
+@fitting_options
 @click.option(
     "--bayes",
     is_flag=True,
@@ -84,7 +70,7 @@ def command(
     """Fit each FORMULA to TRIALS (CSV, TSV, xlsx or parquet), print the tables, write fits.json and refit.R with its data.
 
     Several formulas are fitted to the rows that all of them have values for, and compared by maximum likelihood, each
-    with the one before it (comparison.csv).
+    with the one before it, also on held-out items (comparison.csv).
     """
     from clada_neuro.lineage import trials_id
     from clada_neuro.responses.repeats import repeats_in
@@ -151,6 +137,8 @@ def _printed(compared: "pd.DataFrame") -> str:
     for row in compared.itertuples():
         test = "" if row.chi2 != row.chi2 else f"; χ²({row.df}) = {row.chi2:.3f}, {p_text(row.p)}"
         note = f"; {row.note}" if row.note else ""
+        if row.delta_heldout == row.delta_heldout:
+            test += f"; held-out items {row.delta_heldout:+.5f} (SE {row.se_heldout:.5f}) nats a trial"
         lines.append(
             f"{row.name}: {row.n_parameters} parameters, log-likelihood {row.loglik:.3f}, AIC {row.aic:.2f}, "
             f"BIC {row.bic:.2f}{test}{note}"

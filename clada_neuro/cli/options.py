@@ -116,6 +116,31 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def fitting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --family, --df and --contrast: how models are fitted; passed on as ``family``, ``df`` and ``contrasts``."""
+    for add in (
+        click.option(
+            "--contrast",
+            "contrasts",
+            multiple=True,
+            metavar="FACTOR=CONTRAST",
+            callback=pairs,
+            help="e.g. condition=sum, treatment(low), helmert, successive, polynomial, 'c(-0.5, 0.5)'; may be repeated.",
+        ),
+        click.option(
+            "--df", default="satterthwaite", show_default=True, help="Or kenward-roger (REML only)."
+        ),
+        click.option(
+            "--family",
+            default="gaussian",
+            show_default=True,
+            help="Or binomial (0 and 1, or hits/(hits + misses)) or poisson: generalised mixed models.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def where_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --where, passed on under the same name."""
     return click.option(

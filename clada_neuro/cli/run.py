@@ -6,6 +6,7 @@ import click
 
 from clada_neuro.cli.options import (
     epochs_options,
+    fitting_options,
     language_option,
     layers_option,
     loading_options,
@@ -63,6 +64,7 @@ from clada_neuro.cli.options import (
 @click.option(
     "--formula", multiple=True, help="A model in place of an analysis, 'log(rt_ms) ~ …'; may be repeated."
 )
+@fitting_options
 @where_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items, to try things out.")
 @loading_options

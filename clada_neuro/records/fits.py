@@ -5,6 +5,7 @@ from statistics import NormalDist
 from typing import Any, ClassVar
 
 from clada_neuro.records.record import Document, Part
+from clada_neuro.records.response_scale import Profile, ResponseScale
 
 _NORMAL = NormalDist()
 _NAN = float("nan")
@@ -95,7 +96,7 @@ class TermTest(Part, frozen=True, kw_only=True):
 
 
 class MarginalRow(Part, frozen=True, kw_only=True):
-    """A mean or a slope of a cell, or a contrast of two, which has t and p."""
+    """A mean or a slope of a cell, or a contrast of two, which has t and p; `mean` stands beside a median."""
 
     cell: dict[str, str]
     estimate: float | None
@@ -105,10 +106,11 @@ class MarginalRow(Part, frozen=True, kw_only=True):
     df: float | None = None
     t: float | None = None
     p: float | None = None
+    mean: float | None = None
 
     def numbers(self) -> dict[str, Any]:
         """Return all but the cell."""
-        return {name: value for name, value in self.row().items() if name != "cell"}
+        return {k: v for k, v in self.row().items() if k != "cell" and (k != "mean" or v is not None)}
 
 
 class Marginal(Part, frozen=True, kw_only=True):
@@ -269,6 +271,8 @@ class FitRecord(Document, frozen=True, kw_only=True):
     df_method: str = "satterthwaite"
     response_family: str = "gaussian"
     link: str | None = None
+    response_scale: ResponseScale | None = None
+    profile: dict[str, Profile] = {}
     standardized: dict[str, Scale] | None = None
     contrasts: dict[str, str] = {}
     codes: dict[str, Coding] = {}

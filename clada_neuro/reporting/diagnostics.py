@@ -37,7 +37,7 @@ def linearity(fit: FitRecord) -> Figure | None:
     if not shown:
         return None
 
-    unit = response(fit).unit
+    unit = "" if fit.link else response(fit).unit  # residuals of counts are shares or events
     residual = f"Residual ({unit})" if unit else "Residual"
 
     def paint(canvas: Canvas) -> None:

@@ -4,15 +4,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from pandas.api import types
 
+from clada_neuro.errors import FitError
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.fits import Coefficient, FitRecord
 from clada_neuro.reporting import levels, marginal
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import axis, contrast, factors, is_measure, square, words
+from clada_neuro.reporting.scales import response, shown
 from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import plural
-from clada_neuro.responses.response import Response, response_of
+from clada_neuro.stats.generalized.counts import with_share
 
 Array = NDArray[np.float64]
 _BINS = 10
@@ -24,21 +27,28 @@ def figures(fit: FitRecord, trials: pd.DataFrame) -> list[Figure]:
     The line holds the other predictors at their means and factors at their reference level.
     """
     drawn: list[Figure] = []
+    trials = _measured(fit, trials)
     for term in reported_terms(fit):
         parts = factors(term)
-        if term not in fit.effects or response(fit).column not in trials:
+        if term not in fit.effects or shown(fit).column not in trials:
             continue
         if len(parts) == 1:
             drawn.append(_main_effect(fit, term, trials))
         elif len(parts) == 2:
             drawn.append(_interaction(fit, parts[0], parts[1], trials))
-    raw = levels.figures(fit, reported_terms(fit), response(fit), trials)
-    return [*drawn, *raw, *marginal.figures(fit, response(fit))]
+    raw = levels.figures(fit, reported_terms(fit), shown(fit), trials)
+    return [*drawn, *raw, *marginal.figures(fit)]
 
 
-def response(fit: FitRecord) -> Response:
-    """Return what a regression explains."""
-    return response_of(fit.response)
+def _measured(fit: FitRecord, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return trials with the response as numbers: a share that was counted, and true and false as 1 and 0."""
+    column = shown(fit).column
+    if fit.link is None or (column in trials and types.is_numeric_dtype(trials[column])):
+        return trials
+    try:
+        return with_share(trials, column, fit.response_family)
+    except FitError:  # of a column that the trials do not hold
+        return trials
 
 
 def focal_terms(fit: FitRecord) -> list[str]:
@@ -60,8 +70,8 @@ def reported_terms(fit: FitRecord) -> list[str]:
 
 
 def primary(fits: list[FitRecord]) -> list[FitRecord]:
-    """Return the fits to draw and to put into words: REML ones; all when none says it is REML."""
-    return [fit for fit in fits if fit.reml] or fits
+    """Return the fits to draw and to put into words: REML ones and those of counts; all when none says it is REML."""
+    return [fit for fit in fits if fit.reml or fit.link] or fits
 
 
 def coefficients(fit: FitRecord) -> Figure | None:
@@ -91,7 +101,7 @@ def coefficients(fit: FitRecord) -> Figure | None:
 
 
 def _main_effect(fit: FitRecord, term: str, trials: pd.DataFrame) -> Figure:
-    measured = response(fit)
+    measured = shown(fit)
     name, amplitude = term, measured.column
     rows = trials.dropna(subset=[name, amplitude])
     (line,), values = fit.effects[term], fit.coefficients[term]
@@ -117,7 +127,7 @@ def _main_effect(fit: FitRecord, term: str, trials: pd.DataFrame) -> Figure:
         axes.set(xlabel=axis(name), ylabel=measured.axis)
         axes.legend(loc="best")
 
-    slope = _slope(measured, values, term in (fit.standardized or {}))
+    slope = _slope(fit, values, term in (fit.standardized or {}))
     caption = (
         f"{fit.name}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned)} equal "
         f"bins of {plural(len(rows), 'trial')}, raw and not adjusted for the other terms."
@@ -127,7 +137,7 @@ def _main_effect(fit: FitRecord, term: str, trials: pd.DataFrame) -> Figure:
 
 
 def _interaction(fit: FitRecord, first: str, second: str, trials: pd.DataFrame) -> Figure:
-    measured = response(fit)
+    measured = shown(fit)
     name, by, amplitude = first, second, measured.column
     rows = trials.dropna(subset=[name, by, amplitude])
     thirds = pd.qcut(rows[by].rank(method="first"), 3, labels=False)
@@ -144,7 +154,7 @@ def _interaction(fit: FitRecord, first: str, second: str, trials: pd.DataFrame) 
         axes.legend(title=_capital(words(by)), title_fontsize=9.5)
 
     values = fit.coefficients[term]
-    slope = _slope(measured, values, all(part in (fit.standardized or {}) for part in (first, second)))
+    slope = _slope(fit, values, all(part in (fit.standardized or {}) for part in (first, second)))
     caption = (
         f"{fit.name}: {words(term)}, {slope}. Lines: fit at three values of {words(by)}; "
         f"marks: raw means of trial bins in thirds of {words(by)}."
@@ -152,10 +162,10 @@ def _interaction(fit: FitRecord, first: str, second: str, trials: pd.DataFrame) 
     return draw(f"effect_{slug(fit.name)}_{slug(term)}", caption, f"Interaction plot. {caption}", paint)
 
 
-def _slope(measured: Response, values: Coefficient, scaled: bool) -> str:
+def _slope(fit: FitRecord, values: Coefficient, scaled: bool) -> str:
     """Return ``b = −0.91 µV per SD [−1.31, −0.51]``."""
     digits = decimals(values.se)
-    estimate = f"{fixed(values.estimate, digits)} {measured.per(scaled)}"
+    estimate = f"{fixed(values.estimate, digits)} {response(fit).per(scaled)}"
     return f"b = {estimate} {interval(values.ci_low, values.ci_high, digits)}"
 
 

@@ -1,7 +1,6 @@
 """Estimated marginal means, simple slopes and their contrasts of a model with factors: sentences, tables, figures."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,34 +11,39 @@ from clada_neuro.records.fits import FitRecord, Marginal, MarginalRow
 from clada_neuro.records.fits import number as drawable
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.scales import contrasted, estimated, response
+from clada_neuro.reporting.scales import shown as told_on
 from clada_neuro.reporting.tables import Table, coefficient_cells, slug
-from clada_neuro.reporting.text import plural, statistics
-from clada_neuro.responses.response import Response
+from clada_neuro.reporting.text import plural
+from clada_neuro.responses.response import response_of
 
 _ADJUSTMENTS = {"holm": "Holm"}
 # More contrasts than these stand in the table alone.
 _MOST_SENTENCES = 6
 
 
-def sentences(fit: FitRecord, measured: Response) -> Iterator[str]:
+def sentences(fit: FitRecord) -> Iterator[str]:
     """Yield what was estimated for the cells of the factors, and how they differ.
 
     The difference of two means of one family is the coefficient that the effects already tell.
     """
     for shown in fit.marginal:
         estimated = [f"{_cell(row)} {_quantity(row, shown.unit)}" for row in shown.estimates]
-        yield f"{_what(shown, measured)}: {'; '.join(estimated)}."
+        yield f"{_what(shown, fit)}: {'; '.join(estimated)}."
         contrasts = shown.contrasts
         if len(contrasts) < 2:
             continue
         if len(contrasts) > _MOST_SENTENCES:
             yield f"{plural(len(contrasts), 'contrast')} of these stand in the table of contrasts, {_adjusted(shown)}."
             continue
-        told = [f"{_cell(row)}, {statistics(row, replace(measured, unit=shown.unit))}" for row in contrasts]
+        told = [
+            f"{_cell(row)}, {contrasted(row, fit.response_scale, response(fit), shown.unit)}"
+            for row in contrasts
+        ]
         yield f"Contrasts ({_adjusted(shown)}): {'; '.join(told)}."
 
 
-def tables(fit: FitRecord, measured: Response) -> list[Table]:
+def tables(fit: FitRecord) -> list[Table]:
     """Return all marginal means and slopes of a fit, and all their contrasts."""
     shown = fit.marginal
     found = []
@@ -56,7 +60,7 @@ def tables(fit: FitRecord, measured: Response) -> list[Table]:
             continue
         values = pd.DataFrame([row.numbers() for _, row in rows])
         labels = {
-            "of": [_of(one, measured) for one, _ in rows],
+            "of": [_of(one, fit) for one, _ in rows],
             "cell": [_cell(row) for _, row in rows],
             "unit": [one.unit for one, _ in rows],
         }
@@ -64,6 +68,12 @@ def tables(fit: FitRecord, measured: Response) -> list[Table]:
         kept = (
             cells if key == "contrasts" else cells.drop(columns=["t", "p"]).rename(columns={"b": "estimate"})
         )
+        if "mean" in values and key == "estimates":
+            kept["mean"] = [
+                fixed(value, digits(row)) for value, (_, row) in zip(values["mean"], rows, strict=True)
+            ]
+        if key == "contrasts" and fit.response_scale:
+            kept = kept.rename(columns={"b": fit.response_scale.ratio})
         ways = " and ".join(dict.fromkeys(_adjusted(one) for one in shown)) if key == "contrasts" else ""
         found.append(
             Table(
@@ -76,12 +86,12 @@ def tables(fit: FitRecord, measured: Response) -> list[Table]:
     return found
 
 
-def figures(fit: FitRecord, measured: Response) -> list[Figure]:
+def figures(fit: FitRecord) -> list[Figure]:
     """Draw each set of means or slopes over the levels of the first factor, a line for each cell of the others."""
-    return [_figure(fit, shown, measured) for shown in fit.marginal]
+    return [_figure(fit, shown) for shown in fit.marginal]
 
 
-def _figure(fit: FitRecord, shown: Marginal, measured: Response) -> Figure:
+def _figure(fit: FitRecord, shown: Marginal) -> Figure:
     (first, *_), rows = shown.factors, shown.estimates
     levels = list(dict.fromkeys(row.cell[first] for row in rows))
     families: dict[str, list[MarginalRow]] = {}
@@ -102,30 +112,46 @@ def _figure(fit: FitRecord, shown: Marginal, measured: Response) -> Figure:
             )  # fmt: skip
         axes.set_xticks(range(len(levels)), levels)
         axes.set_xlim(-0.5, len(levels) - 0.5)
-        axes.set(xlabel=words(first), ylabel=_axis(shown, measured))
+        axes.set(xlabel=words(first), ylabel=_axis(shown, fit))
         if len(families) > 1:
             axes.legend(title=", ".join(map(words, shown.by)), title_fontsize=9.5)
 
-    what = _what(shown, measured)
+    what = _what(shown, fit)
     caption = f"{fit.name}: {what[:1].lower()}{what[1:]}, with 95 % intervals."
     listed = "; ".join(f"{_cell(row)} {_quantity(row, shown.unit)}" for row in rows)
     name = "_".join([*([shown.slope] if shown.slope else []), *shown.factors, *shown.by])
     return draw(f"marginal_{slug(fit.name)}_{slug(name)}", caption, f"{caption} {listed}.", paint)
 
 
-def _what(shown: Marginal, measured: Response) -> str:
+def _what(shown: Marginal, fit: FitRecord) -> str:
     by = " and ".join(map(words, [*shown.factors, *shown.by]))
     if shown.slope:
-        return f"Estimated slopes of {words(shown.slope)} on {measured.plural} by {by}"
-    return f"Estimated marginal means of {measured.plural} by {by}"
+        return f"Estimated {_slopes(fit)} of {words(shown.slope)} on {response(fit).plural} by {by}"
+    return f"Estimated marginal {estimated(fit)} by {by}"
 
 
-def _of(shown: Marginal, measured: Response) -> str:
-    return f"slope of {words(shown.slope)}" if shown.slope else f"mean {measured.name}"
+def _slopes(fit: FitRecord) -> str:
+    return f"{fit.response_scale.ratio}s" if fit.response_scale else "slopes"
 
 
-def _axis(shown: Marginal, measured: Response) -> str:
-    return f"Slope of {words(shown.slope)} ({shown.unit})" if shown.slope else measured.axis
+def _of(shown: Marginal, fit: FitRecord) -> str:
+    scale = fit.response_scale
+    if shown.slope:
+        return f"{scale.ratio if scale else 'slope'} of {words(shown.slope)}"
+    return f"{scale.estimated} of {response_of(scale.column).name}" if scale else f"mean {response(fit).name}"
+
+
+def _axis(shown: Marginal, fit: FitRecord) -> str:
+    if not shown.slope:
+        return told_on(fit).axis
+    if fit.response_scale:
+        return f"{fit.response_scale.ratio.capitalize()} of {words(shown.slope)}"
+    return f"Slope of {words(shown.slope)} ({shown.unit})"
+
+
+def digits(row: MarginalRow) -> int:
+    """Return the decimals of a row's estimate."""
+    return decimals(row.se)
 
 
 def _adjusted(shown: Marginal) -> str:

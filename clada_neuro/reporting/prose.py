@@ -13,8 +13,9 @@ from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.labels import contrast, factors, words
 from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.scales import back, method, told
 from clada_neuro.reporting.synergy import paragraph
-from clada_neuro.reporting.text import cell, p_value, plural, share, shares, stat, statistics
+from clada_neuro.reporting.text import cell, p_value, plural, share, shares, stat
 from clada_neuro.responses.response import response_of
 
 _ALPHA = 0.05
@@ -191,16 +192,19 @@ def _windows(dataset: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
 def _regressions(results: Results) -> str:
     if not results.fits:
         return ""
-    first = results.fits[0]
+    first = next((fit for fit in results.fits if not fit.link), results.fits[0])
     engine = first.engine
     version = results.manifest.versions.get(engine)
     used = f"{engine} {version}" if version else engine
-    text = f"Responses were analyzed with linear mixed-effects models ({used})."
+    kinds = _list(list(dict.fromkeys(method(fit) for fit in results.fits)))
+    text = f"Responses were analyzed with {kinds} ({used})."
+    turned = [line for fit in results.fits if (line := back(fit))]
+    if any(fit.link for fit in results.fits):
+        text += " Tests of their coefficients are Wald z tests; intervals of odds and rate ratios are Wald's and by profile."
     if any(fit.standardized for fit in results.fits):
         text += " Continuous predictors were z-scored, so coefficients are changes per standard deviation."
-    methods = {fit.df_method for fit in results.fits} & set(
-        _DF
-    )  # of normal tests and least squares there is none
+    # Of normal tests and least squares there is none.
+    methods = {fit.df_method for fit in results.fits if not fit.link} & set(_DF)
     if methods:
         text += f" Degrees of freedom follow {_list([_DF[method] for method in sorted(methods)])}."
     if sequences := sorted({fit.robust for fit in results.fits if fit.robust}):
@@ -209,6 +213,9 @@ def _regressions(results: Results) -> str:
         " R² is reported for the fixed effects (marginal) and for fixed and random effects (conditional; "
         f"{references.cite('r2')})."
     )
+    if any(fit.link for fit in results.fits):
+        text += f" R² of counts is on the latent scale ({references.cite('r2_latent')})."
+    text = " ".join([text, *turned])
     models = "; ".join(f"{fit.name}: {fit.formula}" for fit in results.fits)
     families = list(dict.fromkeys(str(fit.family) for fit in results.fits if _corrected(fit)))
     over = _list([f"the {family}" for family in families]) if families else ""
@@ -226,7 +233,7 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
     found, decided = [], decided_direction(results.manifest)
     for fit in primary(results.fits):
         sentences = [effect(fit, term, decided) for term in reported_terms(fit)]
-        sentences += marginal.sentences(fit, response(fit))
+        sentences += marginal.sentences(fit)
         found.append((str(fit.name), [*sentences, *_explained(fit)]))
     tested = [paragraph(entry) for entry in results.synergy]
     return [*found, *([("Synergy", tested)] if tested else [])]
@@ -268,7 +275,7 @@ def effect(fit: FitRecord, term: str, decided: str = "expected direction") -> st
         else f" ({stat('p', p_value(adjusted))} after Benjamini–Hochberg correction)"
     )
     where = levels.held(fit, term)
-    return f"{text}{where}, {statistics(values, measured)}{corrected}{_unexpected(fit, term, decided)}."
+    return f"{text}{where}, {told(fit, term)}{corrected}{_unexpected(fit, term, decided)}."
 
 
 def decided_direction(manifest: Manifest) -> str:
@@ -296,7 +303,7 @@ def _explained(fit: FitRecord) -> Iterator[str]:
         kind: f", 95% CI {shares(drawn.low, drawn.high)}," for kind, drawn in (fit.r2_intervals or {}).items()
     }
     yield (
-        f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance"
+        f"The fixed effects explained {stat('R²m', marginal)}{limits.get('marginal', '')} of the variance{' on the latent scale' if fit.link else ''}"
         f"{_part(fit)}, fixed and random effects together {stat('R²c', conditional)}"
         f"{limits.get('conditional', '').rstrip(',')}."
     )

@@ -37,6 +37,12 @@ _WORKS = {
         "Kenward, M. G., & Roger, J. H. (1997). Small sample inference for fixed effects from restricted maximum "
         "likelihood. Biometrics, 53(3), 983–997.",
     ),
+    "r2_latent": (
+        "Nakagawa et al., 2017",
+        "Nakagawa, S., Johnson, P. C. D., & Schielzeth, H. (2017). The coefficient of determination R² and intra-class "
+        "correlation coefficient from generalized linear mixed-effects models revisited and expanded. Journal of the Royal "
+        "Society Interface, 14(134), 20170213.",
+    ),
     "r2": (
         "Johnson, 2014; Nakagawa & Schielzeth, 2013",
         "Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to random slopes models. Methods in Ecology "

@@ -1,6 +1,6 @@
 """What an output folder holds: every file the report is made from, read once, absences noted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,6 @@ def read_results(folder: str | Path) -> Results:
     if "layers" in missing and manifest.activity:
         missing["layers"] = f"Activity was not measured: {manifest.activity}."
     fits = FitRecord.read_all(paths["fits"]) if "fits" in paths else []
-    check_linear(fits, f"'{folder / 'fits.json'}' holds")
     synergy = SynergyRecord.read_all(paths["synergy"]) if "synergy" in paths else []
     epochs, pooled = folder / "erp", folder / "pooled.json"
     finished = (epochs / "erp.json").is_file()  # written last
@@ -143,20 +142,6 @@ def read_results(folder: str | Path) -> Results:
         erp_facts=erp_facts,
         missing=missing,
     )
-
-
-def check_linear(fits: Sequence[FitRecord], where: str) -> None:
-    """Refuse the entries of generalised models, of which a report would say wrong things: units, residuals, df.
-
-    Raises
-    ------
-    DataError
-    """
-    if counted := next((fit for fit in fits if fit.link), None):
-        raise DataError(
-            f"{where} the {counted.response_family} model '{counted.name}', and a report shows linear models; "
-            "`clada-neuro fit` and fit.summary() print it"
-        )
 
 
 def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> Path | None:

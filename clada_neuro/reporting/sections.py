@@ -261,7 +261,7 @@ def _effects(results: Results) -> list[Block]:
 
 def _directions(fits: list[FitRecord]) -> list[str]:
     """Say once for each kind of response what larger values mean."""
-    return list(dict.fromkeys(f"{effects.response(fit).up}." for fit in fits))
+    return list(dict.fromkeys(f"{effects.shown(fit).up}." for fit in fits))
 
 
 def _coefficients(results: Results) -> list[Block]:
@@ -274,7 +274,7 @@ def _coefficients(results: Results) -> list[Block]:
             tables=[
                 tables.coefficients(fit),
                 *_kept(tables.codes(fit), tables.terms(fit)),
-                *marginal.tables(fit, effects.response(fit)),
+                *marginal.tables(fit),
                 tables.random_effects(fit),
             ],
         )

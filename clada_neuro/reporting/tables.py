@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clada_neuro.numerals import decimals, fixed, interval, spread
@@ -12,6 +13,7 @@ from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Truth
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.scales import ratio, response
 from clada_neuro.reporting.text import cell, column, number, p_value, shares
 from clada_neuro.responses.response import response_of
 from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
@@ -147,7 +149,7 @@ def summary(fits: list[FitRecord]) -> Table | None:
         }
         for fit in fits
     ]
-    caption = "Regressions. R² marginal: variance explained by fixed effects; conditional: by fixed and random effects."
+    caption = "Regressions. R² marginal: variance explained by fixed effects; conditional: by fixed and random effects; of counts, on the latent scale."
     return table("models", caption, rows) if rows else None
 
 
@@ -172,10 +174,16 @@ def coefficients(fit: FitRecord) -> Table:
         for term, values in fit.coefficients.items()
     ]
     frame = pd.DataFrame(rows)
-    shown = coefficient_cells(frame)
+    others = ("t", "df") if fit.link else ("z", *(name for name in frame if "ratio" in name))
+    frame = frame.drop(columns=list(others))
+    shown = _ratio_cells(fit, frame) if fit.link else coefficient_cells(frame)
     shown.insert(0, "term", frame["term"])
     if counted := fit.distinct_values:
-        shown.insert(list(shown).index("df") + 1, "values", [f"{counted.get(t, 0):,}" for t in frame["term"]])
+        shown.insert(
+            list(shown).index("SE" if fit.link else "df") + 1,
+            "values",
+            [f"{counted.get(t, 0):,}" for t in frame["term"]],
+        )
     if adjusted:
         shown["p (BH)"] = [p_value(p) if pd.notna(p) else "" for p in frame["p_bh"]]
     return Table(
@@ -184,6 +192,28 @@ def coefficients(fit: FitRecord) -> Table:
         frame,
         shown,
     )
+
+
+def _ratio_cells(fit: FitRecord, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return log odds or rates with SE, z and p, and their ratios with Wald and, where they were made, profile intervals."""
+    cells = coefficient_cells(frame.assign(df=np.nan, t=frame["z"])).drop(columns=["df", "95 % CI"])
+    cells = cells.rename(columns={"t": "z"})
+    found = [ratio(fit, values) for values in fit.coefficients.values()]
+    known = [
+        (estimate, low, high, decimals(spread(low, high))) for _, estimate, low, high in filter(None, found)
+    ]
+    name = fit.response_scale.ratio if fit.response_scale else "ratio"
+    cells[name] = [fixed(estimate, digits) for estimate, _, _, digits in known]
+    cells["95 % CI (Wald)"] = [interval(low, high, digits) for _, low, high, digits in known]
+    if fit.profile:
+        key = name.replace(" ", "_")
+        cells["95 % CI (profile)"] = [
+            interval(getattr(one, f"{key}_low"), getattr(one, f"{key}_high"), digits)
+            if (one := fit.profile.get(term))
+            else ""
+            for term, (*_, digits) in zip(fit.coefficients, known, strict=True)
+        ]
+    return cells
 
 
 def coefficient_cells(frame: pd.DataFrame) -> pd.DataFrame:
@@ -247,11 +277,13 @@ def random_effects(fit: FitRecord) -> Table:
         }
         for row in fit.random
     ]
-    rows.append({"group": "residual", "term": "", "levels": None, "SD": fit.sigma, "correlation": None})
+    if fit.link is None:
+        rows.append({"group": "residual", "term": "", "levels": None, "SD": fit.sigma, "correlation": None})
     frame = pd.DataFrame(rows).astype({"levels": "Int64", "SD": float, "correlation": float})
     if frame["correlation"].isna().all():
         frame = frame.drop(columns="correlation")
-    caption = f"Random effects of {fit.name}; standard deviations in the response's unit."
+    unit = response(fit).unit if fit.link else "the response's unit"
+    caption = f"Random effects of {fit.name}; standard deviations in {unit}."
     shown = table("", "", frame).shown.replace("NA", "")
     return Table(f"random_{slug(fit.name)}", caption, frame, shown)
 

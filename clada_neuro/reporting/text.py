@@ -107,12 +107,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}s"
 
 
-def statistics(values: Coefficient | MarginalRow, measured: Response) -> str:
+def statistics(values: Coefficient | MarginalRow, measured: Response, symbol: str = "b") -> str:
     """Return ``b = −0.89 µV, SE = 0.09, 95% CI [−1.07, −0.71], t(82.8) = −9.84, p < .001``."""
     df, digits = values.df, decimals(values.se)
     t = "z" if df is None else f"t({number(df, 1)})"
     return (
-        f"{stat('b', measured.quantity(values.estimate, values.se))}, {stat('SE', fixed(values.se, digits))}, "
+        f"{stat(symbol, measured.quantity(values.estimate, values.se))}, {stat('SE', fixed(values.se, digits))}, "
         f"95% CI {interval(values.ci_low, values.ci_high, digits)}, "
         f"{stat(t, number(values.t))}, {stat('p', p_value(values.p))}"
     )

@@ -49,6 +49,8 @@ class Response:
         Whether a larger number is more of it; false for ``1 / rt``.
     is_time : bool
         Whether it is a time.
+    several : str
+        Several of them in words, where the name does not tell.
     """
 
     column: str
@@ -58,10 +60,13 @@ class Response:
     less: str
     rising: bool = True
     is_time: bool = False
+    several: str = ""
 
     @property
     def plural(self) -> str:
         """Several of them in words."""
+        if self.several:
+            return self.several
         if re.search(r"[^aeiou]y$", self.name):
             return f"{self.name[:-1]}ies"
         return self.name if self.name.endswith("s") else f"{self.name}s"

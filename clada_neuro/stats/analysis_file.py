@@ -11,6 +11,14 @@ name = "surprisal"
 formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
 directions = { surprisal_bits = "negative" }
 
+[[model]]
+name = "accuracy"
+formula = "correct ~ surprisal_bits + condition + (1|subject) + (1|item) + (1|stimulus)"
+family = "binomial"            # distribution of the response: 0 and 1, or hits/(hits + misses); or "poisson", for counts
+contrasts = { condition = "sum" }
+directions = { surprisal_bits = "negative" }
+adjust_with = "behaviour"      # a name of the tests that p values are adjusted over; else those of the same response
+
 [synergy]
 response = "n400_uv"
 predictors = ["surprisal_bits", "sparsity_energy99"]
@@ -60,6 +68,7 @@ def read_analysis(path: str | Path) -> Analysis:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FitError(f"analysis file '{path}' is not valid TOML: {error}") from error
     listed = document.pop("model", [])
+    listed = [listed] if isinstance(listed, Mapping) else listed  # [model], where there is one
     if not isinstance(listed, list):
         raise FitError(f"{path}: model = {listed!r} given, a table [[model]] for each model expected")
     models = tuple(

@@ -13,6 +13,7 @@ import numpy as np
 from clada_neuro.records.fits import NORMAL_95
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.diagnostics import linearity, residual_summary, vif
+from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.nesting import settled
 from clada_neuro.stats.power import detectable_effect
@@ -76,7 +77,7 @@ def part_r2(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any] | None:
 
 
 def left_out(
-    fit: MixedFit, focal: Sequence[str], *, jobs: int = 1, folder: str | Path | None = None
+    fit: Fitted, focal: Sequence[str], *, jobs: int = 1, folder: str | Path | None = None
 ) -> dict[str, list[Mapping[str, Any]]]:
     """Leave out each subject, item and laboratory in turn, as far as the trials name them.
 

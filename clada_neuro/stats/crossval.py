@@ -2,7 +2,7 @@
 
 All trials of an item, so both words and the shared sentence, are in one fold. Each training fold fits the model
 by ML with the training rows' own z-scores; held-out trials are scored under the fixed effects only, with a normal
-density whose variance is the model's total (random plus residual) for that row.
+density whose variance is the model's total (random plus residual) for that row; counts by their own probability.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ import pandas as pd
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import columns_for
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.generalized.family import GAUSSIAN
+from clada_neuro.stats.generalized.heldout import score as score_counts
 from clada_neuro.stats.model import apply_scales, specify
 
 
@@ -63,11 +65,12 @@ def held_out(fit: Fitted, *, item: str = "item", folds: int = 10, seed: int = 0)
     """
     rows = fit.model.data
     labels, items, fold_of = item_folds(rows, item, folds, seed)
+    score = _score if fit.family == GAUSSIAN else score_counts
     density = np.zeros(len(rows))
     for fold in range(folds):
         held = fold_of == fold
         try:
-            density[held] = _score(fit, rows[~held], rows[held])
+            density[held] = score(fit, rows[~held], rows[held])
         except FitError as error:
             left = ", ".join(map(str, items[np.unique(labels[held])][:3]))
             raise FitError(

@@ -86,6 +86,11 @@ def _model(specified: ModelSpecification, entry: Mapping[str, Any] | None) -> li
     if entry.get("reml", specified.reml) != specified.reml:
         used, planned = ("REML", "ML") if entry["reml"] else ("ML", "REML")
         lines.append(f"model '{name}': {used} used, {planned} specified")
+    family = entry.get("response_family", "gaussian")
+    if family != specified.family:
+        lines.append(f"model '{name}': family {family} used, {specified.family} specified")
+    elif entry.get("df_method", specified.df) != specified.df:
+        lines.append(f"model '{name}': df {entry['df_method']} used, {specified.df} specified")
     return lines
 
 

@@ -12,11 +12,12 @@ from clada_neuro.artifacts import write_text
 from clada_neuro.exports import write_csv, write_for_r
 from clada_neuro.lineage import refuse_other_trials, store_estimates
 from clada_neuro.stage import Stage
-from clada_neuro.stats.alternatives import alternatives, common_rows
+from clada_neuro.stats.alternatives import common_rows
 from clada_neuro.stats.formula import ModelFormula
 from clada_neuro.stats.generalized.fit import GeneralizedFit
 from clada_neuro.stats.mixed import FitWarning, MixedFit, fit
 from clada_neuro.stats.rscript import PACKAGES
+from clada_neuro.stats.several import compare
 from clada_neuro.stats.stage import Progress
 
 Fit = MixedFit | GeneralizedFit
@@ -86,7 +87,7 @@ class FormulaStage(Stage[Formulas]):
         for at, formula in enumerate(self.formulas, start=1):
             fits.append(self._fit(rows, formula, None if alone else f"model {at}"))
             self.progress(fits[-1].summary())
-        found = Formulas(fits, None if alone else alternatives(fits))
+        found = Formulas(fits, None if alone else compare(fits))
         self._write(folder, rows, found, self._entries(fits))
         return found
 

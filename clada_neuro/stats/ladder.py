@@ -13,9 +13,11 @@ import pandas as pd
 
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import Block
-from clada_neuro.stats.formula import ModelFormula, RandomTerm, check_contrasts, names_of, parse
-from clada_neuro.stats.mixed import MixedFit, estimate
-from clada_neuro.stats.model import specify
+from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.formula import ModelFormula, RandomTerm, names_of, parse
+from clada_neuro.stats.generalized.family import GAUSSIAN
+from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.mixed import MixedFit, fitted
 from clada_neuro.stats.uncertainty.base import SATTERTHWAITE
 
 _ZERO = 1e-4
@@ -37,7 +39,7 @@ class Ladder:
     """The rungs tried and the fit that was reached."""
 
     rungs: tuple[Rung, ...]
-    fit: MixedFit
+    fit: MixedFit | GeneralizedFit
 
     @property
     def random(self) -> str:
@@ -78,6 +80,7 @@ def climb_down(
     weights: str | None = None,
     name: str | None = None,
     df: str = SATTERTHWAITE,
+    family: str = GAUSSIAN,
 ) -> Ladder:
     """Fit a formula and reduce its random part until no slope makes the fit singular; arguments as in `mixed.fit`.
 
@@ -86,13 +89,12 @@ def climb_down(
     FitError
         When the formula does not suit the data.
     """
-    check_contrasts(parse(formula), contrasts or {})
     rungs: list[Rung] = []
     while True:
-        model = specify(
-            data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights
-        )
-        found = estimate(model, reml=reml, df=df)
+        found = fitted(
+            data, formula, reml=reml, name=name, standardize=standardize, contrasts=contrasts, weights=weights,
+            df=df, family=family,
+        )  # fmt: skip
         smaller, removed = (None, "")
         if found.singular or not found.converged:
             smaller, removed = _next(found)
@@ -102,7 +104,7 @@ def climb_down(
         formula = smaller
 
 
-def _next(found: MixedFit) -> tuple[str | None, str]:
+def _next(found: Fitted) -> tuple[str | None, str]:
     formula, blocks = found.model.formula, found.design.blocks
     correlated = [c for c in found.estimate.covariances if len(c) > 1]
     if any(map(_is_singular, correlated)) or (correlated and not found.converged):

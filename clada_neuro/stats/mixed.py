@@ -1,7 +1,7 @@
 """`fit`: a formula and a data frame in, a `MixedFit` with everything a paper reports out."""
 
 import warnings as python_warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, overload
 
@@ -18,10 +18,9 @@ from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse, refuse_smooths
-from clada_neuro.stats.generalized.family import family_of
+from clada_neuro.stats.generalized.family import GAUSSIAN, refuse_linear
 from clada_neuro.stats.generalized.fit import GeneralizedFit, fit_counts
-from clada_neuro.stats.marginal import means
-from clada_neuro.stats.marginal.estimates import Estimates
+from clada_neuro.stats.marginal.offered import Marginal
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.sequences import Lag1, lag1
@@ -35,7 +34,7 @@ class FitWarning(UserWarning):
     """A fit ended, but something about it should be known before it is believed."""
 
 
-class MixedFit(Fitted):
+class MixedFit(Marginal):
     """A fitted model that offers as methods what other modules make of it; the data are in `Fitted`."""
 
     @overload
@@ -63,14 +62,6 @@ class MixedFit(Fitted):
         smaller, _, larger = nested(self, *others)
         p, n = likelihood_ratio_p(smaller, larger, bootstrap, seed=seed)
         return replace(found, p_bootstrap=p, n_bootstrap=n)
-
-    def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> Estimates:
-        """Return the estimated marginal means of the cells of ``"condition | group"`` (see `marginal.means.emmeans`)."""
-        return means.emmeans(self, specs, at)
-
-    def emtrends(self, predictor: str, specs: str = "", at: Mapping[str, Any] | None = None) -> Estimates:
-        """Return a predictor's slopes in the cells of factors (see `marginal.means.emtrends`)."""
-        return means.emtrends(self, predictor, specs, at)
 
     def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
         """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
@@ -203,7 +194,7 @@ def fit(
     contrasts: Contrasts | None = None,
     weights: str | None = None,
     df: str = SATTERTHWAITE,
-    family: str = "gaussian",
+    family: str = GAUSSIAN,
     robust: str | None = None,
 ) -> MixedFit | GeneralizedFit:
     """Fit a mixed model, and warn (`FitWarning`) of what should be known before it is believed.
@@ -241,37 +232,40 @@ def fit(
     FitError
         When the model cannot be specified on these data, with the term or column to change.
     """
-    result: MixedFit | GeneralizedFit
-    if family == "gaussian":
-        check_df(df, reml)
-        check_contrasts(parse(formula), contrasts or {})
-        model = specify(
-            data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights
-        )
-        result = estimate(model, reml=reml, engine=engine, df=df, robust=robust)
-    else:
-        _refuse_linear(family, engine, weights, df, robust)
-        check_contrasts(parse(formula), contrasts or {})
-        result = fit_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts)
+    result = fitted(
+        data, formula, reml=reml, engine=engine, name=name, standardize=standardize, contrasts=contrasts,
+        weights=weights, df=df, family=family, robust=robust,
+    )  # fmt: skip
     for message in result.warnings:  # shown at the user's line, above the check of the arguments
         python_warnings.warn(f"{result.name}: {message}", FitWarning, stacklevel=3)
     return result
 
 
-def _refuse_linear(family: str, engine: str, weights: str | None, df: str, robust: str | None) -> None:
-    """Refuse what only a linear model takes."""
-    family_of(family)
-    if engine != "mixedlm":
-        raise FitError(f"engine '{engine}' fits linear models, and family is {family}; leave the engine out")
-    if weights is not None:
-        raise FitError(
-            f"weights '{weights}' are those of a linear model, and family is {family}; write trials into the response, as in "
-            "hits/(hits + misses) ~ …"
-        )
-    if robust is not None:
-        raise FitError(f"robust '{robust}' is for linear models, and family is {family}; leave it out")
-    if df != SATTERTHWAITE:
-        raise FitError(f"df '{df}' given, and a {family} model has Wald z tests without df; leave it out")
+def fitted(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    reml: bool = True,
+    engine: str = "mixedlm",
+    name: str | None = None,
+    standardize: bool | Sequence[str] = False,
+    contrasts: Contrasts | None = None,
+    weights: str | None = None,
+    df: str = SATTERTHWAITE,
+    family: str = GAUSSIAN,
+    robust: str | None = None,
+) -> MixedFit | GeneralizedFit:
+    """Fit a model as `fit` does; warnings are recorded, not raised."""
+    linear = family == GAUSSIAN
+    if linear:
+        check_df(df, reml)
+    else:
+        refuse_linear(family, engine=engine, weights=weights, df=df, robust=robust)
+    check_contrasts(parse(formula), contrasts or {})
+    if not linear:
+        return fit_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts)
+    model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights)
+    return estimate(model, reml=reml, engine=engine, df=df, robust=robust)
 
 
 def estimate(

@@ -12,7 +12,9 @@ import pandas as pd
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.formula import check_contrasts, names_of, parse
-from clada_neuro.stats.model import specify
+from clada_neuro.stats.generalized.family import GAUSSIAN
+from clada_neuro.stats.generalized.fit import specify_counts
+from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.specification import ModelSpecification
 
 _LEVEL = re.compile(r"\[.*?\]")
@@ -65,17 +67,21 @@ def check_fits(trials: pd.DataFrame, models: Iterable[ModelSpecification]) -> No
     """
     for model in models:
         check_columns(trials, [model.weights] if model.weights else [])
-        terms = specify(
-            trials,
-            model.formula,
-            standardize=model.standardize,
-            contrasts=model.contrasts,
-            weights=model.weights,
-        ).design.names
+        terms = _specified(trials, model).design.names
         for term in model.directions or {}:
             if term not in terms:
                 levels = [name for name in terms if name.startswith(f"{term}[")]
                 raise _unknown(f"model '{model.name}': direction", term, levels or terms, model.formula)
+
+
+def _specified(trials: pd.DataFrame, model: ModelSpecification) -> Model:
+    if model.family != GAUSSIAN:
+        return specify_counts(
+            trials, model.formula, model.family, standardize=model.standardize, contrasts=model.contrasts
+        )
+    return specify(
+        trials, model.formula, standardize=model.standardize, contrasts=model.contrasts, weights=model.weights
+    )
 
 
 def check_synergy(trials: pd.DataFrame, formula: str) -> None:

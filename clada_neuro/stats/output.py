@@ -15,6 +15,7 @@ from clada_neuro.stats.coding import Coding, codings, named
 from clada_neuro.stats.effects import effects
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.marginal.overview import overview
+from clada_neuro.stats.marginal.scales import facts
 from clada_neuro.stats.rscript import to_r_script
 from clada_neuro.stats.secondary import attempt
 from clada_neuro.stats.smooths.record import smooth_records
@@ -39,6 +40,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "engine": fit.engine,
         "reml": fit.reml,
         **sizes(fit),
+        **on_response(fit),
         "df_method": "" if isinstance(fit.uncertainty, Known) else fit.df_method,
         "robust": fit.sequences,
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
@@ -86,6 +88,12 @@ def used(fit: Fitted) -> dict[str, dict[str, int]]:
     data = fit.model.data
     groups = {name: int(data[name].nunique()) for name in _UNITS if name in data}
     return {"groups": groups, "missing": dict(fit.model.missing)}
+
+
+def on_response(fit: Fitted) -> dict[str, Any]:
+    """Return the part of an entry that says on which scale its lines and means stand, where that is not the model's own."""
+    found = facts(fit)
+    return {} if found is None else {"response_scale": found}
 
 
 def apa(row: dict[str, float]) -> str:

@@ -16,6 +16,7 @@ from clada_neuro.stats.bootstrap import Interval, simulate
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.base import Engine, Prepared
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.generalized.family import require_linear
 from clada_neuro.stats.r2 import Moments, moments
 from clada_neuro.stats.resample import identity, percentile_interval, replicate
 
@@ -82,6 +83,7 @@ def r2_intervals(
     FitError
         When the fit's engine does not refit.
     """
+    require_linear("intervals of R²", fit.name, fit.family)
     fit.solver.check_refits(fit.design)  # said once, before the work, instead of a missing value a replicate
     task = Redrawn(
         fit.design,

@@ -10,6 +10,8 @@ import pandas as pd
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design, group_labels
 from clada_neuro.stats.engines.base import Engine
+from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.generalized.family import require_linear
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.names import check_used
@@ -82,7 +84,7 @@ class LeaveOut:
 
 
 def influence(
-    fit: MixedFit,
+    fit: Fitted,
     factor: str,
     terms: Sequence[str] | None = None,
     *,
@@ -104,6 +106,7 @@ def influence(
     """
     if factor not in fit.model.data:
         raise FitError(f"no column '{factor}' to leave levels out of; choose a grouping column of the trials")
+    require_linear("fits without single levels", fit.name, fit.family)
     fit.solver.check_refits(fit.design)  # said once, before the work, instead of a missing value a level
     ml = fit.refit(reml=False)
     chosen = list(ml.design.names) if terms is None else list(terms)

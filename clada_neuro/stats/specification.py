@@ -10,7 +10,7 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.formula import names_of, parse
-from clada_neuro.stats.generalized.family import FAMILIES
+from clada_neuro.stats.generalized.family import FAMILIES, GAUSSIAN, refuse_linear
 from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
 
 BASELINES = ("covariate", "subtract", "none")
@@ -33,7 +33,9 @@ class ModelSpecification:
     contrasts : dict
         Factor to ``"sum"``, ``"treatment(low)"`` and so on, or to codes by level (see `contrasts`); treatment when not named.
     family : str
-        Tests that are adjusted together; those of one response when not named.
+        Distribution of the response: ``gaussian``, ``binomial`` or ``poisson`` (see `clada_neuro.fit`).
+    adjust_with : str
+        Name of the tests that p values are adjusted over; the focal terms of one response when not named.
     weights : str
         Column with the number of trials behind each row, when the rows are means.
     note : str
@@ -50,23 +52,27 @@ class ModelSpecification:
     standardize: bool = True
     directions: Mapping[str, str] | None = None
     contrasts: Contrasts | None = None
-    family: str = ""
+    family: str = GAUSSIAN
     weights: str | None = None
     note: str = ""
     df: str = SATTERTHWAITE
     robust: str = ""
+    adjust_with: str = ""
 
     def __post_init__(self) -> None:
         # A term may be written as in the formula, I(x^2), or as its coefficient is named, I(x ** 2).
         named = {written_term(term): sign for term, sign in (self.directions or {}).items()}
         object.__setattr__(self, "directions", named or self.directions)
         canonical(self.contrasts)  # raises for what is not offered
-        check_df(self.df, self.reml)
-        if self.family in FAMILIES:
+        if self.family == GAUSSIAN:
+            check_df(self.df, self.reml)
+            return
+        if self.family not in FAMILIES and not did_you_mean(self.family, [GAUSSIAN, *FAMILIES]):
             raise FitError(
-                f"family = '{self.family}': here family names tests that are adjusted together, and models are linear; fit "
-                f"{self.family} models with `clada-neuro fit --family {self.family}` or clada_neuro.fit"
+                f"family = '{self.family}' given, and family is the distribution of the response: {GAUSSIAN}, "
+                f"{', '.join(FAMILIES)}; name tests that are adjusted together with adjust_with = '{self.family}'"
             )
+        refuse_linear(self.family, weights=self.weights, df=self.df, robust=self.robust or None)
 
     @property
     def response(self) -> str:

@@ -21,8 +21,10 @@ from clada_neuro.stats.checks import checks, left_out
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.departures import reduction
 from clada_neuro.stats.design import INTERCEPT
+from clada_neuro.stats.generalized.checks import checks as count_checks
+from clada_neuro.stats.generalized.fit import GeneralizedFit
 from clada_neuro.stats.ladder import Ladder, climb_down, groups_of, has_slopes
-from clada_neuro.stats.mixed import FitWarning
+from clada_neuro.stats.mixed import FitWarning, MixedFit
 from clada_neuro.stats.names import check_fits
 from clada_neuro.stats.r2_intervals import r2_intervals
 from clada_neuro.stats.secondary import attempt
@@ -74,7 +76,7 @@ def fit_models(
         entry = finished.get(key)
         if entry is None:
             fitted = _fit(trials, specification)
-            if specification.robust:
+            if specification.robust and isinstance(fitted.fit, MixedFit):
                 fitted = replace(fitted, fit=fitted.fit.robust(specification.robust))
             entry = {
                 **_entry(fitted, specification, _weight_mean(trials, specification.weights)),
@@ -228,6 +230,7 @@ def _fit(trials: pd.DataFrame, specification: ModelSpecification) -> Ladder:
         contrasts=specification.contrasts,
         weights=weights,
         df=specification.df,
+        family=specification.family,
     )
 
 
@@ -238,17 +241,21 @@ def _weight_mean(trials: pd.DataFrame, weights: str | None) -> float:
 def _entry(fitted: Ladder, specification: ModelSpecification, weight_mean: float) -> dict[str, Any]:
     directions = dict(specification.directions or {})
     focal = list(directions)
-    described, checked = fitted.fit.to_dict(), checks(fitted.fit, focal)
+    described, found = fitted.fit.to_dict(), fitted.fit
+    if isinstance(found, GeneralizedFit):
+        checked = count_checks(found, focal)
+    else:
+        checked = checks(found, focal)
+        described["lme4_script"] = found.to_r_script(weight_mean=weight_mean)
     return {
         **described,
-        "lme4_script": fitted.fit.to_r_script(weight_mean=weight_mean),
         **checked,
         "warnings": list(dict.fromkeys([*described["warnings"], *checked["warnings"]])),
         "specified": specification.formula,
         "specified_contrasts": dict(specification.contrasts or {}),
         "ladder": fitted.to_dict(),
         "response": specification.response,
-        "family_name": specification.family or specification.response,
+        "family_name": specification.adjust_with or specification.response,
         "directions": directions,
         "focal": focal,
         "note": specification.note,
@@ -258,6 +265,7 @@ def _entry(fitted: Ladder, specification: ModelSpecification, weight_mean: float
 def _headline(entry: dict[str, Any]) -> str:
     """Return b and t of the focal terms, or of every term when none is: plain ASCII signs, for any terminal."""
     coefficients, unit = entry["coefficients"], response_of(entry["response"]).unit
+    unit = "" if "link" in entry else unit
     others = [term for term in coefficients if term != INTERCEPT]
     shown = [term for term in entry["focal"] if term in coefficients] or others
     return "; ".join(_line(term, coefficients[term], unit) for term in shown) or "fitted"
@@ -265,7 +273,10 @@ def _headline(entry: dict[str, Any]) -> str:
 
 def _line(term: str, values: dict[str, float], unit: str) -> str:
     estimate = f"{values['estimate']:.{max(4, decimals(values['se']))}f} {unit}".rstrip()
-    return f"{term} b = {estimate}, t = {values['t']:.3f}"
+    if "t" in values:
+        return f"{term} b = {estimate}, t = {values['t']:.3f}"
+    name = next(name for name in ("odds_ratio", "rate_ratio") if name in values)
+    return f"{term} b = {estimate}, z = {values['z']:.3f}, {name.replace('_', ' ')} = {values[name]:.3f}"
 
 
 def with_families(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

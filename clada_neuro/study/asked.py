@@ -1,14 +1,16 @@
 """What the caller says of the analysis: a file, formulas, or the responses that are to be explained."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clada_neuro.errors import DataError, FitError
 from clada_neuro.responses.response import response_of
 from clada_neuro.stats.analysis_file import read_analysis
+from clada_neuro.stats.generalized.family import GAUSSIAN
 from clada_neuro.stats.names import check_models
 from clada_neuro.stats.specification import Analysis, ModelSpecification
+from clada_neuro.study.fitting import Fitting
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,14 @@ class Asked:
         Who decided it, for the manifest: the user's ``file`` or a ``formula``.
     responses : tuple of str
         The left sides of the models that are wanted; empty for all.
+    fitting : Fitting
+        How they are fitted, where no file says it.
     """
 
     decided: Analysis | None = None
     by: Mapping[str, str] | None = None
     responses: tuple[str, ...] = ()
+    fitting: Fitting = field(default_factory=Fitting)
 
     @classmethod
     def of(
@@ -36,14 +41,17 @@ class Asked:
         formula: str | Sequence[str] | None = None,
         response: str | Sequence[str] | None = None,
         component: str | None = None,
+        fitting: Fitting | None = None,
     ) -> "Asked":
         """Read what was given; arguments as in `clada_neuro.study.run.run`.
 
         Raises
         ------
         DataError, FitError
-            For formulas beside an analysis or beside responses, a response beside a component, and one that is a formula.
+            For formulas beside an analysis or beside responses, a response beside a component, one that is a formula, and
+            options of fits beside an analysis file.
         """
+        fitting = fitting or Fitting()
         formulas, responses = _several(formula), _several(response)
         if formulas and (analysis is not None or responses or component):
             raise DataError(
@@ -55,26 +63,35 @@ class Asked:
             if "~" in side:
                 raise FitError(f"response '{side}' is a formula; give it as --formula")
         wanted = (f"{component}_uv",) if component else responses
+        if analysis is not None and fitting.given:
+            raise DataError(
+                f"the analysis file says how its models are fitted; leave {', '.join(fitting.given)} out, and write family, df "
+                "and contrasts under its [[model]]"
+            )
         if analysis is not None:
             return cls(read_analysis(analysis), {"kind": "file", "name": str(analysis)}, wanted)
         if formulas:
-            return cls(_of_formulas(formulas), {"kind": "formula", "name": "; ".join(formulas)})
-        return cls(responses=wanted)
+            decided = fitting.of(_of_formulas(formulas))
+            return cls(decided, {"kind": "formula", "name": "; ".join(formulas)}, fitting=fitting)
+        return cls(responses=wanted, fitting=fitting)
 
     @property
     def columns(self) -> set[str]:
         """The columns of trials that must be numbers, as far as they are known before the trials are read."""
+        if self.decided is None and self.fitting.family != GAUSSIAN:
+            return set()  # of counts, texts such as true and false are read, too
         if self.decided is None:
             return {
                 name
                 for side in self.responses
                 for name in ModelSpecification(side, f"{side} ~ 1").response_columns
             }
-        return {name for model in self.chosen(self.decided).models for name in model.response_columns}
+        linear = (model for model in self.chosen(self.decided).models if model.family == GAUSSIAN)
+        return {name for model in linear for name in model.response_columns}
 
     def chosen(self, shipped: Analysis) -> Analysis:
         """Return the models that are wanted of what was decided, else of the analysis that ships."""
-        decided = self.decided or shipped
+        decided = self.decided or self.fitting.of(shipped)
         if not self.responses:
             return decided
         for side in self.responses:

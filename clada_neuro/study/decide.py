@@ -5,7 +5,7 @@ measured. Two things are added for a time: longer times are expected at higher s
 text were measured, so that one word's processing spills over to the next, the surprisal of the previous word.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import pandas as pd
@@ -16,14 +16,15 @@ from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.responses.columns import PARTS
 from clada_neuro.responses.response import is_response, response_of, unknown_unit
 from clada_neuro.stats.analysis_file import shipped_analysis
+from clada_neuro.stats.generalized.family import GAUSSIAN
 from clada_neuro.stats.names import near_misses
 from clada_neuro.stats.specification import Analysis, ModelSpecification
 from clada_neuro.study.asked import Asked
+from clada_neuro.study.fitting import LINEAR
 from clada_neuro.study.named import DEMO
 from clada_neuro.study.suited import SPILLOVER
 from clada_neuro.study.target import DEFAULT, Target
 
-_LINEAR = "The response is 0 or 1 and the model linear: coefficients are differences of its probability."
 # Of the default analysis, which knows nothing of the stimuli: left out where they do not vary.
 _CONTROLS = ("entropy_bits", "length", "zipf_frequency", "position", SPILLOVER)
 _TEXT_KEYS = (["stimulus_id"], ["item", "condition"])
@@ -66,9 +67,11 @@ def decide_on(
         chosen = asked.chosen(decided)
         names = [name for model in chosen.models for name in model.response_columns]
         names += [chosen.synergy.response] if chosen.synergy else []
-        _refuse_missing(trials, names, origin)
+        counted = {name for one in chosen.models if one.family != GAUSSIAN for name in one.response_columns}
+        _refuse_missing(trials, names, origin, counted)
         return chosen, decided, False
-    made = default_for(trials, asked.responses or _present(trials, origin), origin)
+    sides = asked.responses or _present(trials, origin)
+    made = asked.fitting.of(default_for(trials, sides, origin, counted=asked.fitting.family != GAUSSIAN))
     return made, made, True
 
 
@@ -103,7 +106,9 @@ def _units(analysis: Analysis) -> tuple[str, ...]:
     )
 
 
-def default_for(trials: pd.DataFrame, responses: Iterable[str], origin: str) -> Analysis:
+def default_for(
+    trials: pd.DataFrame, responses: Iterable[str], origin: str, *, counted: bool = False
+) -> Analysis:
     """Return the built-in default analysis of these responses: left sides of formulas such as ``log(rt_ms)``.
 
     Raises
@@ -114,7 +119,8 @@ def default_for(trials: pd.DataFrame, responses: Iterable[str], origin: str) -> 
     default, models = shipped_analysis("default"), []
     known = {model.response: model for model in default.models}
     for side in dict.fromkeys(responses):
-        _refuse_missing(trials, ModelSpecification(side, f"{side} ~ 1").response_columns, origin)
+        names = ModelSpecification(side, f"{side} ~ 1").response_columns
+        _refuse_missing(trials, names, origin, names if counted else ())
         models.append(known.get(side) or _model(default.models[0], side, trials))
     explained = {model.response for model in models}
     synergy = default.synergy if default.synergy and default.synergy.response in explained else None
@@ -135,7 +141,7 @@ def _model(pattern: ModelSpecification, side: str, trials: pd.DataFrame) -> Mode
         directions = {"surprisal_bits": "positive" if response_of(side).rising else "negative"}
         if _word_by_word(trials):
             right = right.replace(" + (1|", f" + {SPILLOVER} + (1|", 1)
-    note = _LINEAR if side in trials and set(trials[side].dropna()) <= {0, 1} else ""
+    note = LINEAR if side in trials and set(trials[side].dropna()) <= {0, 1} else ""
     return replace(pattern, name=side, formula=f"{side} ~{right}", directions=directions, note=note)
 
 
@@ -170,7 +176,10 @@ def _present(trials: pd.DataFrame, origin: str) -> list[str]:
     return found
 
 
-def _refuse_missing(trials: pd.DataFrame, names: Iterable[str], origin: str) -> None:
+def _refuse_missing(
+    trials: pd.DataFrame, names: Iterable[str], origin: str, counted: Collection[str] = ()
+) -> None:
+    """Refuse responses that are not there, or hold text; of `counted` ones their model says what they must hold."""
     for name in names:
         if name not in trials:
             meant = near_misses(trials, name)
@@ -181,7 +190,7 @@ def _refuse_missing(trials: pd.DataFrame, names: Iterable[str], origin: str) -> 
                 + (f"rename '{meant[0]}', or " if meant else "")
                 + "say which column to explain with --response, or give --analysis FILE"
             )
-        if not types.is_numeric_dtype(trials[name]):
+        if name not in counted and not types.is_numeric_dtype(trials[name]):
             raise DataError(f"{origin}: '{name}' is to be explained but holds text; give a column of numbers")
 
 

@@ -11,6 +11,7 @@ from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stimuli.keys import as_key, respelled
 from clada_neuro.study.asked import Asked
 from clada_neuro.study.decide import decide
+from clada_neuro.study.fitting import Fitting
 from clada_neuro.study.material import of_name, with_epochs, with_trials
 from clada_neuro.study.measured import with_measures
 from clada_neuro.study.named import is_name, read_file, refuse_file_options
@@ -27,6 +28,7 @@ def resolve_target(
     component: str | None = None,
     response: str | Sequence[str] | None = None,
     formula: str | Sequence[str] | None = None,
+    fitting: Fitting | None = None,
     where: str | Sequence[str] | None = None,
     limit: int | None = None,
     trial_columns: Mapping[str, str] | None = None,
@@ -47,7 +49,7 @@ def resolve_target(
         For a name that is neither a file, a data set nor ``"demo"``, a stimulus file without trials, options of
         stimulus files given to a name, or responses that the analysis does not find.
     """
-    asked = Asked.of(analysis, formula, response, component)
+    asked = Asked.of(analysis, formula, response, component, fitting)
     numbers = asked.columns
     if is_name(target):
         refuse_file_options(

@@ -21,6 +21,7 @@ from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stimuli.formats import read_stimuli
 from clada_neuro.study.demonstration import SIMULATED, demonstration
+from clada_neuro.study.fitting import Fitting
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.named import DEMO, language_of
 from clada_neuro.study.recordings import cut, recordings_of
@@ -49,6 +50,9 @@ def run(
     component: str | None = None,
     response: str | Sequence[str] | None = None,
     formula: str | Sequence[str] | None = None,
+    family: str = "gaussian",
+    df: str = "satterthwaite",
+    contrasts: Mapping[str, str] | None = None,
     where: str | Sequence[str] | None = None,
     limit: int | None = None,
     start_token: str = "auto",
@@ -110,6 +114,9 @@ def run(
         ``n400_uv`` and ``p600_uv``, and where there is neither, all columns known as responses.
     formula : str or sequence of str, optional
         Models in place of an analysis, with z-scored predictors: ``"log(rt_ms) ~ surprisal_bits + (1|subject)"``.
+    family, df, contrasts
+        Distribution of the responses (``"binomial"``, ``"poisson"``), degrees of freedom (``"kenward-roger"``) and codes of
+        factors (``{"condition": "sum"}``) of the models, where no analysis file says them: see `clada_neuro.fit`.
     where : str or sequence of str, optional
         Conditions that trials must meet, such as ``"rt_ms > 100 & rt_ms < 3000"``; the others are left out, and counted.
     limit : int, optional
@@ -177,6 +184,7 @@ def run(
         raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
     settled = {
         "target": target, "epochs": epochs, "analysis": analysis, "measured": _measured(window_ms, roi, baseline, soa_ms),
+        "fitting": Fitting(family, df, contrasts or {}),
     }  # fmt: skip
     plan = resolve_target(**_handed_on(given) | settled)
     plan = replace(plan, continuous=continuous)

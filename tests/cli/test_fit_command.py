@@ -227,10 +227,7 @@ def test_a_binomial_model_prints_odds_ratios_and_writes_a_glmer_script(tmp_path:
     assert entry["coefficients"]["surprisal"]["odds_ratio"] < 1
     script = (tmp_path / "out" / "refit.R").read_text()
     assert "m <- glmer(accurate ~ surprisal + group + (1 | subject), data = d, family = binomial," in script
-    with pytest.raises(
-        CladaNeuroError, match="holds the binomial model 'model 1', and a report shows linear models"
-    ):
-        read_results(tmp_path / "out")
+    assert read_results(tmp_path / "out").fits[0].link == "logit"
 
 
 def test_more_scripts_and_tables_with_the_names_of_r(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import pytest
 from conftest import record
 
 from clada_neuro.records.manifest import Manifest
-from clada_neuro.reporting import effects, marginal, prose, tables
+from clada_neuro.reporting import marginal, prose, tables
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import NBSP
 
@@ -38,9 +38,7 @@ def fit() -> dict:
 
 
 def test_means_and_contrasts_are_told_with_their_units(fit: dict) -> None:
-    told = [
-        line.replace(NBSP, " ") for line in marginal.sentences(record(fit), effects.response(record(fit)))
-    ]
+    told = [line.replace(NBSP, " ") for line in marginal.sentences(record(fit))]
     assert told[0].startswith(
         "Estimated marginal means of N400 amplitudes by condition: correct −1.10 µV [−1.20, −0.40]; "
     )
@@ -64,21 +62,18 @@ def test_they_stand_in_the_findings(fit: dict) -> None:
 def test_a_single_difference_is_left_to_its_coefficient_and_many_to_the_table(fit: dict) -> None:
     fit["marginal"] = [fit["marginal"][0]]
     fit["marginal"][0]["contrasts"] = fit["marginal"][0]["contrasts"][:1]
-    assert len(list(marginal.sentences(record(fit), effects.response(record(fit))))) == 1
+    assert len(list(marginal.sentences(record(fit)))) == 1
     fit["marginal"][0]["contrasts"] *= 10
-    assert (
-        "10 contrasts of these stand in the table"
-        in list(marginal.sentences(record(fit), effects.response(record(fit))))[1]
-    )
+    assert "10 contrasts of these stand in the table" in list(marginal.sentences(record(fit)))[1]
 
 
 def test_tables_and_figures(fit: dict) -> None:
-    means, contrasts = marginal.tables(record(fit), effects.response(record(fit)))
+    means, contrasts = marginal.tables(record(fit))
     assert len(means.frame) == 7
     assert list(means.shown) == ["of", "cell", "unit", "estimate", "SE", "95 % CI", "df"]
     assert contrasts.shown["cell"].tolist()[-1] == "correct − semantic (old)"
     assert set(contrasts.shown["of"]) == {"mean N400 amplitude", "slope of surprisal"}
-    drawn = marginal.figures(record(fit), effects.response(record(fit)))
+    drawn = marginal.figures(record(fit))
     assert [one.name for one in drawn] == [
         "marginal_n400_condition",
         "marginal_n400_surprisal-bits_condition_group",
@@ -88,5 +83,5 @@ def test_tables_and_figures(fit: dict) -> None:
     assert tables.codes(record(fit)).shown["code 2"].tolist() == ["0", "0", "1"]
     assert isinstance(tables.codes(record({"name": "x"})), type(None))
     assert tables.terms(record({**fit, "terms": []})) is None
-    assert marginal.tables(record({"name": "x"}), effects.response(record(fit))) == []
+    assert marginal.tables(record({"name": "x"})) == []
     assert pd.notna(means.frame["estimate"]).all()

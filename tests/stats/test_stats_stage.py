@@ -132,12 +132,14 @@ def test_replicates_are_the_same_in_parallel_and_a_larger_run_goes_on_from_a_sma
     assert parallel["intervals"] == resumed["intervals"]
 
 
-def test_contrasts_reach_the_fit_and_a_family_can_be_named(trials, tmp_path):
+def test_contrasts_reach_the_fit_and_tests_adjusted_together_can_be_named(trials, tmp_path):
     data = trials.assign(group=np.where(pd.factorize(trials["item"])[0] % 2, "a", "b"))
     formula = "n400_uv ~ group + x + (1 | subject) + (1 | item)"
     models = tuple(
-        ModelSpecification(name, formula, directions={"x": "negative"}, contrasts=contrasts, family=family)
-        for name, contrasts, family in (("one", {"group": "sum"}, "pilot"), ("two", None, ""))
+        ModelSpecification(
+            name, formula, directions={"x": "negative"}, contrasts=contrasts, adjust_with=tests
+        )
+        for name, contrasts, tests in (("one", {"group": "sum"}, "pilot"), ("two", None, ""))
     )
     one, two = fit_models(data, models, tmp_path / "fits.json", "rows")
     assert (one["contrasts"], two["contrasts"]) == (

@@ -8,7 +8,7 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import check_columns, evaluated
-from clada_neuro.stats.formula import ModelFormula, names_of
+from clada_neuro.stats.formula import ModelFormula, names_of, parse
 from clada_neuro.stats.model import Model
 from clada_neuro.stats.notation import read, write
 
@@ -42,6 +42,13 @@ def with_numbers(data: pd.DataFrame, formula: ModelFormula, family: str) -> pd.D
             raise FitError(f"'{name}' is '{wrong.iloc[0]}' in row {wrong.index[0]}; {_EXPECTED[family]}")
         data = data.assign(**{name: numbers.astype(float)})
     return data
+
+
+def with_share(data: pd.DataFrame, response: str, family: str) -> pd.DataFrame:
+    """Return ``data`` with the response, an expression, as a column of numbers that is named as it is written."""
+    formula = parse(f"{response} ~ 1")
+    data = with_numbers(data, formula, family)
+    return data.assign(**{response: evaluated(formula.response, data)})
 
 
 def trials_of(formula: ModelFormula) -> str:

@@ -55,11 +55,8 @@ def estimate(design: Design, family: Family, counts: np.ndarray, trials: np.ndar
     FitError
         Without a random term, or when no likelihood can be computed.
     """
-    if not design.blocks:
-        raise FitError(
-            f"a {family.name} model needs a random term such as (1 | subject); without one it is no mixed model"
-        )
-    scaled = _scaled(design)
+    check_random(design, family.name)
+    scaled = scaled_design(design)
     laplace = Laplace(family, counts, trials, scaled.X, design.blocks, scaled.blocks)
     with np.errstate(over="ignore", invalid="ignore"):
         parameters = _maximum(laplace)
@@ -88,10 +85,20 @@ def estimate(design: Design, family: Family, counts: np.ndarray, trials: np.ndar
         effects=tuple(levels),
         singular=any(np.abs(np.diag(root)).min() < _SINGULAR_SD for root in roots),
         warnings=tuple(notes),
+        theta=parameters[:m],
     )
 
 
-def _scaled(design: Design) -> Scaled:
+def check_random(design: Design, family: str) -> None:
+    """Raise `FitError` where there is no random term."""
+    if not design.blocks:
+        raise FitError(
+            f"a {family} model needs a random term such as (1 | subject); without one it is no mixed model"
+        )
+
+
+def scaled_design(design: Design) -> Scaled:
+    """Return a design in scaled units; there is no response to scale."""
     X, r = orthonormal(design.X)
     blocks = [orthonormal(block.values) for block in design.blocks]
     return Scaled(
@@ -107,14 +114,14 @@ def _maximum(laplace: Laplace) -> np.ndarray:
     """
     diagonal = np.concatenate([rows == columns for rows, columns in laplace.triangles])
     beta = _without_random(laplace)
-    scale = _scale(laplace, beta)
+    scale = scale_of(laplace, beta)
     m = len(diagonal)
-    best = _descend(laplace, np.concatenate([np.where(diagonal, _START, 0.0), beta]), scale)
+    best = descend(laplace, np.concatenate([np.where(diagonal, _START, 0.0), beta]), scale)
     at_zero = np.flatnonzero(diagonal & (np.abs(best.x[:m] / scale[:m]) < _OFF_ZERO))
     if len(at_zero):
         beside = best.x / scale
         beside[at_zero] = _OFF_ZERO
-        again = _descend(laplace, beside, scale)
+        again = descend(laplace, beside, scale)
         best = again if again.fun < best.fun else best
     parameters = best.x / scale
     signed = [root * np.where(np.diag(root) < 0, -1.0, 1.0) for root in laplace.roots(parameters)]
@@ -124,7 +131,9 @@ def _maximum(laplace: Laplace) -> np.ndarray:
     return parameters
 
 
-def _descend(laplace: Laplace, start: np.ndarray, scale: np.ndarray) -> optimize.OptimizeResult:
+def descend(laplace: Laplace, start: np.ndarray, scale: np.ndarray) -> optimize.OptimizeResult:
+    """Minimise half the deviance from ``start``; ``x`` of the result is in units of ``1 / scale``."""
+
     def objective(scaled: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = laplace(scaled / scale)
         return value, gradient / scale
@@ -137,7 +146,7 @@ def _descend(laplace: Laplace, start: np.ndarray, scale: np.ndarray) -> optimize
     return found
 
 
-def _scale(laplace: Laplace, beta: np.ndarray) -> np.ndarray:
+def scale_of(laplace: Laplace, beta: np.ndarray) -> np.ndarray:
     """Return roots of the curvature to be expected: the information of each coefficient, the levels of each variance."""
     weights = laplace.family.cumulants(laplace.X @ beta, laplace.trials).variance
     theta = [

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from clada_neuro.errors import FitError, did_you_mean
+from clada_neuro.stats.uncertainty.base import SATTERTHWAITE
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ _FAMILIES = {
     "poisson": Family("poisson", "log", "rate ratio", _exp, _poisson, _poisson_loglik),
 }
 FAMILIES = list(_FAMILIES)
+GAUSSIAN = "gaussian"
 
 
 def family_of(name: str) -> Family:
@@ -74,6 +76,35 @@ def family_of(name: str) -> Family:
     """
     if name not in _FAMILIES:
         raise FitError(
-            f"family '{name}' given{did_you_mean(name, FAMILIES)}; there are gaussian, {', '.join(FAMILIES)}"
+            f"family '{name}' given{did_you_mean(name, [GAUSSIAN, *FAMILIES])}; there are {GAUSSIAN}, {', '.join(FAMILIES)}"
         )
     return _FAMILIES[name]
+
+
+def refuse_linear(
+    family: str,
+    *,
+    engine: str = "mixedlm",
+    weights: str | None = None,
+    df: str = SATTERTHWAITE,
+    robust: str | None = None,
+) -> None:
+    """Raise `FitError` for what only a linear model takes."""
+    family_of(family)
+    if engine != "mixedlm":
+        raise FitError(f"engine '{engine}' fits linear models, and family is {family}; leave the engine out")
+    if weights is not None:
+        raise FitError(
+            f"weights '{weights}' are those of a linear model, and family is {family}; write trials into the response, as in "
+            "hits/(hits + misses) ~ …"
+        )
+    if robust is not None:
+        raise FitError(f"robust '{robust}' is for linear models, and family is {family}; leave it out")
+    if df != SATTERTHWAITE:
+        raise FitError(f"df '{df}' given, and a {family} model has Wald z tests without df; leave it out")
+
+
+def require_linear(what: str, name: str, family: str) -> None:
+    """Raise `FitError` where something is offered for linear models only, and the model is not one."""
+    if family != GAUSSIAN:
+        raise FitError(f"{what} are offered for linear models only, and '{name}' is {family}")

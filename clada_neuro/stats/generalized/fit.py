@@ -1,7 +1,7 @@
 """`fit` for counts: a model and the name of a family in, a `GeneralizedFit` out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,8 +18,10 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import parse, refuse_smooths
 from clada_neuro.stats.generalized import text
 from clada_neuro.stats.generalized.counts import counts_of, with_numbers
-from clada_neuro.stats.generalized.estimate import laplace
+from clada_neuro.stats.generalized.estimate import check_random, laplace
 from clada_neuro.stats.generalized.family import family_of
+from clada_neuro.stats.generalized.profile import profile_intervals
+from clada_neuro.stats.marginal.offered import Marginal
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.r2 import VarianceShares, moments
 from clada_neuro.stats.rscript import to_r_script
@@ -30,7 +32,7 @@ _NORMAL_95 = stats.norm.ppf(0.975)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GeneralizedFit(Fitted):
+class GeneralizedFit(Marginal):
     """A fitted generalised mixed model. Estimates are on the scale of the link: log odds or log rates.
 
     ``fitted``, ``predict`` and ``residuals`` are on the scale of the response: shares, or events.
@@ -115,18 +117,14 @@ class GeneralizedFit(Fitted):
         """Return sizes and criteria in one row with broom.mixed's names (see `tidy.glance`)."""
         return glance(self)
 
-    def emmeans(self, specs: str, at: Mapping[str, Any] | None = None) -> NoReturn:
-        """Refuse: marginal means are offered for linear models."""
-        self._refuse("estimated marginal means", "predict(data, random=False)")
-
-    def emtrends(self, predictor: str, specs: str = "", at: Mapping[str, Any] | None = None) -> NoReturn:
-        """Refuse: marginal slopes are offered for linear models."""
-        self._refuse("marginal slopes", "predict(data, random=False)")
-
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise FitError(
             f"{what} are offered for linear models only, and '{self.name}' is {self.family}; use {instead}"
         )
+
+    def confint(self, terms: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the 95 % profile intervals of coefficients (see `profile.profile_intervals`), of all where none is named."""
+        return profile_intervals(self, list(self.design.names if terms is None else terms))
 
     def apa(self, term: str) -> str:
         """Return one coefficient as a sentence of a results section, with its odds or rate ratio."""
@@ -167,9 +165,26 @@ def fit_counts(
     FitError
         When the model cannot be specified on these data, or the response is not what the family generates.
     """
+    return GeneralizedFit.of_counts(
+        specify_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts), family
+    )
+
+
+def specify_counts(
+    data: pd.DataFrame,
+    formula: str,
+    family: str,
+    *,
+    name: str | None = None,
+    standardize: bool | Sequence[str] = False,
+    contrasts: Contrasts | None = None,
+) -> Model:
+    """Bring a formula and the counts of a data frame together, as `model.specify` does, and check that they are counts."""
     if _OFFSET.search(formula.partition("~")[2]):
         raise FitError(f"offset() in '{formula}' is not offered for a {family} model; leave it out")
     refuse_smooths(parse(formula), f"{family} models")
     data = with_numbers(data, parse(formula), family)
     model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts)
-    return GeneralizedFit.of_counts(model, family)
+    check_random(model.design, family)
+    counts_of(model, family)
+    return model

@@ -1,6 +1,6 @@
 """Laplace's approximation to the likelihood of a generalised mixed model, with its gradient.
 
-With u ~ N(0, I), eta = X b + Z Lambda u and H = Lambda' Z' W Z Lambda + I, half the deviance is
+With u ~ N(0, I), eta = X b + Z Lambda u (and an offset) and H = Lambda' Z' W Z Lambda + I, half the deviance is
 
     F(theta, b) = min_u { -loglik(y | eta) + |u|² / 2 } + log det H / 2.
 
@@ -131,7 +131,7 @@ class Mode:
     def __init__(self, laplace: "Laplace", roots: Sequence[np.ndarray], beta: np.ndarray) -> None:
         self.laplace = laplace
         self.columns = [term.values @ root for term, root in zip(laplace.terms, roots, strict=True)]
-        self.fixed = laplace.X @ beta
+        self.fixed = laplace.X @ beta + laplace.offset
         self.effects, self.converged = laplace.start, False
         self._look(self.effects)
         for _ in range(_MOST_STEPS):
@@ -202,6 +202,7 @@ class Laplace:
         self.triangles = [np.tril_indices(term.values.shape[1]) for term in self.terms]
         self.ends = np.cumsum([len(rows) for rows, _ in self.triangles])
         self.start = np.zeros(sum(term.size for term in self.terms))
+        self.offset: np.ndarray | float = 0.0  # what eta has beside them, (n,): a coefficient that is held
 
     def roots(self, parameters: np.ndarray) -> list[np.ndarray]:
         """Return the triangular root of each term's covariance."""

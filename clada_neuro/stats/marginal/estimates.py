@@ -5,7 +5,7 @@ it or joined to it is a plain DataFrame.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from clada_neuro.stats.factors import labels
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.marginal.adjust import adjusted, check_adjustment
 from clada_neuro.stats.marginal.methods import Custom, Weights, weights_of
+from clada_neuro.stats.marginal.scales import LINK, Scale, needed, scale_of
 from clada_neuro.stats.uncertainty.base import FTest, f_test
 
 CONFIDENCE = 0.95
@@ -32,7 +33,7 @@ class Functions:
     """Rows of ``weights`` (m, p) are functions of the fit's coefficients; ``cells`` (m rows) says what each one is.
 
     ``by`` names the columns of ``cells`` whose combinations are families of their own; ``slope`` the predictor when the
-    functions are slopes.
+    functions are slopes. ``type`` says on which scale they are told, and ``bias`` what a back-transformed mean is multiplied by.
     """
 
     fit: Fitted
@@ -40,6 +41,13 @@ class Functions:
     cells: pd.DataFrame
     by: tuple[str, ...]
     slope: str = ""
+    type: str = LINK
+    bias: float = 1.0
+
+    @property
+    def scale(self) -> Scale | None:
+        """Return the scale that estimates are turned to, None where they stay on the model's own."""
+        return needed(self.fit, self.type)
 
     @property
     def factors(self) -> list[str]:
@@ -54,9 +62,11 @@ class Functions:
     @property
     def unit(self) -> str:
         """Return the unit of the estimates, empty when none is known."""
-        if not self.slope:
-            return self.response.unit
-        return self.response.per(self.slope in self.fit.standardized)
+        if self.scale:
+            return "" if self.slope else self.scale.unit
+        known = scale_of(self.fit)
+        own = replace(self.response, unit=known.link) if known and not known.unit else self.response
+        return own.per(self.slope in self.fit.standardized) if self.slope else own.unit
 
     def families(self) -> list[np.ndarray]:
         """Return the positions of each family's rows."""
@@ -83,9 +93,8 @@ class Estimates(pd.DataFrame):
         """Estimate functions with their intervals."""
         table = functions.table()
         half = stats.t.ppf((1 + CONFIDENCE) / 2, table["df"]) * table["se"]
-        return _with(
-            cls(table.assign(ci_low=table["estimate"] - half, ci_high=table["estimate"] + half)), functions
-        )
+        table = table.assign(ci_low=table["estimate"] - half, ci_high=table["estimate"] + half)
+        return _with(cls(_told(table, functions, ratio=bool(functions.slope))), functions)
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
@@ -117,14 +126,15 @@ class Estimates(pd.DataFrame):
             ``none``; within each family.
         """
         known, parts, cells = self.functions, [], []
+        sign = "/" if known.scale else "-"
         what = " and ".join(f"'{name}'" for name in known.factors)
         for rows in known.families():
             names = row_names(known.cells.iloc[rows][known.factors])
-            found = weights_of(method, names, reference, what)
+            found = weights_of(method, names, reference, what, sign)
             parts += [weights @ known.weights[rows] for weights in found.values()]
             family = dict(known.cells.iloc[rows[0]][list(known.by)])
             cells += [{"contrast": name, **family} for name in found]
-        made = Functions(known.fit, np.array(parts), pd.DataFrame(cells), known.by, known.slope)
+        made = replace(known, weights=np.array(parts), cells=pd.DataFrame(cells))
         n_means = len(known.families()[0]) if method == "pairwise" else 0
         return Contrasts.of(made, adjust, n_means)
 
@@ -142,19 +152,23 @@ class Estimates(pd.DataFrame):
         for rows in known.families():
             family = known.cells.iloc[rows]
             levels = {name: list(dict.fromkeys(labels(family[name]))) for name in reversed(known.factors)}
-            found = {name: weights_of(methods[name], levels[name], None, f"'{name}'") for name in levels}
+            sign = "/" if known.scale else "-"
+            found = {
+                name: weights_of(methods[name], levels[name], None, f"'{name}'", sign) for name in levels
+            }
             grid: list[_Crossed] = reduce(_product, found.items(), [({}, np.ones(1))])
             parts += [weights @ known.weights[rows] for _, weights in grid]
             named = dict(family.iloc[0][list(known.by)])
             cells += [{**{name: label[name] for name in known.factors}, **named} for label, _ in grid]
-        return Contrasts.of(
-            Functions(known.fit, np.array(parts), pd.DataFrame(cells), known.by, known.slope), adjust
-        )
+        return Contrasts.of(replace(known, weights=np.array(parts), cells=pd.DataFrame(cells)), adjust)
 
     def apa(self, row: int = 0) -> str:
         """Return one row as ``condition high: M = −1.12 µV, SE = 0.30, 95 % CI [−1.73, −0.51]``."""
         values, digits = self.iloc[row], decimals(self.iloc[row]["se"])
-        symbol = "b" if self.functions.slope else "M"
+        scale, slope = self.functions.scale, self.functions.slope
+        symbol = "b" if slope else "M"
+        if scale:
+            symbol = scale.symbol if slope else scale.estimated if self.functions.bias == 1 else "mean"
         return (
             f"{_named(self.functions.cells.iloc[row])}: {symbol} = {fixed(values['estimate'], digits)} {self.unit}".rstrip()
             + f", SE = {fixed(values['se'], digits)}, 95 % CI {interval(values['ci_low'], values['ci_high'], digits)}"
@@ -162,7 +176,10 @@ class Estimates(pd.DataFrame):
 
 
 class Contrasts(pd.DataFrame):
-    """Contrasts with estimate, se, df, ci_low, ci_high, t, p: intervals and p values adjusted as ``adjust`` says."""
+    """Contrasts with estimate, se, df, ci_low, ci_high, t, p: intervals and p values adjusted as ``adjust`` says.
+
+    On the scale of the response they are ratios, and ``t`` and ``p`` test their logarithm, as emmeans does.
+    """
 
     _metadata: ClassVar[list[str]] = ["functions", "adjust"]
     functions: Functions
@@ -181,8 +198,8 @@ class Contrasts(pd.DataFrame):
             correlation = (covariance / np.outer(scale, scale))[np.ix_(rows, rows)]
             p[rows], critical[rows] = adjusted(t[rows], df[rows], correlation, adjust, n_means, CONFIDENCE)
         half = critical * table["se"]
-        low, high = table["estimate"] - half, table["estimate"] + half
-        made = _with(cls(table.assign(ci_low=low, ci_high=high, t=t, p=p)), functions)
+        table = table.assign(ci_low=table["estimate"] - half, ci_high=table["estimate"] + half, t=t, p=p)
+        made = _with(cls(_told(table, functions, ratio=True)), functions)
         object.__setattr__(made, "adjust", adjust)
         return made
 
@@ -192,8 +209,8 @@ class Contrasts(pd.DataFrame):
 
     @property
     def unit(self) -> str:
-        """Return the unit of the estimates, empty when none is known."""
-        return self.functions.unit
+        """Return the unit of the estimates, empty when none is known, and of ratios."""
+        return "" if self.functions.scale else self.functions.unit
 
     def joint(self) -> FTest:
         """Test that all contrasts are zero at once."""
@@ -205,11 +222,24 @@ class Contrasts(pd.DataFrame):
         """Return one row as ``high - low: b = −0.89 µV, SE = 0.09, t(82.8) = −9.84, p < .001, 95 % CI [−1.07, −0.71]``."""
         values, digits = self.iloc[row], decimals(self.iloc[row]["se"])
         t = "z" if np.isinf(values["df"]) else f"t({values['df']:.1f})"
+        symbol = self.functions.scale.symbol if self.functions.scale else "b"
         return (
-            f"{_named(self.functions.cells.iloc[row])}: b = {fixed(values['estimate'], digits)} {self.unit}".rstrip()
+            f"{_named(self.functions.cells.iloc[row])}: {symbol} = {fixed(values['estimate'], digits)} {self.unit}".rstrip()
             + f", SE = {fixed(values['se'], digits)}, {t} = {fixed(values['t'], 2)}, {p_text(values['p'])}, "
             f"95 % CI {interval(values['ci_low'], values['ci_high'], digits)}"
         )
+
+
+def _told(table: pd.DataFrame, functions: Functions, *, ratio: bool) -> pd.DataFrame:
+    """Return estimates, standard errors (by the delta method) and limits on the scale on which they are told."""
+    scale = functions.scale
+    if scale is None:
+        return table
+    own = table["estimate"].to_numpy()
+    value = scale.as_ratio if ratio else lambda given: functions.bias * scale.inverse(given)
+    slope = np.log(scale.base) * value(own) if ratio else functions.bias * scale.derivative(own)
+    turned = {name: value(table[name].to_numpy()) for name in ("estimate", "ci_low", "ci_high")}
+    return table.assign(**turned, se=table["se"] * np.abs(slope))
 
 
 def row_names(cells: pd.DataFrame) -> list[str]:

@@ -15,7 +15,11 @@ METHODS = ("pairwise", "control", "consecutive", "polynomial", "effects")
 
 
 def weights_of(
-    method: str | Custom, levels: Sequence[str], reference: str | None = None, what: str = "means"
+    method: str | Custom,
+    levels: Sequence[str],
+    reference: str | None = None,
+    what: str = "means",
+    sign: str = "-",
 ) -> Weights:
     """Return the weights (n_levels,) of each contrast by its name.
 
@@ -29,6 +33,8 @@ def weights_of(
         Level that ``control`` compares with; the first without.
     what
         What the levels belong to, for messages.
+    sign
+        Between the two of a difference; ``/`` where it will be a ratio.
 
     Raises
     ------
@@ -50,12 +56,12 @@ def weights_of(
             f"{what} has no level '{reference}'{did_you_mean(reference, list(levels))}; there are {', '.join(levels)}"
         )
     if method == "pairwise":
-        return {f"{levels[i]} - {levels[j]}": unit[i] - unit[j] for i, j in combinations(range(n), 2)}
+        return {f"{levels[i]} {sign} {levels[j]}": unit[i] - unit[j] for i, j in combinations(range(n), 2)}
     if method == "control":
         base = 0 if reference is None else list(levels).index(reference)
-        return {f"{levels[i]} - {levels[base]}": unit[i] - unit[base] for i in range(n) if i != base}
+        return {f"{levels[i]} {sign} {levels[base]}": unit[i] - unit[base] for i in range(n) if i != base}
     if method == "consecutive":
-        return {f"{levels[i + 1]} - {levels[i]}": unit[i + 1] - unit[i] for i in range(n - 1)}
+        return {f"{levels[i + 1]} {sign} {levels[i]}": unit[i + 1] - unit[i] for i in range(n - 1)}
     if method == "effects":
         return {f"{levels[i]} effect": unit[i] - 1 / n for i in range(n)}
     return {

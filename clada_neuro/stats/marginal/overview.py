@@ -11,6 +11,7 @@ from clada_neuro.stats.formula import names_of
 from clada_neuro.stats.marginal.estimates import Estimates
 from clada_neuro.stats.marginal.grid import factors_of
 from clada_neuro.stats.marginal.means import emmeans, emtrends
+from clada_neuro.stats.marginal.scales import RESPONSE, bias_factor
 from clada_neuro.stats.notation import quoted
 
 ADJUST = "holm"
@@ -25,7 +26,8 @@ def overview(fit: Fitted) -> list[dict[str, Any]]:
     -------
     list of dict
         ``factors`` (compared), ``by`` (within which), ``slope`` (the predictor, empty for means), ``unit``, ``adjust``,
-        ``estimates`` and ``contrasts`` (all pairs within each family; none for one level): rows with their ``cell``.
+        ``estimates`` and ``contrasts`` (all pairs within each family; none for one level): rows with their ``cell``. All on
+        the scale of the response, where the model's own is another: medians of log-normal responses, with their ``mean``.
     """
     levels = factors_of(fit)
     terms, order = terms_of(fit), list(dict.fromkeys(names_of(fit.model.formula.fixed)))
@@ -41,22 +43,26 @@ def overview(fit: Fitted) -> list[dict[str, Any]]:
             [quoted(factors[0]), *([" + ".join(map(quoted, factors[1:]))] if factors[1:] else [])]
         )
         if not one.covariates:
-            shown.append(_entry(emmeans(fit, specs)))
+            shown.append(_entry(emmeans(fit, specs, type=RESPONSE)))
         elif len(numbers) == 1 == len(one.covariates):
-            shown.append(_entry(emtrends(fit, numbers[0], specs)))
+            shown.append(_entry(emtrends(fit, numbers[0], specs, type=RESPONSE)))
     return shown
 
 
 def _entry(found: Estimates) -> dict[str, Any]:
     known = found.functions
     several = len(known.families()[0]) > 1
+    rows = _rows(found, list(known.cells))
+    if known.scale and known.scale.ratio == "ratio" and not known.slope:
+        factor = bias_factor(known.fit)
+        rows = [row | {"mean": factor * row["estimate"]} for row in rows]
     return {
         "factors": known.factors,
         "by": list(known.by),
         "slope": known.slope,
         "unit": found.unit,
         "adjust": ADJUST,
-        "estimates": _rows(found, list(known.cells)),
+        "estimates": rows,
         "contrasts": _rows(found.pairs(ADJUST), ["contrast", *known.by]) if several else [],
     }
 
