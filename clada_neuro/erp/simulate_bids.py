@@ -7,13 +7,13 @@ import mne
 import numpy as np
 import pandas as pd
 
-from clada_neuro.artifacts import read_json, write_json
-from clada_neuro.cache import cache_key
+from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.bids import mne_bids
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.simulate_raw import READING_EFFECTS, simulate_reading
 
 TASK, WORD = "reading", "word"
+_LAST = "simulation"  # the file that is written last: with it the recordings are complete
 _SPREAD = 0.25  # of a component's effects over readers, as a share of each
 _COLUMNS = {
     "trial_type": "kind of event",
@@ -72,9 +72,9 @@ def simulate_bids(
         Without mne-bids.
     """
     bids, place = mne_bids(), Path(root)
-    key = cache_key(__name__, words, n_readers, soa, pause, sfreq, noise_uv, seed)
-    done = place / "sourcedata" / "simulation.json"
-    if done.is_file() and read_json(done).get("inputs") == key:
+    chosen = (words, n_readers, soa, pause, sfreq, noise_uv, seed)
+    store = Store.of(place / "sourcedata", __name__, *chosen, codec=DOCUMENT)
+    if store.has(_LAST):
         return place
     rmtree(place, ignore_errors=True)
     predictors = list(
@@ -101,8 +101,7 @@ def simulate_bids(
         overwrite=True,
         verbose="error",
     )
-    done.parent.mkdir(exist_ok=True)
-    write_json(done, {"inputs": key})
+    store.write(_LAST, {})
     return place
 
 

@@ -11,8 +11,8 @@ from shutil import rmtree
 
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash, output_folder, read_json, write_json, write_table
-from clada_neuro.cache import cache_key
+from clada_neuro.artifacts import content_hash, output_folder, write_table
+from clada_neuro.cache import DOCUMENT, INPUTS, Store, cache_key
 from clada_neuro.erp.maps.channel import AMPLITUDE, fit_electrode
 from clada_neuro.erp.maps.inference import CLUSTER_FORMING_P
 from clada_neuro.erp.maps.maps import DRAWS, mixed_maps
@@ -24,6 +24,8 @@ from clada_neuro.errors import DataError
 from clada_neuro.stats.formula import parse
 
 FORMULA = "surprisal_bits + (1 + surprisal_bits | subject) + (1 | item) + (1 | stimulus)"
+
+_LAST = "maps"  # the file that is written last: with it the tables are complete
 
 
 @quiet
@@ -69,16 +71,15 @@ def map_epochs(
     names = predictors_of(formula, words)
     recordings = read_epochs(source)
     covariate = baseline == "covariate" and not baseline_subtracted(recordings.epochs)
-    key = _key(source, words, formula, covariate, tmin, n_draws, seed)
-    if key and (output / "maps.json").is_file() and read_json(output / "maps.json").get("inputs") == key:
+    store = Store(output, _key(source, words, formula, covariate, tmin, n_draws, seed), DOCUMENT)
+    if store.key and store.has(_LAST):
         return output
-    (output / "maps.json").unlink(missing_ok=True)  # written last: with it the tables are complete
+    store.path(_LAST).unlink(missing_ok=True)
     data = with_predictors(recordings.epochs, words, names)
     kept = output / "electrodes"
     found = mixed_maps(
         data, formula, baseline=covariate, tmin=tmin, n_draws=n_draws, seed=seed, place=place, folder=kept, progress=progress,
     )  # fmt: skip
-    provenance = {"inputs": key}
     places = pd.DataFrame(found.places, columns=["x", "y"])
     places.insert(0, "channel", found.channels)
     tables = {
@@ -88,7 +89,7 @@ def map_epochs(
         "channels": places,
     }
     for name, table in (tables | {"lost": data.lost}).items():
-        write_table(table, output / f"{name}.parquet", provenance)
+        write_table(table, output / f"{name}.parquet", {INPUTS: store.key})
     facts = {
         "formula": found.formula,
         "n_subjects": len(data.epochs),
@@ -103,7 +104,7 @@ def map_epochs(
         "seed": seed,
         "notes": found.notes,
     }
-    write_json(output / "maps.json", facts | provenance)
+    store.write(_LAST, facts)
     rmtree(kept, ignore_errors=True)
     return output
 
