@@ -159,7 +159,7 @@ def _measured(
 
 def _in_words(fit: OverlapRerp) -> str:
     used = ", ".join(f"{row.n:,} {row.event} {row.outcome}" for row in fit.events.itertuples())
-    left = ", ".join(f"{seconds:.0f} s {use}" for use, seconds in fit.seconds.items() if seconds >= 0.5)
+    left = ", ".join(f"{seconds:.3g} s {use}" for use, seconds in fit.seconds.items() if seconds)
     return f"{used}; {left}; condition number {fit.condition:.0f}"
 
 
