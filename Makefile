@@ -44,6 +44,7 @@ lint: $(VENV)/.developing
 # 2,000 simulated studies: ten minutes or more on two cores; finished ones are kept, so it can be interrupted.
 validate: $(VENV)/.developing
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/15_validate_statistics.py
+	OMP_NUM_THREADS=1 $(BIN)/python analyses/22_validate_families.py
 
 bench: $(VENV)/.developing
 	mkdir -p out

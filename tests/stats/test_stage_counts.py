@@ -131,3 +131,17 @@ def test_a_response_that_is_no_count_is_told_before_any_fit(counts):
     model = ModelSpecification("m", f"accurate ~ surprisal + {GROUPS}", family="binomial")
     with pytest.raises(FitError, match=r"'accurate' is 2 in row \d+; a binomial response is 0 or 1"):
         check_fits(counts.assign(accurate=counts["accurate"] * 2), [model])
+
+
+def test_cells_levels_and_contrasts_that_compare_nothing_are_named(counts):
+    crossed = f"accurate ~ condition * group + {GROUPS}"
+    empty = counts[(counts["condition"] != "low") | (counts["group"] != "L2")]
+    with pytest.raises(
+        FitError, match="no row has condition 'low' and group 'L2', which 'condition:group' needs"
+    ):
+        cn.fit(empty, crossed, family="binomial")
+    with pytest.raises(FitError, match=r"'condition' has one level in the rows used \('low'\); leave it out"):
+        cn.fit(counts[counts["condition"] == "low"], f"accurate ~ condition + {GROUPS}", family="binomial")
+    fit = cn.fit(counts, f"accurate ~ condition + {GROUPS}", family="binomial")
+    with pytest.raises(FitError, match="contrast 'odd' of 'condition': its weights sum to 1, 0 expected"):
+        fit.emmeans("condition").contrasts({"odd": [1, 1, -1]})
