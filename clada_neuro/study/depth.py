@@ -137,8 +137,9 @@ def depth_stage(folder: Path, settings: LayerSettings, jobs: int, progress: Prog
     for draws in folder.glob("depth_null_*.parquet"):
         draws.unlink()
     found = Depth(stored["entries"], stored["notes"])
+    tables = artifacts.output_folder(folder / "tables")
     for name in TABLES:
-        write_csv(getattr(found, name), folder / "tables" / f"depth_{name}.csv")
+        write_csv(getattr(found, name), tables / f"depth_{name}.csv")
     for line in [*found.notes, *(line for entry in found.entries for line in lines_of(entry))]:
         tell(line)
     return found

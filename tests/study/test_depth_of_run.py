@@ -60,8 +60,10 @@ def test_a_run_gets_its_profile_and_the_replaced_predictor_is_the_runs(study):
 def test_what_stands_there_is_not_fitted_again(study, monkeypatch):
     first = cn.depth(study / "run", settings=study / "depth.toml")
     monkeypatch.setattr("clada_neuro.study.depth.profile_of", None)
+    shutil.rmtree(study / "run" / "tables")  # as of a run that was interrupted
     again = cn.depth(study / "run", settings=study / "depth.toml")
     pd.testing.assert_frame_equal(first.profile, again.profile)
+    assert (study / "run" / "tables" / "depth_profile.csv").is_file()
 
 
 def test_the_command_says_where_it_wrote(study, capsys):
