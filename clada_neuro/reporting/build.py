@@ -4,23 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 import clada_neuro
 from clada_neuro.artifacts import output_folder, read_json, write_json, write_text
 from clada_neuro.errors import DataError
 from clada_neuro.exports import csv_beside, write_csv
 from clada_neuro.lineage import Aligned
+from clada_neuro.reporting import html, markdown
 from clada_neuro.reporting.analyzed import GROUPS, analyzed
+from clada_neuro.reporting.blocks import Inline, Page, Typed
 from clada_neuro.reporting.prose import language_models, policy_name
+from clada_neuro.reporting.registry import sections
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.scalp import Negative
-from clada_neuro.reporting.sections import Section, sections
 from clada_neuro.reporting.store import Result, store
 from clada_neuro.stage import Stage
 
-_HERE = Path(__file__).parent
 _WRITTEN = ".report.json"  # names the figures and tables that the last report wrote
 
 
@@ -32,9 +30,9 @@ def report(
     synergy: Result | None = None,
     negative: Negative = "down",
 ) -> Path:
-    """Write ``report.html``, ``figures/``, ``tables/`` and ``refit.R`` into an output folder, from its tables alone.
+    """Write ``report.html``, the same page as ``report.md``, ``figures/``, ``tables/`` and ``refit.R`` into an output folder, from its tables alone.
 
-    The page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
+    The HTML page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
     Nothing is estimated here; values come from ``fits.json``, ``synergy.json`` and the parquet tables. The same
     tables give the same bytes.
 
@@ -66,7 +64,7 @@ class ReportStage(Stage[Path]):
     """Make the page from what the other stages left; it takes seconds and is made anew each time."""
 
     name = "report"
-    files = ("report.html", "refit.R", "figures/*", "tables/*.csv", _WRITTEN)
+    files = ("report.html", "report.md", "refit.R", "figures/*", "tables/*.csv", _WRITTEN)
 
     negative: Negative = "down"
 
@@ -79,24 +77,21 @@ class ReportStage(Stage[Path]):
     def make(self, folder: Path) -> Path:
         """Write page, figures and tables, and take away those of an earlier page that are not on this one."""
         results = replace(read_results(folder), negative=self.negative)
-        page = sections(results)
+        page = page_of(results)
         _save_parts(results, page)
-        return write_text(folder / "report.html", render(results, page))
+        write_text(folder / "report.md", markdown.render(page))
+        return write_text(folder / "report.html", html.render(page))
 
 
-def render(results: Results, page: list[Section]) -> str:
-    """Return the page as HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("template.html").render(
-        title=title(results),
-        subtitle=_subtitle(results),
-        simulated=_simulated(results),
-        glance=_glance(results),
-        sections=page,
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
-        version=clada_neuro.__version__,
+def page_of(results: Results) -> Page:
+    """Return the page of an output folder."""
+    return Page(
+        title(results),
+        _subtitle(results),
+        _simulated(results),
+        _glance(results),
+        sections(results),
+        _footer(),
     )
 
 
@@ -151,15 +146,26 @@ def _each(counts: Iterable[int]) -> str:
     return " / ".join(f"{count:,}" for count in dict.fromkeys(counts))
 
 
-def _save_parts(results: Results, page: list[Section]) -> None:
+def _footer() -> Inline:
+    return (
+        f"Written by clada-neuro {clada_neuro.__version__} from the tables in this folder; ",
+        Typed("clada-neuro report DIR"),
+        " rebuilds it. Every figure stands in ",
+        Typed("figures/"),
+        " as PNG and SVG, every table in ",
+        Typed("tables/"),
+        " as CSV.",
+    )
+
+
+def _save_parts(results: Results, page: Page) -> None:
     """Write figures and tables one by one, and take away those of an earlier page that are not on this one."""
     written: list[Path] = []
-    blocks = [block for section in page for block in section.blocks]
     figures = output_folder(results.folder / "figures")
-    for figure in (figure for block in blocks for figure in block.figures):
+    for figure in page.figures:
         written += figure.save(figures)
     folder = output_folder(results.folder / "tables")
-    for table in (table for block in blocks for table in block.tables):
+    for table in page.tables:
         written.append(write_csv(table.frame, folder / f"{table.name}.csv"))
     for name in ("words", "trials"):
         if name in results.tables:

@@ -1,5 +1,7 @@
 """Fitted effects with the raw trials behind them."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -49,6 +51,15 @@ def _measured(fit: FitRecord, trials: pd.DataFrame) -> pd.DataFrame:
         return with_share(trials, column, fit.response_family)
     except FitError:  # of a column that the trials do not hold
         return trials
+
+
+def responses(fits: list[FitRecord], trials: pd.DataFrame) -> list[str]:
+    """Return the columns that the regressions explain; without regressions, those named after their unit."""
+    sides = [re.findall(r"\w+", response(fit).column) for fit in fits]
+    named = dict.fromkeys(name for side in sides for name in side) or [
+        name for name in trials if name.endswith(("_uv", "_ms")) and "baseline" not in name
+    ]
+    return [name for name in named if name in trials and pd.api.types.is_numeric_dtype(trials[name])]
 
 
 def focal_terms(fit: FitRecord) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import matplotlib
 import seaborn as sns
@@ -55,6 +56,7 @@ _STYLE = {
 class Figure:
     """A drawn figure: its files, what it shows (`caption`), and the same for one who cannot see it (`alt`)."""
 
+    kind: ClassVar[str] = "figure"
     name: str
     caption: str
     alt: str

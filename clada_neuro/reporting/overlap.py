@@ -7,11 +7,12 @@ from matplotlib.figure import Figure as Canvas
 from scipy import stats
 
 from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import microvolts_up
-from clada_neuro.reporting.tables import Table, table
+from clada_neuro.reporting.tables import table
 from clada_neuro.reporting.text import plural
 
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")

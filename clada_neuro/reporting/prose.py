@@ -11,10 +11,10 @@ from clada_neuro.records.manifest import Manifest, ModelFacts
 from clada_neuro.reporting import levels, marginal, references
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
+from clada_neuro.reporting.interaction import paragraph
 from clada_neuro.reporting.labels import contrast, factors, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import back, method, told
-from clada_neuro.reporting.synergy import paragraph
 from clada_neuro.reporting.text import cell, p_value, plural, share, shares, stat
 from clada_neuro.responses.response import response_of
 

@@ -87,6 +87,10 @@ class Results:
         marked = "simulated" in trials and bool(trials["simulated"].any())
         return self.manifest.simulated or marked
 
+    def lacking(self, *sources: str) -> list[str]:
+        """Return a sentence for each of these files that is absent."""
+        return [self.missing[name] for name in sources if name in self.missing]
+
 
 def read_results(folder: str | Path) -> Results:
     """Read every file of an output folder that the report shows.

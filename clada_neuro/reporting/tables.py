@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from clada_neuro.numerals import decimals, fixed, interval, spread
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Truth
+from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import ratio, response
@@ -18,43 +18,7 @@ from clada_neuro.reporting.text import cell, column, number, p_value, shares
 from clada_neuro.responses.response import response_of
 from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
 
-_HEADER = {
-    "n_obs": "rows",
-    "n_dropped": "missing",
-    "loglik": "log-likelihood",
-    "aic": "AIC",
-    "sigma": "residual SD",
-    "r2_marginal": "R² marginal",
-    "r2_conditional": "R² conditional",
-    "value_uv": "stated (µV)",
-    "ci_low": "95 % low",
-    "ci_high": "95 % high",
-    "sd": "SD",
-    "vif": "VIF",
-}
-
-
 _VALUES = "; values: how many distinct ones the predictor has"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A captioned table: ``frame`` holds full precision, ``shown`` what the page prints."""
-
-    name: str
-    caption: str
-    frame: pd.DataFrame
-    shown: pd.DataFrame
-
-    @property
-    def numeric(self) -> list[bool]:
-        """Whether each shown column holds numbers (set flush right)."""
-        return [name not in self.frame or _is_number(self.frame[name]) for name in self.shown]
-
-    @property
-    def header(self) -> list[str]:
-        """The shown columns' names in words."""
-        return [_HEADER.get(name, name.replace("_", " ")) for name in map(str, self.shown)]
 
 
 def table(name: str, caption: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Table:
@@ -347,7 +311,3 @@ def _recovered(fits: list[FitRecord], row: Truth) -> dict[str, float | None]:
 def slug(name: str) -> str:
     """Return a name fit for a file: lower-case letters, digits and single underscores."""
     return re.sub(r"\W+", "_", name.lower()).strip("_") or "x"
-
-
-def _is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)

@@ -5,9 +5,10 @@ import json
 import pytest
 from conftest import record
 
-from clada_neuro.reporting import diagnostics
+from clada_neuro.reporting.blocks import Points
+from clada_neuro.reporting.registry import sections
 from clada_neuro.reporting.results import Results, read_results
-from clada_neuro.reporting.sections import sections
+from clada_neuro.reporting.sections import diagnostics
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def fit(full_folder) -> dict:
 
 def test_each_check_is_shown_where_the_entry_holds_it(results):
     section = {part.id: part for part in sections(results)}["diagnostics"]
-    names = [shown.name for block in section.blocks for shown in (*block.tables, *block.figures)]
+    names = [block.name for block in section.leaves if hasattr(block, "name")]
     assert {"without_extremes", "smallest_effects", "linearity_n400_surprisal_sparsity"} <= set(names)
     assert "influence" not in names
 
@@ -53,6 +54,6 @@ def test_an_entry_without_checks_shows_none(fit):
 
 def test_the_rungs_of_the_ladder_are_printed(results):
     section = {part.id: part for part in sections(results)}["coefficients"]
-    points = [point for block in section.blocks for point in block.points]
+    points = [text for block in section.leaves if isinstance(block, Points) for text in block.texts]
     assert points[0].endswith("singular, so the reduction ladder removed correlations.")
     assert points[1].endswith("kept.")

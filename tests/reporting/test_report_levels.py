@@ -9,9 +9,10 @@ import pytest
 from conftest import record
 
 from clada_neuro.reporting import effects, levels, prose
+from clada_neuro.reporting.blocks import Part, Section
 from clada_neuro.reporting.figures import draw
+from clada_neuro.reporting.registry import named_apart
 from clada_neuro.reporting.results import read_results
-from clada_neuro.reporting.sections import Block, Section, named_apart
 from clada_neuro.reporting.tables import means_by_condition, table
 from clada_neuro.reporting.text import NBSP
 
@@ -124,8 +125,8 @@ def test_ticks_of_a_narrow_range_do_not_touch():
 
 def test_two_tables_with_one_name_are_two_files():
     twins = [table("coefficients_a_b", "first", [{"x": 1}]), table("coefficients_a_b", "second", [{"x": 2}])]
-    (section,) = named_apart([Section("s", "S", [Block(tables=twins)])])
-    assert [part.name for part in section.blocks[0].tables] == ["coefficients_a_b", "coefficients_a_b_2"]
+    (section,) = named_apart([Section("s", "S", [Part("", twins)])])
+    assert [part.name for part in section.leaves] == ["coefficients_a_b", "coefficients_a_b_2"]
 
 
 def test_an_effect_within_an_interaction_says_where_it_holds():

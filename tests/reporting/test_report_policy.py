@@ -8,9 +8,9 @@ import pytest
 from conftest import write_folder
 
 from clada_neuro.artifacts import read_json, read_table, write_json, write_table
-from clada_neuro.reporting import policy
 from clada_neuro.reporting.build import report
 from clada_neuro.reporting.results import read_results
+from clada_neuro.reporting.sections import policy
 
 PREFIX = 2
 

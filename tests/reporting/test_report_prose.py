@@ -6,9 +6,11 @@ from conftest import record
 
 from clada_neuro.records.manifest import Decided, Manifest
 from clada_neuro.records.synergy import SynergyRecord
-from clada_neuro.reporting import prose, synergy
+from clada_neuro.reporting import prose
+from clada_neuro.reporting.interaction import paragraph
+from clada_neuro.reporting.registry import sections
 from clada_neuro.reporting.results import read_results
-from clada_neuro.reporting.sections import sections
+from clada_neuro.reporting.sections import synergy
 from clada_neuro.reporting.text import NBSP
 
 
@@ -189,10 +191,10 @@ def test_responses_without_a_word_are_counted_in_methods_and_their_warning_leads
     noted = replace(results, manifest=changed_manifest(results, **changed))
     text = " ".join(prose.methods(noted))
     assert "20 of 400 responses (5.0%) had no word among the stimuli." in text
-    assert sections(noted)[0].blocks[0].warning == changed["notes"][0]
+    assert sections(noted)[0].blocks[0].text == changed["notes"][0]
     changed["text_notes"] = ["preceding text: column Context"]
     noted = replace(results, manifest=changed_manifest(results, **changed))
-    shown = [block.warning for block in sections(noted)[0].blocks[:2]]
+    shown = [block.text for block in sections(noted)[0].blocks[:2]]
     assert shown == [*changed["text_notes"], *changed["notes"]]
 
 
@@ -231,7 +233,7 @@ def test_warnings_name_the_model_once(fit, results):
 
 def test_synergy_paragraph(full_folder):
     found = json.loads((full_folder / "synergy.json").read_text())
-    text = plain(synergy.paragraph(SynergyRecord.of(found)))
+    text = plain(paragraph(SynergyRecord.of(found)))
     assert "more negative at higher activation sparsity" in text
     assert "ΔR²m = .00120 (95% bootstrap interval [.00020, .00410])" in text
     first_p = text[text.index("p = ") :]
@@ -242,13 +244,13 @@ def test_synergy_paragraph(full_folder):
 def test_calibrated_p_decides_about_the_interaction(full_folder):
     found = json.loads((full_folder / "synergy.json").read_text())
     found["intervals"]["null_p"] = 0.3
-    assert synergy.paragraph(SynergyRecord.of(found)).startswith("There was no reliable interaction")
+    assert paragraph(SynergyRecord.of(found)).startswith("There was no reliable interaction")
 
 
 def test_synergy_without_resampling_is_told_without(full_folder):
     found = json.loads((full_folder / "synergy.json").read_text())
     found |= {"intervals": None, "cross_validation": None}
-    text = plain(synergy.paragraph(SynergyRecord.of(found)))
+    text = plain(paragraph(SynergyRecord.of(found)))
     assert "bootstrap" not in text
     assert (
         "likelihood ratio χ²(1) = 8.31, p = .004 (liberal with few stimuli, and not calibrated here)" in text

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.reporting.results import read_results
-from clada_neuro.reporting.sentences import _ink, _position, shadings
+from clada_neuro.reporting.sections.sentences import _ink, _position, shadings
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from clada_neuro.artifacts import plain
 from clada_neuro.errors import FitError
 from clada_neuro.records.fits import FitRecord
-from clada_neuro.reporting.diagnostics import optimizers
+from clada_neuro.reporting.sections.diagnostics import optimizers
 from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, Prepared
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify

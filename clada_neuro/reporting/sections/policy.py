@@ -1,14 +1,18 @@
 """What a policy left uncomputed: the budget of each token, the load behind it, reanalysis, and what it cost."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.records.manifest import PolicyFacts
+from clada_neuro.reporting.blocks import Block, Facts, Paragraph
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, compose, draw
 from clada_neuro.reporting.labels import axis
 from clada_neuro.reporting.prose import calibration_in_words, policy_name
+from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell, number, plural, share
 
@@ -19,6 +23,16 @@ _BINS, _MOST_TOKENS = 10, 40
 def present(results: Results) -> bool:
     """Return whether the trace was made under a policy and its tokens say what was skipped."""
     return policy_name(results.manifest) != "dense" and len(skipping(results)) > 0
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield the facts and the figures."""
+    yield Paragraph(
+        "Part of the feed-forward weights was not read. Sparsity and adjustment are functions of load here, so what "
+        "they predict is exploratory; see Limits."
+    )
+    yield Facts(facts(results))
+    yield from figures(results)
 
 
 def skipping(results: Results) -> pd.DataFrame:
@@ -170,3 +184,6 @@ def _against_load(tokens: pd.DataFrame, name: str) -> Figure:
     ]
     caption = f"{what}, by load: {number(low, 3)} in the lowest tenth, {number(high, 3)} in the highest. Gray: tokens, without the most extreme."
     return draw(f"policy_{name}", caption, f"Scatter plot. {caption}", paint)
+
+
+SECTION = Declared("policy", "Under the policy", 600, blocks, shown=present)

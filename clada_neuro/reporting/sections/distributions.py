@@ -1,6 +1,6 @@
 """What the model's measures and the brain responses look like before any regression."""
 
-import re
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -8,16 +8,23 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from clada_neuro.measures.tokens import MAIN
-from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting import effects
+from clada_neuro.reporting.blocks import Absent, Block
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import axis, words
+from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import plural
 from clada_neuro.responses.response import response_of
 
 _MOST_CONDITIONS = 12
 _INK = "#374151"
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield the figures."""
+    yield from figures(results)
+    yield from map(Absent, results.lacking("words", "layers", "trials"))
 
 
 def figures(results: Results) -> list[Figure]:
@@ -30,17 +37,8 @@ def figures(results: Results) -> list[Figure]:
     layers = results.tables.get("layers", pd.DataFrame())
     drawn += [_by_layer(layers, name) for name in MAIN if name in layers]
     trials = results.tables.get("trials", pd.DataFrame())
-    drawn += [_response(trials[name].dropna(), name) for name in responses(results.fits, trials)]
+    drawn += [_response(trials[name].dropna(), name) for name in effects.responses(results.fits, trials)]
     return drawn
-
-
-def responses(fits: list[FitRecord], trials: pd.DataFrame) -> list[str]:
-    """Return the columns that the regressions explain; without regressions, those named after their unit."""
-    sides = [re.findall(r"\w+", effects.response(fit).column) for fit in fits]
-    named = dict.fromkeys(name for side in sides for name in side) or [
-        name for name in trials if name.endswith(("_uv", "_ms")) and "baseline" not in name
-    ]
-    return [name for name in named if name in trials and pd.api.types.is_numeric_dtype(trials[name])]
 
 
 def critical_words(results: Results) -> pd.DataFrame:
@@ -148,3 +146,6 @@ def _histogram(values: pd.Series, label: str, what: str, file: str, ylabel: str)
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+SECTION = Declared("distributions", "Distributions", 700, blocks)

@@ -1,14 +1,16 @@
 """Sentences with words shaded by a measure: darker is more, and the value stands below the word."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.colors import Colormap, to_hex
 
+from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Part, Sentence, Shading, Word
 from clada_neuro.reporting.labels import axis
 from clada_neuro.reporting.prose import policy_name
+from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 
 # Sequential maps whose lightness falls steadily, so that the order survives gray print and colour blindness.
@@ -19,36 +21,18 @@ _MOST_SENTENCES = 12
 _MOST_WORDS = 40
 
 
-@dataclass(frozen=True)
-class Word:
-    """One word with its printed value and colours; `critical` words are underlined."""
-
-    text: str
-    value: str
-    background: str
-    ink: str
-    critical: bool
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One presented text shaded by one measure; `cut` counts words left out at the end."""
-
-    label: str
-    words: list[Word]
-    cut: int
-
-
-@dataclass(frozen=True)
-class Shading:
-    """All sentences shown under one measure, with the ends of its colour scale."""
-
-    name: str
-    label: str
-    sentences: list[Sentence]
-    low: str
-    high: str
-    gradient: str
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield a part a measure."""
+    shaded = shadings(results)
+    if shaded:
+        yield Paragraph(
+            "The first sentences of each condition. Darker words have higher values, which stand below the words; the "
+            "color scale runs from the 2nd to the 98th percentile of all words. Critical words are underlined. NA: not "
+            "defined, as the surprisal of a first word without context."
+        )
+    for shading in shaded:
+        yield Part(shading.label, [shading])
+    yield from map(Absent, results.lacking("words"))
 
 
 def shadings(results: Results) -> list[Shading]:
@@ -129,3 +113,6 @@ def _ink(color: tuple[float, ...]) -> str:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"
+
+
+SECTION = Declared("sentences", "Sentences", 500, blocks)

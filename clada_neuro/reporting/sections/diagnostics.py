@@ -1,15 +1,33 @@
 """Whether a regression's assumptions hold, what its effects hang on, and what its design could show."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.records.fits import FitRecord
-from clada_neuro.reporting.effects import reported_terms, response
+from clada_neuro.reporting import prose
+from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Points, Table
+from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
 from clada_neuro.reporting.labels import axis
-from clada_neuro.reporting.tables import Table, slug, table
+from clada_neuro.reporting.registry import Declared
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.tables import scales, slug, table
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield warnings, what residuals look like, and what the effects hang on."""
+    warnings = list(prose.warnings(results))
+    if warnings:
+        yield Points(warnings)
+    elif results.fits:
+        yield Paragraph("Every regression converged without a warning.")
+    yield from filter(None, [draw(fit) for fit in primary(results.fits) for draw in (quantiles, linearity)])
+    yield from filter(None, [make(results.fits) for make in (scales, *CHECKS)])
+    yield from map(Absent, results.lacking("fits"))
 
 
 def quantiles(fit: FitRecord) -> Figure | None:
@@ -156,3 +174,4 @@ def optimizers(fits: list[FitRecord]) -> Table | None:
 
 
 CHECKS = (extremes, influence, detectable, optimizers)
+SECTION = Declared("diagnostics", "Diagnostics", 1200, blocks)

@@ -1,6 +1,10 @@
 """What the results do not show: the general limits, and those of this run."""
 
+from collections.abc import Iterator
+
+from clada_neuro.reporting.blocks import Block, Points
 from clada_neuro.reporting.prose import language_models, policy_name
+from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 
 _ALWAYS = (
@@ -9,6 +13,11 @@ _ALWAYS = (
     "Predictors of the language model vary over stimuli, not over trials: their evidence grows with the number of "
     "stimuli.",
 )
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield the limits, those of this run first."""
+    yield Points(limits(results))
 
 
 def limits(results: Results) -> list[str]:
@@ -31,3 +40,6 @@ def limits(results: Results) -> list[str]:
     source = f"{count} models" if count > 1 else "one model"
     found.append(f"Values come from {source}. Another size, tokenizer or training text may give others.")
     return [*found, *_ALWAYS]
+
+
+SECTION = Declared("limits", "Limits", 1600, blocks)

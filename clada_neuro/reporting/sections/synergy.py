@@ -1,6 +1,6 @@
 """R² of the regressions, and what the interaction of two predictors adds to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,15 +10,33 @@ from clada_neuro.numerals import decimals, interval, spread
 from clada_neuro.records.fits import FitRecord, Interval
 from clada_neuro.records.fits import number as drawable
 from clada_neuro.records.synergy import Bootstrapped, SynergyRecord
+from clada_neuro.reporting.blocks import Absent, Block, Table, Typed
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
+from clada_neuro.reporting.interaction import LIBERAL
 from clada_neuro.reporting.labels import words
-from clada_neuro.reporting.tables import Table, slug
-from clada_neuro.reporting.text import number, p_value, share, shares, stat
+from clada_neuro.reporting.registry import Declared
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.tables import slug
+from clada_neuro.reporting.text import number, p_value, share, shares
 from clada_neuro.responses.response import response_of
 
-_ALPHA = 0.05
-_LIBERAL = "liberal with few stimuli"
 _INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over subjects and items"}
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield R² of every regression, and the interaction in a figure and a table."""
+    explained = [fit for fit in results.fits if fit.r2_marginal is not None]
+    yield from filter(None, [r2_figure(explained) if explained else None, figure(results.synergy)])
+    yield from map(table, results.synergy)
+    if explained and not any(fit.r2_intervals for fit in explained):
+        yield Absent(
+            (
+                "R² without intervals: they take a bootstrap of each regression, which ",
+                Typed("clada-neuro run --full"),
+                " draws.",
+            )
+        )
+    yield from map(Absent, results.lacking("fits", "synergy"))
 
 
 def r2_figure(fits: list[FitRecord]) -> Figure:
@@ -110,7 +128,7 @@ def _rows(found: SynergyRecord) -> list[_Row]:
         _Row("b of the interaction (REML)", b.estimate, _fine, b.limits),
         _Row("p calibrated under the null", intervals.null_p, p_value),
         _Row(f"χ²({test.df}), likelihood ratio (ML)", test.chi2, number),
-        _Row(f"p of the likelihood ratio, {_LIBERAL}", test.p, p_value),
+        _Row(f"p of the likelihood ratio, {LIBERAL}", test.p, p_value),
         _Row("Δ log-likelihood per trial, in sample (nats)", test.delta_loglik_per_trial, _fine),
         _Row(
             "Δ log-likelihood per trial, held-out items (nats)",
@@ -164,43 +182,6 @@ def figure(found: list[SynergyRecord]) -> Figure | None:
     )
 
 
-def paragraph(found: SynergyRecord) -> str:
-    """Return one interaction in APA style."""
-    test, coefficient = found.test, found.coefficient
-    intervals, held_out = found.intervals or Bootstrapped(), found.cross_validation
-    t = "z" if coefficient.df is None else f"t({number(coefficient.df, 1)})"
-    calibrated, chi2 = intervals.null_p, f"χ²({test.df})"
-    first, second = (words(name) for name in found.predictors)
-    measured, digits = response_of(found.response), decimals(coefficient.se)
-    toward, tested = measured.toward(coefficient.estimate), test.p if calibrated is None else calibrated
-    outcome = (
-        f"The effect of {first} on {measured.plural} was {toward} at higher {second}"
-        if tested is not None and tested < _ALPHA
-        else f"There was no reliable interaction of {first} and {second} in {measured.plural}"
-    )
-    likelihood = f"{stat(chi2, number(test.chi2))}, {stat('p', p_value(test.p))}"
-    wald = f"{stat(t, number(coefficient.t))}, {stat('p', p_value(coefficient.p))}"
-    if calibrated is None:
-        tests = f"likelihood ratio {likelihood} ({_LIBERAL}, and not calibrated here); Satterthwaite {wald}"
-    else:
-        tests = (
-            f"{stat('p', p_value(calibrated))} by simulation under the null ({intervals.n_null:,} replicates; the "
-            f"likelihood ratio, {_LIBERAL}, gave {likelihood}, Satterthwaite {wald})"
-        )
-    text = (
-        f"{outcome}, {stat('b', measured.quantity(coefficient.estimate, coefficient.se))}, "
-        f"95% CI {interval(coefficient.ci_low, coefficient.ci_high, digits)}, {tests}. Beyond both main effects "
-        f"and both squares, the interaction added {stat('ΔR²m', share(found.r2_synergy, 5))}"
-    )
-    if drawn := intervals.parametric:
-        text += f" (95% bootstrap interval {shares(drawn.low, drawn.high, 5)})"
-    text += f"; log-likelihood per trial changed by {number(test.delta_loglik_per_trial, 5)} nats in sample"
-    if held_out:
-        gain, error = number(held_out.delta_loglik_per_trial, 5), number(held_out.se, 5)
-        text += f" and by {gain} ({stat('SE', error)}) on held-out items"
-    return f"{found.language_model}: {text}." if found.language_model else f"{text}."
-
-
 def _names(found: SynergyRecord) -> str:
     model = found.language_model
     return words(found.term) + (f" ({model})" if model else "")
@@ -208,3 +189,6 @@ def _names(found: SynergyRecord) -> str:
 
 def _limits(drawn: Interval | None) -> tuple[float, float] | None:
     return (drawable(drawn.low), drawable(drawn.high)) if drawn else None
+
+
+SECTION = Declared("synergy", "R² and synergy", 1000, blocks)

@@ -6,21 +6,30 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.records.manifest import Manifest
+from clada_neuro.reporting.blocks import Block, Paragraph, Points, Table
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import Table, coefficient_cells, slug, table
+from clada_neuro.reporting.tables import coefficient_cells, slug, table
 from clada_neuro.reporting.text import p_value, share
 from clada_neuro.responses.response import response_of
 
 _POOLED = "pooled"
 
 
-def names(manifest: Manifest) -> list[str]:
-    """Return the language models of a run that compares several."""
-    return [model.name for model in manifest.language_models]
+def several(results: Results) -> bool:
+    """Return whether the run compares language models."""
+    return bool(results.manifest.language_models)
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield what is compared, a sentence an effect, figures and tables."""
+    yield from map(Paragraph, lead(results))
+    yield Points(list(sentences(results)))
+    yield from figures(results)
+    yield from tables(results)
 
 
 def lead(results: Results) -> list[str]:
@@ -120,3 +129,6 @@ def _effect(rows: pd.DataFrame) -> Figure:
     listed = "; ".join(f"{row.model} {fixed(row.estimate, decimals(row.se))}" for row in rows.itertuples())
     name = f"models_{slug(first.specification)}_{slug(first['term'])}"
     return draw(name, caption, f"{caption} {listed}.", paint, (5.0, 1.2 + 0.45 * len(rows)))
+
+
+SECTION = Declared("models", "Language models", 200, blocks, shown=several)

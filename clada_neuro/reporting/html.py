@@ -1,0 +1,50 @@
+"""A page as one self-contained HTML file: figures inlined, no script, no network; all text is escaped."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import ClassVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from clada_neuro.reporting.blocks import Block, Inline, Page, Typed, inline
+from clada_neuro.reporting.figures import Figure
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """Figures that follow each other, side by side where there is room."""
+
+    kind: ClassVar[str] = "gallery"
+    figures: list[Figure]
+
+
+def render(page: Page) -> str:
+    """Return a page as HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"arranged": _arranged, "inline": _inline}
+    style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))
+    return environment.get_template("template.html").render(page=page, style=style)
+
+
+def _arranged(blocks: list[Block]) -> Iterator[Block | _Gallery]:
+    for is_figure, found in groupby(blocks, lambda block: isinstance(block, Figure)):
+        if is_figure:
+            yield _Gallery([block for block in found if isinstance(block, Figure)])
+        else:
+            yield from found
+
+
+def _inline(text: Inline) -> Markup:
+    return Markup("").join(
+        Markup('<code class="typed">{}</code>').format(piece.text)
+        if isinstance(piece, Typed)
+        else escape(piece)
+        for piece in inline(text)
+    )
