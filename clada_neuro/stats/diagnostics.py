@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.coding import codings
@@ -21,6 +20,8 @@ _BINS = 10
 
 def vif(fit: Fitted) -> pd.Series:
     """Return the variance inflation factor of each fixed term but the intercept."""
+    from statsmodels.stats.outliers_influence import variance_inflation_factor  # slow to load
+
     columns = {
         name: variance_inflation_factor(fit.design.X, at)
         for at, name in enumerate(fit.design.names)

@@ -36,7 +36,7 @@ def test_a_system_without_load_averages_has_none(monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="shows what is mapped on Linux only")
 def test_pieces_of_a_calibration_are_not_mapped_when_they_are_removed(tmp_path):
     pieces = Store(tmp_path / "parts", "inputs", PIECE)
-    pieces.run("piece", lambda: ({}, {"a": torch.arange(100_000)}))
-    _, kept = pieces.run("piece", lambda: ({}, {}))
+    pieces.once("piece", lambda: ({}, {"a": torch.arange(100_000)}))
+    _, kept = pieces.once("piece", lambda: ({}, {}))
     assert torch.equal(kept["a"], torch.arange(100_000))
     assert "piece.safetensors" not in Path("/proc/self/maps").read_text(encoding="utf-8")

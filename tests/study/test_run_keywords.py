@@ -9,10 +9,8 @@ from clada_neuro.study.run import _handed_on, run
 
 def test_every_keyword_of_targets_and_of_stimulus_files_is_one_of_run():
     known, own = signature(run).parameters, signature(resolve_target).parameters
-    assert set(own) - set(known) == {
-        "measured",
-        "reading",
-    }  # made of windows and electrodes; all that is left
+    # Made of windows and electrodes, of how regressions are fitted, and of all that is left.
+    assert set(own) - set(known) == {"measured", "fitting", "reading"}
     assert set(signature(read_stimuli).parameters) - set(known) == {"source"}
     given = {name: object() for name in known}
     handed = _handed_on(given)
