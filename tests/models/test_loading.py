@@ -369,8 +369,7 @@ def test_an_incomplete_gguf_is_refused_and_not_kept(tmp_path, monkeypatch):
         config=model.config,
         state_dict=lambda: {name: w for name, w in model.state_dict().items() if name != MATRIX},
     )
-    path = tmp_path / "part.gguf"
-    write_gguf(partial, path, "float32")
+    write_gguf(partial, path := tmp_path / "part.gguf", "float32")
     for _ in range(2):
         with pytest.raises(ModelError, match=f"lacks 1 weight of the model, '{MATRIX}'"):
             load_model(path, device="cpu")
