@@ -73,8 +73,9 @@ def command(
     for note in table.attrs.get("notes", []):
         click.echo(f"note: {note}", err=True)
     setting["language"] = language or language_of(stimuli)
+    from clada_neuro.records.overview import HOW
     from clada_neuro.scale.trace import trace_by  # loads PyTorch, which wrong input need not wait for
-    from clada_neuro.stats.conditions import HOW, at_critical_words
+    from clada_neuro.stats.conditions import at_critical_words
 
     one_file = place.suffix.lower() == ".csv"
     traced = trace_by(Setting(**setting), table, None if one_file else place, scheduler)

@@ -1,6 +1,6 @@
 """The content of ``manifest.json``: the trace, and what a run adds of its responses and its analysis."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -72,6 +72,11 @@ class Step(Part, frozen=True, kw_only=True):
     rows_after: int
     reason: str = ""
     language_model: str | None = None
+
+
+def removed_by(steps: Iterable[Step]) -> int:
+    """Return how many rows some steps removed together."""
+    return sum(step.rows_removed for step in steps)
 
 
 class Truth(Part, frozen=True, kw_only=True):

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting.effects import primary, response
 from clada_neuro.reporting.results import Results
@@ -29,7 +27,7 @@ class Analyzed:
 
 def analyzed(results: Results) -> list[Analyzed]:
     """Return what the regressions used, those with the same rows together; every trial when there are none."""
-    trials = results.tables.get("trials", pd.DataFrame())
+    overview = results.overview
     found: dict[tuple[Any, ...], Analyzed] = {}
     for fit in primary(results.fits):
         one = _of(fit)
@@ -37,13 +35,9 @@ def analyzed(results: Results) -> list[Analyzed]:
         names = dict.fromkeys([*(same.of if same else ()), *one.of])
         missing = {**(same.missing if same else {}), **one.missing}
         found[key] = Analyzed(tuple(names), one.n, one.given, one.groups, missing)
-    return list(found.values()) or [Analyzed((), len(trials), len(trials), _groups(trials), {})]
+    return list(found.values()) or [Analyzed((), overview.n_trials, overview.n_trials, overview.groups, {})]
 
 
 def _of(fit: FitRecord) -> Analyzed:
     groups, missing = (fit.used.groups, fit.used.missing) if fit.used else (fit.n_groups, {})
     return Analyzed((response(fit).plural,), fit.n_obs, fit.n_obs + fit.n_dropped, groups, missing)
-
-
-def _groups(rows: pd.DataFrame) -> dict[str, int]:
-    return {column: rows[column].nunique() for column, _ in GROUPS if column in rows}

@@ -9,6 +9,7 @@ from clada_neuro.artifacts import output_folder, read_json, write_json, write_te
 from clada_neuro.errors import DataError
 from clada_neuro.exports import csv_beside, write_csv
 from clada_neuro.lineage import Aligned
+from clada_neuro.overview.stage import OverviewStage
 from clada_neuro.reporting import html, markdown
 from clada_neuro.reporting.analyzed import GROUPS, analyzed
 from clada_neuro.reporting.blocks import Inline, Page, Typed
@@ -33,8 +34,8 @@ def report(
     """Write ``report.html``, the same page as ``report.md``, ``figures/``, ``tables/`` and ``refit.R`` into an output folder, from its tables alone.
 
     The HTML page is one file without scripts or network access: figures are inlined. Text from stimuli is escaped.
-    Nothing is estimated here; values come from ``fits.json``, ``synergy.json`` and the parquet tables. The same
-    tables give the same bytes.
+    The page estimates nothing; values come from ``fits.json``, ``synergy.json``, the parquet tables, and ``overview.json``,
+    which is made from them first. The same tables give the same bytes.
 
     Parameters
     ----------
@@ -56,6 +57,9 @@ def report(
         When the folder is absent, holds no table, cannot be written, or a file in it is damaged.
     """
     store(folder, alignment, fits, synergy)
+    if not Path(folder).is_dir():
+        raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")
+    OverviewStage().into(folder)
     return ReportStage(negative).into(folder)
 
 
@@ -67,12 +71,6 @@ class ReportStage(Stage[Path]):
     files = ("report.html", "report.md", "refit.R", "figures/*", "tables/*.csv", _WRITTEN)
 
     negative: Negative = "down"
-
-    def into(self, folder: str | Path) -> Path:
-        """Write the page; unlike other stages, into a folder that is there."""
-        if not Path(folder).is_dir():
-            raise DataError(f"'{folder}' is not a folder; pass the folder that `clada-neuro run` wrote to")
-        return super().into(folder)
 
     def make(self, folder: Path) -> Path:
         """Write page, figures and tables, and take away those of an earlier page that are not on this one."""

@@ -1,65 +1,52 @@
 """Fitted effects with the raw trials behind them."""
 
-import re
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from pandas.api import types
 
-from clada_neuro.errors import FitError
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.fits import Coefficient, FitRecord
+from clada_neuro.records.overview import Binned, OverviewRecord
+from clada_neuro.records.terms import contrast, factors, square
 from clada_neuro.reporting import levels, marginal
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
-from clada_neuro.reporting.labels import axis, contrast, factors, is_measure, square, words
+from clada_neuro.reporting.labels import axis, is_measure, words
+from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import response, shown
 from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import plural
-from clada_neuro.stats.generalized.counts import with_share
 
 Array = NDArray[np.float64]
-_BINS = 10
 
 
-def figures(fit: FitRecord, trials: pd.DataFrame) -> list[Figure]:
+def figures(fit: FitRecord, results: Results) -> list[Figure]:
     """Return each reported effect whose fitted line the fit holds, over raw trials.
 
     The line holds the other predictors at their means and factors at their reference level.
     """
     drawn: list[Figure] = []
-    trials = _measured(fit, trials)
     for term in reported_terms(fit):
         parts = factors(term)
-        if term not in fit.effects or shown(fit).column not in trials:
+        bins = _bins(results.overview, shown(fit).column, parts)
+        if term not in fit.effects or not bins:
             continue
         if len(parts) == 1:
-            drawn.append(_main_effect(fit, term, trials))
+            drawn.append(_main_effect(fit, term, bins[0], results.stimulus_means))
         elif len(parts) == 2:
-            drawn.append(_interaction(fit, parts[0], parts[1], trials))
-    raw = levels.figures(fit, reported_terms(fit), shown(fit), trials)
+            drawn.append(_interaction(fit, parts[0], parts[1], bins))
+    raw = levels.figures(fit, reported_terms(fit), shown(fit), results.overview)
     return [*drawn, *raw, *marginal.figures(fit)]
 
 
-def _measured(fit: FitRecord, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return trials with the response as numbers: a share that was counted, and true and false as 1 and 0."""
-    column = shown(fit).column
-    if fit.link is None or (column in trials and types.is_numeric_dtype(trials[column])):
-        return trials
-    try:
-        return with_share(trials, column, fit.response_family)
-    except FitError:  # of a column that the trials do not hold
-        return trials
-
-
-def responses(fits: list[FitRecord], trials: pd.DataFrame) -> list[str]:
-    """Return the columns that the regressions explain; without regressions, those named after their unit."""
-    sides = [re.findall(r"\w+", response(fit).column) for fit in fits]
-    named = dict.fromkeys(name for side in sides for name in side) or [
-        name for name in trials if name.endswith(("_uv", "_ms")) and "baseline" not in name
+def _bins(overview: OverviewRecord, response: str, parts: list[str]) -> list[Binned]:
+    """Return the bins of a line's trials, those of an interaction in the order of its thirds."""
+    first, by = parts[0], parts[1] if len(parts) > 1 else ""
+    return [
+        found
+        for found in overview.binned
+        if (found.response, found.predictor, found.by) == (response, first, by)
     ]
-    return [name for name in named if name in trials and pd.api.types.is_numeric_dtype(trials[name])]
 
 
 def focal_terms(fit: FitRecord) -> list[str]:
@@ -111,15 +98,13 @@ def coefficients(fit: FitRecord) -> Figure | None:
     return draw(f"coefficients_{slug(fit.name)}", caption, f"{caption} Estimates: {listed}.", paint, size)
 
 
-def _main_effect(fit: FitRecord, term: str, trials: pd.DataFrame) -> Figure:
+def _main_effect(fit: FitRecord, term: str, binned: Binned, stimuli: pd.DataFrame) -> Figure:
     measured = shown(fit)
-    name, amplitude = term, measured.column
-    rows = trials.dropna(subset=[name, amplitude])
+    own = (stimuli["response"] == measured.column) & (stimuli["predictor"] == term)
     (line,), values = fit.effects[term], fit.coefficients[term]
-    binned = binned_means(rows, name, amplitude)
 
     def paint(axes: Axes) -> None:
-        _stimuli(axes, rows, name, amplitude)
+        _stimuli(axes, stimuli[own])
         axes.fill_between(
             _drawn(line.x),
             _drawn(line.ci_low),
@@ -134,24 +119,23 @@ def _main_effect(fit: FitRecord, term: str, trials: pd.DataFrame) -> Figure:
             linewidth=2,
             label="fit, 95 % confidence band",
         )
-        axes.plot(binned[name], binned[amplitude], "s", color=COLORS[1], markersize=5, label="bins of trials")
-        axes.set(xlabel=axis(name), ylabel=measured.axis)
+        axes.plot(
+            *map(_drawn, (binned.x, binned.y)), "s", color=COLORS[1], markersize=5, label="bins of trials"
+        )
+        axes.set(xlabel=axis(term), ylabel=measured.axis)
         axes.legend(loc="best")
 
     slope = _slope(fit, values, term in (fit.standardized or {}))
     caption = (
-        f"{fit.name}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned)} equal "
-        f"bins of {plural(len(rows), 'trial')}, raw and not adjusted for the other terms."
+        f"{fit.name}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned.x)} equal "
+        f"bins of {plural(binned.n, 'trial')}, raw and not adjusted for the other terms."
     )
     alt = f"{_capital(measured.name)} against {words(term)}: {slope}, with raw means of stimuli and of trial bins."
     return draw(f"effect_{slug(fit.name)}_{slug(term)}", caption, alt, paint)
 
 
-def _interaction(fit: FitRecord, first: str, second: str, trials: pd.DataFrame) -> Figure:
-    measured = shown(fit)
-    name, by, amplitude = first, second, measured.column
-    rows = trials.dropna(subset=[name, by, amplitude])
-    thirds = pd.qcut(rows[by].rank(method="first"), 3, labels=False)
+def _interaction(fit: FitRecord, first: str, second: str, thirds: list[Binned]) -> Figure:
+    measured, by = shown(fit), second
     term = f"{first}:{second}"
 
     def paint(axes: Axes) -> None:
@@ -159,9 +143,10 @@ def _interaction(fit: FitRecord, first: str, second: str, trials: pd.DataFrame) 
             color, style = COLORS[(0, 7, 3)[place]], ("-", "--", ":")[place]
             line = fit.effects[term][place]
             axes.plot(*map(_drawn, (line.x, line.estimate)), style, color=color, label=label)
-            binned = binned_means(rows[thirds == place], name, amplitude, bins=6)
-            axes.plot(binned[name], binned[amplitude], "os^"[place], color=color, markersize=5)
-        axes.set(xlabel=axis(name), ylabel=measured.axis)
+        for third in thirds:
+            color = COLORS[(0, 7, 3)[third.third]]
+            axes.plot(*map(_drawn, (third.x, third.y)), "os^"[third.third], color=color, markersize=5)
+        axes.set(xlabel=axis(first), ylabel=measured.axis)
         axes.legend(title=_capital(words(by)), title_fontsize=9.5)
 
     values = fit.coefficients[term]
@@ -180,22 +165,14 @@ def _slope(fit: FitRecord, values: Coefficient, scaled: bool) -> str:
     return f"b = {estimate} {interval(values.ci_low, values.ci_high, digits)}"
 
 
-def binned_means(rows: pd.DataFrame, name: str, amplitude: str, bins: int = _BINS) -> pd.DataFrame:
-    """Return mean predictor and amplitude in bins of equally many trials (ties stay together)."""
-    codes = pd.qcut(rows[name], bins, labels=False, duplicates="drop")
-    return rows.groupby(codes)[[name, amplitude]].mean()
-
-
 def _drawn(values: list[float | None]) -> Array:
     return np.array(values, float)
 
 
-def _stimuli(axes: Axes, rows: pd.DataFrame, name: str, amplitude: str) -> None:
-    key = "stimulus" if "stimulus" in rows else "stimulus_id"
-    means = rows.groupby(key)[[name, amplitude]].mean()
+def _stimuli(axes: Axes, means: pd.DataFrame) -> None:
     axes.scatter(
-        means[name],
-        means[amplitude],
+        means["x"],
+        means["y"],
         s=11,
         color=POINTS,
         alpha=0.55,

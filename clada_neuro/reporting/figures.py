@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import matplotlib
 import seaborn as sns
@@ -21,6 +21,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.ticker import AutoLocator, MaxNLocator
 
 from clada_neuro.artifacts import write_atomic
+from clada_neuro.records.overview import Histogram
 
 # blue, orange, green, vermilion, purple, brown, pink, gray, yellow, sky
 COLORS = tuple(sns.color_palette("colorblind").as_hex())
@@ -93,6 +94,14 @@ def draw(
 ) -> Figure:
     """Let ``paint`` draw on fresh axes and return the figure (see `compose`)."""
     return compose(name, caption, alt, lambda canvas: paint(canvas.add_subplot()), size)
+
+
+def bars(axes: Axes, found: Histogram, *, on: Histogram | None = None, **style: Any) -> None:
+    """Draw a histogram whose counts are known, `on` top of another where there is one."""
+    edges = found.edges
+    widths = [right - left for left, right in pairwise(edges)]
+    style = {"color": COLORS[0], "edgecolor": "white", **style}
+    axes.bar(edges[:-1], found.counts, widths, bottom=on.counts if on else 0, align="edge", **style)
 
 
 def compose(

@@ -6,11 +6,12 @@ from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, interval, spread
 from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.overview import Means, OverviewRecord
+from clada_neuro.records.terms import Contrast, contrast, factors
 from clada_neuro.reporting.figures import COLORS, Figure, draw
-from clada_neuro.reporting.labels import Contrast, contrast, factors, words
+from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import slug
 from clada_neuro.responses.response import Response
-from clada_neuro.stats.conditions import means
 
 _MOST = 8
 
@@ -58,20 +59,24 @@ def _held(fit: FitRecord, part: str) -> str:
     return f"averaged over the levels of {words(level.factor)}"
 
 
-def figures(fit: FitRecord, terms: list[str], measured: Response, trials: pd.DataFrame) -> list[Figure]:
+def figures(fit: FitRecord, terms: list[str], measured: Response, overview: OverviewRecord) -> list[Figure]:
     """Draw the raw means of each reported factor's levels, and of the cells of two factors that interact."""
     seen: dict[tuple[str, ...], None] = {}
     for term in terms:
         found = [contrast(part) for part in factors(term)]
         if all(found):
             seen[tuple(level.factor for level in found if level)] = None
-    known = [names for names in seen if len(names) <= 2 and {*names, measured.column} <= set(trials)]
-    return [_means(fit, names, measured, trials) for names in known]
+    over = "subjects' means" if "subject" in overview.groups else "rows"
+    return [
+        _means(fit, found, measured, over)
+        for names in seen
+        for found in overview.by(*names)
+        if found.measure == measured.column
+    ]
 
 
-def _means(fit: FitRecord, names: tuple[str, ...], measured: Response, trials: pd.DataFrame) -> Figure:
-    unit = "subject" if "subject" in trials else None
-    cells = means(trials, [measured.column], list(names), unit)
+def _means(fit: FitRecord, found: Means, measured: Response, over: str) -> Figure:
+    names, cells = found.by, pd.DataFrame([{**cell.cell, **cell.row()} for cell in found.cells])
     levels = list(dict.fromkeys(cells[names[0]]))[:_MOST]
     lines = list(dict.fromkeys(cells[names[1]]))[:_MOST] if len(names) > 1 else [None]
 
@@ -90,7 +95,6 @@ def _means(fit: FitRecord, names: tuple[str, ...], measured: Response, trials: p
         if len(names) > 1:
             axes.legend(title=words(names[1]), title_fontsize=9.5)
 
-    over = "subjects' means" if unit else "rows"
     by = " and ".join(map(words, names))
     caption = (
         f"{fit.name}: mean {measured.plural} by {by}, with 95 % t intervals over {over}; raw, not adjusted."

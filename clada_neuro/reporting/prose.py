@@ -7,12 +7,13 @@ import pandas as pd
 
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
-from clada_neuro.records.manifest import Manifest, ModelFacts
+from clada_neuro.records.manifest import Manifest, ModelFacts, removed_by
+from clada_neuro.records.terms import contrast, factors
 from clada_neuro.reporting import levels, marginal, references
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.interaction import paragraph
-from clada_neuro.reporting.labels import contrast, factors, words
+from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import back, method, told
 from clada_neuro.reporting.text import cell, p_value, plural, share, shares, stat
@@ -35,8 +36,8 @@ def _model(results: Results) -> str:
     known = language_models(results.manifest)
     if not known:
         return ""
-    texts = results.tables.get("stimuli", results.tables.get("words", pd.DataFrame()))
-    read = plural(texts["stimulus_id"].nunique(), "text") if "stimulus_id" in texts else "The stimuli"
+    count = results.overview.n_texts
+    read = "The stimuli" if count is None else plural(count, "text")
     measured = results.tables.get("words", pd.DataFrame())
     recorded = [name for name in measured if measured[name].notna().any()]
     measures = [one.cited for one in TOKENS if one.in_methods and one.name in recorded]
@@ -147,7 +148,7 @@ def _incomplete(one: Analyzed) -> Iterator[str]:
 def _removed(results: Results) -> str:
     """Say what was removed on the way to the table of trials."""
     steps = [step for step in results.manifest.exclusions if "stimuli" not in step.step]
-    removed = sum(step.rows_removed for step in steps)
+    removed = removed_by(steps)
     text = f" {removed:,} rows were removed before analysis, step by step as listed." if removed else ""
     return text + _without_words(results.manifest)
 
@@ -155,7 +156,7 @@ def _removed(results: Results) -> str:
 def _without_words(manifest: Manifest) -> str:
     """Return how many responses had no word among the stimuli, and were left out for that."""
     steps = [step for step in manifest.joins if step.step.endswith(" without a word")]
-    removed = sum(step.rows_removed for step in steps)
+    removed = removed_by(steps)
     if not removed:
         return ""
     before = steps[0].rows_before

@@ -1,7 +1,7 @@
 """What an output folder holds: every file the report is made from, read once, absences noted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import pandas as pd
 from clada_neuro.artifacts import read_table
 from clada_neuro.errors import DataError
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
-from clada_neuro.measures.activity import ACTIVITY
 from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import named
 from clada_neuro.records.epochs import EpochsRecord
 from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest, read_manifest
+from clada_neuro.records.overview import OverviewRecord
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.reporting.scalp import Negative
 
@@ -29,7 +29,7 @@ _TABLES = {
 # Long tables are read only as far as the report shows them.
 _COLUMNS = {
     "tokens": ["stimulus_id", "token_index", "token", *named(Origin.POLICY)],
-    "layers": ["layer", *(measure.name for measure in ACTIVITY if measure.main)],
+    "layers": ["layer"],
 }
 _DOCUMENTS = {
     "manifest": "what was run",
@@ -58,6 +58,10 @@ class Results:
         Estimates pooled over several language models; empty with one.
     tables
         The parquet tables that are there, by name; ``tokens`` and ``layers`` with the shown columns only.
+    overview
+        What the tables look like beside any regression (see `clada_neuro.overview`).
+    stimulus_means
+        Means of predictor ``x`` and response ``y`` over the trials of each stimulus.
     erp
         Tables of the epochs' own analyses, by file name; empty without epochs.
     erp_facts
@@ -78,6 +82,8 @@ class Results:
     erp: Mapping[str, pd.DataFrame]
     erp_facts: EpochsRecord | None
     missing: Mapping[str, str]
+    overview: OverviewRecord = field(default_factory=OverviewRecord)
+    stimulus_means: pd.DataFrame = field(default_factory=pd.DataFrame)
     negative: Negative = "down"
 
     @property
@@ -127,6 +133,7 @@ def read_results(folder: str | Path) -> Results:
     fits = FitRecord.read_all(paths["fits"]) if "fits" in paths else []
     synergy = SynergyRecord.read_all(paths["synergy"]) if "synergy" in paths else []
     epochs, pooled = folder / "erp", folder / "pooled.json"
+    shown, means = folder / "overview.json", folder / "stimulus_means.parquet"
     finished = (epochs / "erp.json").is_file()  # written last
     erp_facts = EpochsRecord.read(epochs / "erp.json") if finished else None
     for name in set(tables) - {"stimuli"}:
@@ -145,6 +152,8 @@ def read_results(folder: str | Path) -> Results:
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
         erp_facts=erp_facts,
         missing=missing,
+        overview=OverviewRecord.read(shown) if shown.is_file() else OverviewRecord(),
+        stimulus_means=read_table(means) if means.is_file() else pd.DataFrame(),
     )
 
 

@@ -10,13 +10,13 @@ import pandas as pd
 from clada_neuro.numerals import decimals, fixed, interval, spread
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Truth
+from clada_neuro.records.overview import HOW
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import ratio, response
 from clada_neuro.reporting.text import cell, column, number, p_value, shares
 from clada_neuro.responses.response import response_of
-from clada_neuro.stats.conditions import HOW, at_critical_words, of_responses
 
 _VALUES = "; values: how many distinct ones the predictor has"
 
@@ -49,32 +49,21 @@ def _steps(name: str, caption: str, results: Results) -> Table | None:
 
 def conditions(results: Results) -> Table | None:
     """Return texts, items, critical words and trials by condition: counts only."""
-    frames = results.tables
-    texts = frames.get("stimuli", frames.get("trials"))
-    if texts is None or "condition" not in texts or texts["condition"].isna().all():
-        return None
-    counts = texts.groupby("condition", sort=False).agg(
-        texts=("stimulus_id", "nunique"), items=("item", "nunique")
-    )
-    trials = frames.get("trials")
-    if trials is not None and "condition" in trials:
-        per_condition = trials.groupby("condition")
-        counts["trials"] = per_condition.size()
-        for column, name in (("stimulus", "unique texts"), ("subject", "subjects")):
-            if column in trials:
-                counts[name] = per_condition[column].nunique()
-    return table("conditions", "Stimuli and trials by condition.", counts.fillna(0).reset_index())
+    rows = pd.DataFrame([counted.row() for counted in results.overview.conditions])
+    known = rows.dropna(axis="columns", how="all").rename(columns={"stimuli": "unique texts"})
+    return table("conditions", "Stimuli and trials by condition.", known) if len(rows) else None
 
 
-def means_by_condition(results: Results, responses: list[str]) -> Table | None:
+def means_by_condition(results: Results) -> Table | None:
     """Return the model's measures and the responses by condition, each with its 95 % interval."""
-    frames = results.tables
-    stimuli, trials = frames.get("stimuli", pd.DataFrame()), frames.get("trials", pd.DataFrame())
-    parts = [at_critical_words(frames.get("words", pd.DataFrame()), stimuli), of_responses(trials, responses)]
-    found = [part for part in parts if len(part)]
-    if not found:
+    rows = [
+        {"measure": found.measure, **cell.cell, **cell.row()}
+        for found in results.overview.by("condition")
+        for cell in found.cells
+    ]
+    if not rows:
         return None
-    frame = pd.concat(found, ignore_index=True)
+    frame = pd.DataFrame(rows, columns=["measure", "condition", "mean", "ci_low", "ci_high", "n"])
     digits = [
         decimals(spread(low, high)) for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
     ]
@@ -83,7 +72,7 @@ def means_by_condition(results: Results, responses: list[str]) -> Table | None:
             "measure": [
                 axis(name) if is_measure(name) else _response_axis(name) for name in frame["measure"]
             ],
-            "condition": frame["condition"].map(str),
+            "condition": frame["condition"],
             "mean": [fixed(value, n) for value, n in zip(frame["mean"], digits, strict=True)],
             "95 % CI": [
                 interval(low, high, n)

@@ -8,10 +8,6 @@ from scipy import stats
 
 from clada_neuro.measures.tokens import MAIN
 
-HOW = (
-    "95 % t intervals of the mean (n - 1 degrees of freedom): measures over texts, responses over the means of subjects, or over "
-    "rows where there are no subjects; n counts them"
-)
 _UNIT = "subject"
 MEASURES = (*MAIN, "pseudo_surprisal_bits", "length", "zipf_frequency")
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.artifacts import versions, write_json, write_table
+from clada_neuro.overview.stage import OverviewStage
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting.build import report
 
@@ -55,6 +56,7 @@ def write_folder(folder: Path) -> Path:
     write_json(folder / "synergy.json", _synergy(len(trials)))
     _write_erp(folder / "erp", random)
     write_json(folder / "manifest.json", _manifest(len(trials)))
+    OverviewStage().into(folder)
     return folder
 
 

@@ -1,12 +1,11 @@
 import copy
 import json
 
-import numpy as np
-import pandas as pd
 import pytest
 from conftest import record
 
 from clada_neuro.reporting import effects
+from clada_neuro.reporting.results import read_results
 
 RAW = {"estimate": 0.0, "se": 0.1, "df": 50.0, "t": 0.0, "p": 0.9, "ci_low": -0.2, "ci_high": 0.2}
 
@@ -14,13 +13,6 @@ RAW = {"estimate": 0.0, "se": 0.1, "df": 50.0, "t": 0.0, "p": 0.9, "ci_low": -0.
 @pytest.fixture
 def fit(full_folder) -> dict:
     return copy.deepcopy(json.loads((full_folder / "fits.json").read_text())[0])
-
-
-def test_bins_hold_equally_many_trials():
-    rows = pd.DataFrame({"x": np.arange(100.0), "y": np.arange(100.0) * 2})
-    binned = effects.binned_means(rows, "x", "y")
-    assert binned["x"].tolist() == [4.5 + 10 * k for k in range(10)]
-    assert binned["y"].tolist() == [9.0 + 20 * k for k in range(10)]
 
 
 def test_reports_focal_terms_first_then_measures_without_squares():
@@ -36,12 +28,12 @@ def test_prefers_reml_fits():
 
 
 def test_draws_the_lines_that_the_fit_holds(fit, full_folder):
-    trials = pd.read_parquet(full_folder / "trials.parquet")
-    assert len(effects.figures(record(fit), trials)) == 3
+    results = read_results(full_folder)
+    assert len(effects.figures(record(fit), results)) == 3
     del fit["effects"]["sparsity_energy99"]
-    assert len(effects.figures(record(fit), trials)) == 2
+    assert len(effects.figures(record(fit), results)) == 2
     del fit["effects"]
-    assert effects.figures(record(fit), trials) == []
+    assert effects.figures(record(fit), results) == []
 
 
 def test_draws_no_coefficient_plot_for_one_coefficient():

@@ -1,6 +1,7 @@
 import copy
 import json
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 import pytest
 from conftest import record
 
+from clada_neuro.overview.stage import overview
+from clada_neuro.records.overview import OverviewRecord
 from clada_neuro.reporting import effects, levels, prose
 from clada_neuro.reporting.blocks import Part, Section
 from clada_neuro.reporting.figures import draw
@@ -70,7 +73,7 @@ def test_a_model_without_measures_and_factors_speaks_of_every_term():
     assert effects.reported_terms(record(fit)) == ["length"]
 
 
-def test_a_factor_is_drawn_by_its_levels(factor):
+def test_a_factor_is_drawn_by_its_levels(factor, full_folder):
     rows = pd.DataFrame(
         {
             "subject": list("aabb"),
@@ -78,14 +81,15 @@ def test_a_factor_is_drawn_by_its_levels(factor):
             "n400_uv": [1.0, -1.0, 3.0, -2.0],
         }
     )
-    (drawn,) = effects.figures(record(factor), rows)
+    shown = OverviewRecord.of(OverviewRecord.checked(overview({"trials": rows}, [record(factor)])))
+    (drawn,) = effects.figures(record(factor), replace(read_results(full_folder), overview=shown))
     assert "correct 2.00 µV" in drawn.alt
     assert "incorrect −1.50 µV [−7.85, 4.85]" in drawn.alt  # t.ppf(.975, 1) * 0.5
 
 
 def test_measures_and_responses_stand_by_condition(full_folder):
     results = read_results(full_folder)
-    found = means_by_condition(results, ["n400_uv"])
+    found = means_by_condition(results)
     assert set(found.frame["measure"]) >= {"surprisal_bits", "n400_uv"}
     row = found.frame.set_index(["measure", "condition"]).loc[("n400_uv", "expected")]
     trials = results.tables["trials"]

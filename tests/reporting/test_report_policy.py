@@ -1,5 +1,6 @@
 """What a policy left uncomputed, on the page: budget, load, reanalysis, cost, and where the masks came from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from conftest import write_folder
 
 from clada_neuro.artifacts import read_json, read_table, write_json, write_table
+from clada_neuro.overview.stage import OverviewStage, overview
+from clada_neuro.records.overview import OverviewRecord
 from clada_neuro.reporting.build import report
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.sections import policy
@@ -41,6 +44,7 @@ def sparse_folder(tmp_path_factory) -> Path:
     }
     manifest |= {"calibration": {"file": "mine.safetensors", "hash": "0011223344556677"}}
     write_json(folder / "manifest.json", manifest)
+    OverviewStage().into(folder)
     return folder
 
 
@@ -91,5 +95,7 @@ def test_a_dense_run_has_no_such_section(page_file):
 def test_a_policy_without_load_shows_its_budget_alone(sparse_folder):
     results = read_results(sparse_folder)
     tokens = results.tables["tokens"].assign(load=np.nan)
-    bare = type(results)(**{**vars(results), "tables": {**results.tables, "tokens": tokens}})
+    bare = replace(
+        results, overview=OverviewRecord.of(OverviewRecord.checked(overview({"tokens": tokens}, [])))
+    )
     assert [figure.name for figure in policy.figures(bare)] == ["policy_text", "policy_budget"]

@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from clada_neuro.reporting.labels import axis, is_measure, square, words
+from clada_neuro.records.terms import square
+from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.text import NBSP, cell, column, number, p_value, plural, share, stat
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from clada_neuro.reporting import effects
 from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Part
 from clada_neuro.reporting.registry import Declared
@@ -12,11 +10,10 @@ from clada_neuro.reporting.results import Results
 
 def blocks(results: Results) -> Iterator[Block]:
     """Yield what larger values mean, and the figures of each regression."""
-    trials = results.tables.get("trials", pd.DataFrame())
     drawn = [
         Part(fit.name, [*figures])
         for fit in effects.primary(results.fits)
-        if (figures := effects.figures(fit, trials))
+        if (figures := effects.figures(fit, results))
     ]
     if drawn:
         meanings = dict.fromkeys(f"{effects.shown(fit).up}." for fit in results.fits)

@@ -7,22 +7,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from clada_neuro.overview.policy import ACTION, EVENT, decided, flag
 from clada_neuro.records.manifest import PolicyFacts
+from clada_neuro.records.overview import Histogram, Tenths, UnderPolicy
 from clada_neuro.reporting.blocks import Block, Facts, Paragraph
-from clada_neuro.reporting.figures import COLORS, POINTS, Figure, compose, draw
+from clada_neuro.reporting.figures import COLORS, POINTS, Figure, bars, compose, draw
 from clada_neuro.reporting.labels import axis
 from clada_neuro.reporting.prose import calibration_in_words, policy_name
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell, number, plural, share
 
-_EVENT, _ACTION = "reanalysis_event", "reanalysis_action"
-_BINS, _MOST_TOKENS = 10, 40
+_MOST_TOKENS = 40
 
 
 def present(results: Results) -> bool:
     """Return whether the trace was made under a policy and its tokens say what was skipped."""
-    return policy_name(results.manifest) != "dense" and len(skipping(results)) > 0
+    return policy_name(results.manifest) != "dense" and results.overview.policy is not None
 
 
 def blocks(results: Results) -> Iterator[Block]:
@@ -35,40 +36,24 @@ def blocks(results: Results) -> Iterator[Block]:
     yield from figures(results)
 
 
-def skipping(results: Results) -> pd.DataFrame:
-    """Return the tokens at which the policy decided; those of the dense beginning are not among them."""
-    tokens = results.tables.get("tokens", pd.DataFrame())
-    if "ffn_sparsity" not in tokens:
-        return tokens.iloc[:0]
-    return tokens[(tokens["ffn_sparsity"] > 0) | _flag(tokens, _ACTION)]
-
-
 def facts(results: Results) -> list[tuple[str, str]]:
     """Return asked and realised sparsity, reanalysis, the cost in prediction, and what the masks came from."""
-    manifest, tokens = results.manifest, skipping(results)
-    events, actions = _flag(tokens, _EVENT).sum(), _flag(tokens, _ACTION).sum()
-    dense = len(results.tables["tokens"]) - len(tokens)
-    found = [
+    manifest, found = results.manifest, results.overview.policy
+    assert found is not None
+    realized = f"{share(found.sparsity)}, mean of {plural(found.n_decided, 'token')}"
+    reanalysis = f"{plural(found.n_events, 'event')} (load above its rolling percentile), {plural(found.n_actions, 'action')}"
+    cost = f"{number(found.kl_dense_bits, 3)} bits a token (KL divergence from the dense model's)"
+    told = [
         ("Policy", policy_name(manifest)),
         ("FFN sparsity asked for", share(manifest.sparsity)),
-        (
-            "FFN sparsity realized",
-            f"{share(tokens['ffn_sparsity'].mean())}, mean of {plural(len(tokens), 'token')}",
-        ),
-        ("Dense beginnings", plural(dense, "token") + _first(manifest.policy)),
-        (
-            "Reanalysis",
-            f"{plural(events, 'event')} (load above its rolling percentile), {plural(actions, 'action')}",
-        ),
+        ("FFN sparsity realized", realized),
+        ("Dense beginnings", plural(found.n_tokens - found.n_decided, "token") + _first(manifest.policy)),
+        ("Reanalysis", reanalysis),
+        ("Change of predictions", "NA" if found.kl_dense_bits is None else cost),
         ("Calibration", calibration_in_words(manifest) or "NA"),
         ("Hash of the policy", cell(manifest.policy.hash)),
     ]
-    if "kl_dense_bits" in tokens:
-        cost = (
-            f"{number(tokens['kl_dense_bits'].mean(), 3)} bits a token (KL divergence from the dense model's)"
-        )
-        found.insert(5, ("Change of predictions", cost))
-    return [(name, value) for name, value in found if value != "NA"]
+    return [(name, value) for name, value in told if value != "NA"]
 
 
 def _first(policy: PolicyFacts) -> str:
@@ -78,31 +63,20 @@ def _first(policy: PolicyFacts) -> str:
 
 def figures(results: Results) -> list[Figure]:
     """Return one text token by token, the budget, and load with its events, budget and cost."""
-    tokens = skipping(results)
-    drawn = [_one_text(results, tokens), _budget(tokens, results.manifest.sparsity)]
-    loaded = tokens.dropna(subset=["load"]) if "load" in tokens else tokens.iloc[:0]
-    if len(loaded) >= _BINS and loaded["load"].nunique() > _BINS:
-        drawn += [_load(loaded), _against_load(loaded, "ffn_sparsity")]
-        if "kl_dense_bits" in loaded:
-            drawn.append(_against_load(loaded, "kl_dense_bits"))
+    found, tokens = results.overview.policy, results.tables["tokens"]
+    assert found is not None
+    drawn = [_one_text(tokens, found.text), _budget(found, results.manifest.sparsity)]
+    if found.load:
+        drawn += [_load(found), *(_against_load(tenths, decided(tokens)) for tenths in found.by_load)]
     return drawn
 
 
-def _flag(tokens: pd.DataFrame, name: str) -> pd.Series:
-    if name not in tokens:
-        return pd.Series(False, index=tokens.index)
-    return tokens[name].fillna(False).astype(bool)
-
-
-def _one_text(results: Results, decided: pd.DataFrame) -> Figure:
-    """Draw the first text with an event, or the first text."""
-    tokens = results.tables["tokens"]
-    with_event = decided.loc[_flag(decided, _EVENT), "stimulus_id"]
-    chosen = with_event.iloc[0] if len(with_event) else decided["stimulus_id"].iloc[0]
+def _one_text(tokens: pd.DataFrame, chosen: str) -> Figure:
+    """Draw a text token by token."""
     rows = tokens[tokens["stimulus_id"] == chosen].head(_MOST_TOKENS)
     places, labels = np.arange(len(rows)), [_readable(token) for token in rows["token"]]
-    event, action = _flag(rows, _EVENT).to_numpy(), _flag(rows, _ACTION).to_numpy()
-    by_policy = rows.index.isin(decided.index)
+    event, action = flag(rows, EVENT).to_numpy(), flag(rows, ACTION).to_numpy()
+    by_policy = rows.index.isin(decided(rows).index)
     read = 100 * (1 - rows["ffn_sparsity"].to_numpy(float))
 
     def paint(canvas: Canvas) -> None:
@@ -130,59 +104,59 @@ def _readable(token: str) -> str:
     return token.replace("Ġ", "").replace("▁", "").replace("Ċ", "↵") or "␣"
 
 
-def _budget(tokens: pd.DataFrame, asked: float | None) -> Figure:
-    values = tokens["ffn_sparsity"].to_numpy(float)
-
+def _budget(found: UnderPolicy, asked: float | None) -> Figure:
     def paint(axes: Axes) -> None:
-        axes.hist(values, bins=30, color=COLORS[0], edgecolor="white")
-        axes.axvline(values.mean(), color="#374151", linewidth=1.5, label="mean")
+        bars(axes, found.budget)
+        if found.sparsity is not None:
+            axes.axvline(found.sparsity, color="#374151", linewidth=1.5, label="mean")
         if asked is not None:
             axes.axvline(asked, color=COLORS[3], linewidth=1.5, linestyle="--", label="asked for")
         axes.set(xlabel=axis("ffn_sparsity"), ylabel="Tokens")
         axes.legend()
 
-    caption = f"Share of feed-forward weights not read, over {plural(len(tokens), 'token')}: mean {share(values.mean())}."
+    caption = f"Share of feed-forward weights not read, over {plural(found.n_decided, 'token')}: mean {share(found.sparsity)}."
     return draw("policy_budget", caption, f"Histogram. {caption}", paint)
 
 
-def _load(tokens: pd.DataFrame) -> Figure:
-    event = _flag(tokens, _EVENT)
-    parts = [tokens.loc[~event, "load"], tokens.loc[event, "load"]]
+def _load(found: UnderPolicy) -> Figure:
+    load, events = found.load, found.events_by_load
+    assert load is not None
+    assert events is not None
+    others = [both - event for both, event in zip(load.counts, events.counts, strict=True)]
+    without = Histogram(edges=load.edges, counts=others)
 
     def paint(axes: Axes) -> None:
-        axes.hist(parts, bins=30, stacked=True, color=[COLORS[0], COLORS[3]], edgecolor="white",
-                  label=["no event", "reanalysis event"])  # fmt: skip
+        bars(axes, without, label="no event")
+        bars(axes, events, on=without, color=COLORS[3], label="reanalysis event")
         axes.set(xlabel=axis("load"), ylabel="Tokens")
         axes.legend()
 
     caption = (
-        f"Load of {plural(len(tokens), 'token')} and the {plural(int(event.sum()), 'reanalysis event')} among them. The "
-        "rolling percentile needs ten loads before it, so short texts have few events."
+        f"Load of {plural(found.n_loaded, 'token')} and the {plural(found.n_loaded_events, 'reanalysis event')} among them. "
+        "The rolling percentile needs ten loads before it, so short texts have few events."
     )
     return draw("policy_load", caption, f"Stacked histogram. {caption}", paint)
 
 
-def _against_load(tokens: pd.DataFrame, name: str) -> Figure:
-    codes = pd.qcut(tokens["load"], _BINS, labels=False, duplicates="drop")
-    means = tokens.groupby(codes)[["load", name]].mean()
+def _against_load(found: Tenths, tokens: pd.DataFrame) -> Figure:
+    name, low, high = found.measure, found.low, found.high
 
     def paint(axes: Axes) -> None:
         axes.scatter(
             tokens["load"], tokens[name], s=9, color=POINTS, alpha=0.4, linewidths=0, rasterized=True
         )
         axes.plot(
-            means["load"], means[name], "s-", color=COLORS[1], markersize=5, label="means of ten equal bins"
+            found.load, found.mean, "s-", color=COLORS[1], markersize=5, label="means of ten equal bins"
         )
         axes.set(xlabel=axis("load"), ylabel=axis(name))
-        low, high = tokens[name].quantile([0.005, 0.99])
         axes.set_ylim(low - 0.1 * (high - low), high + 0.2 * (high - low))
         axes.legend(loc="upper right")
 
-    low, high = means[name].iloc[[0, -1]]
     what = {"ffn_sparsity": "What was skipped", "kl_dense_bits": "What skipping changed in the prediction"}[
         name
     ]
-    caption = f"{what}, by load: {number(low, 3)} in the lowest tenth, {number(high, 3)} in the highest. Gray: tokens, without the most extreme."
+    first, last = number(found.mean[0], 3), number(found.mean[-1], 3)
+    caption = f"{what}, by load: {first} in the lowest tenth, {last} in the highest. Gray: tokens, without the most extreme."
     return draw(f"policy_{name}", caption, f"Scatter plot. {caption}", paint)
 
 

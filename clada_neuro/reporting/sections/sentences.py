@@ -43,9 +43,9 @@ def shadings(results: Results) -> list[Shading]:
     chosen = _choose(results, words)
     measures = _MEASURES if policy_name(results.manifest) == "dense" else _UNDER_POLICY
     return [
-        _shading(words, chosen, name, colors, digits)
+        _shading(words, chosen, name, colors, digits, ends)
         for name, (colors, digits) in measures.items()
-        if name in words and words[name].notna().any()
+        if (ends := results.overview.ranges.get(name))
     ]
 
 
@@ -53,11 +53,14 @@ def _choose(results: Results, words: pd.DataFrame) -> dict[str, str]:
     """Return stimulus ids and labels: the first texts of each condition, or simply the first texts."""
     known = list(dict.fromkeys(words["stimulus_id"]))
     stimuli = results.tables.get("stimuli", pd.DataFrame())
-    if "condition" not in stimuli or not 1 < stimuli["condition"].nunique() <= _MOST_SENTENCES:
+    conditions = len(results.overview.conditions)
+    if "condition" not in stimuli or not 1 < conditions <= _MOST_SENTENCES:
         return {name: name for name in known[: _MOST_SENTENCES // 2]}
     stimuli = stimuli[stimuli["stimulus_id"].isin(set(known))]
-    per_condition = max(1, min(_PER_CONDITION, _MOST_SENTENCES // stimuli["condition"].nunique()))
-    first = stimuli.groupby("condition", sort=False).head(per_condition)
+    per_condition = max(1, min(_PER_CONDITION, _MOST_SENTENCES // conditions))
+    first = pd.concat(
+        [rows[:per_condition] for _, rows in stimuli.groupby("condition", sort=False)]
+    ).sort_index()
     first = first.sort_values("item", kind="stable", key=lambda items: items.map(_first_seen(first["item"])))
     return {row.stimulus_id: f"{row.item} · {row.condition}" for row in first.itertuples()}
 
@@ -66,8 +69,15 @@ def _first_seen(values: pd.Series) -> dict[str, int]:
     return {value: place for place, value in enumerate(dict.fromkeys(values))}
 
 
-def _shading(words: pd.DataFrame, chosen: dict[str, str], name: str, colors: str, digits: int) -> Shading:
-    low, high = np.nanquantile(words[name].to_numpy(float), [0.02, 0.98])
+def _shading(
+    words: pd.DataFrame,
+    chosen: dict[str, str],
+    name: str,
+    colors: str,
+    digits: int,
+    ends: tuple[float, float],
+) -> Shading:
+    low, high = ends
     span = (high - low) or 1.0
     scale = matplotlib.colormaps[colors]
     sentences = []

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-import pandas as pd
-
-from clada_neuro.reporting import effects, tables
+from clada_neuro.reporting import tables
 from clada_neuro.reporting.blocks import Absent, Block
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
@@ -13,10 +11,9 @@ from clada_neuro.reporting.results import Results
 def blocks(results: Results) -> Iterator[Block]:
     """Yield counts, means, rows lost, and of simulated responses what they were made with."""
     removed = tables.exclusions(results)
-    responses = effects.responses(results.fits, results.tables.get("trials", pd.DataFrame()))
     found = (
         tables.conditions(results),
-        tables.means_by_condition(results, responses),
+        tables.means_by_condition(results),
         removed,
         tables.joins(results),
         tables.truth(results),

@@ -1,0 +1,1 @@
+"""What the data look like beside any regression: counts, means, distributions and bins, computed once for the report."""
