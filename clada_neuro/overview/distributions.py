@@ -62,7 +62,9 @@ def of_layers(layers: pd.DataFrame) -> list[dict[str, Any]]:
     for name in (name for name in MAIN if name in layers):
         quartiles = layers.groupby("layer")[name].quantile([0.25, 0.5, 0.75]).unstack()
         q1, median, q3 = (quartiles[at] for at in (0.25, 0.5, 0.75))
-        found.append({"measure": name, "layer": quartiles.index.to_numpy(), "q1": q1, "median": median, "q3": q3})
+        found.append(
+            {"measure": name, "layer": quartiles.index.to_numpy(), "q1": q1, "median": median, "q3": q3}
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from command_line import clada, start
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError, StimulusError
 from clada_neuro.instrument.trace import TraceStage
+from clada_neuro.overview.stage import OverviewStage
 from clada_neuro.reporting.build import ReportStage
 from clada_neuro.responses.stage import AlignStage
 from clada_neuro.stats.stages import FitStage, SynergyStage
@@ -40,7 +41,7 @@ def test_every_file_is_written_and_every_table_keeps_its_contract(demo):
 
 
 def test_every_file_belongs_to_a_stage(demo):
-    kinds = (TraceStage, AlignStage, FitStage, SynergyStage, ReportStage)
+    kinds = (TraceStage, AlignStage, FitStage, SynergyStage, OverviewStage, ReportStage)
     known = {path for kind in kinds for pattern in (*kind.files, *kind.parts) for path in demo.glob(pattern)}
     known |= {demo / "stimuli.parquet", demo / ".lock"}
     assert {path for path in demo.rglob("*") if path.is_file()} <= known

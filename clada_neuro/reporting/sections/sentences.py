@@ -45,7 +45,7 @@ def shadings(results: Results) -> list[Shading]:
     return [
         _shading(words, chosen, name, colors, digits, ends)
         for name, (colors, digits) in measures.items()
-        if (ends := results.overview.ranges.get(name))
+        if name in words and (ends := results.overview.ranges.get(name))
     ]
 
 
