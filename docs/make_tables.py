@@ -1,4 +1,4 @@
-"""Write ``docs/reference/tables.md``: every table's columns as they are declared.
+"""Write what declarations say: ``docs/reference/tables.md``, every table's columns, and ``tasks.md``, every benchmark.
 
 python docs/make_tables.py
 """
@@ -6,14 +6,30 @@ python docs/make_tables.py
 from collections.abc import Iterator
 from pathlib import Path
 
+from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.tables import TABLES, Table
 
-PAGE = Path(__file__).parent / "reference" / "tables.md"
+PLACE = Path(__file__).parent / "reference"
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page of tables."""
     return "\n".join(["# Tables", "", "Your own columns are always kept beside these.", "", *_tables()])
+
+
+def tasks() -> str:
+    """Return the page of benchmark tasks."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "`clada-neuro evaluate --task NAME`; prompts and scores are those of lm-evaluation-harness.",
+        "",
+    ]
+    lines += ["| task | source | score | chance, % |", "|---|---|---|---|"]
+    for task in TASKS.values():
+        source = task.local.source.citation if task.local else f"`{task.hub.path}`" if task.hub else ""
+        lines.append(f"| `{task.name}` | {source} | `{task.metric}` | {100 * task.chance:.1f} |")
+    return "\n".join([*lines, ""])
 
 
 def _tables() -> Iterator[str]:
@@ -31,8 +47,9 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def write() -> None:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
+    """Write both pages."""
+    (PLACE / "tables.md").write_text(page(), encoding="utf-8")
+    (PLACE / "tasks.md").write_text(tasks(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import FitError, ModelError
+from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.exports import write_csv
 from clada_neuro.stats.exclusions import exclude
 from clada_neuro.stats.formula import parse
@@ -204,7 +205,8 @@ def test_ordinary_exclusions_and_formulas_still_work():
 
 
 def test_every_download_has_a_checksum_and_comes_over_tls():
-    files = [file for source in registry()[0].values() for file in source.files.values()]
+    declared = [*registry()[0].values(), *(task.local.source for task in TASKS.values() if task.local)]
+    files = [file for source in declared for file in source.files.values()]
     assert len(files) > 20
     for file in files:
         assert re.fullmatch(r"[0-9a-f]{64}", file.sha256), file

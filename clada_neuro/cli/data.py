@@ -1,6 +1,11 @@
 """``clada-neuro data``: list, fetch and locate external data sets."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from clada_neuro.stimuli.registry import Source
 
 
 @click.group("data")
@@ -15,7 +20,7 @@ def list_() -> None:
     from clada_neuro.stimuli import datasets
     from clada_neuro.stimuli.registry import registry
 
-    def state(name: str) -> str:
+    def state(name: "str | Source") -> str:
         try:
             datasets.path(name)
         except DataError as error:
@@ -29,11 +34,12 @@ def list_() -> None:
         )
         if entry.unverified:
             click.echo(f"{'':<33} not checked against the paper: {'; '.join(entry.unverified)}")
-    for name, source in sources.items():
-        if all(entry.source.name != name for entry in sets.values()):
-            click.echo(
-                f"{name:<24} {state(name):<8} {source.kind}\n{'':<33} {source.citation} [{source.licence}]"
-            )
+    used = {entry.source.name for entry in sets.values()}
+    apart = {name: source for name, source in sources.items() if name not in used}
+    for name, source in (apart | _of_tasks()).items():
+        click.echo(
+            f"{name:<24} {state(source):<8} {source.kind}\n{'':<33} {source.citation} [{source.licence}]"
+        )
 
 
 @command.command()
@@ -43,7 +49,7 @@ def fetch(names: tuple[str, ...]) -> None:
     from clada_neuro.stimuli import datasets
 
     for name in names:
-        click.echo(datasets.fetch(name, progress=True))
+        click.echo(datasets.fetch(_found(name), progress=True))
 
 
 @command.command()
@@ -52,4 +58,27 @@ def path(name: str) -> None:
     """Print the folder of NAME's verified files."""
     from clada_neuro.stimuli import datasets
 
-    click.echo(datasets.path(name))
+    click.echo(datasets.path(_found(name)))
+
+
+def _of_tasks() -> "dict[str, Source]":
+    """Return the sources that benchmark tasks declare, by name."""
+    from clada_neuro.evaluation.tasks import TASKS
+
+    return {task.local.source.name: task.local.source for task in TASKS.values() if task.local}
+
+
+def _found(name: str) -> "str | Source":
+    """Return a task's source, or the name of a set or source of the registry.
+
+    Raises
+    ------
+    DataError
+        For a name that is neither, with the closest of all.
+    """
+    from clada_neuro.stimuli.registry import find
+
+    declared = _of_tasks()
+    if name not in declared:
+        find(name, *declared)
+    return declared.get(name, name)

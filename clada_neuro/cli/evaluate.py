@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "--task",
     "tasks",
     multiple=True,
-    help="Task name; may be repeated; an unknown one lists all [default: all nine].",
+    help="Task name; may be repeated; an unknown one lists all [default: all].",
 )
 @click.option(
     "--policy",

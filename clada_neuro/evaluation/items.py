@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.evaluation.tasks import TASKS, Item, Task
-from clada_neuro.evaluation.tasks.task import Row
+from clada_neuro.evaluation.tasks.task import Hub, Row
 from clada_neuro.stimuli import datasets as data_sets
 
 
@@ -27,13 +27,18 @@ def load_items(task: Task) -> list[Item]:
     DataError
         If neither is at hand, or a row lacks a field.
     """
-    try:
-        folder = data_sets.path(task.name)
-    except DataError as error:
-        if "is missing" not in str(error):
-            raise
-        return _items(task, task.from_hub, _hub_rows(task, str(error)))
-    return _items(task, task.local, task.read(folder, task.file))
+    missing = f"the items of task '{task.name}' are on the hub"
+    if task.local is not None:
+        try:
+            folder = data_sets.path(task.local.source)
+        except DataError as error:
+            if task.hub is None or "is missing" not in str(error):
+                raise
+            missing = str(error)
+        else:
+            return _items(task, task.local.item, task.local.read(folder))
+    assert task.hub is not None, f"task '{task.name}' declares no items"
+    return _items(task, task.hub.item, _hub_rows(task.hub, missing))
 
 
 def _items(task: Task, item: Callable[[Row], Item], rows: Iterable[Row]) -> list[Item]:
@@ -48,17 +53,15 @@ def _items(task: Task, item: Callable[[Row], Item], rows: Iterable[Row]) -> list
     return found
 
 
-def _hub_rows(task: Task, missing: str) -> Iterable[Row]:
+def _hub_rows(hub: Hub, missing: str) -> Iterable[Row]:
     try:
         import datasets
     except ImportError:
-        raise DataError(
-            f"{missing}; or install datasets, which reads '{task.hub.path}' from the hub"
-        ) from None
+        raise DataError(f"{missing}; or install datasets, which reads '{hub.path}' from the hub") from None
     try:
-        return datasets.load_dataset(task.hub.path, task.hub.name, split=task.hub.split)
+        return datasets.load_dataset(hub.path, hub.name, split=hub.split)
     except Exception as error:  # the hub raises many kinds; each means that the data cannot be had
-        raise DataError(f"{missing}; '{task.hub.path}' cannot be had from the hub either") from error
+        raise DataError(f"{missing}; '{hub.path}' cannot be had from the hub either") from error
 
 
 def sample(items: Sequence[Item], limit: int | None, seed: int) -> list[tuple[int, Item]]:

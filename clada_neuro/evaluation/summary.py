@@ -44,7 +44,7 @@ def summarise(items: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         task, start, asked, policy, n, ffn_sparsity, affected (share of answer tokens), acc, acc_stderr, acc_norm,
-        acc_norm_stderr, perplexity (of completions), metric, score, stderr; and, where the policy was run on the same
+        acc_norm_stderr, perplexity (of completions), metric, score, stderr, chance (the score of guessing); and, where the policy was run on the same
         items, minus_dense and clada_minus (differences of the score) with ``_low`` and ``_high``.
 
     Raises
@@ -55,10 +55,12 @@ def summarise(items: pd.DataFrame) -> pd.DataFrame:
     _check(items)
     rows = []
     for task, of_task in items.groupby("task", sort=False):
-        metric = TASKS[str(task)].metric
+        declared = TASKS[str(task)]
+        metric = declared.metric
         cells = {key: cell.sort_values("item") for key, cell in of_task.groupby(CELL, sort=False)}
         for key, cell in cells.items():
             row = {"task": task, **dict(zip(CELL, key, strict=True)), **_scores(cell, metric)}
+            row["chance"] = declared.chance
             for name, (other, sign) in _references(key, cells).items():
                 here, there = _correct(cell, metric), _correct(other, metric)
                 row[name], centre, row[f"{name}_se"] = paired_difference(*(here, there)[::sign])
@@ -145,6 +147,7 @@ def _mean_over_tasks(found: pd.DataFrame) -> pd.DataFrame:
                 "ffn_sparsity",
                 "affected",
                 "score",
+                "chance",
                 "minus_dense",
                 "minus_dense_centre",
                 "clada_minus",

@@ -4,7 +4,10 @@ import pandas as pd
 
 
 def markdown(summary: pd.DataFrame) -> str:
-    """Return a Markdown table: tasks as columns, one row a start, sparsity and policy, with the paired differences."""
+    """Return a Markdown table: tasks as columns, one row a start, sparsity and policy, with the paired differences.
+
+    The first row is what guessing scores.
+    """
     shown = summary.assign(
         cell=summary["policy"] + summary["asked"].map(lambda s: "" if s == 0 else f" @ {s:g}")
     )
@@ -15,7 +18,10 @@ def markdown(summary: pd.DataFrame) -> str:
         if name in shown
     ]
     header = ["policy from", "policy", "FFN sparsity", *tasks, "mean", *(title for _, title in compared)]
+    guessed = shown.drop_duplicates("task").set_index("task")["chance"]
+    chances = [f"{100 * guessed[task]:.1f}" for task in (*tasks, "mean")]
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
+    lines.append(" | ".join(["", "chance", "", *chances, *("" for _ in compared)]))
     for (start, cell), rows in shown.groupby(["start", "cell"], sort=False):
         by_task = rows.set_index("task")
         mean = by_task.loc["mean"]

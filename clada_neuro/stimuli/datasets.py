@@ -23,7 +23,7 @@ def names() -> list[str]:
     return list(registry()[1])
 
 
-def path(name: str) -> Path:
+def path(name: str | Source) -> Path:
     """Return the folder that holds a set's or source's verified files.
 
     Raises
@@ -31,7 +31,11 @@ def path(name: str) -> Path:
     DataError
         Unknown name, a file that is missing, or one that is not the published file.
     """
-    return _verified(name, *find(name))
+    return _verified(_called(name), *find(name))
+
+
+def _called(name: str | Source) -> str:
+    return name.name if isinstance(name, Source) else name
 
 
 def _verified(name: str, source: Source, files: tuple[File, ...]) -> Path:
@@ -46,7 +50,7 @@ def _verified(name: str, source: Source, files: tuple[File, ...]) -> Path:
     return folder
 
 
-def fetch(name: str, progress: bool = False) -> Path:
+def fetch(name: str | Source, progress: bool = False) -> Path:
     """Return the folder of a set's or source's verified files, downloading those that are missing.
 
     Raises
@@ -54,7 +58,7 @@ def fetch(name: str, progress: bool = False) -> Path:
     DataError
         Unknown name, no connection (with the address and the place for the file), a wrong checksum.
     """
-    return _fetched(name, *find(name), progress)
+    return _fetched(_called(name), *find(name), progress)
 
 
 def _fetched(name: str, source: Source, files: tuple[File, ...], progress: bool = False) -> Path:

@@ -2,8 +2,10 @@
 
 import functools
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clada_neuro.artifacts import package_data
 from clada_neuro.errors import DataError, did_you_mean
@@ -29,6 +31,22 @@ class Source:
     citation: str
     notes: str
     files: dict[str, File]
+
+    @classmethod
+    def of(cls, name: str, entry: Mapping[str, Any]) -> "Source":
+        """Return a source from its entry: kind, url, licence, citation, notes, and local files with path, sha256 and derived."""
+        files = {
+            local: File(
+                local, file.get("url", entry["url"]) + file["path"], file["sha256"], file.get("derived", "")
+            )
+            for local, file in entry["files"].items()
+        }
+        return cls(name, entry["kind"], entry["licence"], entry["citation"], entry.get("notes", ""), files)
+
+    @classmethod
+    def benchmark(cls, name: str, **entry: Any) -> "Source":
+        """Return the source that a task declares, as `of` takes its entry."""
+        return cls.of(name, {"kind": "benchmark", **entry})
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,7 @@ class DataSet:
 def read_registry(path: Path) -> tuple[dict[str, Source], dict[str, DataSet]]:
     """Read a registry file into its sources and sets, by name."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    sources = {name: _source(name, entry) for name, entry in document["sources"].items()}
+    sources = {name: Source.of(name, entry) for name, entry in document["sources"].items()}
     sets = {name: _set(name, entry, sources) for name, entry in document.get("sets", {}).items()}
     return sources, sets
 
@@ -70,20 +88,22 @@ def registry() -> tuple[dict[str, Source], dict[str, DataSet]]:
     return read_registry(package_data("registry.toml"))
 
 
-def find(name: str) -> tuple[Source, tuple[File, ...]]:
-    """Return the source and the files behind the name of a set or of a source.
+def find(name: str | Source, *others: str) -> tuple[Source, tuple[File, ...]]:
+    """Return the source and the files behind the name of a set or of a source, or those of a source that is given.
 
     Raises
     ------
     DataError
-        For an unknown name, with the closest known one.
+        For an unknown name, with the closest of those in the registry and the `others` that are declared elsewhere.
     """
+    if isinstance(name, Source):
+        return name, tuple(name.files.values())
     sources, sets = registry()
     if name in sets:
         return sets[name].source, sets[name].files
     if name in sources:
         return sources[name], tuple(sources[name].files.values())
-    known = sorted({*sets, *sources})
+    known = sorted({*sets, *sources, *others})
     raise DataError(f"no data set '{name}'{did_you_mean(name, known)}; see 'clada-neuro data list'")
 
 
@@ -95,16 +115,6 @@ def data_set(name: str) -> DataSet:
             f"no stimulus set '{name}'{did_you_mean(name, list(sets))}; see 'clada-neuro data list'"
         )
     return sets[name]
-
-
-def _source(name: str, entry: dict) -> Source:
-    files = {
-        local: File(
-            local, file.get("url", entry["url"]) + file["path"], file["sha256"], file.get("derived", "")
-        )
-        for local, file in entry["files"].items()
-    }
-    return Source(name, entry["kind"], entry["licence"], entry["citation"], entry.get("notes", ""), files)
 
 
 def _set(name: str, entry: dict, sources: dict[str, Source]) -> DataSet:

@@ -79,14 +79,15 @@ def model() -> LanguageModel:
     return load_model("smollm2", start_token="none")
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", THEIR_FILE)
 def test_same_log_probs_and_scores(
     model: LanguageModel, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "cache_folder", lambda *parts: tmp_path)
     items = load_items(TASKS[name])
     ours = module.evaluate(model, [name], ["dense"], limit=ITEMS).set_index("item")
-    rows = TASKS[name].read(datasets.path(name), TASKS[name].file)
+    local = TASKS[name].local
+    rows = local.read(datasets.path(local.source))
     shape = IN_HUB_SHAPE.get(name, dict)
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(json.dumps(shape(rows[number])) for number in ours.index), encoding="utf-8")

@@ -122,6 +122,7 @@ def test_rows_and_markdown_say_the_same() -> None:
     assert {"task", "policy", "start", "ffn_sparsity", "metric", "value", "stderr", "n"} == set(rows[0])
     scores = [row for row in rows if row["task"] == "mean" and row["metric"] == "score"]
     text = markdown(summary)
-    assert len(scores) == 6 == text.count("\n") - 2
+    assert len(scores) == 6 == text.count("\n") - 3
+    assert text.splitlines()[2].startswith("|  | chance |  | 50.0 | 50.0 |")  # of winogrande's two answers
     for row in scores:
         assert f"{100 * row['value']:.1f} ± {100 * row['stderr']:.1f}" in text

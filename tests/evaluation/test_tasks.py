@@ -1,6 +1,7 @@
 """Prompts, targets and right answers, on rows written for these tests in the shapes of the files and of the hub."""
 
 import os
+import re
 
 import pytest
 
@@ -88,11 +89,28 @@ ROWS = {
 ROWS["arc_challenge"] = ROWS["arc_easy"]
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", ROWS)
 def test_file_and_hub_give_the_same_item(name: str) -> None:
     local, hub, item = ROWS[name]
-    assert TASKS[name].local(local) == item
-    assert TASKS[name].from_hub(hub) == item
+    task = TASKS[name]
+    assert task.local
+    assert task.local.item(local) == item
+    assert task.hub
+    assert task.hub.item(hub) == item
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_a_task_declares_can_be_used(name: str) -> None:
+    task = TASKS[name]
+    assert task.metric in ("acc", "acc_norm")
+    assert 0 <= task.chance < 1
+    assert task.local or task.hub
+    if task.local:
+        assert task.local.source.citation
+        assert task.local.source.licence
+        for file in task.local.source.files.values():
+            assert file.url.startswith("https://")
+            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
 
 
 def test_hellaswag_is_cleaned_as_the_harness_does() -> None:
@@ -172,3 +190,5 @@ def test_the_files_hold_the_published_number_of_items(name: str, count: int, ans
     assert len(items) == count
     assert {len(item.answers) for item in items} == answers
     assert all(0 <= item.gold < len(item.answers) and all(item.contexts) for item in items)
+    guessed = sum(1 / len(item.answers) for item in items if len(item.answers) > 1) / len(items)
+    assert TASKS[name].chance == pytest.approx(guessed, abs=1e-3)

@@ -1,21 +1,17 @@
-"""The nine zero-shot tasks, by name."""
+"""The zero-shot tasks by name: every file of this folder declares its own (see `clada_neuro.evaluation.tasks.task`)."""
 
-from clada_neuro.evaluation.tasks import arc, boolq, hellaswag, lambada, openbookqa, piqa, sciq, winogrande
+import pkgutil
+from importlib import import_module
+
 from clada_neuro.evaluation.tasks.task import Item, Task
 
 __all__ = ["TASKS", "Item", "Task"]
 
-TASKS = {
-    task.name: task
-    for task in (
-        hellaswag.TASK,
-        piqa.TASK,
-        arc.EASY,
-        arc.CHALLENGE,
-        winogrande.TASK,
-        openbookqa.TASK,
-        boolq.TASK,
-        lambada.TASK,
-        sciq.TASK,
-    )
-}
+
+def _declared() -> dict[str, Task]:
+    modules = [import_module(f"{__name__}.{entry.name}") for entry in pkgutil.iter_modules(__path__)]
+    found = [task for module in modules for task in getattr(module, "DECLARED", ())]
+    return {task.name: task for task in sorted(found, key=lambda task: (task.place, task.name))}
+
+
+TASKS = _declared()

