@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from zipfile import BadZipFile
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clada_neuro.artifacts import (
     content_hash,
@@ -21,6 +24,7 @@ from clada_neuro.artifacts import (
     read_provenance,
     read_table,
     versions,
+    write_atomic,
     write_json,
     write_table,
 )
@@ -63,6 +67,29 @@ def _document_key(path: Path) -> str | None:
     return found.get(INPUTS) if isinstance(found, dict) else None
 
 
+def _write_arrays(path: Path, arrays: dict[str, NDArray[Any]], key: str) -> None:
+    def write(part: Path) -> None:
+        with part.open("wb") as file:  # given a name, numpy would add its own ending
+            np.savez(file, **arrays, **{INPUTS: np.array(key)})  # type: ignore[arg-type]
+
+    write_atomic(path, write)
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path) as found:
+        return {name: found[name] for name in found.files if name != INPUTS}
+
+
+def _arrays_key(path: Path) -> str | None:
+    try:
+        with np.load(path) as found:
+            return None if found.zip.testzip() else str(found[INPUTS])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or damaged: computed again
+        return None
+
+
+# Arrays by name, numbers or text.
+ARRAYS: Codec[dict[str, NDArray[Any]]] = Codec(".npz", _write_arrays, _read_arrays, _arrays_key)
 TABLE: Codec[pd.DataFrame] = Codec(
     ".parquet", lambda path, frame, key: write_table(frame, path, {INPUTS: key}), read_table, _table_key
 )
@@ -81,9 +108,9 @@ class Store(Generic[T]):
     folder : Path
         Made when the first result is written.
     key : str
-        See `cache_key`; `Store.of` makes it.
+        See `cache_key`; `Store.of` makes it. Empty where it is not known what results come from: none holds then.
     codec : Codec
-        `TABLE`, `DOCUMENT`, or one of the room that computes.
+        `TABLE`, `DOCUMENT`, `ARRAYS`, or one of the room that computes.
     """
 
     folder: Path
@@ -101,7 +128,17 @@ class Store(Generic[T]):
 
     def has(self, *names: str) -> bool:
         """Return whether all these results are there."""
-        return all(self.codec.key_of(self.path(name)) == self.key for name in names)
+        return bool(self.key) and all(self.codec.key_of(self.path(name)) == self.key for name in names)
+
+    def whole(self, name: str) -> bool:
+        """Return whether the result is there that is written last, after files which belong to it.
+
+        One of another key is taken away, so that what is half made is not taken for whole.
+        """
+        if self.has(name):
+            return True
+        self.path(name).unlink(missing_ok=True)
+        return False
 
     def read(self, name: str) -> T | None:
         """Return a result, None where there is none of this key."""

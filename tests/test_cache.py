@@ -10,7 +10,7 @@ import torch
 
 from clada_neuro import cache
 from clada_neuro.artifacts import content_hash
-from clada_neuro.cache import DOCUMENT, TABLE, Codec, Store, cache_key, made_with
+from clada_neuro.cache import ARRAYS, DOCUMENT, TABLE, Codec, Store, cache_key, made_with
 from clada_neuro.passes.pieces import PIECE
 
 
@@ -73,6 +73,8 @@ def test_versions_of_the_packages_that_compute_change_the_key_others_do_not(pack
         ("evaluation.evaluate", ("policies.griffin", "runtime.clada", "policies.registry")),
         ("calibration.search", ("policies.wina", "calibration.certify", "runtime.scoring")),
         ("erp.stage", ("erp.rerp", "erp.components")),
+        ("erp.maps.stage", ("erp.maps.channel", "erp.maps.inference")),
+        ("erp.overlap.stage", ("erp.overlap.solve", "erp.triggers")),
         ("questions.human", ("stats.bootstrap", "questions.questions", "responses.alignment")),
     ],
 )
@@ -102,6 +104,7 @@ VALUES = {
     "table": (TABLE, lambda number: pd.DataFrame({"n": [number], "word": ["é"]})),
     "document": (DOCUMENT, lambda number: {"n": number, "missing": None}),
     "tensors": (PIECE, _piece),
+    "arrays": (ARRAYS, lambda number: {"n": np.array(number), "text": np.array("é"), "wide": np.arange(9.0)}),
 }
 
 
@@ -109,7 +112,7 @@ def _number(value: object) -> float:
     if isinstance(value, tuple):
         assert value[1]["values"].tolist() == torch.full((3,), value[0]["n"] / 3).tolist()
         return value[0]["n"]
-    return float(value["n"].iloc[0]) if isinstance(value, pd.DataFrame) else value["n"]
+    return float(value["n"].iloc[0]) if isinstance(value, pd.DataFrame) else float(value["n"])
 
 
 @pytest.fixture(params=VALUES)
@@ -142,6 +145,17 @@ def test_a_truncated_result_is_computed_again(kept, share, tmp_path):
     content = store.path("a").read_bytes()
     store.path("a").write_bytes(content[: int(share * len(content))])
     assert _number(store.once("a", lambda: value(2))) == 2
+
+
+def test_what_is_half_made_is_not_taken_for_whole(kept, tmp_path):
+    codec, value = kept
+    store = Store(tmp_path, "one", codec)
+    store.write("last", value(1))
+    assert store.whole("last")
+    assert not Store(tmp_path, "two", codec).whole("last")
+    assert not store.path("last").exists()
+    store.write("last", value(1))
+    assert not Store(tmp_path, "", codec).whole("last")  # of inputs that are not known
 
 
 def test_what_is_computed_is_what_is_read_back(tmp_path):

@@ -87,7 +87,7 @@ def command(
     Writes waveforms (µV per unit of each predictor, with 95 % intervals), what became of every event and word, each
     subject's averages for MNE, and clusters over subjects.
     """
-    from clada_neuro.artifacts import output_folder, sole_writer
+    from clada_neuro.artifacts import output_folder
     from clada_neuro.errors import DataError
     from clada_neuro.lineage import read_words
     from clada_neuro.study.recordings import read_triggers
@@ -100,7 +100,7 @@ def command(
     folder = output_folder(out)
 
     from clada_neuro.erp.overlap.events import EventModel  # loads MNE and the statistics
-    from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
+    from clada_neuro.erp.overlap.stage import Asked, OverlapStage, Reading
 
     models = [EventModel("word", formula, start, end, splines)]
     for other in others:
@@ -108,17 +108,8 @@ def command(
         models.append(EventModel(name.strip(), own.strip() or "1", start, end, splines))
     reading = Reading(declared, 1e-3 * delay_ms, 1e-3 * soa if soa else None, task)
     asked = Asked(ridge, permutations, seed, tfce, epochs)
-    with sole_writer(folder):
-        place = analyze_recordings(
-            eeg,
-            table,
-            folder,
-            models,
-            reading=reading,
-            asked=asked,
-            progress=lambda line: click.echo(line, err=True),
-        )
-    click.echo(f"waveforms and clusters written to {place}")
+    stage = OverlapStage(eeg, table, models, reading, asked, lambda line: click.echo(line, err=True))
+    click.echo(f"waveforms and clusters written to {stage.into(folder)}")
 
 
 def _span(text: str) -> tuple[float, float]:

@@ -14,29 +14,17 @@ from typing import Any, TypeVar
 import mne
 import pandas as pd
 
-from clada_neuro.artifacts import (
-    output_folder,
-    read_json,
-    write_atomic,
-    write_table,
-)
-from clada_neuro.cache import Store
+from clada_neuro.artifacts import output_folder, read_json, write_atomic, write_table
 from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component
 from clada_neuro.erp.evoked import Groups, grand_averages, topographies, waveforms
+from clada_neuro.erp.made_from import account_of
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, varying, with_predictors
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.rerp import rerp
-from clada_neuro.erp.sources import (
-    Recordings,
-    Source,
-    baseline_subtracted,
-    files_of,
-    parts_of,
-    read_epochs,
-)
+from clada_neuro.erp.sources import Recordings, Source, baseline_subtracted, read_epochs
 from clada_neuro.errors import DataError
 from clada_neuro.measures.tokens import MAIN
 from clada_neuro.records.epochs import EpochsRecord
@@ -85,10 +73,11 @@ def analyze_epochs(
         The folder with the files.
     """
     place = output_folder(Path(folder) / "erp")
-    store = _store(place, source, inputs, predictors, measurement, n_permutations, seed)
-    if store.key and store.has(_LAST):
+    known: Source = source if inputs else {}  # without them it is not known what the words are
+    choices = (inputs, predictors, measurement, n_permutations, seed)
+    store = account_of(place, known, __name__, *choices, codec=EpochsRecord.codec())
+    if store.whole(_LAST):
         return place
-    store.path(_LAST).unlink(missing_ok=True)
     recordings = read_epochs(source)
     subtracted_before = baseline_subtracted(recordings.epochs)
     corrected = _corrected(recordings, measurement)
@@ -165,14 +154,6 @@ def _optional(notes: list[str], what: str, make: Callable[..., T], *given: Any, 
     except DataError as error:
         notes.append(f"{what} left out: {error}")
         return None
-
-
-def _store(place: Path, source: Source, inputs: str, *choices: Any) -> Store[dict[str, Any]]:
-    """Return where the facts are kept; its key is empty when it is not known what the files come from."""
-    if not inputs or not isinstance(source, str | Path):
-        return Store(place, "", EpochsRecord.codec())
-    files = [part for first in files_of(source) for part in parts_of(first)]
-    return Store.of(place, __name__, inputs, *files, choices, codec=EpochsRecord.codec())
 
 
 def _corrected(recordings: Recordings, measurement: Measurement) -> dict[str, mne.BaseEpochs]:

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from scipy import stats
 
-from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.artifacts import read_table
+from clada_neuro.records.maps import MapsRecord
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
@@ -22,7 +22,7 @@ _HEADS, _ALPHA = 6, 0.05
 def figures(folder: Path, negative: Negative = "down") -> list[Figure]:
     """Return one figure per term of the maps in a folder (`clada_neuro.erp.maps.stage`); ``negative`` is ``up`` or ``down``."""
     table, places = read_table(folder / "maps.parquet"), read_table(folder / "channels.parquet")
-    facts, clusters = read_json(folder / "maps.json"), read_table(folder / "clusters.parquet")
+    facts, clusters = MapsRecord.read(folder / "maps.json"), read_table(folder / "clusters.parquet")
     return [
         _figure(str(term), rows, places, clusters[clusters["term"] == term], facts, negative)
         for term, rows in table.groupby("term", sort=False)
@@ -34,7 +34,7 @@ def _figure(
     rows: pd.DataFrame,
     places: pd.DataFrame,
     clusters: pd.DataFrame,
-    facts: dict[str, Any],
+    facts: MapsRecord,
     negative: Negative,
 ) -> Figure:
     b, t, p = (
@@ -62,8 +62,8 @@ def _figure(
         "p < .05 corrected for the largest of the map (dots)"
     )
     caption = (
-        f"Effect of {words(term)} in mixed models at every electrode and moment ({facts['formula'].partition('~')[2].strip()}; "
-        f"{plural(facts['n_subjects'], 'subject')}, {plural(facts['n_stimuli'], 'stimulus')}): µV per SD at {site}, where |t| is largest, "
+        f"Effect of {words(term)} in mixed models at every electrode and moment ({facts.formula.partition('~')[2].strip()}; "
+        f"{plural(facts.n_subjects, 'subject')}, {plural(facts.n_stimuli, 'stimulus')}): µV per SD at {site}, where |t| is largest, "
         f"with its 95 % interval for one moment; over the scalp; and t, electrodes from front to back. {said}."
     )
     return compose(

@@ -1,12 +1,11 @@
 """Overlapping responses taken apart: waveforms over subjects, clusters, and what became of every event."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 from scipy import stats
 
-from clada_neuro.artifacts import read_json, read_table
+from clada_neuro.artifacts import read_table
+from clada_neuro.records.overlap import OverlapRecord
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
@@ -18,10 +17,16 @@ from clada_neuro.reporting.text import plural
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")
 
 
-def facts(results: Results) -> dict[str, Any]:
-    """Return what was done; empty where there are no recordings, or the stage has not finished."""
+def facts(results: Results) -> OverlapRecord | None:
+    """Return what was done; None where there are no recordings, or the stage has not finished."""
     place = results.folder / "overlap" / "overlap.json"
-    return read_json(place) if place.is_file() else {}
+    return OverlapRecord.read(place) if place.is_file() else None
+
+
+def taken_apart(results: Results) -> bool:
+    """Return whether there are responses to show."""
+    found = facts(results)
+    return found is not None and not found.left_out
 
 
 def heading(results: Results) -> str:
@@ -32,25 +37,25 @@ def heading(results: Results) -> str:
 def lines(results: Results) -> list[str]:
     """Return what a reader must know: how much was used, how well responses can be told apart, or why there are none."""
     found = facts(results)
-    if "left_out" in found:
-        return [f"Overlapping responses were not taken apart: {found['left_out']}."]
-    if not found:
+    if found is None:
         return []
-    fits = found["subjects"].values()
-    worst = max(value for fit in fits for value in fit["inflation"].values())
-    used = sum(fit["seconds"]["estimated from"] for fit in fits)
-    formulas = ", ".join(f"{model['event']} ~ {model['formula']}" for model in found["models"])
+    if found.left_out:
+        return [f"Overlapping responses were not taken apart: {found.left_out}."]
+    fits = found.subjects.values()
+    worst = max(value or np.nan for fit in fits for value in fit.inflation.values())
+    used = sum(fit.seconds["estimated from"] for fit in fits)
+    formulas = ", ".join(f"{model['event']} ~ {model['formula']}" for model in found.models)
     said = [
         f"Responses to successive words were estimated together ({formulas}) from {used / 60:.0f} minutes of {plural(len(fits), 'recording')}; "
         f"overlap makes the variance of a response {worst:.1f} times larger at its worst moment; condition numbers up to "
-        f"{max(fit['condition'] for fit in fits):.0f}."
+        f"{max(fit.condition or np.nan for fit in fits):.0f}."
     ]
-    return [*said, *dict.fromkeys([*found["notes"], *(note for fit in fits for note in fit["notes"])])]
+    return [*said, *dict.fromkeys([*found.notes, *(note for fit in fits for note in fit.notes)])]
 
 
 def figures(results: Results) -> list[Figure]:
     """Return each predictor's waveform at a midline electrode, with its interval over subjects."""
-    if "subjects" not in facts(results):
+    if not taken_apart(results):
         return []
     waveforms = read_table(results.folder / "overlap" / "waveforms.parquet")
     there = set(waveforms["channel"])
@@ -89,7 +94,7 @@ def figures(results: Results) -> list[Figure]:
 
 def tables(results: Results) -> list[Table]:
     """Return clusters with p < .05 and what became of every event."""
-    if "subjects" not in facts(results):
+    if not taken_apart(results):
         return []
     place = results.folder / "overlap"
     found = []

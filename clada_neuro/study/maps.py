@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clada_neuro.artifacts import output_folder, sole_writer
+from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import made_with
 from clada_neuro.errors import DataError, IncompleteError
 from clada_neuro.lineage import read_words
@@ -29,7 +29,7 @@ def maps(
     progress: Progress = lambda line: None,
     **choices: Any,
 ) -> Path:
-    """Read words and epochs, map them (see `clada_neuro.erp.maps.stage.map_epochs` for ``choices``) and return the folder.
+    """Read words and epochs, map them (see `clada_neuro.erp.maps.stage.MapsStage` for ``choices``) and return the folder.
 
     Raises
     ------
@@ -39,13 +39,13 @@ def maps(
     table = read_words(Path(words))
     if not Path(epochs).exists():
         raise DataError(f"epochs '{epochs}' do not exist")
-    from clada_neuro.erp.maps.stage import map_epochs, predictors_of  # loads MNE and the statistics
+    from clada_neuro.erp.maps.stage import MapsStage, predictors_of  # loads MNE and the statistics
 
     if formula := choices.get("formula"):
         predictors_of(formula, table)
     folder = output_folder(out)
-    with sole_writer(folder), _placed(scheduler, jobs) as place:
-        return map_epochs(epochs, table, folder, place=place, progress=progress, **choices)
+    with _placed(scheduler, jobs) as place:
+        return MapsStage(Path(epochs), table, place=place, progress=progress, **choices).into(folder)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
-from clada_neuro.study.recordings import DescriptionStage, OverlapStage
+from clada_neuro.study.recordings import DescriptionStage, take_apart
 from clada_neuro.study.target import Target
 from clada_neuro.study.unmeasured import with_pseudo_surprisal, without_activity
 
@@ -60,12 +60,7 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     ]
     departed = estimate(plan, aligned.trials, folder, inputs, how, left_out)
     _analyze_epochs(plan, traced, folder, inputs, how)
-    if plan.continuous is None:
-        OverlapStage.clear(folder)
-    else:
-        progress("      overlapping responses")
-        words = counted_from(traced.words, plan.index_base)
-        OverlapStage(plan.continuous, words, 1000, how.seed, progress).into(folder)
+    take_apart(plan.continuous, counted_from(traced.words, plan.index_base), folder, how.seed, progress)
     manifest = manifest_of(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clada_neuro.erp.measurement import Measurement
 
 _PREDICTORS = ("surprisal_bits", "pseudo_surprisal_bits")
+_OVERLAP = Path("overlap", "overlap.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,42 +91,32 @@ class DescriptionStage(Stage[None]):
         write_json(folder / "erp" / "recording.json", said)
 
 
-@dataclass(frozen=True)
-class OverlapStage(Stage[None]):
-    """Estimate the recordings' overlapping responses; where the recordings do not allow it, say why there.
+def take_apart(
+    found: Continuous | None, words: pd.DataFrame, folder: Path, seed: int, progress: Progress
+) -> None:
+    """Take the recordings' overlapping responses apart; where they do not allow it, write why.
 
     Nobody asked for it by name, so the rest of a study stands without it.
     """
+    if found is None:
+        (folder / _OVERLAP).unlink(missing_ok=True)  # of another run: without it the report shows none
+        return
+    from clada_neuro.erp.overlap.events import EventModel
+    from clada_neuro.erp.overlap.stage import Asked, OverlapStage, Reading
+    from clada_neuro.records.overlap import OverlapRecord
 
-    name = "overlap"
-    files = ("overlap/overlap.json",)  # written last: without it the report shows none
-    parts = ("overlap/*.parquet", "overlap/*-ave.fif")
-
-    recordings: Continuous
-    words: pd.DataFrame
-    n_permutations: int
-    seed: int
-    progress: Progress
-
-    def make(self, folder: Path) -> None:
-        """Take the responses apart, of the subjects that are not there yet."""
-        from clada_neuro.artifacts import write_json
-        from clada_neuro.erp.overlap.events import EventModel
-        from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
-
-        found, words = self.recordings, self.words
-        predictor = next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
-        model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
-        reading = Reading(found.table, found.delay, found.soa, found.task)
-        asked = Asked(n_permutations=self.n_permutations, seed=self.seed)
-        try:
-            analyze_recordings(
-                found.source, words, folder / "overlap", [model], reading=reading, asked=asked,
-                progress=lambda line: self.progress(f"      {line}"),
-            )  # fmt: skip
-        except CladaNeuroError as error:
-            self.progress(f"      note: overlapping responses were not taken apart: {error}")
-            write_json(folder / "overlap" / "overlap.json", {"left_out": str(error)})
+    progress("      overlapping responses")
+    predictor = next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
+    model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
+    reading = Reading(found.table, found.delay, found.soa, found.task)
+    stage = OverlapStage(
+        found.source, words, [model], reading, Asked(seed=seed), lambda line: progress(f"      {line}")
+    )
+    try:
+        stage.into((folder / _OVERLAP).parent)
+    except CladaNeuroError as error:
+        progress(f"      note: overlapping responses were not taken apart: {error}")
+        OverlapRecord.write(folder / _OVERLAP, {"left_out": str(error)})
 
 
 def read_triggers(path: str | Path | None) -> pd.DataFrame | None:

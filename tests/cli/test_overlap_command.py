@@ -118,6 +118,8 @@ def test_finished_subjects_are_not_fitted_again(desk, done, tmp_path, monkeypatc
     first = {
         name: (tmp_path / "out" / name).read_bytes() for name in ("waveforms.parquet", "clusters.parquet")
     }
+    assert "nothing has changed since" in call(desk, *arguments).output
+    (tmp_path / "out" / "overlap.json").unlink()  # as after an interrupt before the end
     again = call(desk, *arguments)
     assert fitted == ["subject '01'", "subject '02'"]
     assert "subject '01' (fitted before)" in again.output

@@ -13,6 +13,8 @@ from clada_neuro.errors import DataError
 from clada_neuro.records.epochs import EpochsRecord
 from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest
+from clada_neuro.records.maps import MapsRecord
+from clada_neuro.records.overlap import OverlapRecord
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.stats.checks import checks
 from clada_neuro.stats.mixed import fit
@@ -26,6 +28,8 @@ KINDS = {
     "pooled": PooledRecord,
     "erp": EpochsRecord,
     "manifest": Manifest,
+    "maps": MapsRecord,
+    "overlap": OverlapRecord,
 }
 ENTRY = {"name": "a", "formula": "y ~ x", "response": "y", "coefficients": {}, "n_obs": 4, "schema": 2}
 

@@ -6,21 +6,25 @@ electrodes stand in ``electrodes/`` until all are.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
 import pandas as pd
 
-from clada_neuro.artifacts import content_hash, output_folder, write_table
-from clada_neuro.cache import DOCUMENT, INPUTS, Store, cache_key
-from clada_neuro.erp.maps.channel import AMPLITUDE, fit_electrode
+from clada_neuro.artifacts import output_folder, write_table
+from clada_neuro.cache import INPUTS
+from clada_neuro.erp.made_from import account_of, hash_of_words
+from clada_neuro.erp.maps.channel import AMPLITUDE
 from clada_neuro.erp.maps.inference import CLUSTER_FORMING_P
 from clada_neuro.erp.maps.maps import DRAWS, mixed_maps
 from clada_neuro.erp.maps.work import Place
 from clada_neuro.erp.predictors import with_predictors
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.sources import Source, baseline_subtracted, files_of, parts_of, read_epochs
+from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs
 from clada_neuro.errors import DataError
+from clada_neuro.records.maps import MapsRecord
+from clada_neuro.stage import Stage
 from clada_neuro.stats.formula import parse
 
 FORMULA = "surprisal_bits + (1 + surprisal_bits | subject) + (1 | item) + (1 | stimulus)"
@@ -71,10 +75,10 @@ def map_epochs(
     names = predictors_of(formula, words)
     recordings = read_epochs(source)
     covariate = baseline == "covariate" and not baseline_subtracted(recordings.epochs)
-    store = Store(output, _key(source, words, formula, covariate, tmin, n_draws, seed), DOCUMENT)
-    if store.key and store.has(_LAST):
+    made_from = (hash_of_words(words, names), formula, covariate, tmin, n_draws, seed)
+    store = account_of(output, source, __name__, *made_from, codec=MapsRecord.codec())
+    if store.whole(_LAST):
         return output
-    store.path(_LAST).unlink(missing_ok=True)
     data = with_predictors(recordings.epochs, words, names)
     kept = output / "electrodes"
     found = mixed_maps(
@@ -109,6 +113,39 @@ def map_epochs(
     return output
 
 
+@dataclass(frozen=True)
+class MapsStage(Stage[Path]):
+    """Map mixed models over electrodes and moments, as `map_epochs` does."""
+
+    name = "maps"
+    files = (
+        "maps.json",
+        "maps.parquet",
+        "clusters.parquet",
+        "variances.parquet",
+        "channels.parquet",
+        "lost.parquet",
+    )
+    parts = ("electrodes/*.npz",)
+
+    source: Source
+    words: pd.DataFrame
+    formula: str = FORMULA
+    baseline: str = "covariate"
+    tmin: float = 0.0
+    n_draws: int = DRAWS
+    seed: int = 0
+    place: Place | None = None
+    progress: Callable[[str], None] = lambda line: None
+
+    def make(self, folder: Path) -> Path:
+        """Fit the electrodes that are not there yet, and test them together."""
+        return map_epochs(
+            self.source, self.words, folder, formula=self.formula, baseline=self.baseline, tmin=self.tmin,
+            n_draws=self.n_draws, seed=self.seed, place=self.place, progress=self.progress,
+        )  # fmt: skip
+
+
 def predictors_of(formula: str, words: pd.DataFrame) -> list[str]:
     """Return the columns of ``words`` that a right-hand side needs beside ``subject``, ``item`` and ``stimulus``.
 
@@ -129,11 +166,3 @@ def predictors_of(formula: str, words: pd.DataFrame) -> list[str]:
     if not names:
         raise DataError(f"'{formula}' names no measure of words; add one, as in {FORMULA}")
     return names
-
-
-def _key(source: Source, words: pd.DataFrame, *choices: object) -> str:
-    """Return the hash of everything that maps come from; empty for epochs in memory."""
-    if not isinstance(source, str | Path):
-        return ""
-    files = [part for first in files_of(source) for part in parts_of(first)]
-    return cache_key(fit_electrode.__module__, __name__, *files, content_hash(words), choices)

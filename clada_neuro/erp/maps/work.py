@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
-import numpy as np
 from joblib import Parallel, delayed, parallel_config
+from numpy.typing import NDArray
 
-from clada_neuro.artifacts import content_hash, write_atomic
-from clada_neuro.cache import cache_key
+from clada_neuro.artifacts import content_hash
+from clada_neuro.cache import ARRAYS, Store
 from clada_neuro.erp.maps.channel import Electrode, ElectrodeMaps, Task, fit_electrode
 
 # Fits electrodes somewhere and yields each one's maps as they come, by name.
@@ -39,44 +39,23 @@ def finished(
     electrodes: Mapping[str, Electrode], task: Task, place: Place, folder: Path | None
 ) -> Iterator[tuple[str, ElectrodeMaps]]:
     """Yield every electrode's maps; those in ``folder`` that were made from the same data by the same code are not fitted again."""
+    if folder is None:
+        yield from place(electrodes, task)
+        return
+    stores = {name: _store(folder, electrode, task) for name, electrode in electrodes.items()}
     waiting = {}
-    for name, electrode in electrodes.items():
-        kept = None if folder is None else _kept(_file(folder, electrode, task))
+    for name, store in stores.items():
+        kept = store.read(store.key)
         if kept is None:
-            waiting[name] = electrode
+            waiting[name] = electrodes[name]
         else:
-            yield name, kept
+            yield name, ElectrodeMaps(**kept)
     for name, maps in place(waiting, task):
-        if folder is not None:
-            _keep(_file(folder, waiting[name], task), maps)
+        stores[name].write(stores[name].key, {array: getattr(maps, array) for array in _ARRAYS})
         yield name, maps
 
 
-def _file(folder: Path, electrode: Electrode, task: Task) -> Path:
-    key = cache_key(
-        fit_electrode.__module__,
-        electrode.name,
-        electrode.amplitudes,
-        electrode.baseline,
-        content_hash(vars(task)),
-    )
-    return folder / f"{key}.npz"
-
-
-def _keep(path: Path, maps: ElectrodeMaps) -> None:
-    arrays = {name: getattr(maps, name) for name in _ARRAYS}
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:  # given a name, numpy would add its own ending
-            np.savez(file, **arrays)
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, write)
-
-
-def _kept(path: Path) -> ElectrodeMaps | None:
-    try:
-        with np.load(path) as arrays:
-            return ElectrodeMaps(**{name: arrays[name] for name in _ARRAYS})
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None  # not there, or damaged
+def _store(folder: Path, electrode: Electrode, task: Task) -> Store[dict[str, NDArray[Any]]]:
+    """Return where an electrode's maps are kept, in a file of the key's name."""
+    made_from = (electrode.name, electrode.amplitudes, electrode.baseline, content_hash(vars(task)))
+    return Store.of(folder, fit_electrode.__module__, *made_from, codec=ARRAYS)

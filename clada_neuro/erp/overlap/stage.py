@@ -14,17 +14,23 @@ from typing import Any
 import mne
 import pandas as pd
 
-from clada_neuro.artifacts import output_folder, write_atomic, write_json, write_table
+from clada_neuro.artifacts import content_hash, output_folder, write_atomic, write_table
+from clada_neuro.cache import Store
 from clada_neuro.erp.clusters import ClusterTest
+from clada_neuro.erp.made_from import hash_of_words
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
-from clada_neuro.erp.overlap.kept import fit_key, read_fit, write_fit
+from clada_neuro.erp.overlap.kept import arrays_of, fit_of, fits_of
 from clada_neuro.erp.overlap.result import OverlapRerp
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session, read_recordings
+from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, TiedEvents, add_measures, check_intervals, tie
+from clada_neuro.records.overlap import OverlapRecord
+from clada_neuro.stage import Stage
+
+_LAST = "overlap"  # the file that is written last: with it the tables are complete
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,11 @@ def analyze_recordings(
     """
     how, wanted = reading or Reading(), asked or Asked()
     place = output_folder(folder)
-    (place / "overlap.json").unlink(missing_ok=True)  # written last: with it the tables are complete
     recordings = read_recordings(source, how.task)
+    store = _store(place, recordings, words, models, how, wanted)
+    if store.whole(_LAST):
+        progress("nothing has changed since the recordings were analyzed")
+        return place
     tied = {name: _tied(name, sessions, how, progress) for name, sessions in recordings.items()}
     tables = _measured(tied, words, models)
     flat = [table for parts in tables.values() for table in parts]
@@ -114,12 +123,14 @@ def analyze_recordings(
         own = impulses[before : before + len(sessions)]
         before += len(sessions)
         raws = [session.raw for session in sessions]
-        key, kept = fit_key(sessions, own, models, wanted.ridge), place / "fits" / f"sub-{name}.npz"
-        fit = read_fit(kept, key, raws[0], codings)
-        again = fit is None
-        if fit is None:
+        kept = fits_of(place / "fits", sessions, own, models, wanted.ridge)
+        arrays = kept.read(f"sub-{name}")
+        again = arrays is None
+        if arrays is None:
             fit = estimated(f"subject '{name}'", raws, tables[name], codings, own, wanted.ridge)
-            write_fit(kept, fit, key)
+            kept.write(f"sub-{name}", arrays_of(fit))
+        else:
+            fit = fit_of(arrays, raws[0], codings)
         fits[name] = fit
         _write_waveforms(place / f"sub-{name}-ave.fif", [fit.evoked(predictor) for predictor in fit.names])
         if wanted.epochs:
@@ -134,8 +145,46 @@ def analyze_recordings(
         progress(f"{len(fits)} subjects: {wanted.n_permutations} permutations")
         group = overlap_group(fits, n_permutations=wanted.n_permutations, seed=wanted.seed, tfce=wanted.tfce)
     _write_tables(place, fits, tied, group)
-    write_json(place / "overlap.json", _facts(recordings, fits, models, how, wanted, group))
+    store.write(_LAST, _facts(recordings, fits, models, how, wanted, group))
     return place
+
+
+@dataclass(frozen=True)
+class OverlapStage(Stage[Path]):
+    """Take overlapping responses apart, as `analyze_recordings` does."""
+
+    name = "overlap"
+    files = ("overlap.json", "waveforms.parquet", "events.parquet", "clusters.parquet", "tfce.parquet",
+             "group-ave.fif", "sub-*-ave.fif", "sub-*_epo*.fif")  # fmt: skip
+    parts = ("fits/*.npz",)
+
+    source: Path
+    words: pd.DataFrame
+    models: Sequence[EventModel]
+    reading: Reading
+    asked: Asked
+    progress: Callable[[str], None]
+
+    def make(self, folder: Path) -> Path:
+        """Fit the subjects that are not there yet, and test them together."""
+        return analyze_recordings(
+            self.source, self.words, folder, self.models, reading=self.reading, asked=self.asked, progress=self.progress
+        )  # fmt: skip
+
+
+def _store(
+    place: Path,
+    recordings: Mapping[str, list[Session]],
+    words: pd.DataFrame,
+    models: Sequence[EventModel],
+    how: Reading,
+    wanted: Asked,
+) -> Store[dict[str, Any]]:
+    """Return where the account is kept; it holds for these files, words and choices, and this code."""
+    files = {name: [stamp(session) for session in sessions] for name, sessions in recordings.items()}
+    used = hash_of_words(words, variables_of(models))
+    made_from = content_hash(files, used, [vars(model) for model in models], vars(how), vars(wanted))
+    return Store.of(place, __name__, made_from, codec=OverlapRecord.codec())
 
 
 def _tied(name: str, sessions: list[Session], how: Reading, progress: Callable[[str], None]) -> TiedEvents:

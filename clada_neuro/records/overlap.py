@@ -1,0 +1,55 @@
+"""The content of ``overlap.json``: how overlapping responses were taken apart, or why they were not."""
+
+from typing import Any, ClassVar
+
+from clada_neuro.records.record import Document, Part
+
+
+class OverlapSubject(Part, frozen=True, kw_only=True):
+    """One subject's fit.
+
+    Attributes
+    ----------
+    seconds : dict
+        Seconds of the recordings by use: ``estimated from``, and the reasons for which the others were left out.
+    condition : float or None
+        Condition number of the design.
+    inflation : dict
+        By response, how many times overlap enlarges its variance at its worst moment.
+    penalty : float or None
+        Of a ridge.
+    """
+
+    seconds: dict[str, float]
+    condition: float | None
+    inflation: dict[str, float | None]
+    notes: list[str]
+    recordings: list[str] = []
+    channels: list[str] = []
+    penalty: float | None = None
+    n_blocks: int | None = None
+
+
+class OverlapRecord(Document, frozen=True, kw_only=True):
+    """Models of the events, what was asked for, and each subject's fit.
+
+    Attributes
+    ----------
+    left_out : str or None
+        Why a study has none; all else is empty then.
+    """
+
+    CURRENT: ClassVar[int] = 1
+
+    left_out: str | None = None
+    models: list[dict[str, Any]] = []
+    subjects: dict[str, OverlapSubject] = {}
+    delay_s: float = 0.0
+    soa_s: float | None = None
+    ridge: bool = False
+    n_permutations: int = 0
+    seed: int = 0
+    tfce: bool = False
+    epochs: bool = False
+    notes: list[str] = []
+    inputs: str | None = None
