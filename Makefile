@@ -46,6 +46,7 @@ lint: $(VENV)/.developing
 validate: $(VENV)/.developing
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/15_validate_statistics.py
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/22_validate_families.py
+	OMP_NUM_THREADS=1 $(BIN)/python analyses/23_layer_family.py
 
 bench: $(VENV)/.developing
 	mkdir -p out
