@@ -4,11 +4,11 @@ Amplitudes are centered within subject and averaged over subjects for each stimu
 regressed on the predictors, with standard errors clustered by item (Clark 1973 on why both tests are needed).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
+from statsmodels.regression.linear_model import OLS
 
 from clada_neuro.erp.clusters import bins
 from clada_neuro.erp.components import Component
@@ -55,63 +55,92 @@ def by_item(
         data.epochs, components=chosen, baseline=baseline, baseline_window=baseline_window
     ).trials
     places = [name for name in trials if name.endswith("_uv") and not name.endswith("_baseline_uv")]
+    stimuli, columns = data.stimuli(), {name: f"z_{name}" for name in data.predictors}
     tables = []
     for place in places:
         before = place.replace("_uv", "_baseline_uv")
         covariates = [before] if before in trials else []
-        tables.append(_regress(data, trials, place, covariates, list(data.predictors), ""))
+        tables.append(over_stimuli(trials, stimuli, place, columns, covariates, data.predictors))
     if result is not None:
         for row in result.clusters[result.clusters["p"] < 0.05].itertuples():
             name = f"{row.predictor} cluster {row.cluster}"
             amplitude = _cluster_means(data, result, row.predictor, row.cluster)
-            table = _regress(data, amplitude.rename(columns={"y": name}), name, [], [row.predictor], SELECTED)
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+            amplitude = amplitude.rename(columns={"y": name})
+            tables.append(over_stimuli(amplitude, stimuli, name, columns, [], [row.predictor], SELECTED))
+    return pd.concat(tables, ignore_index=True).rename(columns={"b": "b_uv_per_sd"})
 
 
-def _regress(
-    data: PredictedEpochs,
+def over_stimuli(
     trials: pd.DataFrame,
+    stimuli: pd.DataFrame,
     place: str,
-    covariates: list[str],
-    reported: list[str],
-    note: str,
+    predictors: Mapping[str, str],
+    covariates: Sequence[str],
+    reported: Sequence[str],
+    note: str = "",
 ) -> pd.DataFrame:
+    """Regress one amplitude's means over subjects, a stimulus a row, on predictors of stimuli.
+
+    Parameters
+    ----------
+    trials
+        ``subject``, ``stimulus``, the amplitude ``place`` and the covariates, which are centered within subjects first.
+    stimuli
+        Each stimulus once: ``stimulus``, ``item`` and the predictors' columns.
+    place
+        Column of ``trials``; also what the result calls it.
+    predictors
+        Name and column of ``stimuli`` of each.
+    covariates
+        Columns of ``trials``.
+    reported
+        Predictors whose coefficients are returned.
+    note
+        What a reader of these rows must know.
+
+    Returns
+    -------
+    pandas.DataFrame
+        where, predictor, b (units of the amplitude per unit of the predictor), se, df, t, p, ci_low, ci_high, n_stimuli, n_items, note.
+
+    Raises
+    ------
+    DataError
+        With too few stimuli or items, and predictors that do not vary apart from each other over stimuli.
+    """
     numbers = [place, *covariates]
     centered = trials[numbers] - trials.groupby("subject")[numbers].transform("mean")
     means = centered.assign(stimulus=trials["stimulus"]).groupby("stimulus").mean()
-    means.columns = ["y", *covariates]
-    table = means.join(data.stimuli().set_index("stimulus"))
-    terms = [f"z_{name}" for name in data.predictors]
-    if len(table) < len(terms) + len(covariates) + 3:
+    table = means.join(stimuli.set_index("stimulus"))
+    if len(table) < len(predictors) + len(covariates) + 3:
         raise DataError(
-            f"{len(table)} stimuli are too few to regress on {len(terms)} predictors; leave some out"
+            f"{len(table)} stimuli are too few to regress on {len(predictors)} predictors; leave some out"
         )
     groups = table["item"].astype("category").cat.codes
     if groups.nunique() < 2:
         raise DataError("all stimuli belong to one item; a test over items needs two or more")
-    formula = " + ".join(["y ~ 1", *terms, *covariates])
-    fit = smf.ols(formula, table).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-    interval = fit.conf_int()
+    columns = table[[*predictors.values(), *covariates]].to_numpy(float)
+    design = np.column_stack([np.ones(len(table)), columns])
+    if (
+        np.linalg.matrix_rank(design / np.linalg.norm(design, axis=0).clip(np.finfo(float).tiny))
+        < design.shape[1]
+    ):
+        raise DataError(
+            f"{', '.join(predictors)} do not vary apart from each other over {len(table)} stimuli"
+        )
+    fit = OLS(table[place].to_numpy(float), design).fit(
+        cov_type="cluster", cov_kwds={"groups": groups.to_numpy()}, use_t=True
+    )
+    at = [1 + list(predictors).index(name) for name in reported]
+    interval = fit.conf_int()[at]
     n_items = int(groups.nunique())
-    rows = [
+    return pd.DataFrame(
         {
-            "where": place,
-            "predictor": name,
-            "b_uv_per_sd": fit.params[f"z_{name}"],
-            "se": fit.bse[f"z_{name}"],
-            "df": n_items - 1,
-            "t": fit.tvalues[f"z_{name}"],
-            "p": fit.pvalues[f"z_{name}"],
-            "ci_low": interval.at[f"z_{name}", 0],
-            "ci_high": interval.at[f"z_{name}", 1],
-            "n_stimuli": len(table),
-            "n_items": n_items,
-            "note": note,
+            "where": place, "predictor": list(reported), "b": fit.params[at], "se": fit.bse[at], "df": n_items - 1,
+            "t": fit.tvalues[at], "p": fit.pvalues[at], "ci_low": interval[:, 0], "ci_high": interval[:, 1],
+            "n_stimuli": len(table), "n_items": n_items, "note": note,
         }
-        for name in reported
-    ]
-    return pd.DataFrame(rows)
+    )  # fmt: skip
 
 
 def _cluster_means(data: PredictedEpochs, result: Rerp, predictor: str, cluster: int) -> pd.DataFrame:

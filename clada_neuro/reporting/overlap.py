@@ -1,6 +1,7 @@
 """Overlapping responses taken apart: waveforms over subjects, clusters, and what became of every event."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from scipy import stats
 
@@ -106,6 +107,8 @@ def tables(results: Results) -> list[Table]:
         )
         shown = table("", "", clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])).shown
         found.append(Table("overlap_clusters", caption, clusters, shown))
+    if (place / "by_item.parquet").is_file():
+        found.append(_by_item(read_table(place / "by_item.parquet")))
     events = read_table(place / "events.parquet")
     counts = events.groupby(["stage", "event", "outcome"], sort=False, as_index=False)["n"].sum()
     shown = table("", "", counts[counts["n"] > 0]).shown
@@ -113,6 +116,21 @@ def tables(results: Results) -> list[Table]:
         *found,
         Table("overlap_events", "What became of the recordings' events and words.", events, shown),
     ]
+
+
+def _by_item(checked: pd.DataFrame) -> Table:
+    """Return whether the effects hold over stimuli."""
+    n = plural(int(checked["n_items"].max()), "item")
+    caption = (
+        f"Overlapping responses taken apart: the same effects over stimuli, of words from which the responses to their neighbours are "
+        f"subtracted; µV per unit of the predictor, standard errors clustered over {n}."
+    )
+    return Table(
+        "overlap_by_item",
+        caption,
+        checked,
+        table("", "", checked.drop(columns=["n_stimuli", "n_items"])).shown,
+    )
 
 
 def _named(predictor: str) -> str:

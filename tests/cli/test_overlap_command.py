@@ -92,6 +92,9 @@ def test_recordings_become_waveforms_events_and_clusters(desk, done):
     assert best["tmin_s"] < 0.4 < best["tmax_s"]
     enhanced = artifacts.read_table(desk / "out" / "tfce.parquet")
     assert {"predictor", "channel", "time_s", "t", "p"} == set(enhanced)
+    over_stimuli = artifacts.read_table(desk / "out" / "by_item.parquet").set_index("where")
+    assert set(over_stimuli.index) == {"n400_uv", "p600_uv"}  # of four subjects, no cluster can reach .05
+    assert set(over_stimuli["n_items"]) == {30}
     facts = artifacts.read_json(desk / "out" / "overlap.json")
     assert facts["subjects"]["01"]["seconds"]["estimated from"] > 100
     names = [one.comment for one in mne.read_evokeds(desk / "out" / "sub-01-ave.fif", verbose="error")]

@@ -2,8 +2,8 @@
 
 In the folder: ``waveforms.parquet`` (one row per subject, event, predictor, channel and moment, µV), ``events.parquet`` (what became of every
 event and word), ``sub-<name>-ave.fif`` (each subject's waveforms for MNE), ``clusters.parquet`` and ``group-ave.fif`` (over subjects), with
-``tfce.parquet`` where asked for, and ``overlap.json``, what was done. A subject's files are written when it is finished, so
-that an error in a later one leaves them, and its fit is kept in ``fits/``: the same call goes on from there.
+``tfce.parquet`` where asked for, ``by_item.parquet`` (whether effects hold over stimuli), and ``overlap.json``, what was done. A subject's
+files are written when it is finished, so that an error in a later one leaves them, and its fit is kept in ``fits/``: the same call goes on from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,14 @@ from clada_neuro.erp.made_from import hash_of_words
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
+from clada_neuro.erp.overlap.items import overlap_by_item
 from clada_neuro.erp.overlap.kept import arrays_of, fit_of, fits_of
 from clada_neuro.erp.overlap.result import OverlapRerp
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, TiedEvents, add_measures, check_intervals, tie
+from clada_neuro.errors import CladaNeuroError
 from clada_neuro.records.overlap import OverlapRecord
 from clada_neuro.stage import Stage
 
@@ -140,12 +142,21 @@ def analyze_recordings(
         progress(f"subject '{name}'{'' if again else ' (fitted before)'}: {_in_words(fit)}")
         for note in fit.notes:
             progress(f"      {note}")
-    group = None
+    group, by_item = None, None
+    left: list[str] = []
     if len(fits) > 1:
         progress(f"{len(fits)} subjects: {wanted.n_permutations} permutations")
         group = overlap_group(fits, n_permutations=wanted.n_permutations, seed=wanted.seed, tfce=wanted.tfce)
-    _write_tables(place, fits, tied, group)
-    store.write(_LAST, _facts(recordings, fits, models, how, wanted, group))
+        progress("by-item check")
+        of_all = {name: [session.raw for session in sessions] for name, sessions in recordings.items()}
+        try:
+            by_item = overlap_by_item(of_all, tables, fits, group, words)
+        except CladaNeuroError as error:  # nobody asked for it by name, so the rest stands
+            left.append(f"by-item check left out: {error}")
+            progress(f"      {left[0]}")
+    _write_tables(place, fits, tied, group, by_item)
+    notes = [*(group.notes if group else []), *left]
+    store.write(_LAST, _facts(recordings, fits, models, how, wanted, notes))
     return place
 
 
@@ -154,7 +165,7 @@ class OverlapStage(Stage[Path]):
     """Take overlapping responses apart, as `analyze_recordings` does."""
 
     name = "overlap"
-    files = ("overlap.json", "waveforms.parquet", "events.parquet", "clusters.parquet", "tfce.parquet",
+    files = ("overlap.json", "waveforms.parquet", "events.parquet", "clusters.parquet", "tfce.parquet", "by_item.parquet",
              "group-ave.fif", "sub-*-ave.fif", "sub-*_epo*.fif")  # fmt: skip
     parts = ("fits/*.npz",)
 
@@ -213,18 +224,24 @@ def _in_words(fit: OverlapRerp) -> str:
 
 
 def _write_tables(
-    place: Path, fits: Mapping[str, OverlapRerp], tied: Mapping[str, TiedEvents], group: OverlapGroup | None
+    place: Path,
+    fits: Mapping[str, OverlapRerp],
+    tied: Mapping[str, TiedEvents],
+    group: OverlapGroup | None,
+    by_item: pd.DataFrame | None,
 ) -> None:
     waveforms = pd.concat([fit.table().assign(subject=name) for name, fit in fits.items()], ignore_index=True)
     write_table(waveforms, place / "waveforms.parquet")
     events = [one.account.assign(subject=name, stage="events and words") for name, one in tied.items()]
     events += [fit.events.assign(subject=name, stage="regression", shown="") for name, fit in fits.items()]
     write_table(pd.concat(events, ignore_index=True).fillna({"event": ""}), place / "events.parquet")
-    for stale in ("clusters.parquet", "tfce.parquet", "group-ave.fif"):
+    for stale in ("clusters.parquet", "tfce.parquet", "by_item.parquet", "group-ave.fif"):
         (place / stale).unlink(missing_ok=True)
     if group is None:
         return
     write_table(group.clusters, place / "clusters.parquet")
+    if by_item is not None:
+        write_table(by_item, place / "by_item.parquet")
     averages = [mne.grand_average(list(betas)) for betas in group.betas.values()]
     for name, average in zip(group.betas, averages, strict=True):
         average.comment = name
@@ -264,7 +281,7 @@ def _facts(
     models: Sequence[EventModel],
     how: Reading,
     wanted: Asked,
-    group: OverlapGroup | None,
+    notes: list[str],
 ) -> dict[str, Any]:
     subjects = {
         name: {
@@ -285,5 +302,5 @@ def _facts(
         "soa_s": how.soa,
         **vars(wanted),
         "subjects": subjects,
-        "notes": group.notes if group else [],
+        "notes": notes,
     }

@@ -9,6 +9,7 @@ from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.overlap.events import EventModel
 from clada_neuro.erp.overlap.fit import overlap_rerp
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group, overlap_rerps
+from clada_neuro.erp.overlap.items import overlap_by_item
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.predictors import with_predictors
 from clada_neuro.erp.simulate_raw import READING_EFFECTS, TMAX, TMIN, simulate_reading
@@ -134,19 +135,34 @@ def test_sessions_give_epochs_in_order_with_their_words():
     assert epochs.metadata["word"].tolist() == words()["word"].tolist()
 
 
-def test_the_by_item_check_holds_on_what_is_left(readers, fits):
+def test_the_by_item_check_finds_the_planted_effects_over_stimuli(readers, fits, group):
+    raws = {name: [reader.raw] for name, reader in readers.items()}
+    events = {name: [reader.events] for name, reader in readers.items()}
+    found = overlap_by_item(raws, events, fits, group, words()).set_index("where")
+    for component in ("n400", "p600"):
+        row = found.loc[f"{component}_uv"]
+        assert row["ci_low"] < READING_EFFECTS[component]["surprisal_bits"] < row["ci_high"]
+        assert row["n_items"] == 20
+        assert row["p"] < 0.05
+    clusters = found.filter(like="cluster", axis=0)
+    assert len(clusters) == (group.clusters.query(f"predictor == '{SURPRISAL}'")["p"] < 0.05).sum()
+    assert clusters["note"].str.contains("optimistic").all()
+
+
+def test_the_by_item_check_is_that_of_the_epochs_without_overlap(readers, fits, group):
+    """Stretch by stretch as from all epochs at once, by least squares of statsmodels' formula on the same means."""
     epochs = {
         name: epochs_without_overlap(reader.raw, reader.events, fits[name], "word")
         for name, reader in readers.items()
     }
+    raws = {name: [reader.raw] for name, reader in readers.items()}
+    events = {name: [reader.events] for name, reader in readers.items()}
+    ours = overlap_by_item(raws, events, fits, group, words()).set_index("where").loc["n400_uv"]
     data = with_predictors(epochs, words(), ["surprisal_bits"])
-    found = by_item(data, ["n400", "p600"], baseline="none").set_index("where")
-    for component in ("n400", "p600"):
-        row = found.loc[f"{component}_uv"]
-        planted = READING_EFFECTS[component]["surprisal_bits"] * words()["surprisal_bits"].std()
-        assert row["ci_low"] < planted < row["ci_high"]
-        assert row["n_items"] == 20
-        assert row["p"] < 0.05
+    other = by_item(data, ["n400"], baseline="none").set_index("where").loc["n400_uv"]
+    scale = data.scales.at["surprisal_bits", "sd"]
+    assert ours["b_uv"] == pytest.approx(other["b_uv_per_sd"] / scale, rel=0.05)  # bins of 20 ms at 50 Hz
+    assert ours["n_stimuli"] == other["n_stimuli"]
 
 
 def test_single_trials_of_a_type_without_a_model_are_refused(readers, fits):
