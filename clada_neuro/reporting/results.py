@@ -12,6 +12,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import named
+from clada_neuro.records.depth import DepthRecord
 from clada_neuro.records.epochs import EpochsRecord
 from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest, read_manifest
@@ -68,6 +69,8 @@ class Results:
         What was done with the epochs: components, electrodes, notes; None without epochs.
     missing
         For every absent file its name without suffix, and a sentence that says so.
+    depth
+        Models with each layer's measures in place of a predictor; None where `depth` was not asked.
     negative
         Where negative voltages are in figures.
     """
@@ -84,6 +87,7 @@ class Results:
     missing: Mapping[str, str]
     overview: OverviewRecord = field(default_factory=OverviewRecord)
     stimulus_means: pd.DataFrame = field(default_factory=pd.DataFrame)
+    depth: DepthRecord | None = None
     negative: Negative = "down"
 
     @property
@@ -133,13 +137,20 @@ def read_results(folder: str | Path) -> Results:
     fits = FitRecord.read_all(paths["fits"]) if "fits" in paths else []
     synergy = SynergyRecord.read_all(paths["synergy"]) if "synergy" in paths else []
     epochs, pooled = folder / "erp", folder / "pooled.json"
+    depth = DepthRecord.read(folder / "depth.json") if (folder / "depth.json").is_file() else None
     shown, means = folder / "overview.json", folder / "stimulus_means.parquet"
     finished = (epochs / "erp.json").is_file()  # written last
     erp_facts = EpochsRecord.read(epochs / "erp.json") if finished else None
     for name in set(tables) - {"stimuli"}:
         refuse_mixture(folder / f"{name}.parquet", document)
     refuse_mixed_trials(
-        folder, {"fits.json": fits, "synergy.json": synergy, "erp/erp.json": [erp_facts] if erp_facts else []}
+        folder,
+        {
+            "fits.json": fits,
+            "synergy.json": synergy,
+            "erp/erp.json": [erp_facts] if erp_facts else [],
+            "depth.json": [depth] if depth else [],
+        },
     )
     return Results(
         folder=folder,
@@ -151,6 +162,7 @@ def read_results(folder: str | Path) -> Results:
         tables=tables,
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
         erp_facts=erp_facts,
+        depth=depth,
         missing=missing,
         overview=OverviewRecord.read(shown) if shown.is_file() else OverviewRecord(),
         stimulus_means=read_table(means) if means.is_file() else pd.DataFrame(),
