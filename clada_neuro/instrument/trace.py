@@ -105,6 +105,34 @@ class Trace:
             raise DataError(f"this trace holds no measures by layer: {asked['missing']}")
         return self._table(WORD_LAYERS)
 
+    def by_layer(self, measure: str) -> pd.DataFrame:
+        """Return one measure by layer, a row a word and a column a layer: `word_layers` made wide.
+
+        Parameters
+        ----------
+        measure : str
+            A measure of `word_layers`, such as ``"lens_surprisal_bits"``; its unit is kept.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``stimulus_id``, ``word_index`` and ``MEASURE_0``, ``MEASURE_1``, ... by number of the layer; words in the order of
+            `word_layers`.
+
+        Raises
+        ------
+        DataError
+            When the trace holds no measures by layer, or not this one.
+        """
+        keys = ["stimulus_id", "word_index"]
+        long = self.word_layers
+        names = [name for name in long if name not in (*keys, "layer")]
+        if measure not in names:
+            raise DataError(f"'{measure}' is not measured by layer; give one of {', '.join(names)}")
+        words = pd.MultiIndex.from_frame(long[keys].drop_duplicates())
+        wide = long.set_index([*keys, "layer"])[measure].unstack("layer").reindex(words)
+        return wide.add_prefix(f"{measure}_").rename_axis(columns=None).reset_index()
+
     def remarks(self, stimuli: pd.DataFrame) -> list[str]:
         """Return what a user should be told of the trace of some stimuli, beside the notes that these brought."""
         found = self.manifest["text_notes"][len(stimuli.attrs.get("notes", [])) :]

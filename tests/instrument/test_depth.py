@@ -154,6 +154,33 @@ def test_the_last_layer_is_the_models_own_prediction(kind):
     assert (last["lens_kl_last_bits"] == 0).all()
 
 
+def test_a_measure_in_wide_form_holds_what_the_long_table_holds(tmp_path):
+    texts = stimuli(*["Nobody knows where he goes"] * 11, TEXT)
+    trace(texts, language_model(), layers=[0, 2], out=tmp_path, progress=False)
+    traced = Trace.read(tmp_path)
+    wide = traced.by_layer("lens_kl_last_bits")
+    assert wide.columns.tolist() == [
+        "stimulus_id",
+        "word_index",
+        "lens_kl_last_bits_0",
+        "lens_kl_last_bits_2",
+    ]
+    for layer in (0, 2):
+        long = by_layer(traced, layer)
+        pd.testing.assert_frame_equal(
+            wide[["stimulus_id", "word_index"]], long[["stimulus_id", "word_index"]]
+        )
+        values = long["lens_kl_last_bits"]
+        pd.testing.assert_series_equal(wide[f"lens_kl_last_bits_{layer}"], values, check_names=False)
+    with pytest.raises(
+        DataError, match="'cloze' is not measured by layer; give one of lens_surprisal_bits, "
+    ):
+        traced.by_layer("cloze")
+    without = trace(stimuli("No"), language_model(), progress=False)
+    with pytest.raises(DataError, match="--layers all"):
+        without.by_layer("lens_kl_last_bits")
+
+
 def test_the_real_model_agrees_with_its_surprisal():
     texts = stimuli("It wasn't raining when they'd left.", "It wasn't raining when he practised.")
     traced = trace(texts, load_model("smollm2", device="cpu"), layers="every:15", progress=False)
