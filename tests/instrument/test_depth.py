@@ -183,10 +183,11 @@ def test_a_measure_in_wide_form_holds_what_the_long_table_holds(tmp_path):
 
 def test_the_real_model_agrees_with_its_surprisal():
     texts = stimuli("It wasn't raining when they'd left.", "It wasn't raining when he practised.")
-    traced = trace(texts, load_model("smollm2", device="cpu"), layers="every:15", progress=False)
+    model = load_model("smollm2", dtype="float64", device="cpu")
+    traced = trace(texts, model, layers="every:15", progress=False)
     assert traced.word_layers["layer"].unique().tolist() == [14, 29]
     last = by_layer(traced, 29)
-    np.testing.assert_allclose(last["lens_surprisal_bits"], traced.words["surprisal_bits"], atol=1e-4)
+    np.testing.assert_allclose(last["lens_surprisal_bits"], traced.words["surprisal_bits"], rtol=0, atol=1e-5)
     assert by_layer(traced, 14)["lens_kl_last_bits"].min() > 0.1
 
 
