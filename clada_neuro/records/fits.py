@@ -194,6 +194,27 @@ class SmoothRecord(Part, frozen=True, kw_only=True):
     curve: dict[str, list[float | str | None]]
 
 
+class Curve(Part, frozen=True, kw_only=True):
+    """A smooth in place of a predictor's straight effect, tested against the line (`p_line`); edf 1 is a line.
+
+    At the values ``x``, in the predictor's own unit: both ends of the 95 % band of the whole curve, and the straight effect.
+    """
+
+    term: str
+    edf: float
+    lrt: float
+    p_line: float
+    x: list[float]
+    estimate: list[float]
+    se: list[float]
+    ci_low: list[float]
+    ci_high: list[float]
+    band_low: list[float]
+    band_high: list[float]
+    line: list[float]
+    deciles: list[float]
+
+
 class Detectable(Part, frozen=True, kw_only=True):
     """The effect found with a power."""
 
@@ -303,7 +324,8 @@ class FitRecord(Document, frozen=True, kw_only=True):
     residual_autocorrelation_lag1: float | None = None
     vif: dict[str, float | None] = {}
     sensitivity: Sensitivity | None = None
-    linearity: dict[str, list[Bin]] = {}
+    curves: dict[str, Curve] = {}
+    linearity: dict[str, list[Bin]] = {}  # of entries written before there were curves
     detectable: dict[str, Detectable] = {}
     robust: str = ""
     bayes: dict[str, Any] | None = None  # see `stats.bayes.fit.BayesFit.to_dict`

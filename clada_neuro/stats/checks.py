@@ -5,20 +5,22 @@ These cost a few more fits. What hangs on one subject, item or laboratory costs 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clada_neuro.records.fits import NORMAL_95
 from clada_neuro.stats.design import INTERCEPT
-from clada_neuro.stats.diagnostics import linearity, residual_summary, vif
+from clada_neuro.stats.diagnostics import residual_summary, vif
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.nesting import settled
 from clada_neuro.stats.power import detectable_effect
 from clada_neuro.stats.secondary import attempt
 from clada_neuro.stats.sensitivity import influence, without_extremes
+from clada_neuro.stats.smooths.linearity import linearity
+from clada_neuro.stats.smooths.terms import LEAST_K
 
 FACTORS = ("subject", "item", "lab")
 
@@ -35,8 +37,9 @@ def checks(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any]:
     -------
     dict
         ``part_r2`` (see `part_r2`), ``vif``, ``residual_summary``, ``sensitivity`` (without extreme trials),
-        ``linearity`` (residuals over bins of each numeric predictor, in its own unit) and ``detectable`` (the effect found with power .80). One that cannot
-        be done on these data is None, and ``warnings`` holds the fit's own and why.
+        ``curves`` (of the focal predictors, of all without focal terms: a smooth beside the straight line; see
+        `smooths.linearity.linearity`) and ``detectable`` (the effect found with power .80). One that cannot be done on these data
+        is None or left out, and ``warnings`` holds the fit's own and why.
     """
     notes: list[str] = []
     found = {
@@ -44,7 +47,7 @@ def checks(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any]:
         "vif": vif(fit).to_dict(),
         "residual_summary": residual_summary(fit),
         "sensitivity": attempt("the fit without extreme trials", lambda: _sensitivity(fit), notes),
-        "linearity": {name: _bins(fit, name) for name in fit.model.numeric_predictors()},
+        "curves": _curves(fit, focal, notes),
         "detectable": {
             term: asdict(detectable_effect(fit, term)) for term in focal if term in fit.design.names
         },
@@ -105,12 +108,10 @@ def _sensitivity(fit: MixedFit) -> dict[str, Any]:
     }
 
 
-def _bins(fit: MixedFit, predictor: str) -> list[Mapping[str, Any]]:
-    center, sd = fit.standardized.get(predictor, (0.0, 1.0))
-    table = linearity(fit, predictor)
-    half = NORMAL_95 * table["se"]
-    return table.assign(
-        predictor=center + sd * table["predictor"],
-        ci_low=table["residual"] - half,
-        ci_high=table["residual"] + half,
-    ).to_dict("records")
+def _curves(fit: MixedFit, focal: Sequence[str], notes: list[str]) -> dict[str, Any]:
+    numeric = fit.model.numeric_predictors()
+    chosen = [name for name in numeric if name in focal] if focal else numeric
+    # What has three values or fewer has no curve, what stands in products alone no line of its own.
+    able = [name for name in chosen if name in fit.design.names and fit.model.data[name].nunique() > LEAST_K]
+    found = {name: attempt(f"the curve of {name}", partial(linearity, fit, name), notes) for name in able}
+    return {name: curve for name, curve in found.items() if curve is not None}

@@ -1,4 +1,4 @@
-"""Checks of a fit as tables that a report can draw: collinearity, residuals, linearity, partial effects."""
+"""Checks of a fit as tables that a report can draw: collinearity, residuals, curvature, partial effects."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,6 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import names_of
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.notation import quoted
-
-_BINS = 10
 
 
 def vif(fit: Fitted) -> pd.Series:
@@ -42,22 +40,6 @@ def residual_summary(fit: Fitted) -> dict[str, float]:
         "share_beyond_3sd": float(np.mean(np.abs(z) > 3)),
         "spread_by_fit": float(stats.spearmanr(np.abs(z), fit.fitted()).statistic),
     }
-
-
-def linearity(fit: Fitted, predictor: str, bins: int = _BINS) -> pd.DataFrame:
-    """Return mean residuals over quantile bins of a predictor: a line through zero when its effect is linear.
-
-    Columns predictor (bin mean), residual (mean), se, n.
-    """
-    values = _numeric(fit, predictor)
-    table = pd.DataFrame({"predictor": values, "residual": fit.residuals()})
-    groups = table.groupby(pd.qcut(values, bins, duplicates="drop"), observed=True)
-    result = groups.agg(
-        predictor=("predictor", "mean"), residual=("residual", "mean"), sd=("residual", "std")
-    )
-    result["n"] = groups.size()
-    result["se"] = result.pop("sd") / np.sqrt(result["n"])
-    return result.reset_index(drop=True)[["predictor", "residual", "se", "n"]]
 
 
 def curvature(fit: Fitted, predictor: str) -> Comparison:

@@ -34,7 +34,7 @@ cases <- list(
   list("wiggly", "s(x)", crossed, "w"), list("wiggly", "s(x)", ""), list("wiggly", "s(x)", "(1 | subject)"),
   list("straight", "s(x)", crossed), list("straight", "s(x) + s(z)", crossed), list("straight", "s(trial)", crossed),
   list("two", "s(x) + s(z)", crossed), list("two", 's(x, bs = "cr", k = 8) + s(z, k = 6)', crossed),
-  list("surface", "te(x, z)", crossed), list("surface", "te(x, z, k = c(4, 7))", crossed), list("surface", "te(x, z)", ""),
+  list("surface", "te(x, z)", crossed), list("surface", "te(x, z, k = c(4, 7))", crossed, NULL, c(0.1, 1e6)), list("surface", "te(x, z)", ""),
   list("plane", "te(x, z)", crossed), list("two", "group + te(x, z) + s(trial)", crossed),
   list("groups", "group + s(x, by = group)", crossed), list("straight", "group + s(x, by = group, k = 8)", crossed),
   list("slow", "s(trial)", crossed), list("slow", 's(trial, bs = "cr") + s(x)', crossed),
@@ -42,7 +42,7 @@ cases <- list(
   list("sloped", "s(x)", "(1 + x | subject) + (1 | item)"), list("sloped", "z + s(x)", "(1 | subject) + (0 + x | subject) + (1 | item)")
 )
 
-fit <- function(response, fixed, random, weights = NULL) {
+fit <- function(response, fixed, random, weights = NULL, start = NULL) {
   d$weight <- if (is.null(weights)) 1 else d[[weights]]
   text <- paste(response, "~", fixed)
   if (grepl("x |", random, fixed = TRUE)) {
@@ -54,7 +54,11 @@ fit <- function(response, fixed, random, weights = NULL) {
   groups <- c("subject", "item")[c(grepl("subject", random), grepl("item", random))]
   text <- paste(c(text, sprintf('s(%s, bs = "re")', groups)), collapse = " + ")
   if (!length(groups)) return(list("gam", gam(as.formula(text), data = d, weights = weight, method = "REML")))
-  list("bam", bam(as.formula(text), data = d, weights = weight, method = "fREML", control = list(epsilon = 1e-11)))
+  model <- bam(as.formula(text), data = d, weights = weight, method = "fREML", control = list(epsilon = 1e-11))
+  if (is.null(start)) return(list("bam", model))
+  # Two penalties can have several optima; from its own start mgcv ends at a lower one here.
+  sizes <- c(start, model$sp[-(1:2)])
+  list("gam", gam(as.formula(text), data = d, weights = weight, method = "REML", in.out = list(sp = sizes, scale = model$sig2)))
 }
 
 places <- list(x = as.numeric(quantile(d$x, seq(0, 1, 0.1))), z = as.numeric(quantile(d$z, seq(0, 1, 0.1))),

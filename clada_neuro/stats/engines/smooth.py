@@ -20,6 +20,7 @@ from clada_neuro.stats.engines import DEFAULT
 from clada_neuro.stats.engines.base import Estimate, Prepared, Scaled, engine_of, rescale
 from clada_neuro.stats.engines.convergence import judge
 from clada_neuro.stats.engines.satterthwaite import derivatives, satterthwaite, vcov
+from clada_neuro.stats.engines.smooth_start import smoothness
 from clada_neuro.stats.engines.theta import (
     GRADIENT_TOLERANCE,
     OFF_ZERO,
@@ -34,8 +35,7 @@ from clada_neuro.stats.smooths.columns import Smooth
 from clada_neuro.stats.smooths.posterior import Posterior
 from clada_neuro.stats.uncertainty.satterthwaite import Satterthwaite
 
-# Sizes of smooths (over the residual's standard deviation) to start from; a smaller one is a straight line.
-_STARTS, _LEAST = (0.3, 0.02), 1e-6
+_LEAST = 1e-6  # size of a smooth over the residual's standard deviation: a straight line
 _MOST_STEPS = 500
 _STEP = 1e-4
 
@@ -127,33 +127,29 @@ def _matrices(design: Design, scaled: Scaled, X: np.ndarray) -> ModelMatrices:
 
 @dataclass(frozen=True, eq=False)
 class Smoothed(Prepared):
-    """A design with smooths."""
+    """A design with smooths; ``near`` is the theta of its model with straight lines in their place, where that is known."""
 
     design: Design
     reml: bool
+    near: np.ndarray | None = None
 
     def estimate(self) -> Estimate:
-        """Fit all variances and the smooths' sizes together."""
-        return _fitted(self.design, self.reml)
-
-
-def _fitted(design: Design, reml: bool) -> Estimate:
-    """Fit from the variances of the model with straight lines, with smooths of two sizes; the higher likelihood is kept."""
-    scaled = rescale(design)
-    optimizer = SmoothOptimizer.of(design, scaled, reml)
-    lines = replace(design, smooths=())
-    begin = engine_of(DEFAULT).prepare(lines, reml).refit().theta if design.blocks else np.empty(0)
-    n_sizes = sum(len(smooth.penalties) for smooth in design.smooths)
-    found = [
-        _descend(optimizer, np.r_[_lifted(design, begin), np.full(n_sizes, size)], design) for size in _STARTS
-    ]
-    best = min(found, key=lambda result: result.fun)
-    if is_singular(design, best.x):
-        again = _descend(
-            optimizer, np.r_[_lifted(design, best.x), np.concatenate(optimizer.sizes(best.x))], design
-        )
-        best = min(best, again, key=lambda result: result.fun)
-    return _estimate(design, scaled, optimizer, best)
+        """Fit from the variances of the straight lines' model, and the smoothness that is best beside them."""
+        design, near = self.design, self.near
+        scaled, lines = rescale(design), replace(design, smooths=())
+        optimizer = SmoothOptimizer.of(design, scaled, self.reml)
+        if near is None:
+            near = engine_of(DEFAULT).prepare(lines, self.reml).refit().theta if design.blocks else np.empty(0)
+        beside = np.column_stack([*(smooth.functions for smooth in design.smooths), scaled.y])
+        known = information(lines, scaled, beside, near)
+        sizes = smoothness(known, scaled.X.shape[1], design.smooths, len(scaled.y))
+        best = _descend(optimizer, np.r_[_lifted(design, near), sizes], design)
+        if is_singular(design, best.x):
+            again = _descend(
+                optimizer, np.r_[_lifted(design, best.x), np.concatenate(optimizer.sizes(best.x))], design
+            )
+            best = min(best, again, key=lambda result: result.fun)
+        return _estimate(design, scaled, optimizer, best)
 
 
 def _descend(optimizer: SmoothOptimizer, start: np.ndarray, design: Design) -> optimize.OptimizeResult:

@@ -34,7 +34,7 @@ def against_line(fit: Fitted, smooth: Smooth, line: Estimate) -> tuple[float, fl
 
     ``fit`` is by REML, ``line`` what `without` returns.
     """
-    statistic = max(0.0, 2 * (fit.loglik - line.loglik))
+    statistic = float(max(0.0, 2 * (fit.loglik - line.loglik)))
     design, scaled = fit.design, rescale(fit.design)
     others = tuple(other for other in design.smooths if other is not smooth)
     theta = line.theta if design.blocks or others else np.empty(0)

@@ -9,7 +9,7 @@ from clada_neuro.stats.notation import quoted, read
 
 LEAST_K = 3
 _BASES = {"s": ("tp", "cr"), "te": ("cr",)}
-_DEFAULT_K = {"s": 10, "te": 5}
+DEFAULT_K = {"s": 10, "te": 5}
 _OPTIONS = {"s": ("k", "bs", "by"), "te": ("k", "bs")}
 _USAGE = {"s": 's(x), s(x, k = 10, bs = "tp", by = group)', "te": "te(a, b), te(a, b, k = c(5, 5))"}
 
@@ -107,7 +107,7 @@ def _text(node: ast.expr) -> str:
 def _sizes(node: ast.expr | None, kind: str, label: str, text: str) -> tuple[int, ...]:
     n = 1 if kind == "s" else 2
     if node is None:
-        return (_DEFAULT_K[kind],) * n
+        return (DEFAULT_K[kind],) * n
     try:
         value = ast.literal_eval(node)
     except ValueError:
