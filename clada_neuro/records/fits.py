@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, ClassVar
 
+from clada_neuro.records.curves import Bin, Curve, SmoothRecord, with_interval
 from clada_neuro.records.record import Document, Part
 from clada_neuro.records.response_scale import Profile, ResponseScale
 
 _NORMAL = NormalDist()
 _NAN = float("nan")
-NORMAL_95 = _NORMAL.inv_cdf(0.975)
 
 
 def number(value: float | None) -> float:
@@ -159,62 +159,6 @@ class Sensitivity(Part, frozen=True, kw_only=True):
     terms: list[Without]
 
 
-class Bin(Part, frozen=True, kw_only=True):
-    """The mean residual in a bin of a predictor, with its 95 % interval."""
-
-    predictor: float | None
-    residual: float | None
-    se: float | None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    n: int | None = None
-
-
-class SmoothRecord(Part, frozen=True, kw_only=True):
-    """A smooth: its term as mgcv reads it, effective degrees of freedom, tests against zero and the straight line.
-
-    ``curve`` holds columns of equal lengths: the smooth's own, estimate, se, and both ends of the interval (``ci_``) and of the
-    simultaneous band (``band_``).
-    """
-
-    smooth: str
-    term: str
-    kind: str
-    variables: list[str]
-    k: list[int]
-    basis: str
-    by: str = ""
-    level: str = ""
-    edf: float
-    ref_df: float | None
-    F: float | None
-    p: float | None
-    lrt: float
-    p_line: float
-    curve: dict[str, list[float | str | None]]
-
-
-class Curve(Part, frozen=True, kw_only=True):
-    """A smooth in place of a predictor's straight effect, tested against the line (`p_line`); edf 1 is a line.
-
-    At the values ``x``, in the predictor's own unit: both ends of the 95 % band of the whole curve, and the straight effect.
-    """
-
-    term: str
-    edf: float
-    lrt: float
-    p_line: float
-    x: list[float]
-    estimate: list[float]
-    se: list[float]
-    ci_low: list[float]
-    ci_high: list[float]
-    band_low: list[float]
-    band_high: list[float]
-    line: list[float]
-    deciles: list[float]
-
-
 class Detectable(Part, frozen=True, kw_only=True):
     """The effect found with a power."""
 
@@ -325,7 +269,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     vif: dict[str, float | None] = {}
     sensitivity: Sensitivity | None = None
     curves: dict[str, Curve] = {}
-    linearity: dict[str, list[Bin]] = {}  # of entries written before there were curves
+    linearity: dict[str, list[Bin]] = {}  # of counts, and of entries written before there were curves
     detectable: dict[str, Detectable] = {}
     robust: str = ""
     bayes: dict[str, Any] | None = None  # see `stats.bayes.fit.BayesFit.to_dict`
@@ -363,7 +307,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
         if left := entry.get("influence"):
             entry["influence_ranges"] = ranges(left)
         if lines := entry.get("linearity"):
-            entry["linearity"] = {name: [*map(_with_interval, bins)] for name, bins in lines.items()}
+            entry["linearity"] = {name: [*map(with_interval, bins)] for name, bins in lines.items()}
         return entry
 
 
@@ -382,13 +326,6 @@ def ranges(left: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, An
                 }
             )  # fmt: skip
     return found
-
-
-def _with_interval(bin: Mapping[str, Any]) -> dict[str, Any]:
-    if None in (bin["se"], bin["residual"]):
-        return dict(bin)
-    half = NORMAL_95 * bin["se"]
-    return {"ci_low": bin["residual"] - half, "ci_high": bin["residual"] + half, **bin}
 
 
 class PooledRecord(Document, frozen=True, kw_only=True):

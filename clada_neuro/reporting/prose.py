@@ -216,6 +216,12 @@ def _regressions(results: Results) -> str:
     )
     if any(fit.link for fit in results.fits):
         text += f" R² of counts is on the latent scale ({references.cite('r2_latent')})."
+    if any(fit.curves or fit.smooths for fit in results.fits):
+        text += (
+            " Curves are penalized regression splines whose smoothness was estimated by REML beside the random effects "
+            f"({references.cite('smooths')}); each was tested against a straight line by a restricted likelihood ratio with "
+            f"simulated distribution ({references.cite('rlrt')})."
+        )
     text = " ".join([text, *turned])
     models = "; ".join(f"{fit.name}: {fit.formula}" for fit in results.fits)
     families = list(dict.fromkeys(str(fit.family) for fit in results.fits if _corrected(fit)))

@@ -49,6 +49,15 @@ _WORKS = {
         "and Evolution, 5(9), 944–946. Nakagawa, S., & Schielzeth, H. (2013). A general and simple method for obtaining R² "
         "from generalized linear mixed-effects models. Methods in Ecology and Evolution, 4(2), 133–142.",
     ),
+    "smooths": (
+        "Wood, 2017",
+        "Wood, S. N. (2017). Generalized additive models: An introduction with R (2nd ed.). Chapman & Hall/CRC.",
+    ),
+    "rlrt": (
+        "Crainiceanu & Ruppert, 2004",
+        "Crainiceanu, C. M., & Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one variance component. "
+        "Journal of the Royal Statistical Society B, 66(1), 165–185.",
+    ),
     "bh": (
         "Benjamini & Hochberg, 1995",
         "Benjamini, Y., & Hochberg, Y. (1995). Controlling the false discovery rate: A practical and powerful approach to "

@@ -116,8 +116,8 @@ def test_a_fit_says_which_rows_it_used(simple_trials):
     assert entry.used.groups == {"subject": used["subject"].nunique(), "item": used["item"].nunique()}
     assert entry.used.missing == {"x": 7, "y": 4}
     assert (entry.n_obs, entry.n_dropped) == (len(used), 9)
-    middle = entry.linearity["x"][0]
-    assert middle.ci_low == pytest.approx(middle.residual - norm.ppf(0.975) * middle.se)
+    curve = entry.curves["x"]
+    assert curve.ci_low[0] == pytest.approx(curve.estimate[0] - norm.ppf(0.975) * curve.se[0])
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats import diagnostics
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
+from clada_neuro.stats.smooths.linearity import linearity
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,11 @@ def test_vif_is_one_over_one_minus_r_squared(paired: pd.DataFrame) -> None:
 
 
 def test_curvature_is_seen_where_planted(curved: MixedFit) -> None:
-    table = diagnostics.linearity(curved, "surprisal")
-    assert table["n"].sum() == curved.n_obs
-    ends, middle = table["residual"].iloc[[0, -1]].mean(), table["residual"].iloc[4:6].mean()
-    assert ends > middle
+    found = linearity(curved, "surprisal")
+    middle = np.array(found["estimate"])[40:60].mean() - np.array(found["line"])[40:60].mean()
+    assert middle < 0 < found["estimate"][-1] - found["line"][-1]
+    assert found["p_line"] < 0.001
+    assert linearity(curved, "length")["p_line"] > 0.01
     assert diagnostics.curvature(curved, "surprisal").p < 1e-4
     assert diagnostics.curvature(curved, "length").p > 0.01
 
@@ -72,4 +74,4 @@ def test_a_fit_offers_them_itself(curved: MixedFit) -> None:
 
 def test_only_numeric_predictors(curved: MixedFit) -> None:
     with pytest.raises(FitError, match="'condition' is no numeric predictor"):
-        diagnostics.linearity(curved, "condition")
+        diagnostics.curvature(curved, "condition")

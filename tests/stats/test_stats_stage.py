@@ -82,10 +82,14 @@ def test_the_fit_without_extreme_trials_is_that_of_the_trials_within_the_cutoff(
     assert row["se_without"] == pytest.approx(expected["se"], rel=1e-4)
 
 
-def test_bins_of_the_linearity_plot_are_in_the_predictors_own_unit(trials, entry):
-    bins = pd.DataFrame(entry["linearity"]["x"])
-    assert np.average(bins["predictor"], weights=bins["n"]) == pytest.approx(trials["x"].mean(), abs=1e-9)
-    assert bins["n"].sum() == len(trials)
+def test_the_curve_beside_the_line_is_in_the_predictors_own_unit(trials, entry):
+    curve = entry["curves"]["x"]
+    assert (min(curve["x"]), max(curve["x"])) == pytest.approx((trials["x"].min(), trials["x"].max()))
+    slope = entry["coefficients"]["x"]["estimate"] / trials["x"].std()
+    assert np.diff(curve["line"]) == pytest.approx(slope * np.diff(curve["x"]), rel=1e-3)
+    bent = fit(trials, entry["formula"].replace(" x ", " s(x) ", 1)).smooths()
+    assert curve["p_line"] == pytest.approx(bent["p_line"][0], abs=0.02)
+    assert curve["edf"] == pytest.approx(bent["edf"][0], abs=0.01)
 
 
 def test_the_smallest_effect_follows_from_the_entrys_own_standard_error(entry):

@@ -48,8 +48,8 @@ def quantiles(fit: FitRecord) -> Figure | None:
     return draw(f"residuals_{slug(fit.name)}", caption, alt, paint)
 
 
-def linearity(fit: FitRecord) -> Figure | None:
-    """Draw mean residuals over bins of each measure: points around zero when the effect is a line."""
+def binned(fit: FitRecord) -> Figure | None:
+    """Draw mean residuals over bins of each measure, which entries hold that were written before there were curves."""
     found = fit.linearity
     shown = [term for term in reported_terms(fit) if term in found]
     if not shown:
