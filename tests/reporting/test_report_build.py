@@ -16,7 +16,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.reporting.build import report
 
 SECTIONS = (
-    "findings", "run", "stimuli", "sentences", "distributions", "effects", "coefficients", "synergy", "erp",
+    "findings", "run", "stimuli", "sentences", "distributions", "effects", "curves", "coefficients", "synergy", "erp",
     "diagnostics", "paper", "script", "provenance", "limits",
 )  # fmt: skip
 OPTIONAL = (

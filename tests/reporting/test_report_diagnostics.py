@@ -1,4 +1,4 @@
-"""What stands beside the regressions: extreme trials, linearity, influence, and the smallest effect."""
+"""What stands beside the regressions: extreme trials, influence, and the smallest effect."""
 
 import json
 
@@ -24,24 +24,8 @@ def fit(full_folder) -> dict:
 def test_each_check_is_shown_where_the_entry_holds_it(results):
     section = {part.id: part for part in sections(results)}["diagnostics"]
     names = [block.name for block in section.leaves if hasattr(block, "name")]
-    assert {"without_extremes", "smallest_effects", "linearity_n400_surprisal_sparsity"} <= set(names)
+    assert {"without_extremes", "smallest_effects"} <= set(names)
     assert "influence" not in names
-
-
-def test_a_curve_is_drawn_beside_the_line_and_its_test_is_told(fit):
-    x = [1.0, 2.0, 3.0]
-    parts = ("estimate", "se", "ci_low", "ci_high", "band_low", "band_high", "line")
-    columns = {name: [0.0, 0.1, 0.4] for name in parts}
-    fit["curves"] = {
-        "surprisal_bits": {
-            "term": "s(x)", "edf": 2.34, "lrt": 7.1, "p_line": 0.012, "x": x, "deciles": x, **columns,
-        }
-    }  # fmt: skip
-    drawn = diagnostics.curves.linearity(record(fit))
-    assert "edf 2.3, against the line p = .012" in drawn.alt
-    assert "Surprisal (bits)" in drawn.svg.decode()
-    row = diagnostics.curves.tests([record(fit)]).frame.iloc[0]
-    assert (row["edf"], row["p line"]) == (2.34, 0.012)
 
 
 def test_effects_with_and_without_extreme_trials_stand_side_by_side(fit):
@@ -63,7 +47,7 @@ def test_influence_names_the_level_that_moves_an_effect_most(fit):
 
 def test_an_entry_without_checks_shows_none(fit):
     bare = record({key: fit[key] for key in ("name", "formula", "coefficients")})
-    assert all(draw(bare) is None for draw in diagnostics.FIGURES)
+    assert diagnostics.quantiles(bare) is None
     for make in (diagnostics.extremes, diagnostics.influence, diagnostics.detectable):
         assert make([bare]) is None
 

@@ -1,18 +1,36 @@
-"""Curves: smooths of a model, and those that show whether a predictor's effect is a straight line."""
+"""Whether effects are straight lines: a smooth beside each focal effect, the smooths of a model, residuals of counts in bins."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.numerals import p_text
-from clada_neuro.records.fits import Curve, FitRecord, number
-from clada_neuro.reporting.effects import response
+from clada_neuro.records.curves import Curve
+from clada_neuro.records.fits import FitRecord, number
+from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Table
+from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import axis, words
-from clada_neuro.reporting.tables import Table, slug, table
+from clada_neuro.reporting.registry import Declared
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.tables import slug, table
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield the curves of each regression and the tests against the straight line."""
+    drawn = [figure for fit in primary(results.fits) for draw in FIGURES if (figure := draw(fit))]
+    if drawn:
+        yield Paragraph(
+            "Regressions take the effect of a number as a straight line. A curve that leaves its line, and a small p against the "
+            "line, say that it is none; the fitted slope is then a mean over the range."
+        )
+    yield from drawn
+    yield from filter(None, [tests(results.fits)])
+    yield from map(Absent, results.lacking("fits"))
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,41 @@ def smooths(fit: FitRecord) -> Figure | None:
         panels.append(_Panel(name, f"{level}edf {smooth.edf:.1f}", x, estimate, low, high))
     caption = f"{fit.name}: smooths with their simultaneous 95 % bands; each has mean zero over the trials."
     return _figure(f"smooths_{slug(fit.name)}", caption, caption, panels, response(fit).unit)
+
+
+def binned(fit: FitRecord) -> Figure | None:
+    """Draw mean residuals over bins of each measure, which entries hold that were written before there were curves."""
+    found = fit.linearity
+    shown = [term for term in reported_terms(fit) if term in found]
+    if not shown:
+        return None
+
+    unit = "" if fit.link else response(fit).unit  # residuals of counts are shares or events
+    residual = f"Residual ({unit})" if unit else "Residual"
+
+    def paint(canvas: Canvas) -> None:
+        panels = canvas.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
+        for axes, term in zip(panels, shown, strict=True):
+            bins = pd.DataFrame([bin.row() for bin in found[term]])
+            axes.axhline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
+            axes.errorbar(
+                bins["predictor"],
+                bins["residual"],
+                yerr=[bins["residual"] - bins["ci_low"], bins["ci_high"] - bins["residual"]],
+                fmt="o",
+                color=COLORS[0],
+                markersize=4,
+                lw=1.2,
+            )
+            axes.set(xlabel=axis(term), ylabel=residual)
+            axes.locator_params(axis="x", nbins=6)
+
+    caption = (
+        f"{fit.name}: mean residuals with 95 % intervals in tenths of each measure. Points that bend away from the dashed line say that "
+        "the effect is not a straight one."
+    )
+    size = (5.0, 0.6 + 1.9 * len(shown))
+    return compose(f"linearity_{slug(fit.name)}", caption, caption, paint, size)
 
 
 def tests(fits: Sequence[FitRecord]) -> Table | None:
@@ -129,3 +182,7 @@ def _paint(axes: Axes, panel: _Panel) -> None:
 def _all(names: Sequence[str] | dict[str, Curve]) -> str:
     first, *others = map(words, names)
     return f"{', '.join([first, *others[:-1]])} and {others[-1]}" if others else first
+
+
+FIGURES = (linearity, smooths, binned)
+SECTION = Declared("curves", "Curves", 850, blocks)

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting import prose
 from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Points, Table
-from clada_neuro.reporting.effects import primary, reported_terms, response
-from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
-from clada_neuro.reporting.labels import axis
+from clada_neuro.reporting.effects import primary, reported_terms
+from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.tables import scales, slug, table
@@ -25,7 +22,7 @@ def blocks(results: Results) -> Iterator[Block]:
         yield Points(warnings)
     elif results.fits:
         yield Paragraph("Every regression converged without a warning.")
-    yield from filter(None, [draw(fit) for fit in primary(results.fits) for draw in (quantiles, linearity)])
+    yield from filter(None, map(quantiles, primary(results.fits)))
     yield from filter(None, [make(results.fits) for make in (scales, *CHECKS)])
     yield from map(Absent, results.lacking("fits"))
 
@@ -46,41 +43,6 @@ def quantiles(fit: FitRecord) -> Figure | None:
     caption = f"{fit.name}: quantiles of the residuals against the normal distribution (dashed: equal)."
     alt = f"{caption} They run from {residual.min():.1f} to {residual.max():.1f} residual SDs."
     return draw(f"residuals_{slug(fit.name)}", caption, alt, paint)
-
-
-def binned(fit: FitRecord) -> Figure | None:
-    """Draw mean residuals over bins of each measure, which entries hold that were written before there were curves."""
-    found = fit.linearity
-    shown = [term for term in reported_terms(fit) if term in found]
-    if not shown:
-        return None
-
-    unit = "" if fit.link else response(fit).unit  # residuals of counts are shares or events
-    residual = f"Residual ({unit})" if unit else "Residual"
-
-    def paint(canvas: Canvas) -> None:
-        panels = canvas.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
-        for axes, term in zip(panels, shown, strict=True):
-            bins = pd.DataFrame([bin.row() for bin in found[term]])
-            axes.axhline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
-            axes.errorbar(
-                bins["predictor"],
-                bins["residual"],
-                yerr=[bins["residual"] - bins["ci_low"], bins["ci_high"] - bins["residual"]],
-                fmt="o",
-                color=COLORS[0],
-                markersize=4,
-                lw=1.2,
-            )
-            axes.set(xlabel=axis(term), ylabel=residual)
-            axes.locator_params(axis="x", nbins=6)
-
-    caption = (
-        f"{fit.name}: mean residuals with 95 % intervals in tenths of each measure. Points that bend away from the dashed line say that "
-        "the effect is not a straight one."
-    )
-    size = (5.0, 0.6 + 1.9 * len(shown))
-    return compose(f"linearity_{slug(fit.name)}", caption, caption, paint, size)
 
 
 def extremes(fits: list[FitRecord]) -> Table | None:

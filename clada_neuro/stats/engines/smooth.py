@@ -5,6 +5,7 @@ gamm4 do. A tensor product has two penalties over the same coefficients: each co
 own for mixedlm, and all of them follow from two parameters here.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -139,7 +140,9 @@ class Smoothed(Prepared):
         scaled, lines = rescale(design), replace(design, smooths=())
         optimizer = SmoothOptimizer.of(design, scaled, self.reml)
         if near is None:
-            near = engine_of(DEFAULT).prepare(lines, self.reml).refit().theta if design.blocks else np.empty(0)
+            near = (
+                engine_of(DEFAULT).prepare(lines, self.reml).refit().theta if design.blocks else np.empty(0)
+            )
         beside = np.column_stack([*(smooth.functions for smooth in design.smooths), scaled.y])
         known = information(lines, scaled, beside, near)
         sizes = smoothness(known, scaled.X.shape[1], design.smooths, len(scaled.y))
@@ -216,7 +219,8 @@ def _estimate(
 
 def information(design: Design, scaled: Scaled, columns: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """Return [X F]' V⁻¹ [X F] for further columns F, with V from a design's random effects and smooths at ``theta``."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a residual variance that is not asked for
+    # Of a residual variance, and of coefficients of nearly collinear columns, that are not asked for.
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings(action="ignore"):
         core = SmoothOptimizer.of(design, scaled, True, columns)._evaluate_core(theta)
     if core is None:
         raise FitError("the covariance matrix of the curves cannot be factored; simplify the random part")

@@ -5,15 +5,17 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from clada_neuro.records.curves import NORMAL_95
 from clada_neuro.stats.design import INTERCEPT
-from clada_neuro.stats.diagnostics import linearity, vif
+from clada_neuro.stats.diagnostics import vif
 from clada_neuro.stats.generalized.family import family_of
 from clada_neuro.stats.generalized.fit import GeneralizedFit
 from clada_neuro.stats.power import DetectableEffect, solve_effect
 from clada_neuro.stats.secondary import attempt
 
-_POWER, _ALPHA = 0.8, 0.05
+_POWER, _ALPHA, _BINS = 0.8, 0.05, 10
 
 
 def checks(fit: GeneralizedFit, focal: Sequence[str]) -> dict[str, Any]:
@@ -77,6 +79,13 @@ def _detectable(fit: GeneralizedFit, term: str) -> dict[str, Any]:
 
 
 def _bins(fit: GeneralizedFit, predictor: str) -> list[Any]:
+    """Return mean residuals over quantile bins of a predictor, in its own unit: around zero when its effect is a line."""
     center, sd = fit.standardized.get(predictor, (0.0, 1.0))
-    table = linearity(fit, predictor)
-    return table.assign(predictor=center + sd * table["predictor"]).to_dict("records")
+    values = fit.model.data[predictor].to_numpy(float)
+    table = pd.DataFrame({"predictor": center + sd * values, "residual": fit.residuals()})
+    groups = table.groupby(pd.qcut(values, _BINS, duplicates="drop"), observed=True)
+    means, n = groups.mean(), groups.size()
+    se = groups["residual"].std() / np.sqrt(n)
+    half = NORMAL_95 * se
+    limits = {"ci_low": means["residual"] - half, "ci_high": means["residual"] + half}
+    return means.assign(se=se, **limits, n=n).to_dict("records")

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.engines.smooth import estimate
+from clada_neuro.stats.engines import DEFAULT
+from clada_neuro.stats.engines.base import engine_of
+from clada_neuro.stats.engines.smooth import Smoothed
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import fixed_without
 from clada_neuro.stats.model import specify
@@ -44,9 +46,9 @@ def linearity(fit: Fitted, predictor: str) -> dict[str, Any]:
         model.data, formula.with_random(formula.random), contrasts=model.contrasts, weights=model.weights
     )
     bent = replace(bent, standardized=fit.standardized)
-    known = fit.engine == "mixedlm" and bool(model.design.blocks) and not model.design.smooths
+    known = fit.engine == DEFAULT and bool(model.design.blocks) and not model.design.smooths
     near = straight.estimate.theta if known else None
-    found = Fitted.from_estimate(bent, True, "mixedlm", estimate(bent.design, True, near))
+    found = Fitted.from_estimate(bent, True, engine_of(DEFAULT), Smoothed(bent.design, True, near).estimate())
     smooth = bent.design.smooths[-1]
     lrt, p_line = against_line(found, smooth, straight.estimate if known else without(found, smooth))
     table = curve(found, smooth.label).rename(columns={predictor: "x"})
