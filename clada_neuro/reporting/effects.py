@@ -9,7 +9,7 @@ from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.fits import Coefficient, FitRecord
 from clada_neuro.records.overview import Binned, OverviewRecord
 from clada_neuro.records.terms import contrast, factors, square
-from clada_neuro.reporting import levels, marginal
+from clada_neuro.reporting import levels, marginal, smooths
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
@@ -59,10 +59,14 @@ def reported_terms(fit: FitRecord) -> list[str]:
     """Return the terms a results section speaks of: focal ones, then those of the model's measures and of factors.
 
     Controls such as length stay in the coefficient table, squares there too; where there is nothing else, every term is
-    spoken of.
+    spoken of, but for the straight parts of smooths.
     """
     focal = focal_terms(fit)
-    candidates = [term for term in fit.coefficients if term != "(Intercept)" and not square(term)]
+    candidates = [
+        term
+        for term in fit.coefficients
+        if term != "(Intercept)" and not square(term) and not smooths.is_line(fit, term)
+    ]
     shown = [term for term in candidates if all(is_measure(part) or contrast(part) for part in factors(term))]
     return list(dict.fromkeys([*focal, *(shown if focal or shown else candidates)]))
 

@@ -9,7 +9,7 @@ from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Manifest, ModelFacts, removed_by
 from clada_neuro.records.terms import contrast, factors
-from clada_neuro.reporting import levels, marginal, references
+from clada_neuro.reporting import levels, marginal, references, smooths
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.interaction import paragraph
@@ -240,7 +240,7 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
     found, decided = [], decided_direction(results.manifest)
     for fit in primary(results.fits):
         sentences = [effect(fit, term, decided) for term in reported_terms(fit)]
-        sentences += marginal.sentences(fit)
+        sentences += [*smooths.sentences(fit), *marginal.sentences(fit)]
         found.append((str(fit.name), [*sentences, *_explained(fit)]))
     tested = [paragraph(entry) for entry in results.synergy]
     return [*found, *([("Synergy", tested)] if tested else [])]

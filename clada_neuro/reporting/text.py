@@ -11,7 +11,7 @@ from clada_neuro.records.fits import Coefficient, MarginalRow
 from clada_neuro.responses.response import Response
 
 NBSP = "\u00a0"
-_P_COLUMNS = ("p", "p_bh")
+_P_COLUMNS = ("p", "p_bh", "p_line")
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from clada_neuro.artifacts import read_json
 from clada_neuro.cache import Store, cache_key
 from clada_neuro.errors import DataError
-from clada_neuro.numerals import decimals
+from clada_neuro.numerals import decimals, p_text
 from clada_neuro.records.fits import FitRecord, ranges
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.responses.response import response_of
@@ -263,12 +263,15 @@ def _entry(fitted: Ladder, specification: ModelSpecification, weight_mean: float
 
 
 def _headline(entry: dict[str, Any]) -> str:
-    """Return b and t of the focal terms, or of every term when none is: plain ASCII signs, for any terminal."""
+    """Return b and t of the focal terms, or of every term when none is, and of smooths the test: plain ASCII signs, for any terminal."""
     coefficients, unit = entry["coefficients"], response_of(entry["response"]).unit
     unit = "" if "link" in entry else unit
-    others = [term for term in coefficients if term != INTERCEPT]
+    smooths = entry.get("smooths", [])
+    lines = tuple(f"{one['smooth']}." for one in smooths)
+    others = [term for term in coefficients if term != INTERCEPT and not (lines and term.startswith(lines))]
     shown = [term for term in entry["focal"] if term in coefficients] or others
-    return "; ".join(_line(term, coefficients[term], unit) for term in shown) or "fitted"
+    curves = [f"{one['smooth']} edf {one['edf']:.2f}, {p_text(one['p'])}" for one in smooths]
+    return "; ".join([*(_line(term, coefficients[term], unit) for term in shown), *curves]) or "fitted"
 
 
 def _line(term: str, values: dict[str, float], unit: str) -> str:

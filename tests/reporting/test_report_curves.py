@@ -28,7 +28,7 @@ def test_a_curve_is_drawn_beside_the_line_and_its_test_is_told(fit):
     assert "edf 2.3, against the line p = .012" in drawn.alt
     assert "Surprisal (bits)" in drawn.svg.decode()
     row = curves.tests([record(fit)]).frame.iloc[0]
-    assert (row["edf"], row["p line"]) == (2.34, 0.012)
+    assert (row["edf"], row["p_line"]) == (2.34, 0.012)
 
 
 def test_residuals_in_bins_are_drawn_where_an_entry_holds_them(full_folder):

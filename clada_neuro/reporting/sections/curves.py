@@ -88,6 +88,36 @@ def smooths(fit: FitRecord) -> Figure | None:
     return _figure(f"smooths_{slug(fit.name)}", caption, caption, panels, response(fit).unit)
 
 
+def surfaces(fit: FitRecord) -> Figure | None:
+    """Draw the tensor products of a model from above, and the line where their 95 % band leaves zero."""
+    found = [smooth for smooth in fit.smooths if smooth.kind == "te"]
+    if not found:
+        return None
+    unit = response(fit).unit
+
+    def paint(canvas: Canvas) -> None:
+        for axes, smooth in zip(canvas.subplots(len(found), 1, squeeze=False)[:, 0], found, strict=True):
+            first, second = smooth.variables
+            columns = {name: np.array(values, float) for name, values in smooth.curve.items()}
+            at = (columns[first], columns[second])
+            away = np.maximum(columns["band_low"], -columns["band_high"])
+            most = np.abs(columns["estimate"]).max()
+            drawn = axes.tricontourf(
+                *at, columns["estimate"], levels=np.linspace(-most, most, 13), cmap="RdBu_r"
+            )
+            if away.min() < 0 < away.max():
+                axes.tricontour(*at, away, levels=[0], colors="#374151", linewidths=1)
+            axes.set(xlabel=axis(first), ylabel=axis(second))
+            axes.set_title(f"edf {smooth.edf:.1f}", fontsize="small", loc="left")
+            canvas.colorbar(drawn, ax=axes, label=f"Effect ({unit})" if unit else "Effect")
+
+    caption = (
+        f"{fit.name}: smooths of two predictors, with mean zero over the trials. The thin line is where their simultaneous 95 % "
+        "band leaves zero."
+    )
+    return compose(f"surfaces_{slug(fit.name)}", caption, caption, paint, (5.0, 0.4 + 3.4 * len(found)))
+
+
 def binned(fit: FitRecord) -> Figure | None:
     """Draw mean residuals over bins of each measure, which entries hold that were written before there were curves."""
     found = fit.linearity
@@ -133,13 +163,13 @@ def tests(fits: Sequence[FitRecord]) -> Table | None:
             "F": one.F,
             "p": one.p,
             "lrt": one.lrt,
-            "p line": one.p_line,
+            "p_line": one.p_line,
         }
         for fit in fits
         for one in fit.smooths
     ]
     rows += [
-        {"model": fit.name, "smooth": f"s({name}) for {name}", "edf": curve.edf, "F": None, "p": None, "lrt": curve.lrt, "p line": curve.p_line}
+        {"model": fit.name, "smooth": f"s({name}) for {name}", "edf": curve.edf, "F": None, "p": None, "lrt": curve.lrt, "p_line": curve.p_line}
         for fit in fits
         for name, curve in fit.curves.items()
     ]  # fmt: skip
@@ -184,5 +214,5 @@ def _all(names: Sequence[str] | dict[str, Curve]) -> str:
     return f"{', '.join([first, *others[:-1]])} and {others[-1]}" if others else first
 
 
-FIGURES = (linearity, smooths, binned)
+FIGURES = (linearity, smooths, surfaces, binned)
 SECTION = Declared("curves", "Curves", 850, blocks)
