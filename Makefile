@@ -47,6 +47,7 @@ validate: $(VENV)/.developing
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/15_validate_statistics.py
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/22_validate_families.py
 	OMP_NUM_THREADS=1 $(BIN)/python analyses/23_layer_family.py
+	OMP_NUM_THREADS=1 $(BIN)/python analyses/25_validate_smooths.py
 
 bench: $(VENV)/.developing
 	mkdir -p out

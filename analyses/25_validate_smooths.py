@@ -26,7 +26,11 @@ SUBJECTS, ITEMS, SLOPE, ALPHA = 20, 40, 0.3, 0.001
 LEAST, MOST = 0.03, 0.08
 SD = {"subject": 1.0, "item": 0.5, "residual": 2.0}
 KINDS = ("over items", "over trials", "product")
-LINE, BAND, ZERO = "line: test against it rejects", "line: band covers it", "no effect: test of the smooth rejects"
+LINE, BAND, ZERO = (
+    "line: test against it rejects",
+    "line: band covers it",
+    "no effect: test of the smooth rejects",
+)
 
 
 def study(rng: np.random.Generator) -> pd.DataFrame:

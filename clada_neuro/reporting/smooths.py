@@ -24,8 +24,10 @@ def _sentence(fit: FitRecord, smooth: SmoothRecord) -> str:
     what = " and ".join(map(words, smooth.variables))
     what += f" ({words(smooth.by)} {smooth.level})" if smooth.by else ""
     reliable = smooth.p is not None and smooth.p < _ALPHA
-    effect = f"{'The' if reliable else 'There was no reliable'} smooth effect of {what} on {response(fit).plural}"
-    test = f"edf = {number(smooth.edf)}, {stat('F', number(smooth.F))}, {stat('p', p_value(smooth.p))}"
+    effect = (
+        f"{'The' if reliable else 'There was no reliable'} smooth effect of {what} on {response(fit).plural}"
+    )
+    test = f"{stat('edf', number(smooth.edf))}, {stat('F', number(smooth.F))}, {stat('p', p_value(smooth.p))}"
     straight = f"{_STRAIGHT[smooth.kind]}, {stat('p', p_value(smooth.p_line))}"
     bent = "and differed from" if smooth.p_line < _ALPHA else "and was not told from"
     return f"{effect} {'was reliable' if reliable else ''}".rstrip() + f", {test}, {bent} {straight}."

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from clada_neuro.numerals import p_text
 from clada_neuro.records.curves import Curve
@@ -103,7 +104,7 @@ def surfaces(fit: FitRecord) -> Figure | None:
             away = np.maximum(columns["band_low"], -columns["band_high"])
             most = np.abs(columns["estimate"]).max()
             drawn = axes.tricontourf(
-                *at, columns["estimate"], levels=np.linspace(-most, most, 13), cmap="RdBu_r"
+                *at, columns["estimate"], levels=MaxNLocator(12).tick_values(-most, most), cmap="RdBu_r"
             )
             if away.min() < 0 < away.max():
                 axes.tricontour(*at, away, levels=[0], colors="#374151", linewidths=1)

@@ -4,7 +4,7 @@ Simulated trials of 40 subjects who read 150 texts of 75 items, with maps of sub
 draws of the null. A part of the electrodes is timed; each takes the same, so 64 take proportionally longer;
 the tests over the whole map, which follow, are not counted.
 
-    python analyses/24_maps_speed.py [--electrodes 4] [--jobs 2]
+    python analyses/26_maps_speed.py [--electrodes 4] [--jobs 2]
 
 Writes results/maps_speed/maps_speed.csv.
 """
