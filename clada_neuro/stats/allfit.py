@@ -9,6 +9,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, Prepared
 from clada_neuro.stats.fitted import Fitted
+from clada_neuro.stats.generalized.family import require_linear
 
 
 def allfit(fit: Fitted, terms: Sequence[str] | None = None) -> pd.DataFrame:
@@ -29,8 +30,9 @@ def allfit(fit: Fitted, terms: Sequence[str] | None = None) -> pd.DataFrame:
     Raises
     ------
     FitError
-        For an engine that is not mixedlm, no random terms, and unknown terms.
+        For an engine that is not mixedlm, counts, no random terms, and unknown terms.
     """
+    require_linear("fits by every optimizer", fit.name, fit.family)
     prepared = fit.solver.prepare(fit.design, fit.reml)
     if not isinstance(prepared, Prepared):
         raise FitError(f"engine '{fit.engine}' has one optimizer; fit with engine 'mixedlm'")

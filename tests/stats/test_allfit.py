@@ -68,3 +68,15 @@ def test_a_full_run_keeps_it_for_the_report(tmp_path: Path) -> None:
     assert table is not None
     assert table.frame["optimizer"].tolist()[0] == "the fit"
     assert optimizers([FitRecord.of({**kept, "allfit": []})]) is None
+
+
+def test_what_is_not_refitted_of_counts_is_said_a_line_each(tmp_path: Path) -> None:
+    data = trials()
+    data["hits"] = np.random.default_rng(1).poisson(np.exp(data["x"] / 4))
+    model = ModelSpecification("m", "hits ~ x + (1 | subject) + (1 | item)", family="poisson")
+    (entry,) = fit_models(
+        data, (model,), tmp_path / "fits.json", "id", optimizers=True, influence=True, replicates=2
+    )
+    for what in ("fits by every optimizer", "fits without single levels", "intervals of R²"):
+        (line,) = [line for line in entry["warnings"] if what in line]
+        assert line.endswith("are offered for linear models only, and 'm' is poisson")

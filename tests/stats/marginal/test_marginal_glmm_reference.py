@@ -56,20 +56,20 @@ def check(number: int, ours: pd.DataFrame, reference: dict[str, Any]) -> None:
         values = np.atleast_1d(np.array(reference[name], dtype=object))
         return np.array([np.inf if value == "Inf" else float(value) for value in values])
 
-    linear = number in LOGS
+    linear, rough = number in LOGS, DESIGNS[number]["formula"] == ROUGH
     se = column("SE")
     near = 1e-5 * np.abs(column("estimate")).max() if linear else 1e-2 * se.min()
     assert ours["estimate"].to_numpy() == pytest.approx(column("estimate"), abs=near)
-    assert ours["se"].to_numpy() == pytest.approx(
-        se, rel=1e-4 if linear else 6e-3 if DESIGNS[number]["formula"] == ROUGH else 1e-3
-    )
+    assert ours["se"].to_numpy() == pytest.approx(se, rel=6e-3 if rough else 1e-4 if linear else 1e-3)
     assert ours["df"].to_numpy() == pytest.approx(column("df"), abs=1e-2)
     wide = np.abs(column("upper") - column("lower")).max()
     for name, other in (("ci_low", "lower"), ("ci_high", "upper")):
-        assert ours[name].to_numpy() == pytest.approx(column(other), abs=(1e-3 if linear else 4e-3) * wide)
+        assert ours[name].to_numpy() == pytest.approx(column(other), abs=(4e-3 if rough else 1e-3) * wide)
     if "p.value" in reference:
-        assert ours["t"].to_numpy() == pytest.approx(column("t"), abs=1e-2 if linear else 3e-2)
-        assert ours["p"].to_numpy() == pytest.approx(column("p.value"), abs=1e-4 if linear else 4e-3)
+        assert ours["t"].to_numpy() == pytest.approx(column("t"), abs=3e-2 if rough else 1e-2)
+        assert ours["p"].to_numpy() == pytest.approx(
+            column("p.value"), abs=4e-3 if rough else 1e-4 if linear else 1e-3
+        )
 
 
 @designs()
