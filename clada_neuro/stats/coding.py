@@ -47,6 +47,26 @@ class Coding:
                 return kind
         return "own codes"
 
+    def off_zero(self) -> str:
+        """Return what codes of the user's own mean that do not sum to zero; empty where they do, and for zeros and ones."""
+        sums = self.codes.sum(axis=0)
+        off = ~np.isclose(sums, 0) & ~np.isin(self.codes, (0, 1)).all(axis=0)
+        if self._kind() != "own codes" or not off.any():
+            return ""
+        first = int(np.flatnonzero(off)[0])
+        codes = ", ".join(
+            f"{level} {code:.4g}" for level, code in zip(self.levels, self.codes[:, first], strict=True)
+        )
+        return (
+            f"codes of '{self.column}' ({codes}) sum to {sums[first]:.4g}, not 0: the intercept, and what interacts with "
+            f"'{self.column}', hold where its codes are 0, not at the mean of its levels"
+        )
+
+
+def off_zero(spec: ModelSpec) -> tuple[str, ...]:
+    """Return a line for each factor whose codes should sum to zero and do not."""
+    return tuple(dict.fromkeys(filter(None, (coding.off_zero() for coding in codings(spec).values()))))
+
 
 def named(spec: ModelSpec) -> dict[str, Coding]:
     """Return the codings by column; by term where a column has two."""

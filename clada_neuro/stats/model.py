@@ -8,6 +8,7 @@ from pandas.api import types
 
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.aliased import nearly_aliased, without_aliases
+from clada_neuro.stats.coding import off_zero
 from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import Design, build, check_columns, complete_rows
 from clada_neuro.stats.formula import ModelFormula, coded_names, names_of, parse, plain_names
@@ -70,7 +71,7 @@ def specify(
     if notes:
         parsed = parse(parsed.with_random(kept))
         design = build(scaled, parsed, contrasts=coded, weights=weights)
-    notes += nearly_aliased(parsed.random, design.blocks)
+    notes += (*nearly_aliased(parsed.random, design.blocks), *off_zero(design.spec))
     used = scaled.iloc[design.rows]
     gaps = data[[*dict.fromkeys(parsed.variables()), *([weights] if weights else [])]].isna().sum()
     missing = {str(column): int(count) for column, count in gaps[gaps > 0].items()}

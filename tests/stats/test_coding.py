@@ -96,3 +96,23 @@ def test_codings_come_from_an_analysis_file(data: pd.DataFrame, tmp_path: Path) 
     design = specify(data, model.formula, contrasts=model.contrasts).design
     assert design.names == ("(Intercept)", "cond[T.high]", "cond[T.none]", "two[1]")
     assert sorted(set(design.X[:, 3])) == [-0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "contrast, said",
+    [
+        (
+            {"high": [-0.5, 0], "low": [0.2, -1], "none": [0.5, 1]},
+            "codes of 'cond' (high -0.5, low 0.2, none 0.5) sum to 0.2, not 0",
+        ),
+        ({"high": [-1, 0], "low": [0.5, -1], "none": [0.5, 1]}, ""),
+        ({"high": [0, 0], "low": [1, 0], "none": [1, 1]}, ""),
+        ("helmert", ""),
+        ("treatment(low)", ""),
+    ],
+)
+def test_own_codes_that_do_not_sum_to_zero_are_told(data: pd.DataFrame, contrast: object, said: str) -> None:
+    notes = specify(data, "y ~ cond + x + (1 | two)", contrasts={"cond": contrast}).notes
+    assert len(notes) == bool(said)
+    assert "".join(notes).startswith(said)
+    assert not said or notes[0].endswith("hold where its codes are 0, not at the mean of its levels")
