@@ -5,6 +5,7 @@ from statistics import NormalDist
 from typing import Any, ClassVar
 
 from clada_neuro.records.curves import Bin, Curve, SmoothRecord, with_interval
+from clada_neuro.records.posterior import PosteriorRecord
 from clada_neuro.records.record import Document, Part
 from clada_neuro.records.response_scale import Profile, ResponseScale
 
@@ -272,7 +273,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     linearity: dict[str, list[Bin]] = {}  # of counts, and of entries written before there were curves
     detectable: dict[str, Detectable] = {}
     robust: str = ""
-    bayes: dict[str, Any] | None = None  # see `stats.bayes.fit.BayesFit.to_dict`
+    bayes: PosteriorRecord | None = None
     allfit: list[Optimized] = []
     influence: dict[str, list[Left]] | None = None
     influence_ranges: list[Range] = []
