@@ -20,9 +20,7 @@ def blocks(results: Results) -> Iterator[Block]:
     """Yield a part for each regression whose posterior was sampled."""
     for fit in results.fits:
         if fit.bayes:
-            yield Part(
-                fit.name, [Paragraph(line) for line in lines(fit.bayes)] + [coefficients(fit, fit.bayes)]
-            )
+            yield Part(fit.name, [*map(Paragraph, lines(fit.bayes)), coefficients(fit, fit.bayes)])
 
 
 def lines(found: PosteriorRecord) -> list[str]:
