@@ -194,22 +194,6 @@ def _without_smooths(fixed: str, text: str) -> tuple[str, tuple[SmoothTerm, ...]
     return written(kept), smooths
 
 
-def fixed_without(formula: ModelFormula, name: str) -> str:
-    """Return the fixed part without the term that is one column alone.
-
-    Raises
-    ------
-    FitError
-        When there is no such term, and without an intercept.
-    """
-    terms = [[expression(factor) for factor in term.factors] for term in _terms(formula.fixed, formula.text)]
-    if [quoted(name)] not in terms:
-        raise FitError(f"'{name}' has no term of its own in '{formula.text}'")
-    if ["1"] not in terms:
-        raise FitError(f"'{formula.text}' has no intercept")
-    return written(term for term in terms if term != [quoted(name)])
-
-
 def refuse_smooths(formula: ModelFormula, what: str) -> None:
     """Raise `FitError` where ``what`` is made of a formula with smooths."""
     if formula.smooths:

@@ -13,8 +13,10 @@ from scipy.interpolate import make_smoothing_spline
 from clada_neuro.errors import FitError
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.stats.formula import parse
-from clada_neuro.stats.mixed import MixedFit, fit
+from clada_neuro.stats.mixed import MixedFit, estimate, fit
+from clada_neuro.stats.model import specify
 from clada_neuro.stats.smooths.line import _drawn
+from clada_neuro.stats.smooths.linearity import linearity
 from clada_neuro.stats.smooths.wood import against_zero
 
 DATA = pd.read_csv(Path(__file__).parent.parent / "reference" / "smooths.csv")
@@ -215,3 +217,16 @@ def test_the_entry_holds_the_smooth_and_the_summary_shows_it() -> None:
     assert record["p_line"] < 0.01
     assert "s(x) 6.3" in found.summary()
     assert fitted(f"wiggly ~ x{GROUPS}").to_dict()["smooths"] == []
+
+
+def test_the_curve_of_an_effect_stands_beside_its_product_with_a_factor() -> None:
+    low = DATA["group"] == "low"
+    data = DATA.assign(code=low.astype(float), kind=np.where(low, "second", "first"))
+    factor, number = (
+        linearity(estimate(specify(data, f"wiggly ~ x * {name}{GROUPS}")), "x") for name in ("kind", "code")
+    )
+    for known in ("edf", "lrt", "estimate", "line"):
+        assert factor[known] == pytest.approx(number[known], abs=1e-3)
+    assert factor["p_line"] < 0.01
+    with pytest.raises(FitError, match=r"has no term '\(Intercept\)' of its own"):
+        linearity(estimate(specify(data, f"wiggly ~ 0 + x{GROUPS}")), "x")

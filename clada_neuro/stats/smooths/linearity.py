@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.engines import DEFAULT
 from clada_neuro.stats.engines.base import engine_of
 from clada_neuro.stats.engines.smooth import Smoothed
 from clada_neuro.stats.fitted import Fitted
-from clada_neuro.stats.formula import fixed_without
-from clada_neuro.stats.model import specify
+from clada_neuro.stats.model import Model
+from clada_neuro.stats.smooths.columns import smooths_of
 from clada_neuro.stats.smooths.curve import curve, functions_of, posterior_of
 from clada_neuro.stats.smooths.line import against_line, without
 from clada_neuro.stats.smooths.terms import DEFAULT_K, LEAST_K, SmoothTerm
@@ -33,19 +34,17 @@ def linearity(fit: Fitted, predictor: str) -> dict[str, Any]:
     Raises
     ------
     FitError
-        For a predictor that has no term of its own, and one with fewer than four distinct values.
+        For a predictor that has no term of its own, a model without intercept, and fewer than four distinct values.
     """
     model, straight = fit.model, fit.refit(reml=True)
+    for needed in (predictor, INTERCEPT):
+        if needed not in model.design.names:
+            raise FitError(f"'{fit.formula}' has no term '{needed}' of its own")
     values = model.data[predictor].to_numpy(float)
     if (distinct := len(np.unique(values))) <= LEAST_K:
         raise FitError(f"'{predictor}' has {distinct} distinct values, too few for a curve")
     term = SmoothTerm("s", (predictor,), (min(DEFAULT_K["s"], distinct),), "tp")
-    fixed = fixed_without(model.formula, predictor)
-    formula = replace(model.formula, fixed=fixed, smooths=(*model.formula.smooths, term))
-    bent = specify(
-        model.data, formula.with_random(formula.random), contrasts=model.contrasts, weights=model.weights
-    )
-    bent = replace(bent, standardized=fit.standardized)
+    bent = _bent(model, predictor, term)
     known = fit.engine == DEFAULT and bool(model.design.blocks) and not model.design.smooths
     near = straight.estimate.theta if known else None
     found = Fitted.from_estimate(bent, True, engine_of(DEFAULT), Smoothed(bent.design, True, near).estimate())
@@ -63,3 +62,12 @@ def linearity(fit: Fitted, predictor: str) -> dict[str, Any]:
         "deciles": (center + sd * np.quantile(values, _DECILES)).tolist(),
         **table.assign(line=line).to_dict("list"),
     }
+
+
+def _bent(model: Model, predictor: str, term: SmoothTerm) -> Model:
+    """Return the model with a smooth whose line stands for the predictor's own column; products with it stay as they are."""
+    design = model.design
+    ((smooth, line),) = smooths_of(term, model.data, model.formula.text)
+    at, names, X = design.names.index(predictor), list(design.names), design.X.copy()
+    names[at], X[:, at] = smooth.line_names[0], line[:, 0]
+    return replace(model, design=replace(design, X=X, names=tuple(names), smooths=(*design.smooths, smooth)))
