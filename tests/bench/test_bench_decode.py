@@ -25,7 +25,7 @@ import clada_neuro.bench.decode as bench
 from clada_neuro.bench.alone import Alone, Asked, Host
 from clada_neuro.bench.engines import Engine, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.streaming import Stream, _read
+from clada_neuro.bench.streaming import Stream, _combined, _read
 from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, Subject, quantile_policies, random_llama
 from clada_neuro.bench.turns import Turns
 from clada_neuro.cli.bench import command
@@ -110,11 +110,27 @@ def test_the_streaming_rate_is_of_every_byte_of_the_weights(model):
         w.nbytes for w in model.parameters() if w.dim() == 2
     )
     expected = [np.bitwise_xor.reduce(words) for words in stream._arrays]
-    assert [_read(words, 1) for words in stream._arrays] == expected
+    assert [_combined(words) for words in stream._arrays] == expected
+    assert _read(stream._arrays) == np.bitwise_xor.reduce(expected)
     stream.measure()
     assert np.isnan(stream.gb_s)  # the first call compiles
     stream.measure()
     assert stream.gb_s > 0
+
+
+def test_the_streaming_rate_is_a_limit_and_no_slow_loop():
+    """A loop of one word at a time, or threads that meet at every array, would set the limit below what engines reach."""
+    layer = torch.nn.Sequential(*(torch.nn.Linear(512, 512) for _ in range(100)))
+    layer.device = torch.device("cpu")
+    stream = Stream(layer)
+    words = np.concatenate(stream._arrays)
+    plain = []
+    for _ in range(6):
+        stream.measure()
+        began = time.perf_counter()
+        np.bitwise_xor.reduce(words)
+        plain.append(words.nbytes / (time.perf_counter() - began) / 1e9)
+    assert max(stream.rates[1:]) > 0.3 * max(plain)
 
 
 def stopped(pid: int) -> bool:
