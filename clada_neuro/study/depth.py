@@ -116,7 +116,8 @@ def depth(
 
 def depth_stage(folder: Path, settings: LayerSettings, jobs: int, progress: Progress) -> Depth:
     """Do the work of `depth` in a folder that is ours, unless it stands there; arguments as there."""
-    fits, words, trials = _read(folder)
+    fits, words, trials, dataset = _read(folder)
+    settings = settings.on(dataset)
     models, notes = _models(fits, settings)
     key = cache_key(
         __name__, artifacts.read_provenance(folder / "word_layers.parquet"), fits, asdict(settings)
@@ -164,8 +165,8 @@ def lines_of(entry: Mapping[str, Any]) -> list[str]:
     return lines + [f"note: {note}" for note in entry["notes"]]
 
 
-def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame]:
-    """Return fits, words by layer and trials of a run."""
+def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame, str | None]:
+    """Return fits, words by layer and trials of a run, and the name of its data set, if it is of one."""
     if (folder / "models").is_dir():
         names = sorted(place.name for place in (folder / "models").iterdir())
         raise DataError(
@@ -188,7 +189,8 @@ def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame]:
     refuse_mixture(path, manifest)
     fits = FitRecord.read_all(folder / "fits.json")
     refuse_mixed_trials(folder, {"fits.json": fits})
-    return fits, artifacts.read_table(path), artifacts.read_table(folder / "trials.parquet")
+    tables = artifacts.read_table(path), artifacts.read_table(folder / "trials.parquet")
+    return fits, *tables, (manifest.get("dataset") or {}).get("name")
 
 
 def _models(fits: Sequence[FitRecord], settings: LayerSettings) -> tuple[list[Given], list[str]]:

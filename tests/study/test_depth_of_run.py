@@ -66,6 +66,17 @@ def test_what_stands_there_is_not_fitted_again(study, monkeypatch):
     assert (study / "run" / "tables" / "depth_profile.csv").is_file()
 
 
+def test_a_data_set_may_have_folds_of_its_own(study, tmp_path):
+    copy, settings = tmp_path / "copy", tmp_path / "depth.toml"
+    shutil.copytree(study / "run", copy)
+    settings.write_text(SETTINGS.replace("[directions", "fold_by = { kutas1993 = 'subject' }\n[directions"))
+    assert {entry["fold"] for entry in cn.depth(copy, settings=settings).entries} == {"item"}
+    manifest = artifacts.read_json(copy / "manifest.json")
+    artifacts.write_json(copy / "manifest.json", manifest | {"dataset": {"name": "kutas1993"}})
+    (entry,) = cn.depth(copy, settings=settings).entries
+    assert (entry["fold"], entry["n_items"]) == ("subject", entry["n_groups"]["subject"])
+
+
 def test_the_command_says_where_it_wrote(study, capsys):
     done = clada(capsys, "depth", study / "run", "--settings", study / "depth.toml", "--jobs", 1)
     assert done.code == 0, done.err

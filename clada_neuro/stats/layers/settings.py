@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class LayerSettings:
         Responses drawn under the null.
     folds, fold : int, str
         Number of cross-validation folds, and the column whose levels stay together.
+    fold_by : mapping
+        Data set to another such column.
     seed : int
         Of draws and folds.
     directions : mapping
@@ -43,6 +45,7 @@ class LayerSettings:
     replicates: int = 1000
     folds: int = 10
     fold: str = "item"
+    fold_by: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     directions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -71,6 +74,10 @@ class LayerSettings:
                         f"directions of {response}: {name} = '{sign}' given, a measure by layer and one of {', '.join(SIGNS)} "
                         "expected"
                     )
+
+    def on(self, dataset: str | None) -> "LayerSettings":
+        """Return the settings for a data set, None for stimuli and trials that are none."""
+        return replace(self, fold=self.fold_by.get(dataset or "", self.fold), fold_by={})
 
 
 def read_settings(path: str | Path | None = None) -> LayerSettings:

@@ -268,12 +268,18 @@ def test_settings_are_read_and_faults_named(tmp_path):
         "trajectory_error",
     )
     assert shipped.directions["n400_uv"]["lens_surprisal_bits"] == "negative"
+    assert [shipped.on(name).fold for name in (None, "nieuwland2018", "frank2015")] == [
+        "item",
+        "item",
+        "sentence",
+    ]
     path = tmp_path / "depth.toml"
     for text, expected in {
         "measures = ['lens_surprisal']": "no measure by layer 'lens_surprisal' (did you mean 'lens_surprisal_bits'",
         "measures = []": "no measure by layer is named",
         "folds = 10": "missing entry 'measures'",
         "measures = ['lens_rank']\nfold = 3": "fold = 3 given, text expected",
+        "measures = ['lens_rank']\nfold_by = {frank2015 = 3}": "a table of ",
         "measures = ['lens_rank']\nfolds = 1": "folds = 1 given, at least 2",
         "measures = ['lens_rank']\nreplicates = 5": "replicates = 5 given, at least 19",
         "measures = ['lens_rank']\nconfidence = 95.0": "confidence = 95 given",
