@@ -53,12 +53,19 @@ def activity(
 def activities(
     layers: Sequence[tuple[Tensor, Tensor, Tensor]], branches: Branches | None = None
 ) -> list[tuple[dict[str, Tensor], Tensor]]:
-    """Return `activity` of several layers on one device; on a CPU by compiled code, all at once."""
+    """Return `activity` of several layers on one device; on a CPU by compiled code, as far as it goes, all at once."""
     device = layers[0][0].device
     branches = None if branches is None else branches.to(device)
     if device.type == "cpu":
         parents = None if branches is None else branches.parents
-        return activity_cpu.activities(layers, parents, ENERGY, MEASURES)
+        found = activity_cpu.activities(layers, parents, ENERGY)
+        if not set(MEASURES) - set(activity_cpu.NAMES):
+            return found
+        # What is not compiled is taken from its definition.
+        return [
+            (defined(*layer, branches)[0] | values, total)
+            for layer, (values, total) in zip(layers, found, strict=True)
+        ]
     return [defined(*layer, branches) for layer in layers]
 
 

@@ -1,9 +1,9 @@
 """`activity.activities` compiled for a CPU: one pass over a token's contributions while they are in the cache.
 
-The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32). Values are
-records, one a token, whose fields are the measures' names: a kernel that was compiled for other names is compiled anew,
-and what it does not write stays missing. The edge of an active set is found without sorting: energies are added up by the leading bits of the contribution, which
-order positive floats, and only the few contributions that share the decisive bits are sorted.
+The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32); measures
+that are not in `NAMES` are computed there. Values are records, one a token, whose fields are the names. The edge of an active
+set is found without sorting: energies are added up by the leading bits of the contribution, which order positive floats,
+and only the few contributions that share the decisive bits are sorted.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,15 @@ from numba import njit
 from torch import Tensor
 
 Array = npt.NDArray[Any]
+NAMES = (
+    "sparsity_energy99",
+    "hoyer",
+    "participation_ratio",
+    "overlap_prev",
+    "overlap_prefix",
+    "adjustment_prev",
+    "adjustment_prefix",
+)
 
 # Only the order of additions may change: missing values must stay missing.
 _COMPILED: dict[str, Any] = dict(
@@ -28,21 +37,18 @@ _BUCKETS = 256  # 32 octaves below the largest contribution; what is smaller hol
 
 
 def activities(
-    layers: Sequence[tuple[Tensor, Tensor, Tensor]],
-    parents: Tensor | None,
-    energy: float,
-    names: tuple[str, ...],
+    layers: Sequence[tuple[Tensor, Tensor, Tensor]], parents: Tensor | None, energy: float
 ) -> list[tuple[dict[str, Tensor], Tensor]]:
-    """Return what `activity.activities` returns; rows of all layers are shared out among as many threads as PyTorch has."""
+    """Return what `activity.activities` returns of `NAMES`; rows of all layers are shared out among as many threads as PyTorch has."""
     found, work = [], []
     for e, last, total in layers:
         rows, seq, _ = e.shape
         above = np.tile(np.arange(-1, seq - 1), (rows, 1)) if parents is None else parents.numpy()
-        values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in names])
+        values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in NAMES])
         after = total.clone()
         given = (e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), above, energy, values)
         work += [partial(_measure_rows, *given, row, row + 1) for row in range(rows)]
-        found.append(({name: torch.from_numpy(values[name]) for name in names}, after))
+        found.append(({name: torch.from_numpy(values[name]) for name in NAMES}, after))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for part in [pool.submit(measure) for measure in work]:
             part.result()

@@ -12,8 +12,6 @@ from clada_neuro.models.limits import is_masked, refuse_masked
 from clada_neuro.models.mixtures import MIXTURES, Experts, mixture_layers
 from clada_neuro.models.placing import offloaded, refuse_spread
 
-SUPPORTED = tuple(FAMILIES)
-_UNDER_POLICIES = tuple(name for name, family in FAMILIES.items() if family.policies)
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -27,7 +25,7 @@ def ffn_layers(model: PreTrainedModel) -> list[FFN]:
     """
     config = model.config.get_text_config()
     kind = config.model_type
-    supported = f"supported are {', '.join(SUPPORTED)}"
+    supported = f"supported are {', '.join(FAMILIES)}"
     if _is_mixture(model):
         raise ModelError(
             f"model type '{kind}' is a mixture of experts, which has no single block; {supported}"
@@ -52,8 +50,9 @@ def policy_layers(model: PreTrainedModel) -> list[FFN]:
     refuse_masked(model)
     refuse_spread(model)
     kind = model.config.get_text_config().model_type
-    if kind not in _UNDER_POLICIES and not _is_mixture(model):
-        able = ", ".join(_UNDER_POLICIES)
+    under_policies = [name for name, family in FAMILIES.items() if family.policies]
+    if kind not in under_policies and not _is_mixture(model):
+        able = ", ".join(under_policies)
         raise ModelError(f"model type '{kind}' is measured, but does not run under policies; {able} do")
     return ffn_layers(model)
 

@@ -4,7 +4,8 @@ from tiny_models import FAMILIES, POLICY_FAMILIES, tiny_model
 from torch import nn
 
 from clada_neuro.errors import ModelError
-from clada_neuro.models.registry import SUPPORTED, ffn_layers, measured_layers, policy_layers
+from clada_neuro.models.families import FAMILIES as DECLARED
+from clada_neuro.models.registry import ffn_layers, measured_layers, policy_layers
 
 
 def _seen(module: nn.Module, inputs: torch.Tensor, model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -18,10 +19,10 @@ def _seen(module: nn.Module, inputs: torch.Tensor, model: nn.Module) -> tuple[to
 
 
 def test_every_family_is_tested() -> None:
-    assert set(FAMILIES) == set(SUPPORTED)
+    assert set(FAMILIES) == set(DECLARED)
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", DECLARED)
 def test_adapter_recomputes_what_the_model_computes(family: str) -> None:
     model = tiny_model(family)
     tokens = torch.tensor([[3, 40, 5, 60]])
@@ -38,7 +39,7 @@ def test_adapter_recomputes_what_the_model_computes(family: str) -> None:
         torch.testing.assert_close(x @ ffn.input_rows + first_bias, first)
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", DECLARED)
 def test_norms_are_those_of_single_rows(family: str) -> None:
     """Feeding one neuron alone gives an output whose norm is c_i: catches GPT-2's transposed weights."""
     ffn = ffn_layers(tiny_model(family))[1]
@@ -70,7 +71,7 @@ def test_a_model_without_known_blocks_is_measured_without_them(kind: str, reason
     assert measured_layers(tiny_model("gemma2"))[1] == ""
 
 
-@pytest.mark.parametrize("kind", [*sorted(set(SUPPORTED) - set(POLICY_FAMILIES)), "mamba"])
+@pytest.mark.parametrize("kind", [*sorted(set(DECLARED) - set(POLICY_FAMILIES)), "mamba"])
 def test_families_that_are_measured_only_are_refused_by_policies(kind: str) -> None:
     with pytest.raises(ModelError, match=f"'{kind}' is measured, but does not run under policies; llama"):
         policy_layers(tiny_model(kind))
