@@ -30,6 +30,21 @@ class OverlapSubject(Part, frozen=True, kw_only=True):
     n_blocks: int | None = None
 
 
+class ItemWords(Part, frozen=True, kw_only=True):
+    """The by-item check.
+
+    Attributes
+    ----------
+    words : dict
+        Number of words of all subjects by what became of them.
+    left_out : str or None
+        Why there is none.
+    """
+
+    words: dict[str, int] = {}
+    left_out: str | None = None
+
+
 class OverlapRecord(Document, frozen=True, kw_only=True):
     """Models of the events, what was asked for, and each subject's fit.
 
@@ -37,6 +52,8 @@ class OverlapRecord(Document, frozen=True, kw_only=True):
     ----------
     left_out : str or None
         Why a study has none; all else is empty then.
+    by_item : ItemWords or None
+        None with one subject.
     """
 
     CURRENT: ClassVar[int] = 1
@@ -52,4 +69,5 @@ class OverlapRecord(Document, frozen=True, kw_only=True):
     tfce: bool = False
     epochs: bool = False
     notes: list[str] = []
+    by_item: ItemWords | None = None
     inputs: str | None = None

@@ -1,5 +1,7 @@
 """Overlapping responses taken apart: waveforms over subjects, clusters, and what became of every event."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
@@ -51,6 +53,8 @@ def lines(results: Results) -> list[str]:
         f"overlap makes the variance of a response {worst:.1f} times larger at its worst moment; condition numbers up to "
         f"{max(fit.condition or np.nan for fit in fits):.0f}."
     ]
+    if found.by_item and found.by_item.left_out:
+        said.append(f"Whether the effects hold over stimuli was not tested: {found.by_item.left_out}.")
     return [*said, *dict.fromkeys([*found.notes, *(note for fit in fits for note in fit.notes)])]
 
 
@@ -97,7 +101,7 @@ def tables(results: Results) -> list[Table]:
     """Return clusters with p < .05 and what became of every event."""
     if not taken_apart(results):
         return []
-    place = results.folder / "overlap"
+    place, done = results.folder / "overlap", facts(results)
     found = []
     if (place / "clusters.parquet").is_file():
         clusters = read_table(place / "clusters.parquet")
@@ -108,7 +112,8 @@ def tables(results: Results) -> list[Table]:
         shown = table("", "", clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])).shown
         found.append(Table("overlap_clusters", caption, clusters, shown))
     if (place / "by_item.parquet").is_file():
-        found.append(_by_item(read_table(place / "by_item.parquet")))
+        counts = done.by_item.words if done and done.by_item else {}
+        found.append(_by_item(read_table(place / "by_item.parquet"), counts))
     events = read_table(place / "events.parquet")
     counts = events.groupby(["stage", "event", "outcome"], sort=False, as_index=False)["n"].sum()
     shown = table("", "", counts[counts["n"] > 0]).shown
@@ -118,13 +123,15 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def _by_item(checked: pd.DataFrame) -> Table:
-    """Return whether the effects hold over stimuli."""
+def _by_item(checked: pd.DataFrame, counts: Mapping[str, int]) -> Table:
+    """Return whether the effects hold over stimuli, and of which words that is said."""
     n = plural(int(checked["n_items"].max()), "item")
     caption = (
         f"Overlapping responses taken apart: the same effects over stimuli, of words from which the responses to their neighbours are "
         f"subtracted; µV per unit of the predictor, standard errors clustered over {n}."
     )
+    if counts:
+        caption += f" Of {plural(sum(counts.values()), 'word')} that were shown, {', '.join(f'{count:,} {outcome}' for outcome, count in counts.items() if count)}."
     return Table(
         "overlap_by_item",
         caption,

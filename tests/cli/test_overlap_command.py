@@ -97,6 +97,15 @@ def test_recordings_become_waveforms_events_and_clusters(desk, done):
     assert set(over_stimuli["n_items"]) == {30}
     facts = artifacts.read_json(desk / "out" / "overlap.json")
     assert facts["subjects"]["01"]["seconds"]["estimated from"] > 100
+    by_item = facts["by_item"]["words"]
+    assert (
+        sum(by_item.values())
+        == by_item["in the check"] + by_item["in part outside, or in spans left out"]
+        == 4 * 240
+    )
+    assert f"by-item check of 960 words {by_item['in the check']} in the check" in done.output
+    stored = events[events["stage"] == "by-item check"].groupby("outcome")["n"].sum().to_dict()
+    assert stored == by_item
     names = [one.comment for one in mne.read_evokeds(desk / "out" / "sub-01-ave.fif", verbose="error")]
     assert names == ["word/intercept", f"word/{SURPRISAL}", "9/intercept"]
 
@@ -129,6 +138,32 @@ def test_finished_subjects_are_not_fitted_again(desk, done, tmp_path, monkeypatc
     assert all((tmp_path / "out" / name).read_bytes() == content for name, content in first.items())
     call(desk, *arguments, "--formula", "1")  # another model is another fit
     assert len(fitted) == 4
+
+
+def test_a_by_item_check_that_was_left_out_is_tried_again(desk, done, tmp_path, monkeypatch):
+    """The fits are kept; what could not be done is no reason to call the folder finished."""
+    (tmp_path / "eeg").mkdir()
+    for path in sorted((desk / "eeg").glob("*.fif"))[:2]:
+        shutil.copy2(path, tmp_path / "eeg")
+    arguments = ("--eeg", tmp_path / "eeg", "--out", tmp_path / "out", "--permutations", 16)
+
+    def refused(*given):
+        raise CladaNeuroError("too few stimuli")
+
+    refused.__module__ = stage.overlap_by_item.__module__
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "overlap_by_item", refused)
+        first = call(desk, *arguments)
+    assert first.exit_code == 0, first.output
+    assert "by-item check left out: too few stimuli" in first.output
+    facts = artifacts.read_json(tmp_path / "out" / "overlap.json")
+    assert facts["by_item"]["left_out"] == "too few stimuli"
+    assert not (tmp_path / "out" / "by_item.parquet").exists()
+    again = call(desk, *arguments)
+    assert "(fitted before)" in again.output
+    assert "by-item check of 480 words" in again.output
+    assert (tmp_path / "out" / "by_item.parquet").is_file()
+    assert "nothing has changed" in call(desk, *arguments).output
 
 
 def test_an_error_in_a_later_subject_leaves_the_finished_ones(desk, tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure as Canvas
 
-from clada_neuro.artifacts import write_json, write_table
+from clada_neuro.artifacts import read_json, write_json, write_table
 from clada_neuro.reporting import overlap, recording, waveforms
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.scalp import mapped, microvolts_up
@@ -93,6 +93,7 @@ def _overlap(folder, subjects=("01", "02", "03")):
         "models": [{"event": "word", "formula": "1 + center(surprisal_bits)"}],
         "notes": [],
         "subjects": dict.fromkeys(subjects, fit),
+        "by_item": {"words": {"in the check": 85, "in part outside": 0, "not in the table of words": 5}},
     }
     write_json(place / "overlap.json", facts)
     rows = [
@@ -128,6 +129,8 @@ def _overlap(folder, subjects=("01", "02", "03")):
         "mass": np.arange(2.0),
     }
     write_table(pd.DataFrame(columns), place / "clusters.parquet")
+    checked = {"where": ["n400_uv"], "b_uv": -0.4, "p": 0.01, "n_stimuli": 40, "n_items": 20}
+    write_table(pd.DataFrame(checked), place / "by_item.parquet")
 
 
 def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path):
@@ -139,9 +142,21 @@ def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path)
     assert notes == ["a note"]
     (figure,) = overlap.figures(found)
     assert "at Cz" in figure.caption
-    clusters, events = overlap.tables(found)
+    clusters, by_item, events = overlap.tables(found)
+    assert (
+        "clustered over 20 items. Of 90 words that were shown, 85 in the check, 5 not in the table of words."
+        in by_item.caption
+    )
     assert (len(clusters.shown), len(clusters.frame)) == (1, 2)
     assert events.shown["n"].tolist() == ["90"] or events.shown["n"].tolist() == [90]
+
+
+def test_why_there_is_no_by_item_check_is_said(results, tmp_path):
+    _overlap(tmp_path)
+    path = tmp_path / "overlap" / "overlap.json"
+    write_json(path, read_json(path) | {"by_item": {"left_out": "too few stimuli"}})
+    _, told, _ = overlap.lines(replace(results, folder=tmp_path))
+    assert told == "Whether the effects hold over stimuli was not tested: too few stimuli."
 
 
 def test_why_overlap_was_not_taken_apart_is_said(results, tmp_path):

@@ -21,7 +21,7 @@ from clada_neuro.erp.overlap.columns import Columns, columns_of
 from clada_neuro.erp.overlap.events import Coding, EventModel, Impulses, coded
 from clada_neuro.erp.overlap.expansion import gram, predict, project
 from clada_neuro.erp.overlap.recording import Recording, prepared
-from clada_neuro.erp.overlap.result import IN_MODEL, OverlapRerp, account
+from clada_neuro.erp.overlap.result import IN_MODEL, OUTSIDE, OverlapRerp, account
 from clada_neuro.erp.overlap.ridge import Fold, choose_penalty
 from clada_neuro.erp.overlap.solve import Factor, factorized
 from clada_neuro.erp.quiet import quiet
@@ -277,9 +277,7 @@ def _account(
         parts = [run[number] for run in impulses]
         lost = pd.concat([part.lost["reason"] for part in parts]).value_counts(sort=False)
         inside = sum(len(part.onsets) for part in parts) - outside
-        outcomes.append(
-            {IN_MODEL: inside, "outside, or in spans left out": outside, **lost.astype(int).to_dict()}
-        )
+        outcomes.append({IN_MODEL: inside, OUTSIDE: outside, **lost.astype(int).to_dict()})
     known = {coding.model.event for coding in codings}
     types = pd.concat(
         [table["event"].astype(str) for table in tables if "event" in table] or [pd.Series(dtype=str)]

@@ -20,7 +20,7 @@ from clada_neuro.erp.epochs import MICROVOLTS
 from clada_neuro.erp.layout import Layout, common_layout
 from clada_neuro.erp.metadata import match_words
 from clada_neuro.erp.overlap.group import OverlapGroup
-from clada_neuro.erp.overlap.result import OverlapRerp
+from clada_neuro.erp.overlap.result import IN_MODEL, OUTSIDE, OverlapRerp
 from clada_neuro.erp.overlap.single import stretches_without_overlap
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.triggers import WORD
@@ -28,6 +28,48 @@ from clada_neuro.errors import DataError
 from clada_neuro.stimuli.unit import stimulus_of
 
 _ALPHA = 0.05
+_IN_CHECK, _NOT_WHOLE, _UNKNOWN, _WITHOUT = (
+    "in the check",
+    "in part outside, or in spans left out",
+    "not in the table of words",
+    "without a value of every predictor",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ItemCheck:
+    """What the words' means over subjects say, and of which words.
+
+    Attributes
+    ----------
+    table
+        where, predictor, b_uv (per unit of the predictor), se, df, t, p, ci_low, ci_high, n_stimuli, n_items, note.
+    account
+        One row per subject and outcome: subject, outcome, n, shown (an example). The n of a subject add up to the events that are words.
+    """
+
+    table: pd.DataFrame
+    account: pd.DataFrame
+
+    @property
+    def words(self) -> dict[str, int]:
+        """Number of words of all subjects by what became of them."""
+        return {
+            str(outcome): int(n)
+            for outcome, n in self.account.groupby("outcome", sort=False)["n"].sum().items()
+        }
+
+    def in_words(self) -> str:
+        """Return the account as a line."""
+        examples = (
+            self.account[self.account["shown"] != ""].drop_duplicates("outcome").set_index("outcome")["shown"]
+        )
+        parts = [
+            f"{n:,} {outcome}{f' ({examples[outcome]})' if outcome in examples else ''}"
+            for outcome, n in self.words.items()
+            if n
+        ]
+        return f"of {sum(self.words.values()):,} words {', '.join(parts)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +92,7 @@ def overlap_by_item(
     *,
     components: Iterable[Component] = tuple(PRESETS.values()),
     tmin: float = 0.0,
-) -> pd.DataFrame:
+) -> ItemCheck:
     """Regress the words' means over subjects on their predictors, with standard errors clustered by item.
 
     Parameters
@@ -69,8 +111,7 @@ def overlap_by_item(
 
     Returns
     -------
-    pandas.DataFrame
-        where, predictor, b_uv (per unit of the predictor), se, df, t, p, ci_low, ci_high, n_stimuli, n_items, note.
+    ItemCheck
 
     Raises
     ------
@@ -91,7 +132,8 @@ def overlap_by_item(
         for subject, fit in fits.items()
     ]
     trials = pd.concat(frames, ignore_index=True)
-    found = match_words(trials, words).row
+    match = match_words(trials, words)
+    account, found = _account(fits, trials, match.unmatched), match.row
     trials, row = trials[found >= 0].reset_index(drop=True), found[found >= 0]
     trials["stimulus"] = stimulus_of(words).iloc[row].to_numpy()
     trials["item"] = words["item"].iloc[row].to_numpy()
@@ -102,7 +144,7 @@ def overlap_by_item(
         over_stimuli(trials, stimuli, place.name, columns, [], list(place.predictors), place.note)
         for place in places
     ]
-    return pd.concat(tables, ignore_index=True).rename(columns={"b": "b_uv"})
+    return ItemCheck(pd.concat(tables, ignore_index=True).rename(columns={"b": "b_uv"}), account)
 
 
 def _places(
@@ -152,3 +194,20 @@ def _amplitudes(
             f"subject '{subject}': no word lies wholly inside the recording and outside spans left out"
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _account(fits: Mapping[str, OverlapRerp], whole: pd.DataFrame, unknown: pd.DataFrame) -> pd.DataFrame:
+    """Return what became of every event that is a word, from those that were cut whole and those of them without a row of the words."""
+    rows: list[tuple[str, str, int, str]] = []
+    for subject, fit in fits.items():
+        counts = fit.events[fit.events["event"] == WORD].groupby("outcome")["n"].sum()
+        valued = int(counts.reindex([IN_MODEL, OUTSIDE]).fillna(0).sum())
+        n, lost = int((whole["subject"] == subject).sum()), unknown[unknown["subject"] == subject]
+        shown = str(lost["reason"].iloc[0]) if len(lost) else ""
+        rows += [
+            (subject, _IN_CHECK, n - len(lost), ""),
+            (subject, _NOT_WHOLE, valued - n, ""),
+            (subject, _UNKNOWN, len(lost), shown),
+            (subject, _WITHOUT, int(counts.sum()) - valued, ""),
+        ]
+    return pd.DataFrame(rows, columns=["subject", "outcome", "n", "shown"])

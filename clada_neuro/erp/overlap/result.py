@@ -16,7 +16,8 @@ from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stats.design import columns_for
 
 Array = NDArray[np.float64]
-IN_MODEL = "in the model"
+# What became of an event: it has an effect on the estimates, or none.
+IN_MODEL, OUTSIDE = "in the model", "outside, or in spans left out"
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from clada_neuro.erp.made_from import hash_of_words
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
-from clada_neuro.erp.overlap.items import overlap_by_item
+from clada_neuro.erp.overlap.items import ItemCheck, overlap_by_item
 from clada_neuro.erp.overlap.kept import arrays_of, fit_of, fits_of
 from clada_neuro.erp.overlap.result import OverlapRerp
 from clada_neuro.erp.overlap.single import epochs_without_overlap
@@ -112,7 +112,7 @@ def analyze_recordings(
     place = output_folder(folder)
     recordings = read_recordings(source, how.task)
     store = _store(place, recordings, words, models, how, wanted)
-    if store.whole(_LAST):
+    if store.whole(_LAST) and _finished(store):
         progress("nothing has changed since the recordings were analyzed")
         return place
     tied = {name: _tied(name, sessions, how, progress) for name, sessions in recordings.items()}
@@ -142,21 +142,14 @@ def analyze_recordings(
         progress(f"subject '{name}'{'' if again else ' (fitted before)'}: {_in_words(fit)}")
         for note in fit.notes:
             progress(f"      {note}")
-    group, by_item = None, None
-    left: list[str] = []
+    group, check = None, None
     if len(fits) > 1:
         progress(f"{len(fits)} subjects: {wanted.n_permutations} permutations")
         group = overlap_group(fits, n_permutations=wanted.n_permutations, seed=wanted.seed, tfce=wanted.tfce)
-        progress("by-item check")
-        of_all = {name: [session.raw for session in sessions] for name, sessions in recordings.items()}
-        try:
-            by_item = overlap_by_item(of_all, tables, fits, group, words)
-        except CladaNeuroError as error:  # nobody asked for it by name, so the rest stands
-            left.append(f"by-item check left out: {error}")
-            progress(f"      {left[0]}")
-    _write_tables(place, fits, tied, group, by_item)
-    notes = [*(group.notes if group else []), *left]
-    store.write(_LAST, _facts(recordings, fits, models, how, wanted, notes))
+        check = _over_stimuli(recordings, tables, fits, group, words)
+        progress(f"by-item check {f'left out: {check}' if isinstance(check, str) else check.in_words()}")
+    _write_tables(place, fits, tied, group, check)
+    store.write(_LAST, _facts(recordings, fits, models, how, wanted, group, check))
     return place
 
 
@@ -198,6 +191,27 @@ def _store(
     return Store.of(place, __name__, made_from, codec=OverlapRecord.codec())
 
 
+def _finished(store: Store[dict[str, Any]]) -> bool:
+    """Return whether nothing was left out that the same call may do."""
+    found = store.read(_LAST) or {}
+    return not (found.get("by_item") or {}).get("left_out")
+
+
+def _over_stimuli(
+    recordings: Mapping[str, list[Session]],
+    tables: Mapping[str, list[pd.DataFrame]],
+    fits: Mapping[str, OverlapRerp],
+    group: OverlapGroup,
+    words: pd.DataFrame,
+) -> ItemCheck | str:
+    """Return the by-item check, or why there is none: nobody asked for it by name, so the rest stands."""
+    raws = {name: [session.raw for session in sessions] for name, sessions in recordings.items()}
+    try:
+        return overlap_by_item(raws, tables, fits, group, words)
+    except CladaNeuroError as error:
+        return str(error)
+
+
 def _tied(name: str, sessions: list[Session], how: Reading, progress: Callable[[str], None]) -> TiedEvents:
     found = tie(name, sessions, how.table, delay=how.delay)
     progress(f"subject '{name}': {found.in_words()}")
@@ -228,20 +242,22 @@ def _write_tables(
     fits: Mapping[str, OverlapRerp],
     tied: Mapping[str, TiedEvents],
     group: OverlapGroup | None,
-    by_item: pd.DataFrame | None,
+    check: ItemCheck | str | None,
 ) -> None:
     waveforms = pd.concat([fit.table().assign(subject=name) for name, fit in fits.items()], ignore_index=True)
     write_table(waveforms, place / "waveforms.parquet")
     events = [one.account.assign(subject=name, stage="events and words") for name, one in tied.items()]
     events += [fit.events.assign(subject=name, stage="regression", shown="") for name, fit in fits.items()]
+    if isinstance(check, ItemCheck):
+        events.append(check.account.assign(event=WORD, stage="by-item check"))
     write_table(pd.concat(events, ignore_index=True).fillna({"event": ""}), place / "events.parquet")
     for stale in ("clusters.parquet", "tfce.parquet", "by_item.parquet", "group-ave.fif"):
         (place / stale).unlink(missing_ok=True)
     if group is None:
         return
     write_table(group.clusters, place / "clusters.parquet")
-    if by_item is not None:
-        write_table(by_item, place / "by_item.parquet")
+    if isinstance(check, ItemCheck):
+        write_table(check.table, place / "by_item.parquet")
     averages = [mne.grand_average(list(betas)) for betas in group.betas.values()]
     for name, average in zip(group.betas, averages, strict=True):
         average.comment = name
@@ -281,7 +297,8 @@ def _facts(
     models: Sequence[EventModel],
     how: Reading,
     wanted: Asked,
-    notes: list[str],
+    group: OverlapGroup | None,
+    check: ItemCheck | str | None,
 ) -> dict[str, Any]:
     subjects = {
         name: {
@@ -302,5 +319,10 @@ def _facts(
         "soa_s": how.soa,
         **vars(wanted),
         "subjects": subjects,
-        "notes": notes,
+        "notes": group.notes if group else [],
+        "by_item": None
+        if check is None
+        else {"left_out": check}
+        if isinstance(check, str)
+        else {"words": check.words},
     }

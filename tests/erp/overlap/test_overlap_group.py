@@ -138,7 +138,9 @@ def test_sessions_give_epochs_in_order_with_their_words():
 def test_the_by_item_check_finds_the_planted_effects_over_stimuli(readers, fits, group):
     raws = {name: [reader.raw] for name, reader in readers.items()}
     events = {name: [reader.events] for name, reader in readers.items()}
-    found = overlap_by_item(raws, events, fits, group, words()).set_index("where")
+    check = overlap_by_item(raws, events, fits, group, words())
+    assert check.words == {"in the check": 6 * 320} | dict.fromkeys(list(check.words)[1:], 0)
+    found = check.table.set_index("where")
     for component in ("n400", "p600"):
         row = found.loc[f"{component}_uv"]
         assert row["ci_low"] < READING_EFFECTS[component]["surprisal_bits"] < row["ci_high"]
@@ -157,12 +159,44 @@ def test_the_by_item_check_is_that_of_the_epochs_without_overlap(readers, fits, 
     }
     raws = {name: [reader.raw] for name, reader in readers.items()}
     events = {name: [reader.events] for name, reader in readers.items()}
-    ours = overlap_by_item(raws, events, fits, group, words()).set_index("where").loc["n400_uv"]
+    ours = overlap_by_item(raws, events, fits, group, words()).table.set_index("where").loc["n400_uv"]
     data = with_predictors(epochs, words(), ["surprisal_bits"])
     other = by_item(data, ["n400"], baseline="none").set_index("where").loc["n400_uv"]
     scale = data.scales.at["surprisal_bits", "sd"]
     assert ours["b_uv"] == pytest.approx(other["b_uv_per_sd"] / scale, rel=0.05)  # bins of 20 ms at 50 Hz
     assert ours["n_stimuli"] == other["n_stimuli"]
+
+
+def test_words_that_leave_the_by_item_check_are_counted_by_subject_and_reason(readers):
+    """One text is not in the table, one span is bad, one word has no surprisal, another subject's last word is cut off."""
+    raws = {name: [readers[name].raw.copy()] for name in ("S1", "S2")}
+    events = {name: [readers[name].events.copy()] for name in raws}
+    raws["S1"][0].set_annotations(mne.Annotations(30.0, 2.0, "BAD_muscle"))
+    onsets = events["S1"][0]["onset"]
+    events["S1"][0].loc[200, "surprisal_bits"] = np.nan
+    raws["S2"][0].crop(0, events["S2"][0]["onset"].iloc[-1] + 0.5)
+    fits = overlap_rerps(raws, events, [MODEL])
+    known = words()[words()["stimulus_id"] != "t3"]
+    check = overlap_by_item(raws, events, fits, overlap_group(fits, n_permutations=16), known)
+    spoiled = (onsets + TMAX > 30) & (onsets + TMIN < 32)
+    apart = (onsets - onsets[200]).abs() < TMAX - TMIN  # what its response reaches is left out
+    spoiled |= apart & (onsets.index != 200)
+    unknown = events["S1"][0]["stimulus_id"].eq("t3") & ~spoiled
+    lost, cut = int(unknown.sum()), int(spoiled.sum())
+    counts = check.account.pivot(index="subject", columns="outcome", values="n")
+    assert counts.loc["S1"].to_dict() == {
+        "in the check": 320 - 1 - cut - lost, "in part outside, or in spans left out": cut, "not in the table of words": lost,
+        "without a value of every predictor": 1,
+    }  # fmt: skip
+    late = events["S2"][0]["onset"]
+    late = int((late + TMAX > late.iloc[-1] + 0.5).sum())
+    assert counts.loc["S2"].to_dict() == {
+        "in the check": 320 - late - 8, "in part outside, or in spans left out": late, "not in the table of words": 8,
+        "without a value of every predictor": 0,
+    }  # fmt: skip
+    said = check.in_words()
+    assert said.startswith("of 640 words ")
+    assert f"{lost + 8} not in the table of words (no word has stimulus_id=t3)" in said
 
 
 def test_single_trials_of_a_type_without_a_model_are_refused(readers, fits):
