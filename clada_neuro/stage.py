@@ -1,6 +1,6 @@
 """What a stage of a study is: named inputs go in, files in an output folder come out, bound to what they were made from.
 
-Each room defines its own: trace, align, fit, synergy, epochs, report. `clada_neuro.study.one` composes them, a command
+Each room defines its own: trace, align, fit, synergy, epochs, maps, depth, report and others. `clada_neuro.study.one` composes them, a command
 calls one alone, and both leave the same files. ``docs/architecture.md`` lists them and says how to add one.
 """
 
@@ -44,8 +44,12 @@ class Stage(ABC, Generic[T]):
             When the folder cannot be written, another process writes to it, or it holds what belongs to other inputs.
         """
         place = output_folder(folder)
-        with sole_writer(place):
+        with sole_writer(self.held(place)):
             return self.make(place)
+
+    def held(self, folder: Path) -> Path:
+        """Return what no other process may write meanwhile: the folder, or the one file that is written there."""
+        return folder
 
     @classmethod
     def clear(cls, folder: Path, *, but: Collection[str] = ()) -> None:

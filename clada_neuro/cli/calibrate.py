@@ -49,8 +49,8 @@ def command(
     Interrupted, the same command goes on where it stopped. Workers of a scheduler take the loss checks, which are most
     of the work.
     """
-    from clada_neuro.artifacts import output_folder, sole_writer
-    from clada_neuro.calibration.search import calibrate
+    from clada_neuro.artifacts import output_folder
+    from clada_neuro.calibration.stage import CalibrateStage
     from clada_neuro.calibration.texts import read_documents
     from clada_neuro.scale.processes import places
     from clada_neuro.scale.setting import Setting
@@ -58,21 +58,11 @@ def command(
     documents = [document for path in texts for document in read_documents(path)]
     output_folder(out.parent)
     by = Setting(**setting)
-    with sole_writer(out):
-        language_model = by.load()
-        with places(by, language_model, scheduler) as where:
-            calibration = calibrate(
-                language_model,
-                documents,
-                out,
-                bound=bound,
-                confidence=confidence,
-                min_sparsity=min_sparsity,
-                tokens=tokens,
-                allocation=allocation,
-                seed=seed,
-                places=where,
-            )
+    model = by.load()
+    with places(by, model, scheduler) as where:
+        calibration = CalibrateStage(
+            model, documents, out.name, bound, confidence, min_sparsity, tokens, allocation, seed, where
+        ).into(out.parent)
     certificate = calibration.header["certificate"]
     for row in certificate["frontier"]:
         click.echo(

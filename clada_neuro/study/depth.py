@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro import artifacts
-from clada_neuro.cache import Store, cache_key
+from clada_neuro.cache import Store
 from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
@@ -16,6 +16,7 @@ from clada_neuro.numerals import p_text
 from clada_neuro.records.depth import DepthRecord
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import read_manifest
+from clada_neuro.stage import Stage
 from clada_neuro.stats.layers.models import Given, replaceable
 from clada_neuro.stats.layers.profile import profile_of
 from clada_neuro.stats.layers.settings import LayerSettings, read_settings
@@ -110,40 +111,55 @@ def depth(
     folder = Path(run)
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run --layers all` wrote to")
-    with artifacts.sole_writer(folder):
-        return depth_stage(folder, chosen, jobs, progress)
+    return DepthStage(chosen, jobs, progress).into(folder)
 
 
-def depth_stage(folder: Path, settings: LayerSettings, jobs: int, progress: Progress) -> Depth:
-    """Do the work of `depth` in a folder that is ours, unless it stands there; arguments as there."""
-    fits, words, trials, dataset = _read(folder)
-    settings = settings.on(dataset)
-    models, notes = _models(fits, settings)
-    key = cache_key(
-        __name__, artifacts.read_provenance(folder / "word_layers.parquet"), fits, asdict(settings)
-    )
-    store = Store(folder, key, DepthRecord.codec())
+@dataclass(frozen=True)
+class DepthStage(Stage[Depth]):
+    """Do the work of `depth` on the models, words by layer and trials that a folder holds, unless it stands there."""
 
-    def tell(line: str) -> None:
-        progress(f"      {line}")
+    name = "depth"
+    files = (FILE, *(f"tables/depth_{table}.csv" for table in TABLES))
+    parts = ("depth_null_*.parquet",)
 
-    def compute() -> dict[str, Any]:
-        entries = [
-            profile_of(trials, words, model, settings, jobs=jobs, folder=folder, progress=tell)
-            for model in models
-        ]
-        return {"settings": asdict(settings), "entries": entries, "notes": notes, "trials": fits[0].trials}
+    settings: LayerSettings
+    jobs: int = 1
+    progress: Progress = lambda line: None
 
-    stored = store.once(Path(FILE).stem, compute)
-    for draws in folder.glob("depth_null_*.parquet"):
-        draws.unlink()
-    found = Depth(stored["entries"], stored["notes"])
-    tables = artifacts.output_folder(folder / "tables")
-    for name in TABLES:
-        write_csv(getattr(found, name), tables / f"depth_{name}.csv")
-    for line in [*found.notes, *(line for entry in found.entries for line in lines_of(entry))]:
-        tell(line)
-    return found
+    def make(self, folder: Path) -> Depth:
+        """Fit the family of each model, and write what was found."""
+        fits, words, trials, dataset = _read(folder)
+        settings = self.settings.on(dataset)
+        models, notes = _models(fits, settings)
+        layers = artifacts.read_provenance(folder / "word_layers.parquet")
+        made_from = (layers, fits, asdict(settings))
+        store = Store.of(folder, __name__, *made_from, codec=DepthRecord.codec())
+
+        def compute() -> dict[str, Any]:
+            entries = [
+                profile_of(trials, words, model, settings, jobs=self.jobs, folder=folder, progress=self._tell)
+                for model in models
+            ]
+            return {
+                "settings": asdict(settings),
+                "entries": entries,
+                "notes": notes,
+                "trials": fits[0].trials,
+            }
+
+        stored = store.once(Path(FILE).stem, compute)
+        for draws in (draws for pattern in self.parts for draws in folder.glob(pattern)):
+            draws.unlink()
+        found = Depth(stored["entries"], stored["notes"])
+        tables = artifacts.output_folder(folder / "tables")
+        for name in TABLES:
+            write_csv(getattr(found, name), tables / f"depth_{name}.csv")
+        for line in [*found.notes, *(line for entry in found.entries for line in lines_of(entry))]:
+            self._tell(line)
+        return found
+
+    def _tell(self, line: str) -> None:
+        self.progress(f"      {line}")
 
 
 def lines_of(entry: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,131 @@
+"""Subjects' averages of conditions, compared in components' windows: tables, figures, and what was done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from clada_neuro.artifacts import versions, write_json
+from clada_neuro.erp.components import Component
+from clada_neuro.erp.conditions import Omnibus, omnibus, pairwise, table
+from clada_neuro.erp.evoked import PairedDifference, differences, topographies, waveforms
+from clada_neuro.erp.pairing import Groups
+from clada_neuro.errors import DataError
+from clada_neuro.exports import write_for_r
+from clada_neuro.reporting.waveforms import averages
+from clada_neuro.stage import Stage
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the averages say.
+
+    Attributes
+    ----------
+    amplitudes : pandas.DataFrame
+        A row a subject and condition.
+    differences : mapping
+        By component, every pair's difference, and their p adjusted over the pairs.
+    overall : list of Omnibus
+        An ANOVA a component, where there are more than two conditions.
+    notes : list of str
+    """
+
+    amplitudes: pd.DataFrame
+    differences: Mapping[str, tuple[Sequence[PairedDifference], Sequence[float]]]
+    overall: list[Omnibus]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know, each once."""
+        found = (one for pairs, _ in self.differences.values() for one in pairs)
+        return list(dict.fromkeys(note for one in found for note in one.notes))
+
+
+@dataclass(frozen=True, eq=False)
+class AveragesStage(Stage[Compared]):
+    """Compare conditions; it takes moments and is made anew each time.
+
+    Attributes
+    ----------
+    groups : mapping
+        Condition to its subjects' averages.
+    components : sequence of Component
+    in_order : bool
+        Whether averages that name no subject stand in the same order in every condition.
+    sources : sequence of str
+        Where the averages come from, for the manifest.
+    """
+
+    name = "averages"
+    files = ("amplitudes.csv", "differences.csv", "anova.csv", "manifest.json", "*.png", "*.svg")
+
+    groups: Groups
+    components: Sequence[Component]
+    in_order: bool = False
+    sources: Sequence[str] = ()
+    negative: Literal["up", "down"] = "down"
+
+    def make(self, folder: Path) -> Compared:
+        """Compare them, then write tables and figures."""
+        found = self._compared()
+        write_for_r(found.amplitudes, folder / "amplitudes.csv")
+        rows = [
+            one.row() | {"p_holm": p}
+            for pairs, adjusted in found.differences.values()
+            for one, p in zip(pairs, adjusted, strict=True)
+        ]
+        write_for_r(pd.DataFrame(rows), folder / "differences.csv")
+        if found.overall:
+            write_for_r(pd.DataFrame([vars(one) for one in found.overall]), folder / "anova.csv")
+        else:
+            (folder / "anova.csv").unlink(missing_ok=True)  # of another call
+        for one in self.components:
+            self._draw(one, folder)
+        document = {"sources": list(self.sources), "notes": found.notes, "versions": versions()}
+        write_json(folder / "manifest.json", document)
+        return found
+
+    def _compared(self) -> Compared:
+        pairs = {one.name: pairwise(self.groups, one, self.in_order) for one in self.components}
+        amplitudes, _ = table(self.groups, self.components, self.in_order)
+        several = len(self.groups) > 2
+        return Compared(
+            amplitudes, pairs, [omnibus(amplitudes, one) for one in self.components] if several else []
+        )
+
+    def _draw(self, component: Component, folder: Path) -> None:
+        """Draw the conditions over time and, for two or three of them, the scalp in the window."""
+        shown = dict(self.groups)
+        if len(self.groups) == 2:
+            shown[" − ".join(self.groups)] = differences(self.groups, in_order=self.in_order)
+        maps = topographies(shown, component)
+        caption = (
+            f"{component.name.upper()} ({component.window}): means of subjects' averages with 95 % intervals over subjects"
+            + ("; below, the scalp in the window, µV." if len(shown) == 3 else ".")
+        )
+        figure = averages(
+            component.name, caption, waveforms(self.groups, component), maps if len(shown) == 3 else maps[:0],
+            (component.tmin, component.tmax), legend="Condition", negative=self.negative,
+        )  # fmt: skip
+        figure.save(folder)
+
+
+def within(components: Sequence[Component], groups: Groups) -> tuple[list[Component], list[str]]:
+    """Return the components whose windows the averages hold, and a line on each that is left out.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    found = [evoked for evokeds in groups.values() for evoked in evokeds]
+    start, end = max(one.tmin for one in found), min(one.tmax for one in found)
+    kept = [one for one in components if one.within(start, end)]
+    covered = f"the averages cover {1e3 * start:g} to {1e3 * end:g} ms"
+    if not kept:
+        raise DataError(f"{covered}, the window of no component; give one with --window")
+    left = [f"{one.name} is left out: {covered}, not {one.window}" for one in components if one not in kept]
+    return kept, left
