@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clada_neuro.artifacts import versions, write_json
 from clada_neuro.erp.components import Component
@@ -34,7 +36,7 @@ class Compared:
     """
 
     amplitudes: pd.DataFrame
-    differences: Mapping[str, tuple[Sequence[PairedDifference], Sequence[float]]]
+    differences: Mapping[str, tuple[Sequence[PairedDifference], NDArray[np.float64]]]
     overall: list[Omnibus]
 
     @property
@@ -113,7 +115,7 @@ class AveragesStage(Stage[Compared]):
         figure.save(folder)
 
 
-def within(components: Sequence[Component], groups: Groups) -> tuple[list[Component], list[str]]:
+def within(components: Sequence[Component], groups: Groups) -> tuple[tuple[Component, ...], list[str]]:
     """Return the components whose windows the averages hold, and a line on each that is left out.
 
     Raises
@@ -123,7 +125,7 @@ def within(components: Sequence[Component], groups: Groups) -> tuple[list[Compon
     """
     found = [evoked for evokeds in groups.values() for evoked in evokeds]
     start, end = max(one.tmin for one in found), min(one.tmax for one in found)
-    kept = [one for one in components if one.within(start, end)]
+    kept = tuple(one for one in components if one.within(start, end))
     covered = f"the averages cover {1e3 * start:g} to {1e3 * end:g} ms"
     if not kept:
         raise DataError(f"{covered}, the window of no component; give one with --window")
