@@ -49,7 +49,7 @@ def command(
     Interrupted, the same command goes on where it stopped. Workers of a scheduler take the loss checks, which are most
     of the work.
     """
-    from clada_neuro.artifacts import output_folder
+    from clada_neuro.artifacts import output_folder, sole_writer
     from clada_neuro.calibration.stage import CalibrateStage
     from clada_neuro.calibration.texts import read_documents
     from clada_neuro.scale.processes import places
@@ -58,11 +58,12 @@ def command(
     documents = [document for path in texts for document in read_documents(path)]
     output_folder(out.parent)
     by = Setting(**setting)
-    model = by.load()
-    with places(by, model, scheduler) as where:
-        calibration = CalibrateStage(
-            model, documents, out.name, bound, confidence, min_sparsity, tokens, allocation, seed, where
-        ).into(out.parent)
+    with sole_writer(out):  # the stage takes it, too, but loading a model takes its time
+        model = by.load()
+        with places(by, model, scheduler) as where:
+            calibration = CalibrateStage(
+                model, documents, out.name, bound, confidence, min_sparsity, tokens, allocation, seed, where
+            ).into(out.parent)
     certificate = calibration.header["certificate"]
     for row in certificate["frontier"]:
         click.echo(

@@ -59,6 +59,8 @@ class AveragesStage(Stage[Compared]):
         Whether averages that name no subject stand in the same order in every condition.
     sources : sequence of str
         Where the averages come from, for the manifest.
+    negative : {"up", "down"}
+        Where negative voltages are in figures.
     """
 
     name = "averages"
