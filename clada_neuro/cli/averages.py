@@ -48,7 +48,7 @@ def command(
     from clada_neuro.erp.components import PRESETS
     from clada_neuro.erp.conditions import read_conditions, read_subjects
     from clada_neuro.erp.measurement import Measurement
-    from clada_neuro.study.averages import AveragesStage, within
+    from clada_neuro.study.averages import AveragesStage, compared, within
 
     names = components or tuple(dict.fromkeys([*PRESETS, *window_ms, *roi]))
     chosen = Measurement.specified(names, window_ms=window_ms, roi=roi).components
@@ -57,7 +57,8 @@ def command(
         chosen, left = within(chosen, groups)
         for note in left:
             click.echo(f"note: {note}", err=True)
-    found = AveragesStage(groups, chosen, in_order, sources, negative).into(out)
+    found = compared(groups, chosen, in_order)
+    AveragesStage(found, sources, negative).into(out)
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     click.echo(f"{found.amplitudes['subject'].nunique()} subjects, conditions {', '.join(groups)}")

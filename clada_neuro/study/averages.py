@@ -20,21 +20,28 @@ from clada_neuro.reporting.waveforms import averages
 from clada_neuro.stage import Stage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compared:
-    """What the averages say.
+    """What subjects' averages of conditions say.
 
     Attributes
     ----------
+    groups : mapping
+        Condition to its subjects' averages.
+    components : sequence of Component
+    in_order : bool
+        Whether averages that name no subject stand in the same order in every condition.
     amplitudes : pandas.DataFrame
         A row a subject and condition.
     differences : mapping
         By component, every pair's difference, and their p adjusted over the pairs.
     overall : list of Omnibus
         An ANOVA a component, where there are more than two conditions.
-    notes : list of str
     """
 
+    groups: Groups
+    components: Sequence[Component]
+    in_order: bool
     amplitudes: pd.DataFrame
     differences: Mapping[str, tuple[Sequence[PairedDifference], NDArray[np.float64]]]
     overall: list[Omnibus]
@@ -45,18 +52,39 @@ class Compared:
         found = (one for pairs, _ in self.differences.values() for one in pairs)
         return list(dict.fromkeys(note for one in found for note in one.notes))
 
+    @property
+    def rows(self) -> pd.DataFrame:
+        """One row a component and pair of conditions, the p of each also adjusted over the pairs of its component."""
+        return pd.DataFrame(
+            [
+                one.row() | {"p_holm": p}
+                for pairs, adjusted in self.differences.values()
+                for one, p in zip(pairs, adjusted, strict=True)
+            ]
+        )
+
+
+def compared(groups: Groups, components: Sequence[Component], in_order: bool = False) -> Compared:
+    """Compare conditions in the components' windows; arguments as the attributes of `Compared`.
+
+    Raises
+    ------
+    DataError
+        For averages that cannot be paired, and windows and electrodes that they do not hold.
+    """
+    pairs = {one.name: pairwise(groups, one, in_order) for one in components}
+    amplitudes, _ = table(groups, components, in_order)
+    overall = [omnibus(amplitudes, one) for one in components] if len(groups) > 2 else []
+    return Compared(groups, components, in_order, amplitudes, pairs, overall)
+
 
 @dataclass(frozen=True, eq=False)
-class AveragesStage(Stage[Compared]):
-    """Compare conditions; it takes moments and is made anew each time.
+class AveragesStage(Stage[None]):
+    """Write what was compared as tables and figures, anew each time.
 
     Attributes
     ----------
-    groups : mapping
-        Condition to its subjects' averages.
-    components : sequence of Component
-    in_order : bool
-        Whether averages that name no subject stand in the same order in every condition.
+    found : Compared
     sources : sequence of str
         Where the averages come from, for the manifest.
     negative : {"up", "down"}
@@ -66,52 +94,36 @@ class AveragesStage(Stage[Compared]):
     name = "averages"
     files = ("amplitudes.csv", "differences.csv", "anova.csv", "manifest.json", "*.png", "*.svg")
 
-    groups: Groups
-    components: Sequence[Component]
-    in_order: bool = False
+    found: Compared
     sources: Sequence[str] = ()
     negative: Literal["up", "down"] = "down"
 
-    def make(self, folder: Path) -> Compared:
-        """Compare them, then write tables and figures."""
-        found = self._compared()
-        write_for_r(found.amplitudes, folder / "amplitudes.csv")
-        rows = [
-            one.row() | {"p_holm": p}
-            for pairs, adjusted in found.differences.values()
-            for one, p in zip(pairs, adjusted, strict=True)
-        ]
-        write_for_r(pd.DataFrame(rows), folder / "differences.csv")
-        if found.overall:
-            write_for_r(pd.DataFrame([vars(one) for one in found.overall]), folder / "anova.csv")
+    def make(self, folder: Path) -> None:
+        """Write tables, figures and the manifest."""
+        write_for_r(self.found.amplitudes, folder / "amplitudes.csv")
+        write_for_r(self.found.rows, folder / "differences.csv")
+        if self.found.overall:
+            write_for_r(pd.DataFrame([vars(one) for one in self.found.overall]), folder / "anova.csv")
         else:
             (folder / "anova.csv").unlink(missing_ok=True)  # of another call
-        for one in self.components:
+        for one in self.found.components:
             self._draw(one, folder)
-        document = {"sources": list(self.sources), "notes": found.notes, "versions": versions()}
+        document = {"sources": list(self.sources), "notes": self.found.notes, "versions": versions()}
         write_json(folder / "manifest.json", document)
-        return found
-
-    def _compared(self) -> Compared:
-        pairs = {one.name: pairwise(self.groups, one, self.in_order) for one in self.components}
-        amplitudes, _ = table(self.groups, self.components, self.in_order)
-        several = len(self.groups) > 2
-        return Compared(
-            amplitudes, pairs, [omnibus(amplitudes, one) for one in self.components] if several else []
-        )
 
     def _draw(self, component: Component, folder: Path) -> None:
         """Draw the conditions over time and, for two or three of them, the scalp in the window."""
-        shown = dict(self.groups)
-        if len(self.groups) == 2:
-            shown[" − ".join(self.groups)] = differences(self.groups, in_order=self.in_order)
+        groups = self.found.groups
+        shown = dict(groups)
+        if len(groups) == 2:
+            shown[" − ".join(groups)] = differences(groups, in_order=self.found.in_order)
         maps = topographies(shown, component)
         caption = (
             f"{component.name.upper()} ({component.window}): means of subjects' averages with 95 % intervals over subjects"
             + ("; below, the scalp in the window, µV." if len(shown) == 3 else ".")
         )
         figure = averages(
-            component.name, caption, waveforms(self.groups, component), maps if len(shown) == 3 else maps[:0],
+            component.name, caption, waveforms(groups, component), maps if len(shown) == 3 else maps[:0],
             (component.tmin, component.tmax), legend="Condition", negative=self.negative,
         )  # fmt: skip
         figure.save(folder)
