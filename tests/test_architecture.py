@@ -55,7 +55,7 @@ ALLOWED = {
                      "study", "responses"},
     "scale": BASE | {"models", "runtime", "passes", "policies", "calibration", "instrument", "stimuli", "evaluation"},
     "overview": BASE | {"stats", "responses"},
-    "reporting": BASE | {"overview", "responses", "erp"},
+    "reporting": BASE | {"overview", "responses"},
     "study": BASE | {"models", "runtime", "passes", "policies", "calibration", "stimuli", "instrument", "erp", "responses", "stats",
                      "evaluation", "scale", "reporting"},
     "questions": BASE | {"study", "models", "policies", "stimuli", "instrument", "responses", "stats", "reporting"},

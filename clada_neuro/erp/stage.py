@@ -121,6 +121,7 @@ def analyze_epochs(
         _write_averages(place / name, groups)
     facts = _facts(data, shown) | {"n_permutations": n_permutations if result else 0, "seed": seed}
     facts |= {"notes": [*notes, *(result.notes if result else data.layout.notes)]}
+    facts |= {"reasons": {name: _by_reason(tables[name]) for name in ("rejections", "lost")}}
     facts |= {"baseline": _baseline_in_words(measurement, subtracted_before)}
     store.write(_LAST, facts | {"trials": inputs or None})
     return place
@@ -184,6 +185,15 @@ def _baseline_in_words(measurement: Measurement, subtracted_before: bool) -> str
         "subtract": f"{mean}, subtracted from every epoch",
         "none": "none, neither subtracted nor a covariate",
     }[measurement.baseline]
+
+
+def _by_reason(epochs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return subjects and epochs by reason; rows without a count ``n`` are one epoch each."""
+    counted = epochs if "n" in epochs else epochs.assign(n=1)
+    totals = counted.groupby("reason", as_index=False).agg(
+        subjects=("subject", "nunique"), epochs=("n", "sum")
+    )
+    return totals.to_dict("records")
 
 
 def _by_component(

@@ -16,8 +16,16 @@ class MeasuredComponent(Part, frozen=True, kw_only=True):
     sign: int | None = None
 
 
+class Reason(Part, frozen=True, kw_only=True):
+    """How many epochs of how many subjects are missing for a reason."""
+
+    reason: str
+    subjects: int
+    epochs: int
+
+
 class EpochsRecord(Document, frozen=True, kw_only=True):
-    """Counts, components and notes of averages and regression ERPs."""
+    """Counts, components and notes of averages and regression ERPs; `reasons` of ``rejections`` and of ``lost`` epochs."""
 
     CURRENT: ClassVar[int] = 2
 
@@ -31,5 +39,6 @@ class EpochsRecord(Document, frozen=True, kw_only=True):
     n_stimuli: int | None = None
     predictors: dict[str, Any] = {}
     notes: list[str] = []
+    reasons: dict[str, list[Reason]] = {}
     inputs: str | None = None
     trials: str | None = None

@@ -45,6 +45,15 @@ class ItemWords(Part, frozen=True, kw_only=True):
     left_out: str | None = None
 
 
+class EventOutcome(Part, frozen=True, kw_only=True):
+    """How many events of a kind, over all subjects, came to an outcome at a stage."""
+
+    stage: str
+    event: str
+    outcome: str
+    n: int
+
+
 class OverlapRecord(Document, frozen=True, kw_only=True):
     """Models of the events, what was asked for, and each subject's fit.
 
@@ -52,6 +61,10 @@ class OverlapRecord(Document, frozen=True, kw_only=True):
     ----------
     left_out : str or None
         Why a study has none; all else is empty then.
+    seconds_used, worst_inflation, worst_condition : float or None
+        Seconds of all recordings that entered; largest values of all subjects. None in files of earlier versions.
+    outcomes : list of EventOutcome
+        What became of the recordings' events and words.
     by_item : ItemWords or None
         None with one subject.
     """
@@ -68,6 +81,10 @@ class OverlapRecord(Document, frozen=True, kw_only=True):
     seed: int = 0
     tfce: bool = False
     epochs: bool = False
+    seconds_used: float | None = None
+    worst_inflation: float | None = None
+    worst_condition: float | None = None
+    outcomes: list[EventOutcome] = []
     notes: list[str] = []
     by_item: ItemWords | None = None
     inputs: str | None = None

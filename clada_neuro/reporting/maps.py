@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from scipy import stats
 
 from clada_neuro.artifacts import read_table
 from clada_neuro.records.maps import MapsRecord
@@ -16,15 +15,24 @@ from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
 from clada_neuro.reporting.text import plural
 
-_HEADS, _ALPHA = 6, 0.05
+_ALPHA = 0.05
 
 
 def figures(folder: Path, negative: Negative = "down") -> list[Figure]:
     """Return one figure per term of the maps in a folder (`clada_neuro.erp.maps.stage`); ``negative`` is ``up`` or ``down``."""
     table, places = read_table(folder / "maps.parquet"), read_table(folder / "channels.parquet")
     facts, clusters = MapsRecord.read(folder / "maps.json"), read_table(folder / "clusters.parquet")
+    scalp = read_table(folder / "scalp.parquet")
     return [
-        _figure(str(term), rows, places, clusters[clusters["term"] == term], facts, negative)
+        _figure(
+            str(term),
+            rows,
+            places,
+            clusters[clusters["term"] == term],
+            scalp[scalp["term"] == term],
+            facts,
+            negative,
+        )
         for term, rows in table.groupby("term", sort=False)
     ]
 
@@ -34,12 +42,13 @@ def _figure(
     rows: pd.DataFrame,
     places: pd.DataFrame,
     clusters: pd.DataFrame,
+    scalp: pd.DataFrame,
     facts: MapsRecord,
     negative: Negative,
 ) -> Figure:
-    b, t, p = (
+    t, p = (
         rows.pivot(index="channel", columns="time_s", values=name).reindex(places["channel"])
-        for name in ("b_uv", "t", "p_corrected")
+        for name in ("t", "p_corrected")
     )
     numbered = rows.assign(cluster=rows["cluster"].astype("Int64").fillna(-1).astype(int))
     cluster = numbered.pivot(index="channel", columns="time_s", values="cluster").reindex(places["channel"])
@@ -47,18 +56,19 @@ def _figure(
     inside = cluster.isin(list(found)).to_numpy(bool)
     order = np.argsort(-places["y"].to_numpy(float), kind="stable")  # from the front to the back of the head
     site = places["channel"][int(np.argmax(np.abs(t.to_numpy()).max(axis=1)))]
-    scalp = mapped(places)
+    groups = [(f"{start:.0f}–{end:.0f}", part) for (start, end), part in scalp.groupby(["from_ms", "to_ms"])]
 
     def paint(canvas: Canvas) -> None:
-        ratios = (1.3, 1, 2.2) if scalp else (1.3, 2.2)
-        grid = canvas.add_gridspec(len(ratios), _HEADS, height_ratios=ratios)
+        with_scalp = mapped(places)
+        ratios = (1.3, 1, 2.2) if with_scalp else (1.3, 2.2)
+        grid = canvas.add_gridspec(len(ratios), len(groups), height_ratios=ratios)
         _course(canvas.add_subplot(grid[0, :]), rows[rows["channel"] == site], site, negative)
-        if scalp:
-            _series([canvas.add_subplot(grid[1, k]) for k in range(_HEADS)], b, places)
+        if with_scalp:
+            heads([canvas.add_subplot(grid[1, k]) for k in range(len(groups))], groups)
         _moments(canvas.add_subplot(grid[-1, :]), t.iloc[order], (p < _ALPHA).iloc[order], inside[order])
 
     said = (
-        f"{len(found)} of {plural(len(clusters), 'cluster')} with p < .05 (outlined), {int((p < _ALPHA).to_numpy().sum())} points with "
+        f"{len(found)} of {plural(len(clusters), 'cluster')} with p < .05 (outlined), {np.count_nonzero(p < _ALPHA)} points with "
         "p < .05 corrected for the largest of the map (dots)"
     )
     caption = (
@@ -76,10 +86,9 @@ def _figure(
 
 
 def _course(axes: Axes, curve: pd.DataFrame, site: str, negative: Negative) -> None:
-    half = stats.t.isf(0.025, curve["df"]) * curve["se"]
     milliseconds = 1e3 * curve["time_s"]
     axes.fill_between(
-        milliseconds, curve["b_uv"] - half, curve["b_uv"] + half, color=COLORS[0], alpha=0.15, linewidth=0
+        milliseconds, curve["ci_low"], curve["ci_high"], color=COLORS[0], alpha=0.15, linewidth=0
     )
     axes.plot(milliseconds, curve["b_uv"], color=COLORS[0], linewidth=1.6, label=site)
     axes.axhline(0, color="#374151", linewidth=0.8)
@@ -89,21 +98,10 @@ def _course(axes: Axes, curve: pd.DataFrame, site: str, negative: Negative) -> N
     axes.legend(loc="upper left")
 
 
-def _series(places: list[Axes], b: pd.DataFrame, electrodes: pd.DataFrame) -> None:
-    """Draw the scalp in windows of equal length."""
-    edges = np.linspace(b.columns[0], b.columns[-1], len(places) + 1)
-    window = np.clip(np.searchsorted(edges, b.columns, side="right") - 1, 0, len(places) - 1)
-    groups = []
-    for k in range(len(places)):
-        values = electrodes.assign(amplitude_uv=b.loc[:, window == k].mean(axis=1).to_numpy())
-        groups.append((f"{1e3 * edges[k]:.0f}–{1e3 * edges[k + 1]:.0f}", values))
-    heads(places, groups)
-
-
 def _moments(axes: Axes, t: pd.DataFrame, alone: pd.DataFrame, inside: np.ndarray) -> None:
     limit = float(np.abs(t.to_numpy()).max())
     milliseconds = 1e3 * t.columns.to_numpy(float)
-    step = float(np.diff(milliseconds).mean()) if len(milliseconds) > 1 else 1.0
+    step = milliseconds[1] - milliseconds[0] if len(milliseconds) > 1 else 1.0
     extent = (milliseconds[0] - step / 2, milliseconds[-1] + step / 2, len(t) - 0.5, -0.5)
     image = axes.imshow(
         t.to_numpy(float),

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
-from scipy import stats
 
 from clada_neuro.artifacts import read_table
 from clada_neuro.records.overlap import OverlapRecord
@@ -15,7 +13,7 @@ from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import microvolts_up
 from clada_neuro.reporting.tables import table
-from clada_neuro.reporting.text import plural
+from clada_neuro.reporting.text import number, plural
 
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")
 
@@ -44,14 +42,16 @@ def lines(results: Results) -> list[str]:
         return []
     if found.left_out:
         return [f"Overlapping responses were not taken apart: {found.left_out}."]
+    if found.seconds_used is None:
+        return [
+            "These files are of an earlier version: run again to see how well responses can be told apart."
+        ]
     fits = found.subjects.values()
-    worst = max(value or np.nan for fit in fits for value in fit.inflation.values())
-    used = sum(fit.seconds["estimated from"] for fit in fits)
     formulas = ", ".join(f"{model['event']} ~ {model['formula']}" for model in found.models)
     said = [
-        f"Responses to successive words were estimated together ({formulas}) from {used / 60:.0f} minutes of {plural(len(fits), 'recording')}; "
-        f"overlap makes the variance of a response {worst:.1f} times larger at its worst moment; condition numbers up to "
-        f"{max(fit.condition or np.nan for fit in fits):.0f}."
+        f"Responses to successive words were estimated together ({formulas}) from {found.seconds_used / 60:.0f} minutes of "
+        f"{plural(len(fits), 'recording')}; overlap makes the variance of a response {number(found.worst_inflation, 1)} times larger at its "
+        f"worst moment; condition numbers up to {number(found.worst_condition, 0)}."
     ]
     if found.by_item and found.by_item.left_out:
         said.append(f"Whether the effects hold over stimuli was not tested: {found.by_item.left_out}.")
@@ -60,9 +60,10 @@ def lines(results: Results) -> list[str]:
 
 def figures(results: Results) -> list[Figure]:
     """Return each predictor's waveform at a midline electrode, with its interval over subjects."""
-    if not taken_apart(results):
+    place = results.folder / "overlap" / "averages.parquet"
+    if not taken_apart(results) or not place.is_file():
         return []
-    waveforms = read_table(results.folder / "overlap" / "waveforms.parquet")
+    waveforms = read_table(place)
     there = set(waveforms["channel"])
     site = next((name for name in _MIDLINE if name in there), sorted(there)[0])
     at = waveforms[waveforms["channel"] == site]
@@ -74,12 +75,10 @@ def figures(results: Results) -> list[Figure]:
     def paint(canvas: Canvas) -> None:
         panels = canvas.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (label, rows) in zip(panels, groups, strict=True):
-            over = rows.groupby("time_ms")["estimate_uv"].agg(["mean", "sem", "size"])
-            half = np.nan_to_num(stats.t.isf(_ALPHA / 2, over["size"] - 1) * over["sem"])
             axes.fill_between(
-                over.index, over["mean"] - half, over["mean"] + half, color=COLORS[0], alpha=0.15, linewidth=0
+                rows["time_ms"], rows["ci_low"], rows["ci_high"], color=COLORS[0], alpha=0.15, linewidth=0
             )
-            axes.plot(over.index, over["mean"], color=COLORS[0], linewidth=1.6)
+            axes.plot(rows["time_ms"], rows["mean_uv"], color=COLORS[0], linewidth=1.6)
             axes.axhline(0, color="#374151", linewidth=0.8)
             axes.axvline(0, color="#374151", linewidth=1)
             axes.set_title(label, fontsize=9.5)
@@ -88,7 +87,7 @@ def figures(results: Results) -> list[Figure]:
             microvolts_up(axes, results.negative)
         panels[-1].set_xlabel("Time from onset (ms)")
 
-    subjects = plural(at["subject"].nunique(), "subject")
+    subjects = plural(int(at["n_subjects"].iloc[0]), "subject")
     caption = (
         f"Responses at {site}, those to neighbouring words taken apart: means over {subjects} with 95 % intervals, µV per unit "
         "of each predictor."
@@ -99,9 +98,10 @@ def figures(results: Results) -> list[Figure]:
 
 def tables(results: Results) -> list[Table]:
     """Return clusters with p < .05 and what became of every event."""
-    if not taken_apart(results):
+    done = facts(results)
+    if done is None or done.left_out:
         return []
-    place, done = results.folder / "overlap", facts(results)
+    place = results.folder / "overlap"
     found = []
     if (place / "clusters.parquet").is_file():
         clusters = read_table(place / "clusters.parquet")
@@ -112,11 +112,10 @@ def tables(results: Results) -> list[Table]:
         shown = table("", "", clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])).shown
         found.append(Table("overlap_clusters", caption, clusters, shown))
     if (place / "by_item.parquet").is_file():
-        counts = done.by_item.words if done and done.by_item else {}
+        counts = done.by_item.words if done.by_item else {}
         found.append(_by_item(read_table(place / "by_item.parquet"), counts))
     events = read_table(place / "events.parquet")
-    counts = events.groupby(["stage", "event", "outcome"], sort=False, as_index=False)["n"].sum()
-    shown = table("", "", counts[counts["n"] > 0]).shown
+    shown = table("", "", [row.row() for row in done.outcomes] or events).shown
     return [
         *found,
         Table("overlap_events", "What became of the recordings' events and words.", events, shown),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.spatial import Delaunay, QhullError
 
 Negative: TypeAlias = Literal["up", "down"]
 
@@ -14,11 +14,8 @@ def mapped(maps: pd.DataFrame) -> bool:
     """Return whether electrodes have places (x, y) that span the scalp, so that values between them can be drawn."""
     if not len(maps) or maps[["x", "y"]].isna().any(axis=None):
         return False
-    try:
-        Delaunay(maps[["x", "y"]].drop_duplicates().to_numpy(float))
-    except QhullError:
-        return False
-    return True
+    places = maps[["x", "y"]].to_numpy(float)
+    return bool(np.linalg.matrix_rank(places - places[0], tol=1e-6) == 2)
 
 
 def heads(places: Iterable[Axes], groups: list[tuple[str, pd.DataFrame]]) -> None:

@@ -52,21 +52,18 @@ def tables(results: Results) -> list[Table]:
     if len(results.erp.get("by_item", ())):
         found.append(_by_item(results.erp["by_item"]))
     captions = {"rejections": "Epochs rejected, by reason.", "lost": "Epochs that found no word, by reason."}
+    reasons = results.erp_facts.reasons if results.erp_facts else {}
     found += [
-        Table(f"erp_{name}", caption, results.erp[name], _by_reason(results.erp[name]))
+        Table(
+            f"erp_{name}",
+            caption,
+            results.erp[name],
+            table("", "", [row.row() for row in reasons[name]]).shown,
+        )
         for name, caption in captions.items()
-        if len(results.erp.get(name, ()))
+        if reasons.get(name)
     ]
     return found
-
-
-def _by_reason(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return subjects and epochs by reason; rows without a count ``n`` are one epoch each."""
-    counted = frame if "n" in frame else frame.assign(n=1)
-    totals = counted.groupby("reason", as_index=False).agg(
-        subjects=("subject", "nunique"), epochs=("n", "sum")
-    )
-    return table("", "", totals).shown
 
 
 def _by_item(frame: pd.DataFrame) -> Table:

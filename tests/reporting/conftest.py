@@ -287,6 +287,7 @@ def _write_erp(folder: Path, random: np.random.Generator) -> None:
     facts = {
         "simulated": True, "n_subjects": N_SUBJECTS, "n_epochs": 360, "n_stimuli": 36, "components": [component],
         "baseline": "subtracted", "n_permutations": 1000, "seed": 0, "notes": ["Items count as fixed."],
+        "reasons": {"rejections": [{"reason": "blink", "subjects": 1, "epochs": 3}], "lost": []},
     }  # fmt: skip
     write_json(folder / "erp.json", facts)
 

@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import read_json, write_json, write_table
+from clada_neuro.erp.overlap.shown import over_subjects
 from clada_neuro.reporting import overlap, recording, waveforms
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.scalp import mapped, microvolts_up
@@ -39,12 +40,10 @@ def test_lists_significant_clusters_and_keeps_all_in_the_file(results):
     assert len(clusters.frame) == 2
 
 
-def test_counts_epochs_by_reason():
-    rejected = pd.DataFrame(
-        {"subject": ["a", "b", "b"], "reason": ["blink", "blink", "drift"], "n": [2, 3, 1]}
-    )
-    assert waveforms._by_reason(rejected).to_numpy().tolist() == [["blink", "2", "5"], ["drift", "1", "1"]]
-    assert waveforms._by_reason(rejected.drop(columns="n"))["epochs"].tolist() == ["2", "1"]
+def test_epochs_missing_stand_by_reason_and_one_by_one_in_the_file(results):
+    (rejected,) = [one for one in waveforms.tables(results) if one.name == "erp_rejections"]
+    assert rejected.shown.to_numpy().tolist() == [["blink", "1", "3"]]
+    assert list(rejected.frame) == ["subject", "reason", "n"]
 
 
 @pytest.mark.parametrize(("negative", "upside_down"), [("down", False), ("up", True)])
@@ -94,6 +93,10 @@ def _overlap(folder, subjects=("01", "02", "03")):
         "notes": [],
         "subjects": dict.fromkeys(subjects, fit),
         "by_item": {"words": {"in the check": 85, "in part outside": 0, "not in the table of words": 5}},
+        "seconds_used": 1800.0,
+        "worst_inflation": 2.5,
+        "worst_condition": 5.2,
+        "outcomes": [{"stage": "regression", "event": "word", "outcome": "in the model", "n": 90}],
     }
     write_json(place / "overlap.json", facts)
     rows = [
@@ -110,7 +113,7 @@ def _overlap(folder, subjects=("01", "02", "03")):
         for channel in ("F3", "Cz")
         for t in (0.0, 10.0, 20.0)
     ]
-    write_table(pd.DataFrame(rows), place / "waveforms.parquet")
+    write_table(over_subjects(pd.DataFrame(rows)), place / "averages.parquet")
     events = {
         "subject": "01",
         "stage": "regression",

@@ -38,6 +38,7 @@ from clada_neuro.stats.stimulus import missing_stimulus_warnings
 
 Array = NDArray[np.float64]
 DRAWS = 999
+_WINDOWS = 6  # in which the scalp is shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ class MixedMaps:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per term, channel and moment: b_uv, se, df, t, p, p_corrected (largest |t| of the map), cluster (missing outside)."""
+        """One row per term, channel and moment: b_uv, se, ci_low, ci_high (95 %, for one moment), df, t, p, p_corrected (largest |t| of the map), cluster (missing outside)."""
         t = self.b / self.se
         frames = []
         for number, term in enumerate(self.terms):
@@ -93,11 +94,26 @@ class MixedMaps:
             frame.insert(0, "term", term)
             frame["b_uv"], frame["se"] = self.b[number].ravel(), self.se[number].ravel()
             frame["df"], frame["t"] = self.df[number].ravel(), t[number].ravel()
+            half = stats.t.isf(0.025, frame["df"]) * frame["se"]
+            frame["ci_low"], frame["ci_high"] = frame["b_uv"] - half, frame["b_uv"] + half
             frame["p"] = 2 * stats.t.sf(frame["t"].abs(), frame["df"])
             frame["p_corrected"] = self.tests[term].p.ravel()
             numbers = pd.Series(self.tests[term].clusters.ravel(), dtype="Int64")
             frame["cluster"] = numbers.mask(numbers < 0)
             frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
+    def scalp(self) -> pd.DataFrame:
+        """One row per term, window of equal length and channel: from_ms, to_ms, x, y, amplitude_uv (the mean of b there)."""
+        edges = np.linspace(self.times[0], self.times[-1], _WINDOWS + 1)
+        window = np.clip(np.searchsorted(edges, self.times, side="right") - 1, 0, _WINDOWS - 1)
+        frames = []
+        for number, term in enumerate(self.terms):
+            for k in np.unique(window):
+                frame = pd.DataFrame(self.places, columns=["x", "y"]).assign(channel=self.channels, term=term)
+                frame["from_ms"], frame["to_ms"] = 1e3 * edges[k], 1e3 * edges[k + 1]
+                frames.append(frame.assign(amplitude_uv=self.b[number][:, window == k].mean(axis=1)))
         return pd.concat(frames, ignore_index=True)
 
     @cached_property

@@ -1,8 +1,8 @@
 """Mixed-model maps of a run's epochs, and their files.
 
-In the folder: ``maps.parquet`` (one row per term, electrode and moment: b_uv, se, df, t, p, p_corrected, cluster), ``clusters.parquet``,
-``variances.parquet``, ``channels.parquet`` (places seen from above), ``lost.parquet`` (epochs left out) and ``maps.json``, what was done. Fitted
-electrodes stand in ``electrodes/`` until all are.
+In the folder: ``maps.parquet`` (one row per term, electrode and moment: b_uv, se, ci_low, ci_high, df, t, p, p_corrected, cluster),
+``scalp.parquet`` (means in six windows), ``clusters.parquet``, ``variances.parquet``, ``channels.parquet`` (places seen from above),
+``lost.parquet`` (epochs left out) and ``maps.json``, what was done. Fitted electrodes stand in ``electrodes/`` until all are.
 """
 
 from collections.abc import Callable
@@ -90,6 +90,7 @@ def map_epochs(
         "maps": found.table,
         "clusters": found.clusters,
         "variances": found.variances,
+        "scalp": found.scalp,
         "channels": places,
     }
     for name, table in (tables | {"lost": data.lost}).items():
@@ -123,6 +124,7 @@ class MapsStage(Stage[Path]):
         "maps.parquet",
         "clusters.parquet",
         "variances.parquet",
+        "scalp.parquet",
         "channels.parquet",
         "lost.parquet",
     )

@@ -1,9 +1,10 @@
 """From recordings and the words of a trace to overlap-corrected ERPs on disk, subject by subject.
 
-In the folder: ``waveforms.parquet`` (one row per subject, event, predictor, channel and moment, µV), ``events.parquet`` (what became of every
-event and word), ``sub-<name>-ave.fif`` (each subject's waveforms for MNE), ``clusters.parquet`` and ``group-ave.fif`` (over subjects), with
-``tfce.parquet`` where asked for, ``by_item.parquet`` (whether effects hold over stimuli), and ``overlap.json``, what was done. A subject's
-files are written when it is finished, so that an error in a later one leaves them, and its fit is kept in ``fits/``: the same call goes on from there.
+In the folder: ``waveforms.parquet`` (one row per subject, event, predictor, channel and moment, µV), ``averages.parquet`` (over subjects),
+``events.parquet`` (what became of every event and word), ``sub-<name>-ave.fif`` (each subject's waveforms for MNE), ``clusters.parquet`` and
+``group-ave.fif`` (over subjects), with ``tfce.parquet`` where asked for, ``by_item.parquet`` (whether effects hold over stimuli), and
+``overlap.json``, what was done. A subject's files are written when it is finished, so that an error in a later one leaves them, and its fit is
+kept in ``fits/``: the same call goes on from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
 from clada_neuro.erp.overlap.items import ItemCheck, overlap_by_item
 from clada_neuro.erp.overlap.kept import arrays_of, fit_of, fits_of
 from clada_neuro.erp.overlap.result import OverlapRerp
+from clada_neuro.erp.overlap.shown import over_subjects, totals
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
@@ -148,8 +150,9 @@ def analyze_recordings(
         group = overlap_group(fits, n_permutations=wanted.n_permutations, seed=wanted.seed, tfce=wanted.tfce)
         check = _over_stimuli(recordings, tables, fits, group, words)
         progress(f"by-item check {f'left out: {check}' if isinstance(check, str) else check.in_words()}")
-    _write_tables(place, fits, tied, group, check)
-    store.write(_LAST, _facts(recordings, fits, models, how, wanted, group, check))
+    account = _write_tables(place, fits, tied, group, check)
+    facts = _facts(recordings, fits, models, how, wanted, group, check)
+    store.write(_LAST, facts | totals(fits, account))
     return place
 
 
@@ -158,8 +161,8 @@ class OverlapStage(Stage[Path]):
     """Take overlapping responses apart, as `analyze_recordings` does."""
 
     name = "overlap"
-    files = ("overlap.json", "waveforms.parquet", "events.parquet", "clusters.parquet", "tfce.parquet", "by_item.parquet",
-             "group-ave.fif", "sub-*-ave.fif", "sub-*_epo*.fif")  # fmt: skip
+    files = ("overlap.json", "waveforms.parquet", "averages.parquet", "events.parquet", "clusters.parquet", "tfce.parquet",
+             "by_item.parquet", "group-ave.fif", "sub-*-ave.fif", "sub-*_epo*.fif")  # fmt: skip
     parts = ("fits/*.npz",)
 
     source: Path
@@ -243,18 +246,21 @@ def _write_tables(
     tied: Mapping[str, TiedEvents],
     group: OverlapGroup | None,
     check: ItemCheck | str | None,
-) -> None:
+) -> pd.DataFrame:
+    """Write all tables, and return the account of events."""
     waveforms = pd.concat([fit.table().assign(subject=name) for name, fit in fits.items()], ignore_index=True)
     write_table(waveforms, place / "waveforms.parquet")
+    write_table(over_subjects(waveforms), place / "averages.parquet")
     events = [one.account.assign(subject=name, stage="events and words") for name, one in tied.items()]
     events += [fit.events.assign(subject=name, stage="regression", shown="") for name, fit in fits.items()]
     if isinstance(check, ItemCheck):
         events.append(check.account.assign(event=WORD, stage="by-item check"))
-    write_table(pd.concat(events, ignore_index=True).fillna({"event": ""}), place / "events.parquet")
+    account = pd.concat(events, ignore_index=True).fillna({"event": ""})
+    write_table(account, place / "events.parquet")
     for stale in ("clusters.parquet", "tfce.parquet", "by_item.parquet", "group-ave.fif"):
         (place / stale).unlink(missing_ok=True)
     if group is None:
-        return
+        return account
     write_table(group.clusters, place / "clusters.parquet")
     if isinstance(check, ItemCheck):
         write_table(check.table, place / "by_item.parquet")
@@ -269,6 +275,7 @@ def _write_tables(
     ]
     if maps:
         write_table(pd.concat(maps, ignore_index=True), place / "tfce.parquet")
+    return account
 
 
 def _map(name: str, test: ClusterTest, channels: Sequence[str]) -> pd.DataFrame:
