@@ -84,7 +84,8 @@ def load_trials(name: str) -> Trials:
         For a set that brings stimuli only.
     """
     about = data_set(name)
-    return _trials(about, _fetched(name, about.source, about.files))
+    loader = _of_responses(about)
+    return loader.load_trials(_fetched(name, about.source, about.files), name)
 
 
 def load_study(name: str) -> tuple[DataSet, pd.DataFrame, Trials]:
@@ -96,18 +97,20 @@ def load_study(name: str) -> tuple[DataSet, pd.DataFrame, Trials]:
         For a set that brings stimuli only.
     """
     about = data_set(name)
+    loader = _of_responses(about)
     folder = _fetched(name, about.source, about.files)
-    return about, _loader(about).load_stimuli(folder, name), _trials(about, folder)
+    return about, loader.load_stimuli(folder, name), loader.load_trials(folder, name)
 
 
-def _trials(about: DataSet, folder: Path) -> Trials:
+def _of_responses(about: DataSet) -> ModuleType:
+    """Return the loader of a set that brings responses; any other is refused before a file is fetched."""
     loader = _loader(about)
     if not hasattr(loader, "load_trials"):
         having = [other.name for other in registry()[1].values() if hasattr(_loader(other), "load_trials")]
         raise DataError(
             f"'{about.name}' holds stimuli but no human responses; sets with responses are {', '.join(having)}"
         )
-    return loader.load_trials(folder, about.name)
+    return loader
 
 
 def _loader(about: DataSet) -> ModuleType:

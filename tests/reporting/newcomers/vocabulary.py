@@ -1,0 +1,28 @@
+"""How many different words were read, one a condition."""
+
+from clada_neuro.reporting.blocks import Paragraph, Part, Typed
+from clada_neuro.reporting.figures import draw
+from clada_neuro.reporting.registry import Declared
+from clada_neuro.reporting.tables import table
+
+
+def _counts(results):
+    words = results.tables["words"].merge(results.tables["stimuli"][["stimulus_id", "condition"]])
+    return words.groupby("condition")["word"].nunique()
+
+
+def blocks(results):
+    counts = _counts(results)
+    yield Paragraph((f"{counts.sum()} words & their conditions; see ", Typed("clada-neuro trace"), "."))
+    yield table("vocabulary", "Different words by condition.", counts.rename("words").reset_index())
+    figure = draw(
+        "vocabulary",
+        "Different words.",
+        "Bars of words.",
+        lambda axes: axes.bar(counts.index, counts),
+        (4, 3),
+    )
+    yield Part("As bars", [figure])
+
+
+SECTION = Declared("vocabulary", "Vocabulary", 150, blocks, shown=lambda results: "words" in results.tables)
