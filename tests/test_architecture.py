@@ -205,3 +205,15 @@ def test_completion_and_help_show_the_public_names_alone():
 def test_no_file_is_longer_than_a_reader_keeps_in_mind():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert not {str(path): length for path, length in lengths.items() if length > 400}
+
+
+def test_the_page_of_the_package_has_every_room_and_its_tests_are_there():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms, counts = (
+        page.split(f"## {title}\n")[1].split("\n## ")[0] for title in ("Rooms", "What a newcomer touches")
+    )
+    listed = {line.split("`")[1].rstrip("/") for line in rooms.splitlines() if line.startswith("| `")}
+    assert listed == {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    tests = [line.split("`")[-2] for line in counts.splitlines() if "`tests/" in line]
+    assert len(tests) == 7
+    assert not [name for name in tests if not (ROOT.parent / name).is_file()]
