@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clada_neuro.measures.activity import ACTIVITY
-from clada_neuro.measures.layers import BY_LAYER
+from clada_neuro.measures.layers import ATTENTION, BY_LAYER, LENS, MOVEMENT
 from clada_neuro.measures.measure import Measure, Origin
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
@@ -31,6 +31,7 @@ _TRACES = {
     Origin.POLICY: "under a policy",
     Origin.MASKED: "of masked models",
     Origin.STREAM: "with `--layers`",
+    Origin.ATTENTION: "with `--layers` and `--attention`",
 }
 
 
@@ -77,7 +78,22 @@ last layer it is p; a model whose last layer does not give its own predictions s
 reason in the manifest. Displacement and norms are of h at x itself; they are not defined where x, or another token that they
 need, is the first that the model reads, which all others attend to. Punctuation that is attached to a word is left out, as elsewhere.
 
-{_table(BY_LAYER)}
+{_table((*LENS, *MOVEMENT, *ATTENTION))}
+
+The measures of feed-forward activity above stand there, too, each of the layer's own block. Attention is computed in the plain form
+of the model's family, which holds its weights; families and layers that give none (state-space models, recurrences, attention
+with a sink that is no token) have no entropy of it, with the reason in the manifest.
+
+`--translators FILE` puts a tuned lens (Belrose et al., 2023) in place of the logit lens: of place i, 0 before the first layer, the
+tail reads h + W_i h + b_i. FILE is a safetensors file with the tensors of the package tuned-lens, `0.weight`, `0.bias` and so on;
+the model's `unembed_hash` must be in its metadata or in tuned-lens's `config.json` beside it. From a folder that tuned-lens wrote:
+
+```python
+from safetensors.torch import save_file
+from torch import load
+
+save_file(load("lens/params.pt", weights_only=True), "lens/lens.safetensors")
+```
 
 The vocabulary projection is the cost: one a layer for `all`, up to two a layer that is asked for otherwise. 200 sentences by
 SmolLM2-135M take 62 s of one core with all 30 layers, 37 s with `every:4` and 7 s without, and no more memory than without.

@@ -218,14 +218,25 @@ def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def layers_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--layers``, passed on under the same name."""
-    return click.option(
-        "--layers",
-        metavar="all|every:N|N,N…",
-        help="Also measure every word in these layers of the model, from 0: predictions from inner layers and movement of the "
-        "residual stream (word_layers.parquet).",
-    )(command)
+def layers_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--layers``, ``--attention`` and ``--translators``, passed on under the same names."""
+    for add in (
+        click.option(
+            "--translators",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="With --layers: a tuned lens of the model (safetensors), through which inner layers predict.",
+        ),
+        click.option("--attention", is_flag=True, help="With --layers: also the entropy of attention."),
+        click.option(
+            "--layers",
+            metavar="all|every:N|N,N…",
+            help="Also measure every word in these layers of the model, from 0: predictions from inner layers, movement of the "
+            "residual stream and activity (word_layers.parquet).",
+        ),
+    ):
+        command = add(command)
+    return command
 
 
 def language_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from clada_neuro.cli.options import (
     epochs_options,
     fitting_options,
     language_option,
-    layers_option,
+    layers_options,
     loading_options,
     matching_options,
     negative_option,
@@ -48,7 +48,7 @@ from clada_neuro.cli.options import (
 @epochs_options
 @scale_options
 @language_option
-@layers_option
+@layers_options
 @stimulus_file_options
 @trial_file_options
 @matching_options

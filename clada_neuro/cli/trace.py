@@ -8,7 +8,7 @@ import click
 from clada_neuro.cli.options import (
     READING,
     language_option,
-    layers_option,
+    layers_options,
     model_options,
     policy_options,
     scale_options,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Also record the N most probable tokens before each token (top_k.parquet).",
 )
-@layers_option
+@layers_options
 @scale_options
 @stimulus_file_options
 def command(
@@ -60,13 +60,12 @@ def command(
     With --csv, or --out NAME.csv, writes one file in place of a folder, a row a word: your columns, then the word's
     measures, in the order of your rows. Settings and versions stand in NAME.json beside it.
     """
+    from clada_neuro.instrument.layer_choice import read_choice
     from clada_neuro.scale.setting import Setting
     from clada_neuro.study.named import language_of, resolve_stimuli
 
-    if setting["layers"] is not None:
-        from clada_neuro.instrument.layer_choice import read_choice
-
-        read_choice(setting["layers"], setting["policy"] != "dense")
+    asked = (setting["layers"], setting["policy"] != "dense", setting["attention"], setting["translators"])
+    read_choice(*asked)
     table_of_its_own = "--top-k" if setting["top_k"] else "--layers" if setting["layers"] else ""
     place = _place(stimuli, out, as_csv, table_of_its_own)
     table = resolve_stimuli(stimuli, **{name: setting.pop(name) for name in READING})

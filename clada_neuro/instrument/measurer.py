@@ -130,7 +130,9 @@ def _shard(
     frames = {"tokens": tokens, "words": words}
     frames |= {LAYERS: layers_table(measured)} if forward.layers else {}
     if work.depth and work.depth.layers:
-        frames[WORD_LAYERS] = work.depth.table(texts, windows)
+        numbers = [number for number in range(len(texts)) if windows[number]]
+        activity = {number: one.activity for number, one in zip(numbers, measured, strict=True)}
+        frames[WORD_LAYERS] = work.depth.table(texts, windows, activity)
     return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})
 
 

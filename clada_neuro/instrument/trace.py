@@ -176,6 +176,8 @@ def trace(
     top_k: int = 0,
     cutoffs: Cutoffs | None = None,
     layers: str | Sequence[int] | None = None,
+    attention: bool = False,
+    translators: str | Path | None = None,
     progress: bool = True,
 ) -> Trace:
     """Record what a model does with every token and word of some stimuli.
@@ -201,6 +203,10 @@ def trace(
         Fill `neuron_sparsity` of a dense trace (`clada_neuro.calibration.cutoffs.hidden_cutoffs`).
     layers : str or sequence of int, optional
         Of which layers words are measured one by one (`Trace.word_layers`): ``"all"``, ``"every:4"`` or numbers from 0.
+    attention : bool
+        Measure the entropy of these layers' attention, too.
+    translators : path, optional
+        A safetensors file with a tuned lens of this model, through which inner layers predict in place of the logit lens.
     progress : bool
         Show a bar on stderr.
 
@@ -217,7 +223,7 @@ def trace(
     check_language(language)
     if top_k < 0:
         raise DataError(f"top_k = {top_k} given, the number of most probable tokens expected (0 for none)")
-    choice = None if layers is None else read_choice(layers, policy is not None)
+    choice = read_choice(layers, policy is not None, attention, translators)
     if not isinstance(model, LanguageModel):
         model = load_model(model, dtype=dtype, device=device, start_token=start_token, revision=revision)
     return collect(stimuli, ModelMeasurer(model, policy, language, progress, top_k, cutoffs, choice), out)

@@ -3,10 +3,12 @@
 h_l is the residual stream after layer l of L, from 0; h_{-1} stands before the first layer. p_l = softmax of the model's own
 tail (final norm, output layer, scale and cap of the logits where the family has them) on h_l at the token before x; of the last
 layer it is p, the model's prediction. Displacement and norms are of h at x itself. Where x or another token that they need
-is the first of the model's input, which all others attend to, start token or not, they are not defined.
+is the first of the model's input, which all others attend to, start token or not, they are not defined. Activity is that of
+`activity`, in one layer.
 """
 
 from clada_neuro.measures import sources
+from clada_neuro.measures.activity import ACTIVITY
 from clada_neuro.measures.measure import Measure, Origin
 
 TRAJECTORY = 4  # tokens that a line is laid through; our choice
@@ -117,4 +119,18 @@ MOVEMENT = (
         source=sources.TRAJECTORY,
     ),
 )
-BY_LAYER = (*LENS, *MOVEMENT)
+# On request.
+ATTENTION = (
+    Measure(
+        name="attention_entropy_bits",
+        origin=Origin.ATTENTION,
+        unit="bits",
+        label="attention entropy",
+        meaning="how widely the token spreads its attention over itself and the tokens before, mean over the layer's heads",
+        formula="mean over heads of −Σ_j w_j log2 w_j, w_j the weight that x gives to token j",
+        word_rule="mean",
+        low=0,
+    ),
+)
+ACTIVE = tuple(one for one in ACTIVITY if one.origin != Origin.POLICY)
+BY_LAYER = (*LENS, *MOVEMENT, *ATTENTION, *ACTIVE)

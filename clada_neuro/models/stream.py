@@ -39,6 +39,8 @@ class Stream:
 
     Attributes
     ----------
+    modules : torch.nn.ModuleList
+        The layers.
     n_layers : int
     no_lens : str
         Why nothing can be predicted from inner places, empty where it can.
@@ -53,8 +55,8 @@ class Stream:
         family = FAMILIES.get(model.config.get_text_config().model_type, Family())
         self._model, self._norm = model, family.norm
         layers: Any = model.get_submodule(family.layers)
-        self._layers = layers
-        self.n_layers = len(self._layers)
+        self.modules: nn.ModuleList = layers
+        self.n_layers = len(self.modules)
         self.no_lens = self._tried()
 
     def run(self, ids: Tensor) -> None:
@@ -94,13 +96,13 @@ class Stream:
         def see(_: nn.Module, args: tuple[Tensor, ...], named: dict[str, Any]) -> None:
             found[EMBEDDED] = args[0] if args else named["hidden_states"]
 
-        return self._layers[0].register_forward_pre_hook(see, with_kwargs=True)
+        return self.modules[0].register_forward_pre_hook(see, with_kwargs=True)
 
     def _after(self, place: int, found: dict[int, Tensor]) -> Any:
         def see(_: nn.Module, __: tuple[Tensor, ...], output: Any) -> None:
             found[place] = output if isinstance(output, Tensor) else output[0]
 
-        return self._layers[place].register_forward_hook(see)
+        return self.modules[place].register_forward_hook(see)
 
     @torch.inference_mode()
     def _tried(self) -> str:

@@ -28,6 +28,8 @@ class Setting:
         How many of the most probable tokens are recorded before each token.
     layers : str or None
         Of which layers words are measured one by one (`clada_neuro.trace`).
+    attention, translators : bool, path or None
+        What of these layers beyond the usual (`clada_neuro.trace`).
     threads : int or None
         Of the model on a CPU; None leaves torch's own choice (``OMP_NUM_THREADS``, else every core).
     folder : str
@@ -47,6 +49,8 @@ class Setting:
     folder: str = ""
     revision: str | None = None
     layers: str | None = None
+    attention: bool = False
+    translators: str | Path | None = None
 
     def everywhere(self) -> "Setting":
         """Return the setting with what this process decides written out, so that another decides the same."""
@@ -87,7 +91,8 @@ class Setting:
         from clada_neuro.policies.registry import policy_for
 
         check_language(self.language)
-        choice = None if self.layers is None else read_choice(self.layers, self.policy != "dense")
+        translators = Path(self.folder, self.translators) if self.translators else None
+        choice = read_choice(self.layers, self.policy != "dense", self.attention, translators)
         model = model or self.load()
         calibration = Path(self.folder, self.calibration) if self.calibration else None
         policy = cutoffs = None

@@ -61,6 +61,8 @@ def run(
     revision: str | None = None,
     language: str | None = None,
     layers: str | None = None,
+    attention: bool = False,
+    translators: str | Path | None = None,
     full: bool = False,
     influence: bool = False,
     jobs: int | None = None,
@@ -127,6 +129,8 @@ def run(
         Of the word frequencies; the analysis's or the data set's, else English, by default.
     layers : str, optional
         Of which layers words are measured one by one, too (`clada_neuro.trace`): ``"all"``, ``"every:4"`` or ``"0,5,11"``.
+    attention, translators
+        What of these layers beyond the usual: see `clada_neuro.trace`.
     full : bool
         Draw 1,000 bootstrap replicates of the interaction (by default as many as the analysis says, else 200, and fewer above 35,000 trials), and
         200 over subjects and items, and 200 of each regression for the intervals of R².
@@ -160,7 +164,7 @@ def run(
     given = {**locals()}
     setting = Setting(
         start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
-        language=language or "en", layers=layers,
+        language=language or "en", layers=layers, attention=attention, translators=translators,
     )  # fmt: skip
     if str(target) == DEMO and eeg == SIMULATED:
         first = model if isinstance(model, str) else (*(model or ()), EMBEDDED)[0]
@@ -189,8 +193,7 @@ def run(
     plan = resolve_target(**_handed_on(given) | settled)
     plan = replace(plan, continuous=continuous)
     spoken = check_language(language or plan.analysis.language or language_of(target))
-    if layers is not None:
-        read_choice(layers, policy != "dense")
+    read_choice(layers, policy != "dense", attention, translators)
     from clada_neuro.study.rehearsal import rehearse  # loads the statistics
 
     rehearse(plan, language=spoken, policy=policy)

@@ -1,12 +1,15 @@
 """Measures by layer against a lens written out by hand, in float64, from the hidden states that the model returns."""
 
+import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from depth_by_hand import activity, attention_entropy, contributions
 from local_tokenizers import tokenizer_of
+from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, OTHERS
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -16,8 +19,10 @@ from clada_neuro.instrument import depth
 from clada_neuro.instrument.layer_choice import Choice, read_choice
 from clada_neuro.instrument.lens import lens
 from clada_neuro.instrument.trace import Trace, trace
-from clada_neuro.measures.layers import BY_LAYER, MOVEMENT
+from clada_neuro.measures.layers import ACTIVE, BY_LAYER, LENS, MOVEMENT
+from clada_neuro.models.attention import Attention
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.models.translators import unembed_hash
 from clada_neuro.policies.registry import policy_for
 
 # Settings under which the scale or the cap of the logits matters.
@@ -142,6 +147,139 @@ def test_every_measure_is_its_definition(kind):
     assert len(traced.word_layers) == 3 * len(traced.words)
 
 
+def by_word(traced: Trace, values: np.ndarray) -> np.ndarray:
+    """Return the mean over each word's tokens of values by token; missing in one is missing in the word."""
+    own = pd.Series(values).groupby(traced.tokens["word_index"].to_numpy())
+    return own.agg(lambda tokens: tokens.mean(skipna=False)).to_numpy()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "opt"])
+def test_attention_and_activity_are_their_definitions(kind):
+    model = language_model(kind)
+    traced = trace(stimuli(TEXT), model, layers="0,2", attention=True, progress=False)
+    ids = [model.start_token_id, *traced.tokens["token_id"].tolist()]
+    for layer in (0, 2):
+        found = by_layer(traced, layer)
+        entropy = attention_entropy(kind, model, ids, layer)[1:]
+        np.testing.assert_allclose(found["attention_entropy_bits"], by_word(traced, entropy), atol=1e-5)
+        for name, values in activity(contributions(kind, model, ids, layer)).items():
+            np.testing.assert_allclose(found[name], by_word(traced, values), atol=1e-5, err_msg=name)
+    assert found["neuron_sparsity"].isna().all()  # no calibration was given
+    assert "missing" not in traced.manifest["word_layers"]
+
+
+def test_activity_by_layer_is_that_of_the_tokens(tmp_path):
+    texts = stimuli(TEXT, "Nobody knows", context=["", "It was dark. "])
+    traced = trace(texts, language_model(), layers="all", progress=False)
+    tokens = traced.layers.merge(traced.tokens[["stimulus_id", "token_index", "word_index"]])
+    expected = tokens.groupby(["stimulus_id", "word_index", "layer"])["adjustment_prev"]
+    expected = expected.agg(lambda values: values.mean(skipna=False)).reset_index(drop=True)
+    pd.testing.assert_series_equal(
+        traced.word_layers["adjustment_prev"], expected, check_names=False, check_dtype=False
+    )
+    over_layers = traced.word_layers.groupby(["stimulus_id", "word_index"])["hoyer"].mean().to_numpy()
+    np.testing.assert_allclose(over_layers, traced.words["hoyer"], rtol=1e-6)
+
+
+def test_attention_moves_no_other_value_and_is_dropped_layer_by_layer():
+    model = language_model(layers=4)
+    texts = stimuli(TEXT, "Nobody knows", "No")
+    with_it = trace(texts, model, layers="all", attention=True, progress=False).word_layers
+    without = trace(texts, model, layers="all", progress=False).word_layers
+    pd.testing.assert_frame_equal(
+        with_it.drop(columns="attention_entropy_bits"), without, rtol=1e-5, atol=1e-5
+    )
+    assert model.model.config._attn_implementation == "sdpa"
+
+
+def test_a_model_without_attention_weights_says_so(monkeypatch):
+    monkeypatch.setattr("clada_neuro.models.attention._weights", lambda output: None)
+    traced = trace(stimuli(TEXT), language_model(), layers="all", attention=True, progress=False)
+    assert "attention_entropy_bits" not in traced.word_layers
+    assert "gives no attention weights" in traced.manifest["word_layers"]["missing"]
+    assert "gives no attention weights" in " ".join(traced.remarks(stimuli(TEXT)))
+
+
+def test_layers_without_attention_are_named():
+    model = language_model("jamba", dtype=torch.float32).model
+    attention = Attention(model, model.model.layers)
+    assert attention.layers == [1]
+    assert attention.missing.endswith("shares of the tokens in layers 0, 2")
+
+
+def test_too_little_memory_for_attention_gets_one_line(monkeypatch):
+    model = language_model()
+    monkeypatch.setattr(depth, "_WEIGHTS", 10**12)
+    with pytest.raises(ModelError, match=r"attention over \d+ tokens needs .* leave attention"):
+        trace(stimuli(TEXT), model, layers="all", attention=True, progress=False)
+
+
+@pytest.mark.parametrize("more", [{"attention": True}, {"translators": "lens.safetensors"}])
+def test_what_is_of_layers_needs_layers(more):
+    with pytest.raises(DataError, match=r"without layers; .*--layers all"):
+        trace(stimuli(TEXT), language_model(), progress=False, **more)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gemma2"])
+def test_a_tuned_lens_stands_before_the_tail(kind, tmp_path):
+    model = language_model(kind)
+    path = tuned_lens(tmp_path / "lens.safetensors", model)
+    traced = trace(stimuli(TEXT), model, layers="all", translators=path, progress=False)
+    tokens = traced.tokens["token_id"].tolist()
+    maps = load_file(path)
+    with torch.inference_mode():
+        output = model.model(torch.tensor([[model.start_token_id, *tokens]]), output_hidden_states=True)
+        states = [h[0] for h in output.hidden_states[:-1]]
+        read = [h + h @ maps[f"{at}.weight"].T + maps[f"{at}.bias"] for at, h in enumerate(states)]
+        p = [tail(kind, model.model, h).log_softmax(dim=-1) for h in read]
+    p.append(output.logits[0].log_softmax(dim=-1))
+    rows = torch.arange(len(tokens))
+    for layer in range(3):
+        bits = -p[layer + 1][rows, tokens] / math.log(2)
+        bits = pd.Series(bits.numpy()).groupby(traced.tokens["word_index"].to_numpy()).sum()
+        np.testing.assert_allclose(by_layer(traced, layer)["lens_surprisal_bits"], bits, rtol=1e-5, atol=2e-5)
+    assert traced.manifest["word_layers"]["translators"]["file"] == "lens.safetensors"
+
+
+def test_translators_of_nobody_of_another_model_or_of_another_size_get_one_line(tmp_path):
+    model, path = language_model(), tmp_path / "lens.safetensors"
+
+    def refused(match: str) -> None:
+        with pytest.raises(ModelError, match=match) as error:
+            trace(stimuli(TEXT), model, layers="all", translators=path, progress=False)
+        assert "\n" not in str(error.value)
+
+    tuned_lens(path, model)
+    maps = load_file(path)
+    save_file(maps, path)
+    refused("do not say whose they are; 'unembed_hash' is expected")
+    (tmp_path / "config.json").write_text(json.dumps({"unembed_hash": unembed_hash(model.model)}))
+    trace(stimuli(TEXT), model, layers="all", translators=path, progress=False)
+    (tmp_path / "config.json").write_text(json.dumps({"unembed_hash": "0" * 64}))
+    refused("are another model's: its output layer")
+    save_file({name: part[..., :-1].contiguous() for name, part in maps.items()}, path)
+    refused(r"0.weight has shape \(24, 23\), \(24, 24\) expected")
+    save_file({name: part for name, part in maps.items() if name != "2.bias"}, path)
+    refused("'2.bias' is missing; .* 2.bias expected of a model of 3 layers")
+    path.write_bytes(b"not safetensors")
+    refused("cannot be read as safetensors")
+    path.unlink()
+    with pytest.raises(DataError, match="no file of translators at"):
+        trace(stimuli(TEXT), model, layers="all", translators=path, progress=False)
+
+
+def tuned_lens(path, model: LanguageModel):
+    """Write translators as the package tuned-lens names them."""
+    torch.manual_seed(1)
+    size = model.model.config.hidden_size
+    maps = {}
+    for layer in range(model.model.config.num_hidden_layers):
+        maps |= {f"{layer}.weight": 0.3 * torch.randn(size, size), f"{layer}.bias": torch.randn(size)}
+    maps = {name: part.double() for name, part in maps.items()}
+    save_file(maps, path, metadata={"unembed_hash": unembed_hash(model.model)})
+    return path
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_the_last_layer_is_the_models_own_prediction(kind):
     texts = stimuli('"Wait," she said -- it\'s late!', "Wait for the train.", context=["", "It was dark. "])
@@ -220,7 +358,7 @@ def test_a_prediction_that_texts_share_is_made_once(monkeypatch):
     traced = trace(stimuli(TEXT, f"{TEXT} heute"), language_model(), layers="all", progress=False)
     assert sum(made) == traced.tokens.groupby("stimulus_id").size()["1"]
     first, second = (frame.reset_index(drop=True) for _, frame in traced.word_layers.groupby("stimulus_id"))
-    names = [one.name for one in BY_LAYER]
+    names = [one.name for one in (*LENS, *MOVEMENT, *ACTIVE)]
     pd.testing.assert_frame_equal(first[names], second[names].head(len(first)), rtol=1e-6, atol=1e-6)
 
 
@@ -231,7 +369,7 @@ def test_texts_longer_than_the_window_go_on_in_the_next():
     last = by_layer(traced, 2)
     np.testing.assert_allclose(last["lens_surprisal_bits"], traced.words["surprisal_bits"], atol=1e-5)
     # A line through four tokens is missing where it would begin on the first token of a window.
-    assert last.iloc[1:].drop(columns="trajectory_error").notna().all(axis=None)
+    assert last.iloc[1:][[one.name for one in (*LENS, *MOVEMENT[:-1])]].notna().all(axis=None)
     assert last["trajectory_error"].iloc[5:].notna().all()
 
 
@@ -247,8 +385,8 @@ def test_words_without_context_and_without_tokens_are_missing():
     model = language_model()
     model = LanguageModel("tiny", model.model, model.tokenizer, None, "0" * 16)
     found = by_layer(trace(stimuli("Nobody knows why"), model, layers="all", progress=False), 1)
-    assert found.loc[0, [one.name for one in BY_LAYER]].isna().all()
-    assert found.loc[2].drop("trajectory_error").notna().all()
+    assert found.loc[0, [one.name for one in (*LENS, *MOVEMENT, *ACTIVE)]].isna().all()
+    assert found.loc[2, [one.name for one in (*LENS, *MOVEMENT[:-1])]].notna().all()
 
 
 def test_nothing_changes_where_layers_are_not_asked(tmp_path):
@@ -279,7 +417,7 @@ def test_a_state_space_model_says_that_it_has_none(tmp_path):
 def test_without_a_tail_that_is_known_the_movement_is_left():
     model = language_model("opt", do_layer_norm_before=False)
     traced = trace(stimuli(TEXT), model, layers="all", progress=False)
-    assert list(traced.word_layers.columns[3:]) == [one.name for one in MOVEMENT]
+    assert list(traced.word_layers.columns[3:]) == [one.name for one in (*MOVEMENT, *ACTIVE)]
     assert "cannot be run alone" in traced.manifest["word_layers"]["missing"]
 
 
