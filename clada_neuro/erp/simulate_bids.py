@@ -64,7 +64,8 @@ def simulate_bids(
     Returns
     -------
     Path
-        ``root``.
+        ``root``. What was planted in each reader stands in ``sourcedata/simulation.json``: ``effects``, by reader, component and
+        term, as `simulate_raw.simulate_reading` takes them.
 
     Raises
     ------
@@ -83,6 +84,7 @@ def simulate_bids(
     filled = words.assign(
         **{name: words[name].astype(float).fillna(words[name].mean()) for name in predictors}
     )
+    planted = {}
     for reader in range(n_readers):
         rng = np.random.default_rng([seed, reader])
         effects = {
@@ -93,7 +95,9 @@ def simulate_bids(
             _presented(filled, reader, rng), effects=effects, soa=soa, pause=pause, sfreq=sfreq, noise_uv=noise_uv,
             seed=int(rng.integers(2**31)),
         )  # fmt: skip
-        _write(bids, place, f"{reader + 1:02d}", made.raw, made.events)
+        name = f"{reader + 1:02d}"
+        planted[name] = effects
+        _write(bids, place, name, made.raw, made.events)
     bids.make_dataset_description(
         path=place,
         name="SIMULATED word-by-word reading",
@@ -101,7 +105,7 @@ def simulate_bids(
         overwrite=True,
         verbose="error",
     )
-    store.write(_LAST, {})
+    store.write(_LAST, {"effects": planted})
     return place
 
 
