@@ -36,9 +36,12 @@ def clada(capsys: pytest.CaptureFixture[str], *arguments: object) -> Done:
     return Done(int(stopped.value.code or 0), found.out, found.err)
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start a command in a process of its own."""
-    command = [sys.executable, "-m", "clada_neuro", *map(str, arguments)]
+def start(*arguments: object, prepared: str = "") -> subprocess.Popen[str]:
+    """Start a command in a process of its own, in which code may be run before."""
+    # What a script starts in the background ignores interrupts, and so do these tests and this process then.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}\n{prepared}\nfrom clada_neuro.cli.main import main; main()"
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+    )  # fmt: skip

@@ -1,8 +1,6 @@
 """The whole way on the embedded model: stimuli, trace, simulated responses, fits, report; stop and go on."""
 
 import os
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -123,23 +121,31 @@ def test_a_pre_specified_analysis_is_followed_and_departures_are_named(tmp_path)
     assert any("'another' was specified but not used" in line for line in manifest["departures"])
 
 
+INTERRUPTED = """
+import os, signal
+from clada_neuro.responses.stage import AlignStage
+made = AlignStage.make
+def interrupt(stage, folder):
+    os.kill(os.getpid(), signal.SIGINT)
+    return made(stage, folder)
+AlignStage.make = interrupt
+"""
+
+
 def test_an_interrupt_keeps_what_was_finished_and_the_same_command_goes_on(tmp_path, capsys):
-    folder = tmp_path / "out"
-    process = start("run", "demo", "--limit", 40, "--out", folder)
-    deadline = time.monotonic() + 300
-    while not list(folder.rglob("*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    time.sleep(0.5)  # in the trace, which is longer than that on any machine
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2
+    command = ("run", "demo", "--limit", 6, "--out", tmp_path / "out")
+    process = start(*command, prepared=INTERRUPTED)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 2, errors
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("clada-neuro: interrupted")
-    kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
-    assert kept
-    assert not list(folder.rglob("*.part"))
-    assert clada(capsys, "run", "demo", "--limit", 40, "--out", folder).code == 0
-    assert {path.name for path in folder.iterdir()} >= set(FILES)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.parquet")}
+    assert {path.stem for path in kept} == {"stimuli", "tokens", "layers", "words"}
+    assert not list((tmp_path / "out").rglob("*.part"))
+    assert clada(capsys, *command).code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= set(FILES)
+    traced = [path for path in kept if path.stem != "stimuli"]
+    assert [path.stat().st_mtime_ns for path in traced] == [kept[path] for path in traced]
 
 
 def test_own_stimuli_and_trials(tmp_path, demo):
