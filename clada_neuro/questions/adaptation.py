@@ -15,10 +15,10 @@ import pandas as pd
 from clada_neuro.cache import TABLE, Store
 from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.questions.adaptation_page import Found, adaptation_results
+from clada_neuro.questions.adaptation_page import Found, adaptation_answer
 from clada_neuro.questions.analysis import Progress
 from clada_neuro.questions.corpus import read_corpus
-from clada_neuro.questions.page import Results
+from clada_neuro.questions.page import Answer
 from clada_neuro.questions.parts import part_r2
 from clada_neuro.questions.settings import AdaptationSettings
 from clada_neuro.stats.mixed import MixedFit, estimate
@@ -34,7 +34,7 @@ _UNSEEN = 2  # tokens of a sequence without a lagged adjustment
 
 def adaptation(
     model: LanguageModel, settings: AdaptationSettings, folder: Path, progress: Progress
-) -> Results:
+) -> Answer:
     """Measure sequences, keeping them in `folder`, and fit adjustment on the signals."""
     length = settings.scored + _UNSEEN
     corpus = Corpus.of(read_corpus(settings.corpus), model, length)
@@ -44,7 +44,7 @@ def adaptation(
         measured[kind] = _measured(ids, model, folder / kind)
         progress(f"{kind}: {len(measured[kind].tokens):,} tokens measured")
     found = analyze(measured, corpus.log_frequency, settings, progress)
-    return adaptation_results(found, model.describe(), asdict(settings))
+    return adaptation_answer(found, model.describe(), asdict(settings))
 
 
 def _measured(ids: np.ndarray, model: LanguageModel, folder: Path) -> Measured:

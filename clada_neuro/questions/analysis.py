@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
-from clada_neuro.questions.page import Results
+from clada_neuro.questions.page import Answer
 
 S = TypeVar("S")
 Progress = Callable[[str], None]
-Analysis = Callable[[LanguageModel, S, Path, Progress], Results]
+Analysis = Callable[[LanguageModel, S, Path, Progress], Answer]
 
 
 def run(

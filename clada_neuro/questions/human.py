@@ -19,10 +19,11 @@ from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.analysis import Progress
-from clada_neuro.questions.human_page import Ladder, human_results
+from clada_neuro.questions.climbed import Climbed
+from clada_neuro.questions.human_page import human_answer
 from clada_neuro.questions.human_policies import calibration_facts, explore, words_under_policies
 from clada_neuro.questions.nested import Nested
-from clada_neuro.questions.page import Results
+from clada_neuro.questions.page import Answer
 from clada_neuro.questions.questions import ACTIVITY, SURPRISAL, Question, Step, steps
 from clada_neuro.questions.settings import HumanSettings
 from clada_neuro.responses.alignment import align
@@ -33,18 +34,18 @@ from clada_neuro.stats.mixed import FitWarning
 from clada_neuro.study.resolve import resolve_target
 
 
-def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Results:
+def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Answer:
     """Trace the sentences of each data set and climb its ladder, keeping finished ones in `folder`."""
     found = climb(model, settings, folder, progress)
     chosen = asdict(settings) | {"folds": _folds(settings)} | calibration_facts(model)
-    return human_results(found, model.describe(), chosen, settings.departures(model.name))
+    return human_answer(found, model.describe(), chosen, settings.departures(model.name))
 
 
 def _folds(settings: HumanSettings) -> int:
     return settings.folds or settings.specified.folds
 
 
-def climb(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Ladder:
+def climb(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Climbed:
     """Climb the ladders of all questions; p is adjusted over all steps of one component."""
     parts = []
     for question in settings.specified.named(settings.questions):
@@ -52,7 +53,7 @@ def climb(model: LanguageModel, settings: HumanSettings, folder: Path, progress:
         stimuli = resolve_target(question.target, limit=settings.limit).stimuli
         words = words_under_policies(stimuli, model, settings.sparsity, folder / "traces")
         parts.append(_remembered(trials, words, question, folder, settings, progress))
-    return Ladder.joined(parts)
+    return Climbed.joined(parts)
 
 
 def trials_of(target: str, model: LanguageModel, folder: Path, limit: int | None) -> pd.DataFrame:
@@ -71,14 +72,14 @@ def _remembered(
     folder: Path,
     settings: HumanSettings,
     progress: Progress,
-) -> Ladder:
+) -> Climbed:
     """Read a ladder that was finished with the same rows, settings and code from `folder`, or climb it."""
     decisive = {**asdict(settings), "jobs": 0, "questions": 0, "analysis": 0}
     store = Store.of(
         folder / "ladders", __name__, trials, *words.values(), question, decisive, codec=DOCUMENT
     )
     if stored := store.read(question.name):
-        return Ladder.from_dict(stored)
+        return Climbed.from_dict(stored)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         found = ladder(trials, question, settings, folder=folder / "replicates", progress=progress)
@@ -97,7 +98,7 @@ def ladder(
     *,
     folder: Path | None = None,
     progress: Progress = lambda line: None,
-) -> Ladder:
+) -> Climbed:
     """Compare the models of one question on the rows that all of them can use.
 
     The random part is reduced once, on the fullest model, and is the same in all.
@@ -125,7 +126,7 @@ def ladder(
             f"{question.name}: {step.name}, p = {tests[-1]['p']:.3g}, held out {tests[-1]['held_out']:+.1e}"
         )
     rungs = [{"question": question.name, **rung} for rung in reduced.to_dict()]
-    return Ladder(
+    return Climbed(
         pd.DataFrame(tests),
         pd.DataFrame(coefficients),
         pd.DataFrame(rungs),

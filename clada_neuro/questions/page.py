@@ -1,48 +1,64 @@
-"""What an analysis leaves behind: its small tables, a figure, and a page that a reader understands without the code."""
+"""What an analysis leaves behind: a page, in HTML and in Markdown, that a reader understands without the code, and its tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+import clada_neuro
 from clada_neuro.artifacts import output_folder, versions, write_atomic, write_json, write_text
+from clada_neuro.reporting import html, markdown
+from clada_neuro.reporting.blocks import Block, Facts, Page, Paragraph, Points, Section, Typed
 from clada_neuro.reporting.figures import Figure
+from clada_neuro.reporting.text import cell
 
 
 @dataclass(frozen=True)
-class Results:
-    """One analysis, finished.
+class Answer:
+    """One question of the paper, answered.
 
-    `shown` are the tables on the page by heading; `tables` all tables by file name. `rows` says how many rows and
-    distinct stimuli there are, `control` what the effect is compared with, `departures` in what the run differs from an
-    analysis that was specified in advance (None where there is none).
+    Attributes
+    ----------
+    model : mapping
+        As `LanguageModel.describe` gives it.
+    shows : sequence of Block
+        What the numbers say, and what they leave open.
+    results : sequence of Section
+        The numbers themselves, with their figures.
+    control : str
+        What the effect is compared with.
+    limits : sequence of str
+        What does not follow from the numbers, a paragraph each.
+    rows : sequence of Block
+        How many rows and distinct stimuli there are, and which were left out.
+    tables : mapping
+        Every table in full, by file name.
+    departures : sequence of str or None
+        In what the run differs from its pre-specified analysis; None where there is none.
     """
 
     name: str
     title: str
     question: str
     model: Mapping[str, Any]
-    rows: str
-    shown: Mapping[str, pd.DataFrame]
-    tables: Mapping[str, pd.DataFrame]
-    figure: Figure
-    r2: str
+    shows: Sequence[Block]
+    results: Sequence[Section]
     control: str
-    shows: str
-    limits: str
+    limits: Sequence[str]
+    rows: Sequence[Block]
+    tables: Mapping[str, pd.DataFrame]
     settings: Mapping[str, Any]
     departures: Sequence[str] | None = None
 
     def write(self, folder: str | Path) -> Path:
-        """Write ``<name>.md``, the figure, every table (CSV) and ``manifest.json``; return the page's path."""
-        home = output_folder(folder)
+        """Write ``<name>.html``, the same page as ``<name>.md``, figures (PNG), tables (CSV) and ``manifest.json``; return the HTML page."""
+        home, page = output_folder(folder), self.page()
         for name, table in self.tables.items():
-            text = table.to_csv(index=False, float_format="%.6g")
-            write_text(home / f"{name}.csv", text)
-        write_atomic(home / f"{self.figure.name}.png", lambda part: part.write_bytes(self.figure.png))
+            write_text(home / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+        for figure in page.figures:
+            _write_png(figure, home)
         manifest = {
             "analysis": self.name,
             "settings": self.settings,
@@ -50,36 +66,40 @@ class Results:
             "versions": versions(),
         }
         write_json(home / "manifest.json", manifest)
-        return write_text(home / f"{self.name}.md", self.page())
+        write_text(home / f"{self.name}.md", markdown.render(page, figures="."))
+        return write_text(home / f"{self.name}.html", html.render(page))
 
-    def page(self) -> str:
-        """Return the page in Markdown."""
-        tables = "\n\n".join(f"**{heading}**\n\n{markdown(table)}" for heading, table in self.shown.items())
-        parts = {
-            "Question": self.question,
-            "Model": f"{self.model['model']}, {self.model['dtype']}, start token `{self.model['start_token']}`, "
-            "every neuron computed.",
-            "Rows": self.rows,
-            "R²": self.r2,
-            "Control": self.control,
-            "What it shows": self.shows,
-            "What it does not show": self.limits,
-        }
+    def page(self) -> Page:
+        """Return the page, for either renderer."""
+        command = f"clada-neuro synergy {self.name}"
+        footer = (
+            f"Written by clada-neuro {clada_neuro.__version__}; ",
+            Typed(command),
+            " makes this page. Every table stands beside it in full, as CSV.",
+        )
+        glance = [
+            ("Model", str(self.model["model"])),
+            ("Precision", str(self.model["dtype"])),
+            ("Start token", str(self.model["start_token"])),
+            ("Neurons", "all computed"),
+        ]
+        return Page(self.title, command, "", glance, self._sections(), footer)
+
+    def _sections(self) -> list[Section]:
+        sections = [
+            Section("question", "Question", [Paragraph(self.question)]),
+            Section("answer", "What it shows", list(self.shows)),
+            *self.results,
+            Section("control", "What it is compared with", [Paragraph(self.control)]),
+            Section("limits", "What it does not show", [Points(list(self.limits))]),
+            Section("rows", "Rows", list(self.rows)),
+        ]
         if self.departures is not None:
-            parts["Departures from the specified analysis"] = "; ".join(self.departures or ["none"]) + "."
-        lines = [f"**{heading}.** {text}" for heading, text in parts.items()]
-        figure = f"![{self.figure.alt}]({self.figure.name}.png)\n\n{self.figure.caption}"
-        return "\n\n".join([f"# {self.title}", *lines[:3], tables, figure, *lines[3:]]) + "\n"
+            lines = [Points(list(self.departures))] if self.departures else [Paragraph("None.")]
+            sections.append(Section("departures", "Departures from the specified analysis", [*lines]))
+        chosen = [(name, cell(value)) for name, value in self.settings.items() if value not in (None, (), [])]
+        return [*sections, Section("settings", "Settings", [Facts(chosen)])] if chosen else sections
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown, numbers with a true minus sign."""
-    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    lines = [list(map(_cell, table.columns)), ["---"] * table.shape[1], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.4g}".replace("-", "−")
-    return " ".join(str(value).split()).replace("|", "\\|")
+def _write_png(figure: Figure, home: Path) -> None:
+    write_atomic(home / f"{figure.name}.png", lambda part: part.write_bytes(figure.png))

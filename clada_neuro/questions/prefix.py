@@ -19,9 +19,9 @@ from clada_neuro.instrument.sequences import KINDS, Corpus
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.analysis import Progress
 from clada_neuro.questions.corpus import read_corpus
-from clada_neuro.questions.page import Results
+from clada_neuro.questions.page import Answer
 from clada_neuro.questions.parts import part_r2
-from clada_neuro.questions.prefix_page import Found, prefix_results
+from clada_neuro.questions.prefix_page import Found, prefix_answer
 from clada_neuro.questions.settings import PrefixSettings
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.mixed import estimate
@@ -41,14 +41,14 @@ def stretches(layout: Layout) -> tuple[int, ...]:
     return (0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest)
 
 
-def prefix(model: LanguageModel, settings: PrefixSettings, folder: Path, progress: Progress) -> Results:
+def prefix(model: LanguageModel, settings: PrefixSettings, folder: Path, progress: Progress) -> Answer:
     """Measure pairs, keeping them in `folder`, and fit similarity on the shared length."""
     corpus = Corpus.of(read_corpus(settings.corpus), model, settings.position + 1)
     parts = []
     for layout, kind in product(layouts(settings), KINDS):
         parts.append(_measured(kind, layout, corpus, model, settings, folder))
         progress(f"{kind}, {layout.distance} after parting: {parts[-1]['pair'].nunique()} pairs measured")
-    return prefix_results(analyze(pd.concat(parts), settings), model.describe(), asdict(settings))
+    return prefix_answer(analyze(pd.concat(parts), settings), model.describe(), asdict(settings))
 
 
 def layouts(settings: PrefixSettings) -> tuple[Layout, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from clada_neuro.instrument.sequences import KINDS, Measured
 from clada_neuro.questions.adaptation import analyze, token_rows
-from clada_neuro.questions.adaptation_page import adaptation_results
+from clada_neuro.questions.adaptation_page import adaptation_answer
 from clada_neuro.questions.corpus import read_corpus
 from clada_neuro.questions.settings import AdaptationSettings
 
@@ -86,11 +86,12 @@ def test_controls_come_from_the_same_sequence():
 
 def test_the_page_stands_beside_the_published_figure(found, tmp_path):
     settings = {"corpus": "xsum", "scored": SETTINGS.scored}
-    page = adaptation_results(found, MODEL, settings).write(tmp_path).read_text(encoding="utf-8")
+    page = adaptation_answer(found, MODEL, settings).write(tmp_path).read_text(encoding="utf-8")
     assert "the published figure is 0.17" in page
-    assert "lies above that of unigram and uniform and shuffled signals" in page
+    assert "lies above that of unigram, uniform and shuffled signals" in page
     assert {path.name for path in tmp_path.iterdir()} >= {
-        "adaptation.png",
+        "adaptation_parts.png",
+        "adaptation_layers.png",
         "models.csv",
         "layers.csv",
         "levels.csv",

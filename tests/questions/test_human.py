@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import DataError
+from clada_neuro.questions.climbed import Climbed
 from clada_neuro.questions.human import climb, ladder
-from clada_neuro.questions.human_page import Ladder, human_results
+from clada_neuro.questions.human_page import human_answer
 from clada_neuro.questions.human_policies import explore
 from clada_neuro.questions.questions import DONE, EVENT, read_questions, steps
 from clada_neuro.questions.settings import HumanSettings
+from clada_neuro.reporting import markdown
 
 QUESTION = replace(read_questions().questions["nieuwland2018_n400"], name="planted", bootstrap=0)
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
@@ -36,8 +38,13 @@ def planted(product: float, seed: int = 3, n_items: int = 90, n_subjects: int = 
     return trials.assign(n400_uv=signal + trials["stimulus_effect"] + noise)
 
 
+def said(answer) -> str:
+    """The page as Markdown."""
+    return markdown.render(answer.page())
+
+
 @pytest.fixture(scope="module")
-def found() -> Ladder:
+def found() -> Climbed:
     return ladder(planted(0.6), QUESTION, HumanSettings(folds=5))
 
 
@@ -117,19 +124,21 @@ def test_departures_from_the_analysis_are_named(found):
     assert HumanSettings().departures("smollm2") == []
     lines = HumanSettings(questions=("frank2015_n400",), limit=5, folds=3).departures("other")
     assert len(lines) == 6
-    page = human_results(Ladder.joined([found]), MODEL, {}, lines).page()
-    assert "3 folds used, 10 specified; language model 'other' used, smollm2 specified." in page
-    assert "specified analysis.** none." in human_results(Ladder.joined([found]), MODEL, {}).page()
+    page = said(human_answer(Climbed.joined([found]), MODEL, {}, lines))
+    assert "- 3 folds used, 10 specified\n- language model 'other' used, smollm2 specified" in page
+    assert "specified analysis\n\nNone." in said(human_answer(Climbed.joined([found]), MODEL, {}))
 
 
 def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
-    everything = Ladder.joined([found])
-    page = human_results(everything, MODEL, {}).write(tmp_path).read_text(encoding="utf-8")
-    held = page.split("better on held-out rows: ")[1].split(". Below")[0]
-    assert "surprisal x sparsity_energy99" in held
-    assert "x adjustment_prev" not in held
+    everything = Climbed.joined([found])
+    human_answer(everything, MODEL, {}).write(tmp_path)
+    page = (tmp_path / "human.md").read_text(encoding="utf-8")
+    held = page.split("better on held-out rows\n")[1].split("###")[0]
+    assert "surprisal × activation sparsity" in held
+    assert "× activation adjustment" not in held
     assert {path.name for path in tmp_path.iterdir()} >= {
-        "human.png",
+        "human.html",
+        "human_planted.png",
         "steps.csv",
         "coefficients.csv",
         "manifest.json",
@@ -137,15 +146,15 @@ def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
 
 
 def test_directions_are_compared_with_the_registered_ones(found):
-    everything = Ladder.joined([found])
-    assert "registered negative, as registered" in human_results(everything, MODEL, {}).shows
+    everything = Climbed.joined([found])
+    assert "registered negative, as registered" in said(human_answer(everything, MODEL, {}))
     turned = found.coefficients.assign(
         estimate=-found.coefficients["estimate"],
         ci_low=-found.coefficients["ci_high"],
         ci_high=-found.coefficients["ci_low"],
     )
     opposite = replace(everything, coefficients=turned)
-    assert "registered negative, the opposite" in human_results(opposite, MODEL, {}).shows
+    assert "registered negative, the opposite" in said(human_answer(opposite, MODEL, {}))
 
 
 def words_read(policies: dict[str, float]) -> dict[str, pd.DataFrame]:
@@ -196,7 +205,7 @@ def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(fo
     row = found.tests.iloc[[0]].assign(
         policy="clada", step=step, component="p600", p=1e-9, held_out_low=event_gain
     )
-    page = human_results(Ladder.joined([replace(found, policies=row)]), MODEL, {}).page()
+    page = said(human_answer(Climbed.joined([replace(found, policies=row)]), MODEL, {}))
     assert f"{named} P600-like" in page
 
 
@@ -210,7 +219,7 @@ def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkey
     climbed = [climb(None, settings, tmp_path, print)]
     monkeypatch.setattr(f"{where}ladder", None)
     climbed.append(climb(None, settings, tmp_path, print))
-    pages = [human_results(one, MODEL, {}).page() for one in climbed]
+    pages = [said(human_answer(one, MODEL, {})) for one in climbed]
     assert pages[0] == pages[1]
     assert "no-load" in pages[0]
     pd.testing.assert_frame_equal(climbed[0].tests, climbed[1].tests)

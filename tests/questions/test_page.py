@@ -1,8 +1,85 @@
+"""One page of blocks in two renderings, and the files beside it."""
+
+import json
+import re
+
 import pandas as pd
+import pytest
 
-from clada_neuro.questions.page import markdown
+from clada_neuro.questions.cells import estimate, listed, part, question_words, step_words
+from clada_neuro.questions.page import Answer
+from clada_neuro.reporting.blocks import Facts, Paragraph, Part, Points, Section, Table
+from clada_neuro.reporting.figures import draw
+
+FRAME = pd.DataFrame({"formula": ["y ~ x + (1|item)", "y ~ <b>x</b>"], "n": [1234.56789, 2.0]})
 
 
-def test_a_bar_in_a_cell_or_header_opens_no_column():
-    lines = markdown(pd.DataFrame({"a|b": ["y ~ x + (1|item)", "two\nlines"], "n": [1.5, 2.0]})).splitlines()
-    assert lines == ["| a\\|b | n |", "| --- | --- |", "| y ~ x + (1\\|item) | 1.5 |", "| two lines | 2 |"]
+@pytest.fixture
+def answer():
+    shown = pd.DataFrame({"formula": FRAME["formula"], "n": ["1,234.57", "2.00"]})
+    figure = draw("gains", "Gains of each step.", "Points.", lambda axis: axis.plot([0, 1]), (2.0, 1.5))
+    return Answer(
+        name="human",
+        title="Surprisal & activity",
+        question="Does a < b?",
+        model={"model": "tiny", "dtype": "float32", "start_token": "<|endoftext|>"},
+        shows=[Part("Shown", [Facts([("P600", "surprisal")])]), Points(["b = −0.15 µV."])],
+        results=[Section("steps", "Steps", [figure, Table("steps", "What each adds.", FRAME, shown)])],
+        control="The model before it.",
+        limits=["No cause."],
+        rows=[Paragraph("2 rows.")],
+        tables={"steps": FRAME},
+        settings={"folds": 10, "limit": None, "questions": (), "policies": ["clada", "no-load"]},
+        departures=["3 folds used, 10 specified"],
+    )
+
+
+def test_both_renderings_say_the_same_in_the_same_order(answer, tmp_path):
+    page = answer.write(tmp_path)
+    html, text = page.read_text(encoding="utf-8"), (tmp_path / "human.md").read_text(encoding="utf-8")
+    headings = re.findall(r"<h[23][^>]*>(.*?)</h[23]>", html)
+    assert headings == re.findall(r"^###? (.*)$", text, re.MULTILINE)
+    assert headings == [
+        "Question", "What it shows", "Shown", "Steps", "What it is compared with", "What it does not show", "Rows",
+        "Departures from the specified analysis", "Settings",
+    ]  # fmt: skip
+    for said in ("1,234.57", "b = −0.15 µV.", "3 folds used, 10 specified", "clada, no-load", "tiny"):
+        assert said in html
+        assert said in text
+    assert "limit" not in headings
+    assert "Does a &lt; b?" in html
+    assert "&lt;b&gt;x" in html
+
+
+def test_a_bar_in_a_cell_opens_no_column(answer, tmp_path):
+    answer.write(tmp_path)
+    assert "| y ~ x + (1\\|item) | 1,234.57 |" in (tmp_path / "human.md").read_text(encoding="utf-8")
+
+
+def test_figures_tables_and_manifest_stand_beside(answer, tmp_path):
+    answer.write(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "human.html", "human.md", "gains.png", "steps.csv", "manifest.json"
+    }  # fmt: skip
+    assert "](./gains.png)" in (tmp_path / "human.md").read_text(encoding="utf-8")
+    assert (tmp_path / "steps.csv").read_text(encoding="utf-8").splitlines()[1] == "y ~ x + (1|item),1234.57"
+    assert json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["settings"]["folds"] == 10
+
+
+def test_cells_have_as_many_decimals_as_their_interval_allows():
+    assert estimate(2.0689, -0.3485, 4.4869) == "2.07 [−0.35, 4.49]"
+    assert estimate(0.12345, 0.1101, 0.1368) == "0.123 [0.110, 0.137]"
+    assert estimate(-0.5, float("nan"), float("nan")) == "−0.50"
+    assert part(0.05021, 0.0455, 0.0541) == ".050 [.045, .054]"
+    assert part(0.05021, float("nan"), float("nan")) == ".050"
+
+
+def test_steps_and_questions_are_said_in_words():
+    assert step_words("surprisal x sparsity_energy99") == "surprisal × activation sparsity"
+    assert question_words("devarda2023_p600_over_n400") == "devarda2023 P600 over N400"
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "none",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]

@@ -10,7 +10,7 @@ import pytest
 from clada_neuro.errors import DataError
 from clada_neuro.instrument.sequences import KINDS, Corpus
 from clada_neuro.questions.prefix import analyze, draw_pairs, layouts, stretches
-from clada_neuro.questions.prefix_page import prefix_results
+from clada_neuro.questions.prefix_page import _left_out, prefix_answer
 from clada_neuro.questions.settings import PrefixSettings
 
 SETTINGS = PrefixSettings(pairs=160, position=36, distances=(4, 2), bootstrap=100)
@@ -95,13 +95,21 @@ def test_the_shared_length_has_its_own_part_of_r2(found):
 
 
 def test_the_page_says_where_similarity_grows(found, tmp_path):
-    page = prefix_results(found, MODEL, asdict(SETTINGS)).write(tmp_path).read_text(encoding="utf-8")
-    shown = (
-        page.split("Cosine, with each doubling of the shared length: ")[1].split(". Slopes")[0].split("; ")
-    )
-    natural = [part for part in shown if part.startswith("natural")]
-    assert all(part.endswith("grows at distance 2, not shown at distance 4") for part in natural)
-    assert {path.name for path in tmp_path.iterdir()} >= {"prefix.png", "cells.csv", "models.csv"}
+    prefix_answer(found, MODEL, asdict(SETTINGS)).write(tmp_path)
+    page = (tmp_path / "prefix.md").read_text(encoding="utf-8")
+    shown = page.split("### Cosine, with each doubling")[1].split("Slopes of")[0].splitlines()
+    natural = [line for line in shown if line.startswith("- **natural")]
+    assert len(natural) == 2
+    assert all(line.endswith("grows at distance 2, not shown at distance 4") for line in natural)
+    assert {path.name for path in tmp_path.iterdir()} >= {"prefix_2_same.png", "cells.csv", "models.csv"}
+
+
+def test_pairs_left_out_are_counted_for_each_kind_and_distance(found):
+    left = found.pairs.groupby(["kind", "distance"])["n_chance"].first()
+    facts = dict(_left_out(found.cells, SETTINGS.pairs).pairs)
+    assert facts == {
+        f"Left out, {kind}": f"{left[kind, 2]} at distance 2, {left[kind, 4]} at distance 4" for kind in KINDS
+    }
 
 
 def test_a_distance_past_the_position_is_refused():
