@@ -16,6 +16,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.layers.likelihood import Fit, factors, fit, profile
 from clada_neuro.stats.layers.products import Drawn, Products
 
+QUICK = 1e-4  # of a draw's deviance: t is then right to a thousandth
 REFITTED = 4  # of the largest t of a replicate: variances of their own may exchange neighbours
 
 
@@ -55,10 +56,10 @@ def largest(
     made: Products, columns: np.ndarray, near: np.ndarray, hessian: np.ndarray | None = None
 ) -> float:
     """Return the largest |t| of models with one of some columns each, all fitted by REML from near a theta."""
-    baseline = fit(made, None, near, True, hessian)
+    baseline = fit(made, None, near, True, hessian, QUICK)
     found = profile(baseline.theta, made, columns, True).t(made.n - made.p - 1)
     first = columns[np.argsort(-np.abs(found))[:REFITTED]]
-    fits = [fit(made, int(column), baseline.theta, True, baseline.hessian) for column in first]
+    fits = [fit(made, int(column), baseline.theta, True, baseline.hessian, QUICK) for column in first]
     return max(abs(one.b / one.se) for one in fits)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import linalg
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.layers.optimum import OFF_ZERO, Optimum, minimum, quadratic, step_from
+from clada_neuro.stats.layers.optimum import GAIN, OFF_ZERO, Optimum, minimum, quadratic, step_from
 from clada_neuro.stats.layers.products import Products
 
 _TWO_PI = 2 * np.pi
@@ -56,9 +56,11 @@ def factors(theta: np.ndarray, made: Products) -> list[np.ndarray]:
     """Return each block's relative covariance factor, lower triangular."""
     found, at = [], 0
     for _, k in made.sizes:
-        factor = np.zeros((k, k))
-        factor[np.tril_indices(k)] = theta[at : at + k * (k + 1) // 2]
-        at += k * (k + 1) // 2
+        part = theta[at : at + k * (k + 1) // 2]
+        at += len(part)
+        factor = part.reshape(1, 1) if k == 1 else np.zeros((k, k))
+        if k > 1:
+            factor[np.tril_indices(k)] = part
         found.append(factor)
     return found
 
@@ -74,28 +76,45 @@ def start_from(ratios: list[np.ndarray], made: Products) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def reduced(theta: np.ndarray, made: Products, columns: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return G over [Q, the chosen columns, y~] and log |V|."""
-    split, blocks = made.first, factors(theta, made)
-    at = np.concatenate([np.arange(made.p), made.p + columns])
-    response = made.response
-    zw = np.column_stack([made.zu[:, at], response.z])
-    first, rest = zw[:split], zw[split:]
-    size = blocks[0][0, 0] ** 2 if split else 0.0
-    divisor, shares, inner = made.eliminated(size)
-    share = shares[:, None]
-    others = list(zip(made.sizes, blocks, strict=True))[bool(split) :]
+@dataclass(frozen=True, eq=False)
+class _Factored:
+    """V at a theta: the first block's ``share``, the other blocks' factors, the Cholesky factor of what is left, log |V|."""
+
+    share: np.ndarray
+    others: list[tuple[tuple[int, int], np.ndarray]]
+    root: np.ndarray
+    logdet: float
+
+
+def _factored(theta: np.ndarray, made: Products) -> _Factored:
+    blocks = factors(theta, made)
+    split = bool(made.first)
+    divisor, share, inner = made.eliminated(float(blocks[0][0, 0] ** 2) if split else 0.0)
+    others = list(zip(made.sizes, blocks, strict=True))[split:]
     inner = _times(_times(inner, others).T, others)
     inner[np.diag_indices_from(inner)] += 1
-    root = linalg.cholesky(inner, lower=True, check_finite=False) if len(inner) else inner
-    right = _times(rest - made.across @ (share * first), others)
-    solved = linalg.solve_triangular(root, right, lower=True, check_finite=False) if len(inner) else right
+    root = linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False) if len(inner) else inner
+    return _Factored(share, others, root, float(np.log(divisor).sum() + 2 * np.log(np.diag(root)).sum()))
+
+
+def reduced(theta: np.ndarray, made: Products, columns: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return G over [Q, the chosen columns, y~] and log |V|."""
+    split, response = made.first, made.response
+    at = np.concatenate([np.arange(made.p), made.p + columns])
+    here = made.thetas_seen.once(theta.tobytes(), lambda: _factored(theta, made))
+    zw = np.column_stack([made.zu[:, at], response.z])
+    first, rest = zw[:split], zw[split:]
+    shared = here.share[:, None] * first
+    right = _times(rest - made.across @ shared, here.others)
+    solved = (
+        linalg.solve_triangular(here.root, right, lower=True, check_finite=False) if len(right) else right
+    )
     gram = np.empty((len(at) + 1, len(at) + 1))
     gram[:-1, :-1] = made.uu[np.ix_(at, at)]
     gram[-1, :-1] = gram[:-1, -1] = response.u[at]
     gram[-1, -1] = response.y
-    gram -= first.T @ (share * first) + solved.T @ solved
-    return gram, float(np.log(divisor).sum() + 2 * np.log(np.diag(root)).sum())
+    gram -= first.T @ shared + solved.T @ solved
+    return gram, here.logdet
 
 
 def _times(values: np.ndarray, blocks: list[tuple[tuple[int, int], np.ndarray]]) -> np.ndarray:
@@ -129,11 +148,16 @@ def profile(theta: np.ndarray, made: Products, columns: np.ndarray, reml: bool) 
 
 
 def fit(
-    made: Products, column: int | None, start: np.ndarray, reml: bool, hessian: np.ndarray | None = None
+    made: Products,
+    column: int | None,
+    start: np.ndarray,
+    reml: bool,
+    hessian: np.ndarray | None = None,
+    gain: float = GAIN,
 ) -> Fit:
     """Fit the baseline (``column`` None) or the model with one further column, from a theta near its optimum.
 
-    ``hessian`` is that of a like fit there, if one is known.
+    ``hessian`` is that of a like fit there, if one is known; ``gain`` is what a step of the deviance may promise and be the last.
 
     Raises
     ------
@@ -148,7 +172,7 @@ def fit(
 
     try:
         with np.errstate(invalid="ignore"):
-            return _unscaled(minimum(deviance, start, hessian), made, column, reml)
+            return _unscaled(minimum(deviance, start, hessian, gain), made, column, reml)
     except (np.linalg.LinAlgError, ValueError) as error:
         raise FitError(f"a covariance matrix cannot be factored ({error})") from error
 

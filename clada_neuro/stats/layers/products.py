@@ -7,7 +7,7 @@ Columns are scaled as engines scale them: X = Q R with Q'Q = n I; a further colu
 x~ and y~ orthogonal to Q and of mean square 1. Prior weights are taken into every row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from clada_neuro.stats.engines.base import orthonormal
 
 # What the fixed part leaves of a column, below which it is rounding error.
 DEPENDENT = 1e-5
-KEPT = 6  # products at sizes of the first block's variance
+KEPT = 24  # factorizations, and products at sizes of the first block's variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +64,18 @@ class Response:
 class Products:
     """Products over ``n`` rows of U = [Q, x~], (n, p + J), and of the random effects' design Z, (n, q).
 
-    Blocks are in the order of ``sizes``, (levels, terms) each; the first is one whose own product is diagonal, if any is.
-    ``order`` says which block of the design each is.
+    Blocks are in the order of ``sizes``, (levels, terms) each; the first is one whose own product is diagonal, if any is, and of
+    that product only the ``diagonal``, (first,), is held. ``across``, (q - first, first), are the products of the other blocks
+    with it, and ``others``, (q - first, q - first), those among themselves. ``order`` says which block of the design each is.
     """
 
     n: int
     p: int
     uu: np.ndarray
     zu: np.ndarray
-    zz: np.ndarray
+    diagonal: np.ndarray
+    across: np.ndarray
+    others: np.ndarray
     sizes: tuple[tuple[int, int], ...]
     order: tuple[int, ...]
     scales: Scales
@@ -81,50 +84,54 @@ class Products:
     @property
     def first(self) -> int:
         """The number of random effects of the first block, 0 where none has a diagonal product."""
-        levels, terms = self.sizes[0]
-        return levels if terms == 1 else 0
-
-    @cached_property
-    def diagonal(self) -> np.ndarray:
-        """The first block's product with itself, (first,)."""
-        return np.diag(self.zz)[: self.first].copy()
-
-    @cached_property
-    def across(self) -> np.ndarray:
-        """The products of the other blocks with the first, (q - first, first)."""
-        return np.ascontiguousarray(self.zz[self.first :, : self.first])
-
-    @cached_property
-    def others(self) -> np.ndarray:
-        """The products of the other blocks with themselves, (q - first, q - first)."""
-        return np.ascontiguousarray(self.zz[self.first :, self.first :])
+        return len(self.diagonal)
 
     def eliminated(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return divisor, share and the other blocks' product without the first block, which has a relative variance.
+        """Return divisor, share and the other blocks' product without the first block, which has a relative variance."""
 
-        Differences in one parameter after the other ask for the same few sizes again and again.
-        """
-        if size not in self._eliminated:
-            while len(self._eliminated) >= KEPT:
-                del self._eliminated[next(iter(self._eliminated))]
+        def compute() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             divisor = 1 + size * self.diagonal
             share = size / divisor
-            self._eliminated[size] = divisor, share, self.others - (self.across * share) @ self.across.T
-        return self._eliminated[size]
+            scaled = self.across * np.sqrt(share)
+            return divisor, share, self.others - scaled @ scaled.T
+
+        return self.sizes_seen.once(size, compute)
 
     @cached_property
-    def _eliminated(self) -> dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return {}
+    def sizes_seen(self) -> "Recent":
+        """What `eliminated` returned last: differences in one variance after the other ask for the same few sizes."""
+        return Recent()
+
+    @cached_property
+    def thetas_seen(self) -> "Recent":
+        """The last factorizations by theta, for `likelihood`: they serve every column and every response."""
+        return Recent()
 
     def of(self, response: Response) -> "Products":
-        """Return the same design with another response."""
+        """Return the same design with another response, which shares what was computed for it."""
         other = replace(self, response=response)
-        for name in ("diagonal", "across", "others", "_eliminated"):
+        for name in ("sizes_seen", "thetas_seen"):
             other.__dict__[name] = getattr(self, name)
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         return {part.name: getattr(self, part.name) for part in fields(self)}  # without what is made anew
+
+
+class Recent:
+    """The values computed last, by key."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """Return the value of a key, computed where it is not among the last."""
+        found = self._found.pop(key) if key in self._found else compute()
+        self._found[key] = found
+        if len(self._found) > KEPT:
+            del self._found[next(iter(self._found))]
+        return found
 
 
 def products(design: Design, candidates: Candidates, rows: np.ndarray | None = None) -> Products:
@@ -155,12 +162,17 @@ def products(design: Design, candidates: Candidates, rows: np.ndarray | None = N
     order = _order(design.blocks)
     Z = sparse.hstack([_columns(design.blocks[b], chosen, root[:, 0]) for b in order]).tocsr()
     U = np.column_stack([Q, x])
+    levels, terms = len(design.blocks[order[0]].levels), len(design.blocks[order[0]].names)
+    first = levels if terms == 1 else 0
+    zz = sparse.csr_array(Z.T @ Z)  # the first block of many words would fill the memory
     return Products(
         n,
         p,
         U.T @ U,
         Z.T @ U,
-        (Z.T @ Z).toarray(),
+        zz.diagonal()[:first],
+        np.ascontiguousarray(zz[first:, :first].toarray()),
+        np.ascontiguousarray(zz[first:, first:].toarray()),
         tuple((len(design.blocks[b].levels), len(design.blocks[b].names)) for b in order),
         order,
         Scales(r, a, sx, g, s, float(np.log(weights).sum()) / 2),
@@ -197,31 +209,42 @@ class Drawn:
     """Responses of a model with given coefficients and variances, drawn as their products with the columns.
 
     The products of n independent residuals with columns W are normal with covariance W'W, and what is left of their sum of
-    squares is chi-square: no row is drawn.
+    squares is chi-square: no row is drawn. Those with the first block's columns, which are orthogonal, are drawn first.
     """
 
     def __init__(self, made: Products, factors: Sequence[np.ndarray], sigma: float) -> None:
         """Prepare responses with the blocks' relative factors (in the order of `made`) and residual SD, scaled."""
-        gram = np.block([[made.uu, made.zu.T], [made.zu, made.zz]])
-        values, vectors = linalg.eigh(gram)
-        kept = values > 1e-10 * values[-1]
-        self._root, self._rank = vectors[:, kept] * np.sqrt(values[kept]), int(kept.sum())
+        split = made.first
+        self._lengths = np.sqrt(made.diagonal)
+        gram = np.block([[made.uu, made.zu[split:].T], [made.zu[split:], made.others]])
+        beside = np.vstack([made.zu[:split].T, made.across])
+        self._beside = beside / np.where(self._lengths > 0, self._lengths, 1)
+        values, vectors = linalg.eigh(gram - self._beside @ self._beside.T)
+        kept = values > 1e-10 * gram.diagonal().max()
+        self._root = vectors[:, kept] * np.sqrt(values[kept])
         self._made, self._factors, self._sigma = made, factors, sigma
 
     def __call__(self, rng: np.random.Generator) -> Response:
         """Return one response of mean zero, which no test of a further column depends on."""
         made, sigma = self._made, self._sigma
-        columns = len(made.uu)
-        normal = rng.standard_normal(self._rank)
-        residual = sigma * (self._root @ normal)
-        squares = sigma**2 * (normal @ normal + rng.chisquare(made.n - self._rank))
+        columns, split = len(made.uu), made.first
+        own, normal = rng.standard_normal(split), rng.standard_normal(self._root.shape[1])
+        own[self._lengths == 0] = 0
+        rest = sigma * (self._beside @ own + self._root @ normal)
+        residual = np.concatenate([rest[:columns], sigma * self._lengths * own, rest[columns:]])
+        unseen = made.n - np.count_nonzero(own) - len(normal)
+        squares = sigma**2 * (own @ own + normal @ normal + rng.chisquare(unseen))
         effects = np.concatenate(
             [
                 (sigma * rng.standard_normal((levels, terms)) @ factor.T).ravel()
                 for (levels, terms), factor in zip(made.sizes, self._factors, strict=True)
             ]
         )
+        first, others = effects[:split], effects[split:]
+        products = np.concatenate(
+            [made.diagonal * first + made.across.T @ others, made.across @ first + made.others @ others]
+        )
         u = made.zu.T @ effects + residual[:columns]
-        z = made.zz @ effects + residual[columns:]
-        y = effects @ (made.zz @ effects) + 2 * effects @ residual[columns:] + squares
+        z = products + residual[columns:]
+        y = effects @ products + 2 * effects @ residual[columns:] + squares
         return Response(u, z, float(y))

@@ -180,6 +180,21 @@ def test_products_of_drawn_responses_have_the_moments_of_rows_that_are_drawn(mea
     assert abs(one - other) < 0.06
 
 
+def test_a_word_a_trial_does_not_fill_the_memory():
+    many = words(800, 3, np.random.default_rng(0))
+    frame = trials(many, 2, np.random.default_rng(1))
+    made = products(*_design(frame, many))
+    effects = sum(levels * terms for levels, terms in made.sizes)
+    held = sum(value.nbytes for value in vars(made).values() if isinstance(value, np.ndarray))
+    assert effects > 1600
+    assert held < 8 * effects**2 / 2
+
+
+def _design(frame, measured):
+    ready = prepare(frame, measured, given(), few())
+    return ready.baseline.design, ready.candidates
+
+
 def test_the_largest_t_is_that_of_all_models_fitted(measured):
     for seed in range(6):
         frame = trials(measured, 8, np.random.default_rng(seed))
