@@ -1,8 +1,13 @@
-"""How numbers are printed: an estimate with as many decimals as it has, its interval with as many, p in APA style."""
+"""How numbers are printed: an estimate with as many decimals as it has, its interval with as many, p in APA style.
+
+What needs more decimals than a reader counts stands before a power of ten: ``2.40 × 10⁻⁷``.
+"""
 
 import math
 
-_LEAST, _MOST = 2, 8
+_LEAST, _MOST = 2, 12
+_PLAIN = 6  # decimals that are written out
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def decimals(se: float | None) -> int:
@@ -26,13 +31,29 @@ def fixed(value: float | None, digits: int) -> str:
         return "NA"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    text = f"{value:,.{digits}f}"
-    return (text if float(text.replace(",", "")) else text.lstrip("-")).replace("-", "−")
+    power = _power(digits, value)
+    text = f"{value * 10.0**power:,.{digits - power}f}"
+    text = (text if float(text.replace(",", "")) else text.lstrip("-")).replace("-", "−")
+    return text + (ten_to(-power) if power else "")
 
 
 def interval(low: float | None, high: float | None, digits: int) -> str:
-    """Return ``[−1.07, −0.71]``, both ends with the same decimals."""
-    return f"[{fixed(low, digits)}, {fixed(high, digits)}]"
+    """Return ``[−1.07, −0.71]``, both ends with the same decimals and before one power of ten: ``[1.20, 3.45] × 10⁻⁷``."""
+    power = _power(digits, low, high)
+    ends = (fixed(end if end is None else end * 10.0**power, digits - power) for end in (low, high))
+    return f"[{', '.join(ends)}]" + (ten_to(-power) if power else "")
+
+
+def ten_to(power: int) -> str:
+    """Return `` × 10⁻⁷``, at which no line breaks."""
+    return f"\u00a0×\u00a010{str(power).translate(_SUPERSCRIPT)}"
+
+
+def _power(digits: int, *values: float | None) -> int:
+    """Return the power of ten that leaves numbers two decimals; 0 where they are written out, or are too large for it."""
+    power = digits - _LEAST if digits > _PLAIN else 0
+    large = any(value is not None and abs(value) * 10.0**power >= 10**4 for value in values)
+    return 0 if large else power
 
 
 def p_text(p: float) -> str:

@@ -19,6 +19,9 @@ _HEADER = {
     "ci_low": "95 % low",
     "ci_high": "95 % high",
     "sd": "SD",
+    "tmin_ms": "from (ms)",
+    "tmax_ms": "to (ms)",
+    "time_ms": "time (ms)",
     "vif": "VIF",
 }
 

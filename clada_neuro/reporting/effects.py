@@ -6,14 +6,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.records.fits import Coefficient, FitRecord
+from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.overview import Binned, OverviewRecord
 from clada_neuro.records.terms import contrast, factors, square
 from clada_neuro.reporting import levels, marginal, smooths
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.scales import response, shown
+from clada_neuro.reporting.scales import response, shown, slope
 from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import plural
 
@@ -82,7 +82,7 @@ def coefficients(fit: FitRecord) -> Figure | None:
     if len(rows) < 2:
         return None
     names = wrapped(words(term) for term, _ in rows)
-    focal, slope = focal_terms(fit), response(fit).per(bool(fit.standardized))
+    focal, unit = focal_terms(fit), response(fit).per(bool(fit.standardized))
 
     def paint(axes: Axes) -> None:
         for place, (term, values) in enumerate(rows):
@@ -92,7 +92,7 @@ def coefficients(fit: FitRecord) -> Figure | None:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel=f"Estimate ({slope})")
+        axes.set(xlabel=f"Estimate ({unit})")
 
     listed = "; ".join(
         f"{words(term)} {fixed(values.estimate, decimals(values.se))}" for term, values in rows
@@ -105,7 +105,7 @@ def coefficients(fit: FitRecord) -> Figure | None:
 def _main_effect(fit: FitRecord, term: str, binned: Binned, stimuli: pd.DataFrame) -> Figure:
     measured = shown(fit)
     own = (stimuli["response"] == measured.column) & (stimuli["predictor"] == term)
-    (line,), values = fit.effects[term], fit.coefficients[term]
+    (line,) = fit.effects[term]
 
     def paint(axes: Axes) -> None:
         _stimuli(axes, stimuli[own])
@@ -129,12 +129,12 @@ def _main_effect(fit: FitRecord, term: str, binned: Binned, stimuli: pd.DataFram
         axes.set(xlabel=axis(term), ylabel=measured.axis)
         axes.legend(loc="best")
 
-    slope = _slope(fit, values, term in (fit.standardized or {}))
+    said = _slope(fit, term)
     caption = (
-        f"{fit.name}: {words(term)}, {slope}. Gray: means of single stimuli; squares: means of {len(binned.x)} equal "
+        f"{fit.name}: {words(term)}, {said}. Gray: means of single stimuli; squares: means of {len(binned.x)} equal "
         f"bins of {plural(binned.n, 'trial')}, raw and not adjusted for the other terms."
     )
-    alt = f"{_capital(measured.name)} against {words(term)}: {slope}, with raw means of stimuli and of trial bins."
+    alt = f"{_capital(measured.name)} against {words(term)}: {said}, with raw means of stimuli and of trial bins."
     return draw(f"effect_{slug(fit.name)}_{slug(term)}", caption, alt, paint)
 
 
@@ -153,20 +153,18 @@ def _interaction(fit: FitRecord, first: str, second: str, thirds: list[Binned]) 
         axes.set(xlabel=axis(first), ylabel=measured.axis)
         axes.legend(title=_capital(words(by)), title_fontsize=9.5)
 
-    values = fit.coefficients[term]
-    slope = _slope(fit, values, all(part in (fit.standardized or {}) for part in (first, second)))
     caption = (
-        f"{fit.name}: {words(term)}, {slope}. Lines: fit at three values of {words(by)}; "
+        f"{fit.name}: {words(term)}, {_slope(fit, term)}. Lines: fit at three values of {words(by)}; "
         f"marks: raw means of trial bins in thirds of {words(by)}."
     )
     return draw(f"effect_{slug(fit.name)}_{slug(term)}", caption, f"Interaction plot. {caption}", paint)
 
 
-def _slope(fit: FitRecord, values: Coefficient, scaled: bool) -> str:
+def _slope(fit: FitRecord, term: str) -> str:
     """Return ``b = −0.91 µV per SD [−1.31, −0.51]``."""
-    digits = decimals(values.se)
-    estimate = f"{fixed(values.estimate, digits)} {response(fit).per(scaled)}"
-    return f"b = {estimate} {interval(values.ci_low, values.ci_high, digits)}"
+    values = fit.coefficients[term]
+    limits = interval(values.ci_low, values.ci_high, decimals(values.se))
+    return f"b = {slope(fit, term).quantity(values.estimate, values.se)} {limits}"
 
 
 def _drawn(values: list[float | None]) -> Array:

@@ -1,5 +1,6 @@
 """A page as one self-contained HTML file: figures inlined, no script, no network; all text is escaped."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +14,8 @@ from clada_neuro.reporting.blocks import Block, Inline, Page, Typed, inline
 from clada_neuro.reporting.figures import Figure
 
 _HERE = Path(__file__).parent
+# Browsers break lines behind hyphens: an option such as --full-report would be cut.
+_OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ def _inline(text: Inline) -> Markup:
     return Markup("").join(
         Markup('<code class="typed">{}</code>').format(piece.text)
         if isinstance(piece, Typed)
-        else escape(piece)
+        else _escaped(piece)
         for piece in inline(text)
     )
+
+
+def _escaped(text: str) -> Markup:
+    """Return text as HTML in which options are not broken over lines."""
+    return Markup(_OPTION.sub(r'<span class="typed">\g<0></span>', str(escape(text))))

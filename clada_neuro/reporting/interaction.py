@@ -34,7 +34,7 @@ def paragraph(found: SynergyRecord) -> str:
             f"likelihood ratio, {LIBERAL}, gave {likelihood}, Satterthwaite {wald})"
         )
     text = (
-        f"{outcome}, {stat('b', measured.quantity(coefficient.estimate, coefficient.se))}, "
+        f"{outcome}, {stat('b', f'{measured.quantity(coefficient.estimate, coefficient.se)} per SD of each')}, "
         f"95% CI {interval(coefficient.ci_low, coefficient.ci_high, digits)}, {tests}. Beyond both main effects "
         f"and both squares, the interaction added {stat('ΔR²m', share(found.r2_synergy, 5))}"
     )

@@ -173,6 +173,6 @@ def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> 
     path = folder / file
     if path.is_file():
         return path
-    where = "stands in each folder under models/" if (folder / "models").is_dir() else "is not in this folder"
-    missing[path.stem] = f"{file} ({meaning}) {where}."
+    if not (folder / "models").is_dir():  # where every model has its own
+        missing[path.stem] = f"{file} ({meaning}) is not in this folder."
     return None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.fits import Coefficient, FitRecord, MarginalRow
 from clada_neuro.records.response_scale import ResponseScale
+from clada_neuro.records.terms import contrast, factors
 from clada_neuro.reporting.text import p_value, stat, statistics
 from clada_neuro.responses.response import Response, response_of
 
@@ -21,6 +22,16 @@ def response(fit: FitRecord) -> Response:
         known.column, f"{what} of {known.name}", fit.response_scale.link, "higher", "lower",
         several=f"{plural} of {known.name}",
     )  # fmt: skip
+
+
+def slope(fit: FitRecord, term: str) -> Response:
+    """Return the response with the unit of a coefficient: ``µV per SD``, of a difference between levels ``µV``."""
+    measured, parts = response(fit), factors(term)
+    scaled = sum(part in (fit.standardized or {}) for part in parts)
+    if scaled:
+        return replace(measured, unit=measured.per(True) + (" of each" if scaled > 1 else ""))
+    counted = any(part.isidentifier() and contrast(part) is None for part in parts)
+    return replace(measured, unit=measured.per(False)) if counted else measured
 
 
 def shown(fit: FitRecord) -> Response:
@@ -48,11 +59,11 @@ def _several(word: str) -> str:
 
 
 def told(fit: FitRecord, term: str) -> str:
-    """Return a coefficient's numbers: ``b = −0.89 µV, …``, of counts ``OR = 0.80, 95% CI […] (Wald), […] (profile), b = …``."""
+    """Return a coefficient's numbers: ``b = −0.89 µV per SD, …``, of counts ``OR = 0.80, 95% CI […] (Wald), […] (profile), b = …``."""
     values = fit.coefficients[term]
     found = ratio(fit, values)
     if found is None:
-        return statistics(values, response(fit))
+        return statistics(values, slope(fit, term))
     symbol, estimate, low, high = found
     spread = None if None in (low, high) else (high - low) / 4  # type: ignore[operator]
     digits = decimals(spread)
@@ -66,7 +77,7 @@ def told(fit: FitRecord, term: str) -> str:
     own = decimals(values.se)
     return (
         f"{stat(symbol, fixed(estimate, digits))}, 95% CI {interval(low, high, digits)} (Wald){also}, "
-        f"{stat('b', response(fit).quantity(values.estimate, values.se))}, {stat('SE', fixed(values.se, own))}, "
+        f"{stat('b', slope(fit, term).quantity(values.estimate, values.se))}, {stat('SE', fixed(values.se, own))}, "
         f"{stat('z', fixed(values.z, 2))}, {stat('p', p_value(values.p))}"
     )
 

@@ -18,13 +18,30 @@ from clada_neuro.reporting.scales import ratio, response
 from clada_neuro.reporting.text import cell, column, number, p_value, shares
 from clada_neuro.responses.response import response_of
 
+# What stands beside an interval in its unit, and what is in seconds.
+_ESTIMATES = {"estimate", "mean", "value_uv", "b", "b_uv", "se", "ci_low", "ci_high"}
+_SECONDS = {"tmin_s": "tmin_ms", "tmax_s": "tmax_ms", "time_s": "time_ms"}
 _VALUES = "; values: how many distinct ones the predictor has"
 
 
 def table(name: str, caption: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Table:
     """Build a table whose cells are printed by their column's usual format."""
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-    return Table(name, caption, frame, pd.DataFrame({name: column(frame[name]) for name in frame}))
+    return Table(name, caption, frame, printed(frame))
+
+
+def printed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame as text: each column as usual, an estimate and its interval with the same decimals, times in ms."""
+    cells = {str(name): column(frame[name]) for name in frame}
+    if {"ci_low", "ci_high"} <= set(cells):
+        digits = [decimals(spread(*limits)) for limits in zip(frame["ci_low"], frame["ci_high"], strict=True)]
+        for name in _ESTIMATES & set(cells):
+            known = frame[name].astype(float)
+            cells[name] = [fixed(value, n) for value, n in zip(known, digits, strict=True)]
+    cells |= {
+        name: [number(1e3 * value, 0) for value in frame[name]] for name in _SECONDS.keys() & set(cells)
+    }
+    return pd.DataFrame(cells).rename(columns=_SECONDS)
 
 
 def exclusions(results: Results) -> Table | None:

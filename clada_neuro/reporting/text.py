@@ -6,41 +6,47 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro.numerals import decimals, fixed, interval
+from clada_neuro.numerals import decimals, fixed, interval, spread, ten_to
 from clada_neuro.records.fits import Coefficient, MarginalRow
 from clada_neuro.responses.response import Response
 
 NBSP = "\u00a0"
 _P_COLUMNS = ("p", "p_bh", "p_line")
+_DECIMALS = 5  # at most: what is smaller is told as smaller, or before a power of ten
+_TINY = 10**-_DECIMALS
+_SMALL = 1e-4
 
 
 def number(value: float | None, digits: int = 2) -> str:
     """Return a number with fixed decimals, more for small ones, and ``NA`` for a missing one.
 
-    ``-0.914`` becomes ``−0.91``, ``0.0042`` becomes ``0.0042``, ``-92070.784`` becomes ``−92,070.78``.
+    ``-0.914`` becomes ``−0.91``, ``0.0042`` becomes ``0.0042``, ``2.4e-7`` becomes ``2.4 × 10⁻⁷``, ``-92070.784`` becomes
+    ``−92,070.78``.
     """
     if value is None or pd.isna(value):
         return "NA"
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞"
+    if 0 < abs(value) < _SMALL:
+        mantissa, _, power = f"{value:.1e}".partition("e")
+        return mantissa.replace("-", "−") + ten_to(int(power))
     small = 0 < abs(value) < 10**-digits
     text = f"{value:.{digits}g}" if small else f"{value:,.{digits}f}"
     return text.replace("-", "−")
 
 
-_TINY = 1e-5
-
-
 def share(value: float | None, digits: int = 3) -> str:
     """Return a quantity that cannot pass 1, such as R², without its leading zero (APA); tiny ones as ``< .00001``."""
     if value is not None and 0 < abs(value) < _TINY:
-        return f"< {_share(_TINY, 5)}"
+        return f"< {_share(_TINY, _DECIMALS)}"
     return _share(value, _share_digits(value, digits))
 
 
 def shares(low: float | None, high: float | None, digits: int = 3) -> str:
-    """Return an interval of such quantities, both ends with the same decimals: ``[.0002, .0041]``."""
-    digits = max(_share_digits(low, digits), _share_digits(high, digits))
+    """Return an interval of such quantities, both ends with the decimals that its width asks for: ``[.0002, .0041]``."""
+    if low is not None and high is not None and 0 < max(abs(low), abs(high)) < _TINY:
+        return f"[{share(low)}, {share(high)}]"
+    digits = max(digits, min(decimals(spread(low, high)), _DECIMALS))
     return f"[{_share(low, digits)}, {_share(high, digits)}]"
 
 
@@ -48,13 +54,13 @@ def _share_digits(value: float | None, digits: int) -> int:
     """Return more decimals for a value that so few would turn into zero."""
     if value is None or pd.isna(value) or not 0 < abs(value) < 0.5 * 10**-digits:
         return digits
-    return min(-math.floor(math.log10(abs(value))) + 1, 8)
+    return -math.floor(math.log10(abs(value))) + 1
 
 
 def _share(value: float | None, digits: int) -> str:
     if value is None or pd.isna(value):
         return "NA"
-    return f"{value:.{digits}f}".replace("-", "−").replace("0.", ".", 1) if abs(value) < 1 else number(value)
+    return fixed(value, digits).replace("0.", ".", 1) if abs(value) < 1 else number(value)
 
 
 def p_value(p: float | None) -> str:

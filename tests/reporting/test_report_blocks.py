@@ -60,7 +60,16 @@ def test_html_shows_every_block_and_keeps_commands_in_one_line():
     assert "20 trials &lt;lost&gt;" in text
     assert '<a href="#s">Results</a>' in text
     assert "<h3>A part</h3>" in text
-    assert "white-space: nowrap" in re.search(r"code\.typed \{[^}]*\}", text)[0]
+    assert "white-space: nowrap" in re.search(r"\.typed \{[^}]*\}", text)[0]
+
+
+def test_html_keeps_options_in_one_line_wherever_they_stand():
+    points = Points(["draw more with --full-report, or leave --out out; 3--4, a--b and <x>"])
+    text = html.render(page(points))
+    assert (
+        'with <span class="typed">--full-report</span>, or leave <span class="typed">--out</span> out' in text
+    )
+    assert "3--4, a--b and &lt;x&gt;" in text
 
 
 def test_figures_that_follow_each_other_stand_side_by_side():

@@ -34,7 +34,7 @@ def fit(full_folder) -> dict:
 
 def test_negative_effect_is_more_negative(fit):
     assert plain(prose.effect(record(fit), "surprisal_bits")) == (
-        "Higher surprisal went with more negative N400 amplitudes at average activation sparsity, b = −0.91 µV, SE = 0.20, "
+        "Higher surprisal went with more negative N400 amplitudes at average activation sparsity, b = −0.91 µV per SD, SE = 0.20, "
         "95% CI [−1.31, −0.51], t(33.2) = −4.57, p < .001."
     )
 
@@ -215,7 +215,7 @@ def test_a_sandwich_is_named(results, fit):
 
 def test_units_follow_the_response(fit):
     fit |= {"response": "rt_ms", "formula": "rt_ms ~ surprisal_bits"}
-    assert "b = −0.91 ms," in plain(prose.effect(record(fit), "surprisal_bits"))
+    assert "b = −0.91 ms per SD," in plain(prose.effect(record(fit), "surprisal_bits"))
 
 
 def test_results_name_simulated_data(results):
@@ -265,6 +265,6 @@ def test_times_are_longer_and_shorter(fit):
         "estimate": 0.0126, "se": 0.0031, "ci_low": 0.0064, "ci_high": 0.0188
     }  # fmt: skip
     assert plain(prose.effect(record(fit), "surprisal_bits")).startswith(
-        "Higher surprisal went with longer reading times at average activation sparsity, b = 0.0126 log units, SE = 0.0031, "
+        "Higher surprisal went with longer reading times at average activation sparsity, b = 0.0126 log units per SD, SE = 0.0031, "
         "95% CI [0.0064, 0.0188], "
     )

@@ -1,5 +1,6 @@
 import json
 
+import pandas as pd
 import pytest
 from conftest import record
 
@@ -53,6 +54,16 @@ def test_stated_effects_stand_beside_estimates(results):
     assert frame.loc[0, ["value_uv", "estimate", "ci_low", "ci_high"]].tolist() == pytest.approx(
         [-0.9, -0.914, -1.314, -0.514]
     )
+
+
+def test_an_estimate_and_its_interval_have_the_same_decimals_and_times_are_in_ms():
+    frame = pd.DataFrame(
+        {"estimate": [-0.21, 4.0], "ci_low": [-0.42, 1.5], "ci_high": [0.0017, 6.5], "tmin_s": [0.3, 0.452]}
+    )
+    shown = tables.table("", "", frame).shown
+    assert shown.loc[0].tolist() == ["−0.21", "−0.42", "0.00", "300"]
+    assert shown.loc[1].tolist() == ["4.00", "1.50", "6.50", "452"]
+    assert tables.table("", "", frame).header == ["estimate", "95 % low", "95 % high", "from (ms)"]
 
 
 def test_by_hand_stated_random_effects_are_found(results):

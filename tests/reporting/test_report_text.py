@@ -3,12 +3,21 @@ import pytest
 
 from clada_neuro.records.terms import square
 from clada_neuro.reporting.labels import axis, is_measure, words
-from clada_neuro.reporting.text import NBSP, cell, column, number, p_value, plural, share, stat
+from clada_neuro.reporting.text import NBSP, cell, column, number, p_value, plural, share, shares, stat
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(-0.9145, "−0.91"), (25322.0, "25,322.00"), (0.0042, "0.0042"), (0.0, "0.00"), (None, "NA")],
+    [
+        (-0.9145, "−0.91"),
+        (25322.0, "25,322.00"),
+        (0.0042, "0.0042"),
+        (0.0, "0.00"),
+        (None, "NA"),
+        (0.00042, "0.00042"),
+        (2.4e-7, f"2.4{NBSP}×{NBSP}10⁻⁷"),
+        (-3.28e-6, f"−3.3{NBSP}×{NBSP}10⁻⁶"),
+    ],
 )
 def test_number(value, text):
     assert number(value) == text
@@ -82,3 +91,10 @@ def test_shares_that_are_almost_nothing_are_no_row_of_zeros():
         ".000",
     )
     assert stat("part R²", share(1.9e-7)).replace("\N{NO-BREAK SPACE}", " ") == "part R² < .00001"
+
+
+def test_an_interval_of_shares_has_the_decimals_of_its_width():
+    assert shares(0.00000024, 0.0041) == "[.0000, .0041]"
+    assert shares(0.017, 0.0523) == "[.017, .052]"
+    assert shares(1e-7, 4e-6) == "[< .00001, < .00001]"
+    assert shares(None, 0.2) == "[NA, .200]"

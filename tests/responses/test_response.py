@@ -62,6 +62,19 @@ def test_an_interval_has_the_same_decimals_at_both_ends():
     assert response_of("log_rt").quantity(0.0126, 0.0031) == "0.0126 log units"
 
 
+def test_what_would_be_a_row_of_zeros_stands_before_a_power_of_ten():
+    digits = decimals(3e-9)
+    assert plain(fixed(-2.4e-8, digits)) == "−2.40 × 10⁻⁸"
+    assert plain(interval(-2.4e-8, 1e-9, digits)) == "[−2.40, 0.10] × 10⁻⁸"
+    assert plain(interval(None, 1e-9, digits)) == "[NA, 0.10] × 10⁻⁸"
+    assert fixed(0.000123, decimals(3e-5)) == "0.000123"
+    assert fixed(1234.5, digits).startswith("1,234.5")  # no small number
+
+
+def plain(text):
+    return text.replace("\u00a0", " ")
+
+
 def test_what_rounds_to_zero_has_no_sign():
     assert fixed(-0.0004, 2) == "0.00"
     assert fixed(-92070.784, 2) == "−92,070.78"

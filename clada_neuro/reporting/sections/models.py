@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.reporting.blocks import Block, Paragraph, Points, Table
-from clada_neuro.reporting.effects import primary, reported_terms, response
+from clada_neuro.reporting.effects import primary, reported_terms
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.scales import slope
 from clada_neuro.reporting.tables import coefficient_cells, slug, table
-from clada_neuro.reporting.text import p_value, share
-from clada_neuro.responses.response import response_of
+from clada_neuro.reporting.text import p_value, plural
 
 _POOLED = "pooled"
 
@@ -40,7 +40,7 @@ def lead(results: Results) -> list[str]:
         "The same responses regressed on each language model's measures. The pooled estimate is the mean over models; its "
         "standard error is the mean of theirs, as for models whose errors depend on each other wholly, because they share "
         "their trials: it does not shrink with the number of models. Pooled p values are not adjusted. Each model's own "
-        f"report stands in {folders}.",
+        f"report, and its tables of tokens, layers and words, stand in {folders}.",
         *reasons,
     ]
 
@@ -78,13 +78,18 @@ def sentences(results: Results) -> Iterator[str]:
     """Yield one sentence for each reported effect: pooled, its range over models, and how many agree in sign."""
     effects = _effects(results)
     for row in effects.loc[effects["model"] == _POOLED].itertuples():
-        below, digits = round(row.n_negative), decimals(row.se)
+        digits = decimals(row.se)
         yield (
-            f"{row.specification}, {words(row.term)}: pooled b = {response_of(row.response).quantity(row.estimate, row.se)} "
+            f"{row.specification}, {words(row.term)}: pooled b = {fixed(row.estimate, digits)} {row.unit} "
             f"{interval(row.ci_low, row.ci_high, digits)}, from {fixed(row.lowest, digits)} to "
             f"{fixed(row.highest, digits)} over "
-            f"{row.n_models:.0f} models, negative in {share(below / row.n_models, 2) if below < row.n_models else 'all'}."
+            f"{plural(round(row.n_models), 'model')}, negative in {_of(round(row.n_negative), round(row.n_models))}."
         )
+
+
+def _of(count: int, total: int) -> str:
+    """Return how many of them: ``none``, ``1 of 2``, ``all``."""
+    return {0: "none", total: "all"}.get(count, f"{count} of {total}")
 
 
 def _effects(results: Results) -> pd.DataFrame:
@@ -96,7 +101,13 @@ def _effects(results: Results) -> pd.DataFrame:
         pooled = {row.term: row for row in results.pooled if row.specification == name and not row.reason}
         # A masked model has pseudo-surprisal where the others have surprisal.
         for term in dict.fromkeys(term for fit in same for term in reported_terms(fit)):
-            shared = {"specification": name, "response": response(same[0]).column, "term": term}
+            measured = slope(next(fit for fit in same if term in fit.coefficients), term)
+            shared = {
+                "specification": name,
+                "response": measured.column,
+                "term": term,
+                "unit": measured.unit,
+            }
             rows += [
                 {
                     **shared,
@@ -123,7 +134,7 @@ def _effect(rows: pd.DataFrame) -> Figure:
         axes.axvline(0, color="#374151", linewidth=1, linestyle=(0, (3, 3)))
         axes.set_yticks(range(len(rows)), wrapped(name.rsplit("/", 1)[-1] for name in rows["model"]))
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel=f"b ({response_of(first.response).per(True)} where z-scored)")
+        axes.set(xlabel=f"b ({first.unit})" if first.unit else "b")
 
     caption = f"{first.specification}: the effect of {words(first['term'])} in each language model, and pooled; 95 % CI."
     listed = "; ".join(f"{row.model} {fixed(row.estimate, decimals(row.se))}" for row in rows.itertuples())
