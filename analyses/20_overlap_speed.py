@@ -10,17 +10,14 @@ design runs in a process of its own, whose largest memory is counted.
 
 import argparse
 import multiprocessing
-import os
 import resource
-import shlex
-import sys
 import time
 from collections.abc import Mapping
 
 import mne
 import numpy as np
 import pandas as pd
-from _shared.results import results_folder
+from _shared.results import command_and_load, results_folder
 
 from clada_neuro.artifacts import write_text
 from clada_neuro.erp.overlap.events import EventModel
@@ -77,10 +74,9 @@ def main() -> None:
                 }
             )
         print(rows[-1], flush=True)
-    threads = os.environ.get("OMP_NUM_THREADS", "default")
-    header = f"# OMP_NUM_THREADS={threads} python {shlex.join(sys.argv)}; load {os.getloadavg()[0]:.1f}\n"
     write_text(
-        results_folder(__file__) / "overlap_speed.csv", header + pd.DataFrame(rows).to_csv(index=False)
+        results_folder(__file__) / "overlap_speed.csv",
+        command_and_load() + pd.DataFrame(rows).to_csv(index=False),
     )
 
 

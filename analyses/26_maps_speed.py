@@ -4,9 +4,10 @@ Simulated trials of 40 subjects who read 150 texts of 75 items, with maps of sub
 draws of the null. A part of the electrodes is timed; each takes the same, so 64 take proportionally longer;
 the tests over the whole map, which follow, are not counted.
 
-    python analyses/26_maps_speed.py [--electrodes 4] [--jobs 2]
+    OMP_NUM_THREADS=1 python analyses/26_maps_speed.py [--electrodes 4] [--jobs 2]
 
-Writes results/maps_speed/maps_speed.csv.
+Writes results/maps_speed/maps_speed.csv, the command and the load of the machine in its first line. Nothing else should run at the
+same time.
 """
 
 import argparse
@@ -14,12 +15,12 @@ import time
 
 import numpy as np
 import pandas as pd
-from _shared.results import results_folder
+from _shared.results import command_and_load, results_folder
 from scipy.ndimage import gaussian_filter1d
 
+from clada_neuro.artifacts import write_text
 from clada_neuro.erp.maps.channel import Electrode, Task
 from clada_neuro.erp.maps.work import here
-from clada_neuro.exports import write_csv
 
 SUBJECTS, ITEMS, MOMENTS, ALL = 40, 75, 100, 64
 MODEL = "x + (1 + x | subject) + (1 | item) + (1 | stimulus)"
@@ -61,7 +62,10 @@ def main() -> None:
         "minutes_of_64": round(seconds / len(done) * ALL / 60, 1),
     }  # fmt: skip
     print(row)
-    write_csv(pd.DataFrame([row]), results_folder(__file__) / "maps_speed.csv", encoding="utf-8")
+    write_text(
+        results_folder(__file__) / "maps_speed.csv",
+        command_and_load() + pd.DataFrame([row]).to_csv(index=False),
+    )
 
 
 if __name__ == "__main__":

@@ -74,7 +74,10 @@ from clada_neuro.cli.options import (
     help="1,000 bootstrap replicates of the interaction, not 200; also over people and items; intervals of R².",
 )
 @click.option("--influence", is_flag=True, help="Also fit without each subject, item and laboratory.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes for both [default: every core].")
+@click.option(
+    "--maps", is_flag=True, help="Also mixed models at every electrode and moment of the EEG: minutes."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes for these [default: every core].")
 @negative_option
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 def command(target: str, **options: object) -> None:

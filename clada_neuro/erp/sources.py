@@ -92,6 +92,16 @@ def baseline_subtracted(source: Source) -> bool:
     return any(subtracted.values())
 
 
+def with_baseline_subtracted(
+    epochs: Mapping[str, mne.BaseEpochs], window: tuple[float | None, float]
+) -> dict[str, mne.BaseEpochs]:
+    """Return epochs with each electrode's mean in a window (seconds) subtracted, unless that was done before."""
+    return {
+        subject: part.copy().apply_baseline(window) if part.baseline is None else part
+        for subject, part in epochs.items()
+    }
+
+
 def files_of(path: str | Path) -> list[Path]:
     """Return the file, or the ``*epo.fif`` files of a folder and its subfolders, in order.
 

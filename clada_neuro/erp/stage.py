@@ -24,7 +24,7 @@ from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.predictors import PredictedEpochs, tercile_averages, varying, with_predictors
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.rerp import rerp
-from clada_neuro.erp.sources import Recordings, Source, baseline_subtracted, read_epochs
+from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs, with_baseline_subtracted
 from clada_neuro.errors import DataError
 from clada_neuro.measures.tokens import MAIN
 from clada_neuro.records.epochs import EpochsRecord
@@ -80,7 +80,9 @@ def analyze_epochs(
         return place
     recordings = read_epochs(source)
     subtracted_before = baseline_subtracted(recordings.epochs)
-    corrected = _corrected(recordings, measurement)
+    corrected = recordings.epochs
+    if measurement.baseline == "subtract":
+        corrected = with_baseline_subtracted(corrected, measurement.baseline_window)
     names, notes = varying(corrected, words, predictors)
     data = with_predictors(corrected, words, names)
     chosen, span = measurement.components, measurement.baseline_window
@@ -155,18 +157,6 @@ def _optional(notes: list[str], what: str, make: Callable[..., T], *given: Any, 
     except DataError as error:
         notes.append(f"{what} left out: {error}")
         return None
-
-
-def _corrected(recordings: Recordings, measurement: Measurement) -> dict[str, mne.BaseEpochs]:
-    """Return the epochs, with the baseline subtracted where that is asked for and was not done before."""
-    if measurement.baseline != "subtract":
-        return recordings.epochs
-    return {
-        subject: epochs.copy().apply_baseline(measurement.baseline_window)
-        if epochs.baseline is None
-        else epochs
-        for subject, epochs in recordings.epochs.items()
-    }
 
 
 def _baseline_in_words(measurement: Measurement, subtracted_before: bool) -> str:

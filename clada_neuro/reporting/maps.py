@@ -1,4 +1,4 @@
-"""Figures of mixed-model maps: a coefficient over the scalp through time, and t at every electrode and moment."""
+"""Mixed-model maps: sentences on what was fitted and found, and figures of a coefficient over the scalp and through time."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,53 @@ from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import read_table
 from clada_neuro.records.maps import MapsRecord
+from clada_neuro.reporting import references
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
 from clada_neuro.reporting.text import plural
 
-_ALPHA = 0.05
+FOLDER, ALPHA = "maps", 0.05
+
+
+def facts(results: Results) -> MapsRecord | None:
+    """Return what was mapped; None where no maps were asked for, or they are not finished."""
+    place = results.folder / FOLDER / "maps.json"
+    return MapsRecord.read(place) if place.is_file() else None
+
+
+def _shown(results: Results) -> MapsRecord | None:
+    """Return what was mapped of the words of this trace."""
+    found = facts(results)
+    if found is None or found.left_out or (found.trace and found.trace != results.manifest.inputs):
+        return None
+    return found
+
+
+def methods(results: Results) -> str:
+    """Return the sentences for Methods; empty without maps."""
+    found = _shown(results)
+    if found is None or found.n_draws is None:
+        return ""
+    baseline = {
+        "covariate": ", the electrode's mean before the word a covariate",
+        "subtract": ", the electrode's mean before the word subtracted",
+    }.get(found.baseline, "")
+    return (
+        f"At each of {plural(found.n_channels or 0, 'electrode')} and {plural(found.n_moments or 0, 'moment')} the voltage of "
+        f"{plural(found.n_epochs, 'epoch')} of {plural(found.n_subjects, 'subject')} ({plural(found.n_stimuli, 'stimulus')}) was analyzed "
+        f"with the mixed model {found.formula.partition('~')[2].strip()}{baseline}, fitted by REML. p values hold for the whole map: they "
+        f"compare the largest |z|, and the sum of z in clusters of neighbours with p < {found.cluster_forming_p:g}, with {found.n_draws:,} "
+        "draws in which the signs of the effects predicted for subjects, items, stimuli and trials were drawn anew "
+        f"({references.cite('wild')})."
+    )
+
+
+def results_sentences(results: Results) -> list[str]:
+    """Return a sentence on each term's clusters."""
+    found = _shown(results)
+    return [f"{line[:1].upper()}{line[1:]}." for line in found.findings(words)] if found else []
 
 
 def figures(folder: Path, negative: Negative = "down") -> list[Figure]:
@@ -52,7 +93,7 @@ def _figure(
     )
     numbered = rows.assign(cluster=rows["cluster"].astype("Int64").fillna(-1).astype(int))
     cluster = numbered.pivot(index="channel", columns="time_s", values="cluster").reindex(places["channel"])
-    found = clusters.loc[clusters["p"] < _ALPHA, "cluster"]
+    found = clusters.loc[clusters["p"] < ALPHA, "cluster"]
     inside = cluster.isin(list(found)).to_numpy(bool)
     order = np.argsort(-places["y"].to_numpy(float), kind="stable")  # from the front to the back of the head
     site = places["channel"][int(np.argmax(np.abs(t.to_numpy()).max(axis=1)))]
@@ -65,10 +106,10 @@ def _figure(
         _course(canvas.add_subplot(grid[0, :]), rows[rows["channel"] == site], site, negative)
         if with_scalp:
             heads([canvas.add_subplot(grid[1, k]) for k in range(len(groups))], groups)
-        _moments(canvas.add_subplot(grid[-1, :]), t.iloc[order], (p < _ALPHA).iloc[order], inside[order])
+        _moments(canvas.add_subplot(grid[-1, :]), t.iloc[order], (p < ALPHA).iloc[order], inside[order])
 
     said = (
-        f"{len(found)} of {plural(len(clusters), 'cluster')} with p < .05 (outlined), {np.count_nonzero(p < _ALPHA)} points with "
+        f"{len(found)} of {plural(len(clusters), 'cluster')} with p < .05 (outlined), {np.count_nonzero(p < ALPHA)} points with "
         "p < .05 corrected for the largest of the map (dots)"
     )
     caption = (

@@ -9,7 +9,7 @@ from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Manifest, ModelFacts, removed_by
 from clada_neuro.records.terms import contrast, factors
-from clada_neuro.reporting import levels, marginal, references, smooths
+from clada_neuro.reporting import levels, maps, marginal, references, smooths
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.interaction import paragraph
@@ -28,7 +28,13 @@ _DF = {
 
 def methods(results: Results) -> list[str]:
     """Return the Methods paragraphs: model, measures, responses, regressions."""
-    parts = (_model(results), _responses(results), _epochs(results), _regressions(results))
+    parts = (
+        _model(results),
+        _responses(results),
+        _epochs(results),
+        _regressions(results),
+        maps.methods(results),
+    )
     return [paragraph for paragraph in parts if paragraph]
 
 
@@ -249,7 +255,9 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
 def results_paragraphs(results: Results) -> list[str]:
     """Return the findings as APA paragraphs; simulated data are named in each."""
     prefix = "In simulated data: " if results.simulated else ""
-    return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in findings(results) if sentences]
+    mapped = maps.results_sentences(results)
+    found = [*findings(results), *([("Maps of mixed models", mapped)] if mapped else [])]
+    return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in found if sentences]
 
 
 def effect(fit: FitRecord, term: str, decided: str = "expected direction") -> str:

@@ -58,6 +58,11 @@ _WORKS = {
         "Crainiceanu, C. M., & Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one variance component. "
         "Journal of the Royal Statistical Society B, 66(1), 165–185.",
     ),
+    "wild": (
+        "Modugno & Giannerini, 2015",
+        "Modugno, L., & Giannerini, S. (2015). The wild bootstrap for multilevel models. Communications in Statistics: Theory "
+        "and Methods, 44(22), 4812–4825.",
+    ),
     "bh": (
         "Benjamini & Hochberg, 1995",
         "Benjamini, Y., & Hochberg, Y. (1995). Controlling the false discovery rate: A practical and powerful approach to "

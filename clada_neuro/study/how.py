@@ -17,6 +17,7 @@ class How:
     scheduler: str | None
     full: bool
     influence: bool
+    maps: bool
     jobs: int
     seed: int
     progress: Progress

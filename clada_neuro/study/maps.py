@@ -1,4 +1,7 @@
-"""Mixed-model maps of a trace's words in epochs, on this machine or on the workers of a scheduler, with the same bytes."""
+"""Mixed-model maps of a trace's words in epochs, on this machine or on the workers of a scheduler, with the same bytes.
+
+`maps` makes them of files, `map_study` of a study that was asked for them.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,17 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import made_with
-from clada_neuro.errors import DataError, IncompleteError
+from clada_neuro.errors import CladaNeuroError, DataError, IncompleteError
 from clada_neuro.lineage import read_words
-from clada_neuro.study.how import Progress
+from clada_neuro.study.how import How, Progress
+from clada_neuro.study.recordings import explaining
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from clada_neuro.erp.maps.channel import Electrode, ElectrodeMaps, Task
     from clada_neuro.erp.maps.work import Place
+    from clada_neuro.erp.measurement import Measurement
+
+_MADE = Path("maps", "maps.json")
 
 
 def maps(
@@ -46,6 +55,36 @@ def maps(
     folder = output_folder(out)
     with _placed(scheduler, jobs) as place:
         return MapsStage(Path(epochs), table, place=place, progress=progress, **choices).into(folder)
+
+
+def map_study(
+    epochs: Path | None, words: pd.DataFrame, measurement: "Measurement", folder: Path, how: How
+) -> None:
+    """Map what the words of a study do at every electrode and moment of its epochs, into ``maps/``, where that was asked for.
+
+    Where the data do not allow it, why is said and written: the rest of the study stands.
+    """
+    if not how.maps or epochs is None:
+        (folder / _MADE).unlink(missing_ok=True)  # of another run: without it the report shows none
+        return
+    from clada_neuro.erp.maps.stage import FORMULA, MapsStage
+    from clada_neuro.records.maps import MapsRecord
+
+    how.progress("      mixed models at every electrode and moment")
+    try:
+        if (predictor := explaining(words)) is None:
+            raise DataError("the words have no surprisal")
+        formula = FORMULA.replace("surprisal_bits", predictor)
+        with _placed(how.scheduler, how.jobs) as place:
+            stage = MapsStage(
+                epochs, words, formula, measurement.baseline, measurement.baseline_window, seed=how.seed, place=place,
+                progress=lambda line: how.progress(f"      {line}"),
+            )  # fmt: skip
+            stage.into((folder / _MADE).parent)
+    except CladaNeuroError as error:
+        how.progress(f"      note: no maps were made: {error}")
+        output_folder((folder / _MADE).parent)
+        MapsRecord.write(folder / _MADE, {"left_out": str(error)})
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from clada_neuro.stats.exclusions import exclude, keep
 from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
+from clada_neuro.study.maps import map_study
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
 from clada_neuro.study.recordings import DescriptionStage, take_apart
 from clada_neuro.study.target import Target
@@ -61,6 +62,7 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     departed = estimate(plan, aligned.trials, folder, inputs, how, left_out)
     _analyze_epochs(plan, traced, folder, inputs, how)
     take_apart(plan.continuous, counted_from(traced.words, plan.index_base), folder, how.seed, progress)
+    map_study(plan.epochs, counted_from(traced.words, plan.index_base), plan.measurement, folder, how)
     manifest = manifest_of(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}

@@ -106,7 +106,7 @@ def take_apart(
     from clada_neuro.records.overlap import OverlapRecord
 
     progress("      overlapping responses")
-    predictor = next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
+    predictor = explaining(words)
     model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
     reading = Reading(found.table, found.delay, found.soa, found.task)
     stage = OverlapStage(
@@ -117,6 +117,11 @@ def take_apart(
     except CladaNeuroError as error:
         progress(f"      note: overlapping responses were not taken apart: {error}")
         OverlapRecord.write(folder / _OVERLAP, {"left_out": str(error)})
+
+
+def explaining(words: pd.DataFrame) -> str | None:
+    """Return the measure of words that their responses are explained by where nobody says which."""
+    return next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
 
 
 def read_triggers(path: str | Path | None) -> pd.DataFrame | None:

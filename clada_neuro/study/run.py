@@ -65,6 +65,7 @@ def run(
     translators: str | Path | None = None,
     full: bool = False,
     influence: bool = False,
+    maps: bool = False,
     jobs: int | None = None,
     scheduler: str | None = None,
     threads: int | None = None,
@@ -136,8 +137,10 @@ def run(
         200 over subjects and items, and 200 of each regression for the intervals of R².
     influence : bool
         Also fit each regression without one subject, item and laboratory at a time.
+    maps : bool
+        Also fit a mixed model at every electrode and moment of the epochs, tested over the whole map (see `clada_neuro.erp.maps`).
     jobs : int, optional
-        Processes for bootstrap and influence; as many as there are cores by default.
+        Processes for bootstrap, influence and maps; as many as there are cores by default.
     scheduler : str, optional
         Where stimuli are traced: see `clada_neuro.scale.schedulers.connected`; in this process by default.
     threads : int, optional
@@ -192,6 +195,8 @@ def run(
     }  # fmt: skip
     plan = resolve_target(**_handed_on(given) | settled)
     plan = replace(plan, continuous=continuous)
+    if maps and plan.epochs is None:
+        raise DataError("--maps are of EEG at every electrode and moment; add --epochs PATH or --eeg PATH")
     spoken = check_language(language or plan.analysis.language or language_of(target))
     read_choice(layers, policy != "dense", attention, translators)
     from clada_neuro.study.rehearsal import rehearse  # loads the statistics
@@ -206,7 +211,7 @@ def run(
     )
     setting = replace(setting, language=spoken)
     how = How(
-        setting, models, scheduler, full, influence, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by
+        setting, models, scheduler, full, influence, maps, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by
     )  # fmt: skip
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     check_layout(folder, len(models))
