@@ -36,7 +36,7 @@ ALLOWED = {
     "losses": set(),
     "numerals": set(),
     "cache": {"artifacts", "errors"},
-    "records": {"artifacts", "cache", "errors"},
+    "records": {"artifacts", "cache", "errors", "numerals"},
     "lineage": {"artifacts", "errors", "records"},
     "progress": set(),
     "stage": {"artifacts"},
