@@ -23,6 +23,7 @@ from clada_neuro.artifacts import package_data
 from clada_neuro.bench.engines import now
 from clada_neuro.bench.scoring_peers import TOOLS, ScoringPeers, save_for_peers
 from clada_neuro.errors import ModelError
+from clada_neuro.instrument import branching
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.linear import inputs_of, is_linear
@@ -148,7 +149,8 @@ def _alone(model: LanguageModel, passes: list[_Pass]) -> float:
     try:
         started = now(model.device)
         for one in passes:
-            model.model(**one.inputs)
+            with branching.read_by(model.model, one.inputs["attention_mask"]):
+                model.model(**one.inputs)
         return now(model.device) - started
     finally:
         hook.remove()

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from clada_neuro.instrument import information
+from clada_neuro.instrument import branching, information
 from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_whole, split_windows
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.texts import Text
-from clada_neuro.instrument.tree import WIDEST, Tree, attention, followed, padded, passes, plant
+from clada_neuro.instrument.tree import WIDEST, Branches, Tree, attention, followed, padded, passes, plant
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.limits import sliding_window
 from clada_neuro.models.loading import LanguageModel
@@ -68,6 +68,7 @@ class Forward:
         self._whole = not is_known(model.model) or rotates_by_length(model.model)
         # The longest text of a tree: within a sliding window nothing is out of sight, wherever it stands.
         self._longest = 0
+        self._branching = branching.follows_branches(model.model)
         if takes_trees(model.model) and not self._whole:
             self._longest = sliding_window(model.model) or model.max_context
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
@@ -82,7 +83,7 @@ class Forward:
         self, windows: Sequence[Window], groups: Sequence[Hashable]
     ) -> Iterator[tuple[Window, Measures]]:
         """Yield every window with its measures; windows of one group may share a prefix, others may in a tree."""
-        widest = min(WIDEST, self.budget)
+        widest = self.budget if self._branching else min(WIDEST, self.budget)
         longest = min(widest, self._longest)
         packed = [window for window in windows if len(window.ids) <= longest]
         rest = [pair for pair in zip(windows, groups, strict=True) if len(pair[0].ids) > longest]
@@ -99,11 +100,11 @@ class Forward:
         ids, positions, branches = padded(trees, FEWEST_TOKENS)
         asked, branches = followed(trees, ids.shape[1]), branches.to(self.device)
         recorder.begin(len(trees), [], branches)
-        with self._only(asked.nodes.to(self.device)):
+        with self._only(asked.nodes.to(self.device)), self._attention(branches) as mask:
             logits = self.model.model(
                 input_ids=ids.to(self.device),
                 position_ids=positions.to(self.device),
-                attention_mask=attention(branches, self.model.model.dtype),
+                attention_mask=mask,
                 use_cache=False,
             ).logits[0]
         targets = asked.targets.to(self.device)
@@ -235,6 +236,15 @@ class Forward:
         predictions = np.full((len(values), rows * seq), np.nan)
         predictions[:, flat.cpu().numpy()] = np.stack(list(values.values()))
         return predictions.reshape(-1, rows, seq), _State(cache, [], state.seen + seq)
+
+    @contextmanager
+    def _attention(self, branches: Branches) -> Iterator[Tensor]:
+        """Let nodes attend along their branches, and yield what the model takes for its mask meanwhile."""
+        if not self._branching:
+            yield attention(branches, self.model.model.dtype)
+            return
+        with branching.along_branches(self.model.model):
+            yield branching.places(branches.parents)
 
     @contextmanager
     def _only(self, flat: Tensor) -> Iterator[None]:

@@ -10,8 +10,9 @@ from tiny_models import tiny_model
 from clada_neuro.instrument import activity as activity_module
 from clada_neuro.instrument.activity import activity, defined
 from clada_neuro.instrument.batching import Window
+from clada_neuro.instrument.branching import along_branches, follows_branches, places
 from clada_neuro.instrument.forward import Forward
-from clada_neuro.instrument.tree import followed, padded, passes, plant
+from clada_neuro.instrument.tree import attention, followed, padded, passes, plant
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.families import FAMILIES as DECLARED
 from clada_neuro.models.loading import LanguageModel
@@ -135,3 +136,51 @@ def test_compiled_activity_of_a_tree_is_the_defined_one(texts):
     assert set(found) == set(activity_module.MEASURES)
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_attention_follows_branches_wherever_transformers_lets_it_be_given(exact):
+    by_mask = {kind for kind, forward in exact.items() if not follows_branches(forward.model.model)}
+    assert by_mask == {"gptj", "falcon", "gemma2"}  # the last caps its scores
+    eager = tiny_model("llama")
+    eager.set_attn_implementation("eager")
+    assert not follows_branches(eager)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gpt_neox"])
+@settings(max_examples=8, deadline=None)
+@given(texts=TEXTS)
+def test_attention_along_branches_is_that_with_a_mask(kind, dtype, texts):
+    model = tiny_model(kind).to(dtype)
+    ids, positions, branches = padded(plant(windows_of(texts), 30))
+    given = {"input_ids": ids, "position_ids": positions, "use_cache": False}
+    real = torch.arange(ids.shape[1]) < (branches.parents >= 0).sum(dim=1, keepdim=True) + 1
+    with torch.inference_mode():
+        expected = model(**given, attention_mask=attention(branches, dtype)).logits[real]
+        with along_branches(model):
+            found = model(**given, attention_mask=places(branches.parents)).logits[real]
+        again = model(**given, attention_mask=attention(branches, dtype)).logits[real]
+    assert torch.equal(again, expected)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_row_along_branches_is_as_long_as_a_pass_and_the_number_of_threads_changes_no_bit(exact):
+    forward, shapes = exact["llama"], []
+    forward.budget = 300
+    hook = forward.model.model.register_forward_pre_hook(
+        lambda _, args, given: shapes.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
+    windows = windows_of([[first, *range(10, 40)] for first in range(40, 50)])
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found.append(measured(forward, windows, range(10)))
+    finally:
+        torch.set_num_threads(threads)
+        hook.remove()
+    assert shapes == [(1, 1 + 9 * 31), (1, 1 + 31)] * 2 or shapes == [(1, 32), (1, 280)] * 2
+    for text, one in found[0].items():
+        for name, values in one.predictions.items():
+            np.testing.assert_array_equal(found[1][text].predictions[name], values, err_msg=name)
