@@ -24,25 +24,28 @@ class Own(Part, frozen=True, kw_only=True):
 
 
 class Layer(Own, frozen=True, kw_only=True):
-    """A layer's measure: its limits and p hold in the whole family; ``as_expected`` where a sign was registered."""
+    """A layer's measure: its limits and p hold in the whole family; ``as_expected`` where a sign was registered.
+
+    ``heldout_final`` is the gain over the replaced predictor, None where the layer's measure is that predictor.
+    """
 
     ci_low: float | None
     ci_high: float | None
     p_family: float
-    heldout_final: float
-    heldout_final_se: float
+    heldout_final: float | None
+    heldout_final_se: float | None
     expected: str
     as_expected: bool | None
 
 
 class Choice(Part, frozen=True, kw_only=True):
-    """The gain of the layer that is best in the other folds, of one measure or of any."""
+    """The gain of the layer that is best in the other folds, of one measure or of any; ``heldout_final`` as in `Layer`."""
 
     measure: str
     heldout_baseline: float
     heldout_baseline_se: float
-    heldout_final: float
-    heldout_final_se: float
+    heldout_final: float | None
+    heldout_final_se: float | None
     layers: str
 
 

@@ -9,7 +9,7 @@ from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Manifest, ModelFacts, removed_by
 from clada_neuro.records.terms import contrast, factors
-from clada_neuro.reporting import levels, maps, marginal, references, smooths
+from clada_neuro.reporting import layers, levels, maps, marginal, references, smooths
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.interaction import paragraph
@@ -33,6 +33,7 @@ def methods(results: Results) -> list[str]:
         _responses(results),
         _epochs(results),
         _regressions(results),
+        layers.methods(results.depth),
         maps.methods(results),
     )
     return [paragraph for paragraph in parts if paragraph]
@@ -249,7 +250,10 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
         sentences += [*smooths.sentences(fit), *marginal.sentences(fit)]
         found.append((str(fit.name), [*sentences, *_explained(fit)]))
     tested = [paragraph(entry) for entry in results.synergy]
-    return [*found, *([("Synergy", tested)] if tested else [])]
+    if tested:
+        found.append(("Synergy", tested))
+    entries = results.depth.entries if results.depth else []
+    return found + [(f"{one.name}, by layer", [layers.found(one), layers.chosen(one)]) for one in entries]
 
 
 def results_paragraphs(results: Results) -> list[str]:

@@ -63,6 +63,11 @@ _WORKS = {
         "Modugno, L., & Giannerini, S. (2015). The wild bootstrap for multilevel models. Communications in Statistics: Theory "
         "and Methods, 44(22), 4812–4825.",
     ),
+    "max_t": (
+        "Westfall & Young, 1993",
+        "Westfall, P. H., & Young, S. S. (1993). Resampling-based multiple testing: Examples and methods for p-value "
+        "adjustment. Wiley.",
+    ),
     "bh": (
         "Benjamini & Hochberg, 1995",
         "Benjamini, Y., & Hochberg, Y. (1995). Controlling the false discovery rate: A practical and powerful approach to "

@@ -174,11 +174,17 @@ def lines_of(entry: Mapping[str, Any]) -> list[str]:
     ]
     lines += [
         f"best layer of {row['measure']} chosen in {entry['folds']} folds: {row['heldout_baseline']:+.2e} nats a trial held out "
-        f"(SE {row['heldout_baseline_se']:.1e}) over none, {row['heldout_final']:+.2e} (SE {row['heldout_final_se']:.1e}) over "
-        f"{entry['replaces']}; layers {row['layers']}"
+        f"(SE {row['heldout_baseline_se']:.1e}) over none, {_over_final(row, entry['replaces'])}; layers {row['layers']}"
         for row in entry["choice"]
     ]
     return lines + [f"note: {note}" for note in entry["notes"]]
+
+
+def _over_final(row: Mapping[str, Any], replaced: str) -> str:
+    gain = row["heldout_final"]
+    if gain is None:
+        return f"and is {replaced} itself"
+    return f"{gain:+.2e} (SE {row['heldout_final_se']:.1e}) over {replaced}"
 
 
 def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame, str | None]:

@@ -5,15 +5,24 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clada_neuro.numerals import p_text
+from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.depth import Profile
-from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points
+from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points, Typed
 from clada_neuro.reporting.figures import COLORS, Canvas, Figure, compose
+from clada_neuro.reporting.layers import (
+    NATS,
+    chosen,
+    found,
+    label,
+    largest,
+    measures,
+    passing,
+    sign,
+)
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.tables import Table, slug, table
-
-NATS = 1e3  # gains are drawn in thousandths of a nat
+from clada_neuro.reporting.text import p_value
 
 
 def blocks(results: Results) -> Iterator[Block]:
@@ -21,32 +30,59 @@ def blocks(results: Results) -> Iterator[Block]:
     if not results.depth:
         return
     for entry in results.depth.entries:
-        yield Part(
-            entry.name, [Paragraph(methods(entry)), figure(entry), Paragraph(found(entry)), choice(entry)]
-        )
+        yield Part(entry.name, [Paragraph(methods(entry)), *shown(entry)])
+    yield Paragraph(("Every layer and fold stands in ", Typed("tables/depth_*.csv"), "."))
     if notes := [*results.depth.notes, *(note for entry in results.depth.entries for note in entry.notes)]:
         yield Points(notes)
+
+
+def shown(entry: Profile) -> list[Block]:
+    """Return what was found of a model: in words, as profiles, by measure, and the choice."""
+    return [Paragraph(found(entry)), figure(entry), family(entry), Paragraph(chosen(entry)), choice(entry)]
 
 
 def methods(entry: Profile) -> str:
     """Return what was done, in a sentence or two."""
     return (
         f"Each layer's measures stood in place of {entry.replaces} in the model {entry.formula} "
-        f"({entry.n_obs:,} trials, {entry.n_words} words). Estimates are by REML; p values and {100 * entry.confidence:g} % "
+        f"({entry.n_obs:,} trials, {entry.n_words:,} words). Estimates are by REML; p values and {100 * entry.confidence:g} % "
         f"intervals hold for all {entry.n_family} models together (max-T over {entry.replicates:,} responses drawn from the model "
         f"without {entry.replaces}, {entry.n_failed} of them not fitted). Gains in log-likelihood are on held-out {entry.fold}s, "
         f"{entry.folds} folds of {entry.n_items}."
     )
 
 
-def found(entry: Profile) -> str:
-    """Return which layers pass in the family."""
-    strong = [row for row in entry.profile if row.p_family <= 1 - entry.confidence]
-    listed = "; ".join(
-        f"{row.measure} of layer {row.layer}, b = {row.estimate:.3f}, {p_text(row.p_family)}"
-        for row in strong
+def family(entry: Profile) -> Table:
+    """Return a row a measure: which layers pass in the family, and the estimate with the largest |t|."""
+    caption = (
+        f"Layers that pass in the family, and of each measure the layer with the largest |t|: b a standard deviation, with limits "
+        f"and p that hold for all {entry.n_family} models."
     )
-    return f"{len(strong)} of {entry.n_family} pass in the family{': ' + listed if strong else ''}."
+    peaks = [largest(entry, name) for name in measures(entry)]
+    rows = [
+        {
+            "measure": label(row.measure),
+            "layers_that_pass": passing(entry, row.measure) or None,
+            "largest_at_layer": row.layer,
+            "b": row.estimate,
+            "ci_low": row.ci_low,
+            "ci_high": row.ci_high,
+            "p": row.p_family,
+            "registered_sign": sign(row),
+        }
+        for row in peaks
+    ]
+    frame, digits = pd.DataFrame(rows), [decimals(row.se) for row in peaks]
+    told = frame.drop(columns=["ci_low", "ci_high"]).assign(
+        layers_that_pass=frame["layers_that_pass"].fillna("none"),
+        largest_at_layer=frame["largest_at_layer"].astype(str),
+        b=[
+            f"{fixed(row.estimate, places)} {interval(row.ci_low, row.ci_high, places)}"
+            for row, places in zip(peaks, digits, strict=True)
+        ],
+        p=frame["p"].map(p_value),
+    )
+    return Table(f"depth_{slug(entry.name)}_family", caption, frame, told)
 
 
 def choice(entry: Profile) -> Table:
@@ -55,31 +91,39 @@ def choice(entry: Profile) -> Table:
         f"The layer that is best in the other folds, scored on {entry.fold}s that had no part in choosing it (0.001 nats a trial, SE over "
         f"{entry.fold}s). The largest estimate of the figure is no evidence for its own layer."
     )
+    if any(row.heldout_final is None for row in entry.choice):
+        caption += f" —: what was chosen is {entry.replaces} itself, over which it has no gain."
     rows = [
         {
-            "measure": row.measure,
+            "measure": label(row.measure),
             "layers": row.layers,
-            "gain_over_none": NATS * row.heldout_baseline,
-            "gain_over_none_se": NATS * row.heldout_baseline_se,
-            f"gain_over_{entry.replaces}": NATS * row.heldout_final,
-            f"gain_over_{entry.replaces}_se": NATS * row.heldout_final_se,
+            "gain_over_none": _milli(row.heldout_baseline),
+            "gain_over_none_se": _milli(row.heldout_baseline_se),
+            f"gain_over_{entry.replaces}": _milli(row.heldout_final),
+            f"gain_over_{entry.replaces}_se": _milli(row.heldout_final_se),
         }
         for row in entry.choice
     ]
-    return table(f"depth_{slug(entry.name)}_choice", caption, rows)
+    numbers = {name: float for name in rows[0] if name.startswith("gain_over_")}
+    made = table(f"depth_{slug(entry.name)}_choice", caption, pd.DataFrame(rows).astype(numbers))
+    return Table(made.name, made.caption, made.frame, made.shown.replace("NA", "—"))
+
+
+def _milli(gain: float | None) -> float | None:
+    return None if gain is None else NATS * gain
 
 
 def figure(entry: Profile) -> Figure:
     """Draw a column a measure: b with simultaneous intervals above, held-out gains below."""
-    measures = list(dict.fromkeys(row.measure for row in entry.profile))
+    names = measures(entry)
 
     def paint(canvas: Canvas) -> None:
-        axes = canvas.subplots(2, len(measures), sharex=True, sharey="row", squeeze=False)
-        for column, name in enumerate(measures):
+        axes = canvas.subplots(2, len(names), sharex=True, sharey="row", squeeze=False)
+        for column, name in enumerate(names):
             rows = pd.DataFrame([row.row() for row in entry.profile if row.measure == name])
             _estimates(axes[0, column], rows, COLORS[column % len(COLORS)])
             _gains(axes[1, column], rows, COLORS[column % len(COLORS)], entry.replaces)
-            axes[0, column].set_title(name, fontsize=9)
+            axes[0, column].set_title(label(name), fontsize=9)
             axes[1, column].set_xlabel("layer")
         axes[0, 0].set_ylabel(f"b of {entry.response},\na standard deviation")
         axes[1, 0].set_ylabel("held-out gain,\n0.001 nats a trial")
@@ -87,10 +131,10 @@ def figure(entry: Profile) -> Figure:
 
     caption = (
         f"{entry.name}: above, b with simultaneous {100 * entry.confidence:g} % intervals; below, gains on held-out {entry.fold}s over the "
-        f"model without {entry.replaces} (line) and over {entry.replaces} itself (dashed)."
+        f"model without {entry.replaces} (line) and over {entry.replaces} (dashed)."
     )
-    alt = f"Profiles over layers of {', '.join(measures)}. {found(entry)}"
-    return compose(f"depth_{slug(entry.name)}", caption, alt, paint, (2.4 * len(measures) + 0.6, 4.6))
+    alt = f"Profiles over layers of {', '.join(map(label, names))}. {found(entry)}"
+    return compose(f"depth_{slug(entry.name)}", caption, alt, paint, (2.4 * len(names) + 0.6, 4.6))
 
 
 def _estimates(axes: Axes, rows: pd.DataFrame, color: str) -> None:
@@ -102,7 +146,10 @@ def _estimates(axes: Axes, rows: pd.DataFrame, color: str) -> None:
 
 def _gains(axes: Axes, rows: pd.DataFrame, color: str, replaced: str) -> None:
     axes.plot(rows["layer"], NATS * rows["heldout_baseline"], color=color, label="over none")
-    axes.plot(rows["layer"], NATS * rows["heldout_final"], "--", color="#444444", label=f"over {replaced}")
+    over = NATS * rows["heldout_final"].astype(
+        float
+    )  # a gap where the layer's measure is the replaced predictor
+    axes.plot(rows["layer"], over, "--", color="#444444", label=f"over {replaced}")
     axes.axhline(0, color="black", linewidth=0.8)
 
 

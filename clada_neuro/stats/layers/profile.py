@@ -21,6 +21,7 @@ from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.resample import outcomes, replicate
 
 ANY = "any"  # measure: the best of all
+ITSELF = 1e-4  # of a standard deviation: within it, a layer's measure is the replaced predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,8 @@ def profile_of(
         design, ready.candidates, items, fold_of, thetas, dict(enumerate(map(str, names))), jobs
     )
     progress(f"{given.name}: {settings.replicates} responses without an effect")
+    itself = _itself(ready)
+    folds.held[:, 1 + itself] = folds.held[:, -1:]  # not its own gain by the optimizer's last digits
     drawn = replicate(
         Null.of(made, null, columns[:-1], settings.seed),
         settings.replicates,
@@ -102,8 +105,8 @@ def profile_of(
     )["t"].to_numpy()
     known = drawn[np.isfinite(drawn)]
     limit = critical(known, settings.confidence)
-    final, profile = _rows(ready, settings, fits, baseline, folds, known, limit)
-    choice, chosen = _choices(ready, folds)
+    final, profile = _rows(ready, settings, fits, baseline, folds, known, limit, itself)
+    choice, chosen = _choices(ready, folds, itself)
     return {
         "name": given.name,
         "response": ready.baseline.formula.response,
@@ -124,12 +127,25 @@ def profile_of(
         "fold": settings.fold,
         "n_items": len(names),
         "seed": settings.seed,
-        "notes": [*ready.notes, *(engine.warnings)],
+        "notes": [*ready.notes, *_same(ready, itself, settings.replaces), *engine.warnings],
         "final": final,
         "profile": profile,
         "choice": choice,
         "chosen": chosen,
     }
+
+
+def _itself(ready: Prepared) -> np.ndarray:
+    """Return the columns that hold the replaced predictor's own values: by definition they have no gain over it."""
+    values = ready.candidates.values
+    return np.flatnonzero(np.abs(values[:, :-1] - values[:, -1:]).max(axis=0) < ITSELF)
+
+
+def _same(ready: Prepared, itself: np.ndarray, replaced: str) -> list[str]:
+    return [
+        f"{measure} of layer {layer} is {replaced} itself, and so has no gain over it"
+        for measure, layer in (ready.columns[column] for column in itself)
+    ]
 
 
 def _rows(
@@ -140,6 +156,7 @@ def _rows(
     folds: Folds,
     drawn: np.ndarray,
     limit: float,
+    itself: np.ndarray,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the row of the replaced predictor, and one a measure and layer."""
     directions = settings.directions.get(ready.baseline.formula.response, {})
@@ -149,7 +166,9 @@ def _rows(
     rows = []
     for column, ((measure, layer), (reml, ml)) in enumerate(zip(ready.columns, fits, strict=True)):
         over_baseline = folds.gain(folds.held[:, 1 + column], folds.held[:, 0])
-        over_final = folds.gain(folds.held[:, 1 + column], folds.held[:, -1])
+        over_final = (
+            (None, None) if column in itself else folds.gain(folds.held[:, 1 + column], folds.held[:, -1])
+        )
         mean, sd = ready.scales[:, column]
         values = ready.candidates.values[ready.candidates.codes, column]
         family = (measure, layer) != FINAL
@@ -183,7 +202,9 @@ def _rows(
     return rows[-1], rows[:-1]
 
 
-def _choices(ready: Prepared, folds: Folds) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _choices(
+    ready: Prepared, folds: Folds, itself: np.ndarray
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the gains of the best layer of each measure, and of all, chosen without the items it is scored on."""
     measures = dict.fromkeys(measure for measure, layer in ready.columns if (measure, layer) != FINAL)
     choice, chosen = [], []
@@ -195,7 +216,8 @@ def _choices(ready: Prepared, folds: Folds) -> tuple[list[dict[str, Any]], list[
         ]
         best, scores = folds.best(models)
         over_baseline = folds.gain(scores, folds.held[:, 0])
-        over_final = folds.gain(scores, folds.held[:, -1])
+        alike = np.isin(best - 1, itself).all()
+        over_final = (None, None) if alike else folds.gain(scores, folds.held[:, -1])
         picked = [ready.columns[model - 1] for model in best]
         counts = Counter(layer if name != ANY else f"{measure} {layer}" for measure, layer in picked)
         choice.append(

@@ -113,7 +113,24 @@ def test_the_replaced_predictor_itself_gives_the_runs_own_model(measured, data):
     last = next(row for row in found["profile"] if (row["measure"], row["layer"]) == (MEASURES[0], 3))
     assert last["estimate"] == pytest.approx(found["final"]["estimate"], rel=1e-9)
     assert last["r_final"] == pytest.approx(1)
-    assert last["heldout_final"] == pytest.approx(0, abs=1e-9)
+    assert last["heldout_final"] is None
+    assert last["heldout_final_se"] is None
+    assert (
+        "lens_surprisal_bits of layer 3 is surprisal_bits itself, and so has no gain over it"
+        in found["notes"]
+    )
+    assert all(row["heldout_final"] is not None for row in found["profile"] if row is not last)
+
+
+def test_a_choice_that_is_always_the_replaced_predictor_has_no_gain_over_it(measured, data):
+    """Also where its values differ in the last digits, as those of the lens do."""
+    alone = measured[measured["layer"] == 3].assign(
+        **{MEASURES[0]: lambda frame: frame[MEASURES[0]] * (1 + 1e-7)}
+    )
+    found = profile_of(data, alone, given(), few())
+    gains = {row["measure"]: (row["heldout_final"], row["heldout_final_se"]) for row in found["choice"]}
+    assert gains[MEASURES[0]] == (None, None)
+    assert gains[MEASURES[1]][1] > 0
 
 
 def test_held_out_gains_are_those_of_cross_validation(measured, data):
