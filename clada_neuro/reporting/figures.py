@@ -36,6 +36,7 @@ _FONTS = (
     "Noto Sans CJK SC",
     "WenQuanYi Zen Hei",
 )
+_SMALL = 48  # dpi of thumbnails
 _STYLE = {
     "font.size": 10.5,
     "axes.labelsize": 10.5,
@@ -63,11 +64,17 @@ class Figure:
     alt: str
     svg: bytes
     png: bytes
+    small: bytes
 
     @property
     def uri(self) -> str:
         """The SVG as a data URI: self-contained, and its ids cannot clash with another figure's."""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+
+    @property
+    def small_uri(self) -> str:
+        """A thumbnail as a data URI, for a page that shows all figures at once."""
+        return "data:image/png;base64," + base64.b64encode(self.small).decode()
 
     def _repr_html_(self) -> str:
         return f'<img src="{self.uri}" alt="{escape(self.alt)}" style="max-width:100%">'
@@ -127,7 +134,8 @@ def compose(
         if _part_ticks(canvas):
             canvas.draw_without_rendering()
         canvas.set_layout_engine("none")  # it has placed everything; the files need not do it again
-        return Figure(name, caption, alt, _bytes(canvas, "svg"), _bytes(canvas, "png"))
+        files = (_bytes(canvas, "svg"), _bytes(canvas, "png"), _bytes(canvas, "png", _SMALL))
+        return Figure(name, caption, alt, *files)
 
 
 def _part_ticks(canvas: Canvas) -> bool:
@@ -161,8 +169,8 @@ def _installed(fonts: tuple[str, ...]) -> list[str]:
     return [name for name in fonts if name in there]
 
 
-def _bytes(canvas: Canvas, kind: str) -> bytes:
+def _bytes(canvas: Canvas, kind: str, dpi: int = 200) -> bytes:
     stream = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    canvas.savefig(stream, format=kind, dpi=200, facecolor="white", metadata=metadata)
+    canvas.savefig(stream, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
     return stream.getvalue()

@@ -14,6 +14,7 @@ from clada_neuro.reporting.blocks import Block, Inline, Page, Typed, inline
 from clada_neuro.reporting.figures import Figure
 
 _HERE = Path(__file__).parent
+_MANY = 4  # figures, from which on a page shows all of them at once, too
 # Browsers break lines behind hyphens: an option such as --full-report would be cut.
 _OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
@@ -33,7 +34,8 @@ def render(page: Page) -> str:
     )
     environment.filters |= {"arranged": _arranged, "inline": _inline}
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))
-    return environment.get_template("template.html").render(page=page, style=style)
+    overview = page.figures if len(page.figures) >= _MANY else []
+    return environment.get_template("template.html").render(page=page, style=style, overview=overview)
 
 
 def _arranged(blocks: list[Block]) -> Iterator[Block | _Gallery]:

@@ -57,9 +57,19 @@ class Chromium:
             self._receive()
 
     def evaluate(self, expression: str):
-        answer = self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True})
+        options = {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        answer = self.send("Runtime.evaluate", options)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def press(self, key: str, code: int) -> None:
+        for kind in ("rawKeyDown", "char", "keyUp"):
+            text = {"text": "\r"} if (key, kind) == ("Enter", "char") else {}
+            if kind != "char" or text:
+                self.send(
+                    "Input.dispatchKeyEvent",
+                    {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, **text},
+                )
 
     def screenshot(self, path: Path) -> None:
         options = {"format": "png", "captureBeyondViewport": True}

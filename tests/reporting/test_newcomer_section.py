@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_stands_in_its_place_on_the_page_and_in_the_contents(folder: Path) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
-    contents = re.findall(r'<li><a href="#([\w-]+)">', page)
+    contents = re.findall(r'<a href="#([\w-]+)">', page[page.index("<nav") : page.index("</nav>")])
     assert contents == re.findall(r'<section id="([\w-]+)"', page)
     place = contents.index("vocabulary")
     assert contents[place - 1] == "findings"

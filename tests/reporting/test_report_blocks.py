@@ -104,7 +104,8 @@ def test_a_section_is_one_file_that_declares_its_place_and_title(full_folder, mo
     assert ids[ids.index("mine") - 1 :][:3] == ["run", "mine", "stimuli"]
     assert not {"empty", "unwanted"} & set(ids)
     text = html.render(page_of(results))
-    assert re.findall(r'<a href="#([\w-]+)">', text) == ids
+    contents = text[text.index("<nav") : text.index("</nav>")]
+    assert re.findall(r'<a href="#([\w-]+)">', contents) == [*ids, "all-figures"]
     assert "<p>1 regressions</p>" in text
 
 
