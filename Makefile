@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Threads that spin while they wait slow every other process on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo demo-eeg test test-slow lint validate bench notebooks docs clean
+.PHONY: install demo demo-eeg test test-slow lint validate bench notebooks docs r clean
 
 install: $(VENV)/.installed
 
@@ -67,6 +67,12 @@ docs: $(VENV)/.developing
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
 	@echo "open site/index.html"
+
+# The package for R, built and checked as its archive would (without the manual, which needs LaTeX).
+r:
+	mkdir -p out/r
+	cd out/r && R CMD build ../../r/cladaneuro
+	cd out/r && _R_CHECK_FORCE_SUGGESTS_=false R CMD check --no-manual cladaneuro_*.tar.gz
 
 clean:
 	rm -rf demo out site docs/made docs/tutorials docs/reference/generated build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,4 @@
+library(testthat)
+library(cladaneuro)
+
+test_check("cladaneuro")
