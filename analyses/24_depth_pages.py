@@ -4,122 +4,129 @@
     clada-neuro depth DIR
     python analyses/24_depth_pages.py nieuwland2018=DIR [NAME=DIR ...]
 
-Writes results/depth_pages/: for every NAME a page (NAME.md), its figure (NAME.png) and its tables (NAME_profile.csv, NAME_choice.csv).
-Nothing is fitted here.
+Writes results/depth_pages/: for every NAME a page (NAME.md), its figures (NAME_*.png) and its tables (NAME_profile.csv,
+NAME_choice.csv). Nothing is fitted here; a page is made of the report's blocks.
 """
 
 import argparse
-import json
-from collections.abc import Mapping
+import subprocess
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from _shared.depth_said import compared, not_shown, registered, rows
 from _shared.results import results_folder
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from clada_neuro.artifacts import package_data, write_atomic, write_text
 from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
+from clada_neuro.records.depth import DepthRecord, Profile
+from clada_neuro.reporting import markdown
+from clada_neuro.reporting.blocks import Block, Page, Paragraph, Points, Section
+from clada_neuro.reporting.figures import Figure
+from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.layers import chosen, found
+from clada_neuro.reporting.results import Results, read_results
+from clada_neuro.reporting.sections.depth import shown
+from clada_neuro.reporting.tables import slug
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's: told apart by colour-blind readers
-NATS = 1e3  # held-out gains are shown in thousandths of a nat
+SETTINGS = package_data("analyses", "depth.toml")
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """Return the one analysed model of a run."""
-    path = folder / "depth.json"
-    if not path.is_file():
+def read(folder: Path) -> tuple[Results, DepthRecord]:
+    """Return an output folder, and what was found of layers in it."""
+    results = read_results(folder)
+    if results.depth is None:
         raise DataError(f"'{folder}' has no depth.json; give a folder that `clada-neuro depth` has analysed")
-    entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
-    if len(entries) != 1:
-        raise DataError(f"'{path}' has {len(entries)} models; a page shows a run with one")
-    model = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["model"]
-    return {**entries[0], "language_model": model["checkpoint"]}
+    return results, results.depth
 
 
-def figure(entry: Mapping[str, Any]) -> Figure:
-    """Return profiles over layers: above b with simultaneous intervals, below held-out gains with standard errors."""
-    profile = pd.DataFrame(entry["profile"])
-    groups = list(profile.groupby("measure", sort=False))
-    made = Figure(figsize=(3 * len(groups), 6), layout="constrained")
-    axes = made.subplots(2, len(groups), sharex=True, sharey="row", squeeze=False)
-    for column, (name, rows) in enumerate(groups):
-        colour = COLOURS[column % len(COLOURS)]
-        above, below = axes[:, column]
-        above.fill_between(rows["layer"], rows["ci_low"], rows["ci_high"], color=colour, alpha=0.2, lw=0)
-        above.plot(rows["layer"], rows["estimate"], color=colour, lw=2)
-        _gain(below, rows, "heldout_baseline", colour, "-", "over none")
-        _gain(below, rows, "heldout_final", "#444444", "--", f"over {entry['replaces']}")
-        above.set_title(name, fontsize=12)
-        below.set_xlabel("layer", fontsize=12)
-        for one in (above, below):
-            one.axhline(0, color="black", lw=0.8)
-            one.spines[["top", "right"]].set_visible(False)
-            one.tick_params(labelsize=11)
-    axes[0, 0].set_ylabel(f"{entry['response']}\na standard deviation (b)", fontsize=12)
-    axes[1, 0].set_ylabel("held-out gain,\n0.001 nats a trial", fontsize=12)
-    axes[1, 0].legend(frameon=False, fontsize=10)
-    return made
-
-
-def _gain(axes: Axes, rows: pd.DataFrame, name: str, colour: str, style: str, label: str) -> None:
-    mean, se = NATS * rows[name], NATS * rows[f"{name}_se"]
-    axes.fill_between(rows["layer"], mean - se, mean + se, color=colour, alpha=0.15, lw=0)
-    axes.plot(rows["layer"], mean, color=colour, ls=style, lw=2, label=label)
-
-
-def page(name: str, entry: Mapping[str, Any]) -> str:
-    """Return the page of a data set, Markdown."""
-    profile, choice = pd.DataFrame(entry["profile"]), pd.DataFrame(entry["choice"])
-    level = f"{100 * entry['confidence']:g} %"
-    passed = profile[profile["p_family"] <= 1 - entry["confidence"]]
-    lines = [
-        f"# {name}: {entry['response']} by layer",
-        "",
-        f"Does a layer's measure in place of `{entry['replaces']}` speak to `{entry['response']}`? {entry['n_obs']:,} trials of "
-        f"{entry['n_words']} words in {entry['n_items']} items; layers of {entry['language_model']}. The model is `{entry['formula']}`; without the replaced predictor, "
-        f"`{entry['baseline']}`. Predictors of the latter are the only controls. Measures, directions, folds and draws were fixed "
-        "in [depth.toml](../../../data/analyses/depth.toml) before the first fit.",
-        "",
-        f"![Profiles over layers]({name}.png)",
-        "",
-        f"Above: b with simultaneous {level} intervals over {entry['n_family']} models (critical |t| {entry['critical_t']:.2f}, "
-        f"{entry['replicates']:,} parametric bootstrap draws under the null, seed {entry['seed']}, {entry['n_failed']} failed). Below: held-out "
-        f"log-likelihood by {entry['fold']} in {entry['folds']} folds, bands of one standard error.",
-        "",
-        f"**Beyond the critical |t|: {len(passed)} of {entry['n_family']}.**",
-        "",
-        "| measure | layer | b | simultaneous interval | p in the family | expected sign |",
-        "|---|---|---|---|---|---|",
-        *(_passed(row) for row in passed.to_dict("records")),
-        "",
-        "The layer chosen anew in every fold from the other folds alone (the layer of the largest |t| is no evidence for itself):",
-        "",
-        f"| measure | layers chosen | gain over none, 0.001 nats a trial (SE) | over {entry['replaces']} (SE) |",
-        "|---|---|---|---|",
-        *(_chosen(row) for row in choice.to_dict("records")),
-        "",
-        f"Tables: [all layers]({name}_profile.csv), [choice]({name}_choice.csv). Written by `analyses/24_depth_pages.py`.",
-        "",
-        "What this does not show: where a layer is not beyond the critical |t|, that it has no effect (see its interval); and of a "
-        "layer that is, that the brain computes what it does.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _passed(row: Mapping[Any, Any]) -> str:
-    expected = row["expected"] if isinstance(row["expected"], str) else "none registered"
-    interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
-    return f"| {row['measure']} | {row['layer']} | {row['estimate']:.3f} | {interval} | {row['p_family']:.3f} | {expected} |"
-
-
-def _chosen(row: Mapping[Any, Any]) -> str:
-    gains = (
-        f"{round(NATS * row[name], 2) + 0.0:+.2f} ({NATS * row[name + '_se']:.2f})"
-        for name in ("heldout_baseline", "heldout_final")
+def page(name: str, results: Results, record: DepthRecord) -> Page:
+    """Return the page of a data set."""
+    replaced = words(record.entries[0].replaces)
+    measured = ", ".join(dict.fromkeys(entry.response for entry in record.entries))
+    question = (
+        f"Does a measure of one layer of the language model, in place of {replaced}, speak to {measured}?"
     )
-    return f"| {row['measure']} | {row['layers']} | {' | '.join(gains)} |"
+    sections = [
+        Section("question", "Question", [Paragraph(question)]),
+        Section("answer", "What it shows", [Points([_answer(entry, record) for entry in record.entries])]),
+        Section("rows", "Rows and stimuli", [*rows(results, record)]),
+        *(
+            Section(slug(entry.name), entry.name, _named(name, shown(entry), len(record.entries) > 1))
+            for entry in record.entries
+        ),
+        Section("controls", "What it is compared with", [Points(compared(results, record))]),
+        Section("limits", "What it does not show", [Points(not_shown(results, record))]),
+        Section(
+            "advance",
+            "Decided in advance",
+            [Paragraph(registered(results, record, SETTINGS, committed(SETTINGS)))],
+        ),
+    ]
+    model = results.manifest.model
+    glance = [("Language model", model.name if model else "unnamed"), ("Layers", _layers(record))]
+    footer = f"Written by analyses/24_depth_pages.py. In full: {name}_profile.csv (every layer), {name}_choice.csv."
+    return Page(f"{name}: by layer", str(results.manifest.title or name), "", glance, sections, footer)
+
+
+def committed(path: Path) -> tuple[str, datetime] | None:
+    """Return the commit that changed a file last and when, None where git does not know or the file has changed since."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words, "--", path.name], cwd=path.resolve().parent, capture_output=True, text=True, check=True
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        last, changed = git("log", "-1", "--format=%h %cI"), git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    if changed or not last:
+        return None
+    commit, when = last.split()
+    return commit, datetime.fromisoformat(when)
+
+
+def write(name: str, folder: Path, out: Path) -> None:
+    """Write the page of a run with its figures and tables."""
+    results, record = read(folder)
+    made = page(name, results, record)
+    for figure in made.figures:
+        _write_png(figure, out)
+    for part in ("profile", "choice"):
+        table = [
+            {"model": entry.name, "response": entry.response, **row.row()}
+            for entry in record.entries
+            for row in getattr(entry, part)
+        ]
+        write_csv(pd.DataFrame(table), out / f"{name}_{part}.csv")
+    write_text(out / f"{name}.md", markdown.render(made, figures="."))
+
+
+def _answer(entry: Profile, record: DepthRecord) -> str:
+    named = f"{entry.name}: " if len(record.entries) > 1 else ""
+    return f"{named}{found(entry)} {chosen(entry)}"
+
+
+def _named(name: str, blocks: list[Block], several: bool) -> list[Block]:
+    """Return blocks whose figures are files of this page."""
+    return [
+        replace(block, name=f"{name}_{block.name.removeprefix('depth_')}" if several else name)
+        if isinstance(block, Figure)
+        else block
+        for block in blocks
+    ]
+
+
+def _layers(record: DepthRecord) -> str:
+    layers = sorted({row.layer for entry in record.entries for row in entry.profile if row.layer is not None})
+    return f"{len(layers)}, from {layers[0]} to {layers[-1]}"
+
+
+def _write_png(figure: Figure, out: Path) -> None:
+    write_atomic(out / f"{figure.name}.png", lambda part: part.write_bytes(figure.png))
 
 
 def main() -> None:
@@ -131,11 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     for given in options.runs:
         name, _, folder = given.partition("=")
-        entry = read(Path(folder))
-        for part in ("profile", "choice"):
-            write_csv(pd.DataFrame(entry[part]), options.out / f"{name}_{part}.csv")
-        figure(entry).savefig(options.out / f"{name}.png", dpi=110)
-        (options.out / f"{name}.md").write_text(page(name, entry), encoding="utf-8")
+        write(name, Path(folder), options.out)
 
 
 if __name__ == "__main__":

@@ -1,48 +1,121 @@
-"""Pages of `analyses/24_depth_pages.py` say what the record holds, and no more."""
+"""Pages of `analyses/24_depth_pages.py` say what the record holds, and call fixed in advance only what was."""
 
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import pandas as pd
 import pytest
 from analysis_scripts import load
+from layers_record import BASELINE, profile_entry
 
+from clada_neuro.artifacts import plain, write_json
 from clada_neuro.errors import DataError
+from clada_neuro.stats.layers.settings import read_settings
 
 pages = load("24_depth_pages")
 
 
-def _row(layer, p, expected):
-    gains = {
-        "heldout_baseline": 0.001,
-        "heldout_baseline_se": 0.0005,
-        "heldout_final": -0.002,
-        "heldout_final_se": 0.001,
+def _run(folder, entry=None, **settings):
+    shipped = plain(asdict(read_settings().on("kim2005")))
+    found = {"schema": 1, "settings": shipped | settings, "entries": [entry or profile_entry()], "notes": []}
+    write_json(folder / "depth.json", found)
+    write_json(folder / "fits.json", [])
+    manifest = {
+        "schema": 2,
+        "model": {"checkpoint": "tiny"},
+        "dataset": {"name": "kim2005", "notes": "A set for a test."},
+        "created": "2026-01-02T12:00:00+00:00",
+        "exclusions": [
+            {
+                "step": "one",
+                "rows_before": 1300,
+                "rows_removed": 100,
+                "rows_after": 1200,
+                "reason": "too slow",
+            }
+        ],
     }
-    b = {"estimate": -0.5 + layer, "ci_low": -1.0 + layer, "ci_high": 0.0 + layer, "p_family": p}
-    return {"measure": "lens_surprisal_bits", "layer": layer, "expected": expected, **b, **gains}
+    write_json(folder / "manifest.json", manifest)
+    return pages.read(folder)
 
 
-def _entry():
-    rows = [_row(0, 0.04, None), _row(1, 0.06, "negative")]
-    return {
-        "response": "n400_uv", "replaces": "surprisal_bits", "formula": "n400_uv ~ surprisal_bits", "baseline": "n400_uv ~ 1",
-        "n_obs": 1200, "n_words": 60, "n_items": 30, "n_family": 2, "confidence": 0.95, "critical_t": 2.1, "replicates": 99, "seed": 0, "language_model": "tiny",
-        "n_failed": 0, "fold": "item", "folds": 10, "profile": rows, "choice": [{**rows[0], "layers": "0 (x9), 1 (x1)"}],
-    }  # fmt: skip
+def test_a_page_has_question_counts_figure_tables_controls_and_limits(tmp_path):
+    _run(tmp_path)
+    pages.write("kim2005", tmp_path, tmp_path)
+    text = (tmp_path / "kim2005.md").read_text(encoding="utf-8").replace("\u00a0", " ")
+    for said in (
+        "in place of surprisal, speak to n400\\_uv?",
+        "1,200 rows, 60 words, 60 distinct stimuli",
+        "100 of 1,300 rows: too slow",
+        "1 of 2 models pass in the family",
+        "| surprisal from the layer | 1 | 1 | −0.50 [−0.90, −0.10] | .010 | negative, as found |",
+        f"the model without surprisal, {BASELINE}",
+        "Not controlled here: a model with random weights",
+        "that the brain computes what it does",
+        "A set for a test.",
+        "(./kim2005.png)",
+    ):
+        assert said.replace("\\_", "_") in text.replace("\\_", "_"), said
+    assert (tmp_path / "kim2005.png").stat().st_size > 10_000
+    profile = pd.read_csv(tmp_path / "kim2005_profile.csv")
+    assert profile[["model", "layer", "p_family"]].values.tolist() == [["N400", 0, 0.5], ["N400", 1, 0.01]]
+    assert not list(tmp_path.glob(".*.part"))
 
 
-def test_only_what_passes_in_the_family_is_listed_with_its_registered_sign():
-    text = pages.page("simulated", _entry())
-    assert "1,200 trials of 60 words in 30 items" in text
-    assert "Beyond the critical |t|: 1 of 2" in text
-    assert "| lens_surprisal_bits | 0 | -0.500 | [-1.000, 0.000] | 0.040 | none registered |" in text
-    assert "0.060" not in text
-    assert "| lens_surprisal_bits | 0 (x9), 1 (x1) | +1.00 (0.50) | -2.00 (1.00) |" in text
+def test_only_settings_that_were_there_before_the_run_are_called_fixed(tmp_path):
+    results, record = _run(tmp_path)
+    before, after = (("abc1234", datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 3))
+
+    def said(commit):
+        return pages.registered(results, record, pages.SETTINGS, commit)
+
+    assert "depth.toml (sha256 " in said(before)
+    assert "commit abc1234, before the run whose responses are fitted here was done" in said(before)
+    assert said(after).endswith("not shown to be fixed in advance.")
+    assert said(None).endswith("nothing here shows when they were fixed.")
 
 
-def test_the_figure_draws_estimates_and_gains_of_every_measure():
-    above, below = pages.figure(_entry()).axes
-    assert list(above.lines[0].get_ydata()) == [-0.5, 0.5]
-    assert [list(line.get_ydata()) for line in below.lines[:2]] == [[1.0, 1.0], [-2.0, -2.0]]
+@pytest.mark.parametrize("changed", [{"measures": ["lens_rank"]}, {"replicates": 99}, {"fold": "sentence"}])
+def test_a_run_with_other_settings_is_not_called_fixed(tmp_path, changed):
+    results, record = _run(tmp_path, **changed)
+    text = pages.registered(results, record, pages.SETTINGS, ("abc", datetime(2020, 1, 1, tzinfo=UTC)))
+    assert "are not those of depth.toml" in text
+    assert "nothing here shows" in text
+
+
+def test_the_last_commit_of_a_file_is_known_unless_it_was_changed_since(tmp_path):
+    def git(*words):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    file = tmp_path / "depth.toml"
+    file.write_text("one")
+    assert pages.committed(file) is None
+    git("init")
+    assert pages.committed(file) is None
+    git("add", ".")
+    git("commit", "-m", "one")
+    commit, when = pages.committed(file)
+    assert len(commit) >= 7
+    assert when.tzinfo
+    file.write_text("two")
+    assert pages.committed(file) is None
+
+
+def test_a_slope_of_the_replaced_predictor_and_its_lag_are_named(tmp_path):
+    formula = "n400_uv ~ surprisal_bits + surprisal_bits_lag1 + (1 + surprisal_bits || subject)"
+    baseline = "n400_uv ~ 1 + surprisal_bits_lag1 + (1 + surprisal_bits || subject)"
+    without, with_slope = (
+        pages.not_shown(*_run(tmp_path, profile_entry() | changed))
+        for changed in ({}, {"formula": formula, "baseline": baseline})
+    )
+    assert not any("slope" in line or "word before" in line for line in without)
+    assert any("The random slope of surprisal stays in all models" in line for line in with_slope)
+    assert any("The word before stands in all models" in line for line in with_slope)
 
 
 def test_a_folder_without_the_analysis_is_told(tmp_path):
+    write_json(tmp_path / "fits.json", [])
     with pytest.raises(DataError, match=r"no depth\.json"):
         pages.read(tmp_path)

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from layers_record import FORMULA, layer, profile_entry
 
 from clada_neuro.artifacts import write_json
 from clada_neuro.records.depth import DepthRecord, Profile
@@ -9,43 +10,10 @@ from clada_neuro.reporting import layers, prose
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.sections import depth
 
-GAINS = {
-    "heldout_baseline": 0.001,
-    "heldout_baseline_se": 0.0005,
-    "heldout_final": -0.002,
-    "heldout_final_se": 0.001,
-}
-OWN = {"mean": 5.0, "sd": 2.0, "r_final": 0.5, "se": 0.2, "t": -2.5, "loglik": -9.0, "delta_loglik_per_trial": 0.001}  # fmt: skip
-
-
-def _layer(layer, estimate, p):
-    limits = {
-        "ci_low": estimate - 0.4,
-        "ci_high": estimate + 0.4,
-        "expected": "negative",
-        "as_expected": True,
-    }
-    own = {"measure": "lens_surprisal_bits", "layer": layer, "estimate": estimate, "converged": True}
-    return {**own, **OWN, **GAINS, **limits, "p_family": p, "t": 5 * estimate}
-
 
 @pytest.fixture
 def entry():
-    final = {"measure": "surprisal_bits", "layer": None, "estimate": -0.6, "converged": True, **OWN}
-    final |= {"heldout_baseline": 0.001, "heldout_baseline_se": 0.0005}
-    chosen = {
-        "measure": "lens_surprisal_bits",
-        "fold": 0,
-        "chosen_measure": "lens_surprisal_bits",
-        "layer": 1,
-    }
-    return {
-        "name": "N400", "response": "n400_uv", "formula": "n400_uv ~ surprisal_bits", "baseline": "n400_uv ~ 1",
-        "replaces": "surprisal_bits", "n_obs": 1200, "n_groups": {"item": 30}, "n_words": 60, "n_stimuli": 60, "n_family": 2,
-        "singular": False, "critical_t": 2.0, "confidence": 0.95, "replicates": 99, "n_failed": 1, "folds": 10, "fold": "item",
-        "n_items": 30, "seed": 0, "notes": ["a note"], "final": final, "profile": [_layer(0, -0.1, 0.5), _layer(1, -0.5, 0.01)],
-        "choice": [{"measure": "lens_surprisal_bits", "layers": "1 (×10)", **GAINS}], "chosen": [chosen],
-    }  # fmt: skip
+    return profile_entry()
 
 
 @pytest.fixture
@@ -82,7 +50,7 @@ def test_the_section_tells_what_passes_and_draws_the_profile(results):
 
 
 def test_layers_that_pass_are_told_as_runs_and_a_sign_found_otherwise_is_named(entry):
-    rows = [_layer(layer, 0.5, p) for layer, p in enumerate((0.5, 0.01, 0.02, 0.03, 0.2, 0.04))]
+    rows = [layer(number, 0.5, p) for number, p in enumerate((0.5, 0.01, 0.02, 0.03, 0.2, 0.04))]
     rows = [row | {"as_expected": False} for row in rows]
     profile = msgspec.convert(entry | {"profile": rows}, Profile)
     assert layers.passing(profile, "lens_surprisal_bits") == "1–3, 5"
@@ -108,7 +76,8 @@ def test_the_paper_says_how_layers_were_tested_and_what_was_found(results):
     methods = prose.methods(results)[-1].replace("\u00a0", " ")
     assert methods.startswith(
         "To ask which layer of the language model speaks to the responses, one measure of one layer at a time stood in place "
-        "of surprisal (surprisal from the layer), with the same rows and random effects: 2 models of 1,200 trials in n400_uv ~ surprisal_bits."
+        "of surprisal (surprisal from the layer), with the same rows and random effects: 2 models of 1,200 trials in "
+        f"{FORMULA}."
     )
     assert "held-out items (10 folds)" in methods
     assert any(work.startswith("Westfall") for work in prose.cited(results))

@@ -131,7 +131,7 @@ def figure(entry: Profile) -> Figure:
 
     caption = (
         f"{entry.name}: above, b with simultaneous {100 * entry.confidence:g} % intervals; below, gains on held-out {entry.fold}s over the "
-        f"model without {entry.replaces} (line) and over {entry.replaces} (dashed)."
+        f"model without {entry.replaces} (line) and over {entry.replaces} (dashed), with one standard error."
     )
     alt = f"Profiles over layers of {', '.join(map(label, names))}. {found(entry)}"
     return compose(f"depth_{slug(entry.name)}", caption, alt, paint, (2.4 * len(names) + 0.6, 4.6))
@@ -145,11 +145,14 @@ def _estimates(axes: Axes, rows: pd.DataFrame, color: str) -> None:
 
 
 def _gains(axes: Axes, rows: pd.DataFrame, color: str, replaced: str) -> None:
-    axes.plot(rows["layer"], NATS * rows["heldout_baseline"], color=color, label="over none")
-    over = NATS * rows["heldout_final"].astype(
-        float
-    )  # a gap where the layer's measure is the replaced predictor
-    axes.plot(rows["layer"], over, "--", color="#444444", label=f"over {replaced}")
+    for name, style, ink, told in (
+        ("heldout_baseline", "-", color, "over none"),
+        ("heldout_final", "--", "#444444", f"over {replaced}"),
+    ):
+        # A gap where the layer's measure is the replaced predictor.
+        gain, se = (NATS * rows[part].astype(float) for part in (name, f"{name}_se"))
+        axes.fill_between(rows["layer"], gain - se, gain + se, color=ink, alpha=0.12, linewidth=0)
+        axes.plot(rows["layer"], gain, style, color=ink, label=told)
     axes.axhline(0, color="black", linewidth=0.8)
 
 
