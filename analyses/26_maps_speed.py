@@ -19,8 +19,8 @@ from _shared.results import command_and_load, results_folder
 from scipy.ndimage import gaussian_filter1d
 
 from clada_neuro.artifacts import write_text
-from clada_neuro.erp.maps.channel import Electrode, Task
-from clada_neuro.erp.maps.work import here
+from clada_neuro.erp.maps.channel import Electrode, Task, fit_electrode
+from clada_neuro.parts import Processes
 
 SUBJECTS, ITEMS, MOMENTS, ALL = 40, 75, 100, 64
 MODEL = "x + (1 + x | subject) + (1 | item) + (1 | stimulus)"
@@ -55,7 +55,7 @@ def main() -> None:
         y += SDS["stimulus"] * smooth(rng, 2 * ITEMS)[stimulus]
         electrodes[name] = Electrode(name, y, rng.standard_normal(len(trials)))
     started = time.perf_counter()
-    done = list(here(given.jobs)(electrodes, Task(trials, MODEL, True, 999, 0)))
+    done = list(Processes(given.jobs).each(fit_electrode, electrodes, Task(trials, MODEL, True, 999, 0)))
     seconds = time.perf_counter() - started
     row = {
         "trials": len(trials), "moments": MOMENTS, "electrodes": len(done), "jobs": given.jobs, "seconds": round(seconds, 1),

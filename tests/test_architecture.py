@@ -25,6 +25,7 @@ BASE = {
     "records",
     "numerals",
     "progress",
+    "parts",
 }
 # package or module: parts of clada_neuro it may import besides itself and BASE
 ALLOWED = {
@@ -39,6 +40,7 @@ ALLOWED = {
     "records": {"artifacts", "cache", "errors", "numerals"},
     "lineage": {"artifacts", "errors", "records"},
     "progress": set(),
+    "parts": set(),
     "stage": {"artifacts"},
     "models": BASE,
     "runtime": BASE | {"models"},
@@ -76,6 +78,7 @@ NEVER = {
     "arguments": {"torch", "mne", "transformers"},
     "lineage": {"torch", "mne", "transformers"},
     "stage": {"torch", "mne", "transformers"},
+    "parts": {"torch", "mne", "transformers"},
     "records": {"torch", "mne", "transformers", "pandas"},
     "stimuli": {"torch"},
     "erp": {"torch"},

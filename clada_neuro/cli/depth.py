@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from clada_neuro.cli.options import parts_options
+
 
 @click.command()
 @click.argument("run", metavar="DIR", type=click.Path(path_type=Path))
@@ -24,9 +26,14 @@ import click
     type=click.IntRange(min=19),
     help="Responses drawn under the null, in place of the settings' number.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes [default: every core].")
+@parts_options
 def command(
-    run: Path, settings: Path | None, measures: tuple[str, ...], replicates: int | None, jobs: int | None
+    run: Path,
+    settings: Path | None,
+    measures: tuple[str, ...],
+    replicates: int | None,
+    jobs: int | None,
+    scheduler: str | None,
 ) -> None:
     """Put each layer's measures in place of the last layer's in the models of DIR, written by `run --layers`.
 
@@ -43,6 +50,7 @@ def command(
         measures=measures or None,
         replicates=replicates,
         jobs=jobs or os.cpu_count() or 1,
+        scheduler=scheduler,
         progress=lambda line: click.echo(line.strip(), err=True),
     )
     click.echo(f"{len(found.profile)} models: {run / 'depth.json'}, {run / 'tables'}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from clada_neuro.cli.options import negative_option
+from clada_neuro.cli.options import negative_option, parts_options
 
 
 @click.command(short_help="Fit mixed models at every electrode and moment.")
@@ -34,12 +34,7 @@ from clada_neuro.cli.options import negative_option
     "--draws", default=999, show_default=True, type=click.IntRange(min=19), help="Of the null distribution."
 )
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes [default: every core].")
-@click.option(
-    "--scheduler",
-    metavar="WHERE",
-    help="Share the work out: ADDRESS of a Dask scheduler, local:N processes, or SLURM jobs (FILE.toml).",
-)
+@parts_options
 @click.option("--csv", "as_csv", is_flag=True, help="Also write the maps as CSV.")
 @negative_option
 def command(

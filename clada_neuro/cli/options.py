@@ -267,22 +267,27 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_SCHEDULER = click.option(
+    "--scheduler",
+    metavar="WHERE",
+    help="Share the work out: ADDRESS of a Dask scheduler, local:N processes, or SLURM jobs (FILE.toml).",
+)
+
+
 def scale_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--scheduler`` and ``--threads``, passed on under the same names."""
-    for add in (
-        click.option(
-            "--threads",
-            type=click.IntRange(min=1),
-            help="CPU threads of the model; they move the last bits [default: OMP_NUM_THREADS, else every core].",
-        ),
-        click.option(
-            "--scheduler",
-            metavar="WHERE",
-            help="Share the work out: ADDRESS of a Dask scheduler, local:N processes, or SLURM jobs (FILE.toml).",
-        ),
-    ):
-        command = add(command)
-    return command
+    threads = click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="CPU threads of the model; they move the last bits [default: OMP_NUM_THREADS, else every core].",
+    )
+    return _SCHEDULER(threads(command))
+
+
+def parts_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--jobs`` and ``--scheduler`` of a stage that has no model, passed on under the same names."""
+    jobs = click.option("--jobs", type=click.IntRange(min=1), help="Processes [default: every core].")
+    return jobs(_SCHEDULER(command))
 
 
 def _named(text: str) -> tuple[str, str]:

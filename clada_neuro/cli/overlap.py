@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import recording_options
+from clada_neuro.cli.options import parts_options, recording_options
 
 
 @click.command(short_help="Take overlapping responses in continuous EEG apart.")
@@ -64,6 +64,7 @@ from clada_neuro.cli.options import recording_options
     help="Of the test over subjects.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the permutations.")
+@parts_options
 def command(
     words: Path,
     eeg: Path,
@@ -81,15 +82,20 @@ def command(
     tfce: bool,
     permutations: int,
     seed: int,
+    jobs: int | None,
+    scheduler: str | None,
 ) -> None:
     """Estimate the responses to the words of WORDS (parquet) in continuous EEG, where the next word comes before they end.
 
     Writes waveforms (µV per unit of each predictor, with 95 % intervals), what became of every event and word, each
     subject's averages for MNE, and clusters over subjects.
     """
+    import os
+
     from clada_neuro.artifacts import output_folder
     from clada_neuro.errors import DataError
     from clada_neuro.lineage import read_words
+    from clada_neuro.scale.parts import placed
     from clada_neuro.study.recordings import read_triggers
 
     start, end = _span(span)
@@ -108,8 +114,11 @@ def command(
         models.append(EventModel(name.strip(), own.strip() or "1", start, end, splines))
     reading = Reading(declared, 1e-3 * delay_ms, 1e-3 * soa if soa else None, task)
     asked = Asked(ridge, permutations, seed, tfce, epochs)
-    stage = OverlapStage(eeg, table, models, reading, asked, lambda line: click.echo(line, err=True))
-    click.echo(f"waveforms and clusters written to {stage.into(folder)}")
+    with placed(scheduler, jobs or os.cpu_count() or 1) as place:
+        stage = OverlapStage(
+            eeg, table, models, reading, asked, lambda line: click.echo(line, err=True), place
+        )
+        click.echo(f"waveforms and clusters written to {stage.into(folder)}")
 
 
 def _span(text: str) -> tuple[float, float]:

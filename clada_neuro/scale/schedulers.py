@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from distributed.deploy.cluster import Cluster
 
 ATTEMPTS = 3  # of a shard, whether it raises or its worker dies
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
+    "distributed.admin.large-graph-warning-threshold": "1GB",  # what a part needs, it needs
+}
+_OPEN: "dict[str, Client]" = {}
 _WAIT = 30  # seconds for an answer of a scheduler that should be running
 _FORMS = "ADDRESS (tcp://host:8786), local:N or FILE.toml (arguments of dask_jobqueue.SLURMCluster, and jobs)"
 
@@ -29,6 +34,8 @@ _FORMS = "ADDRESS (tcp://host:8786), local:N or FILE.toml (arguments of dask_job
 @contextmanager
 def connected(scheduler: str) -> Iterator["Client"]:
     """Connect to what a ``--scheduler`` option names, starting workers where it says so; stop them on leaving.
+
+    Within a connection to the same, that one is used again: a study connects once for all its stages.
 
     Parameters
     ----------
@@ -41,6 +48,9 @@ def connected(scheduler: str) -> Iterator["Client"]:
     DataError
         If Dask is not installed, the option cannot be read, or nothing answers at the address.
     """
+    if scheduler in _OPEN:
+        yield _OPEN[scheduler]
+        return
     try:
         import dask
         from distributed import Client
@@ -48,7 +58,7 @@ def connected(scheduler: str) -> Iterator["Client"]:
         raise DataError("--scheduler needs Dask; install it with: pip install 'clada-neuro[dask]'") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is reported by us, once
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS - 1}))
+        stack.enter_context(dask.config.set(_SETTINGS))
         if count := re.fullmatch(r"local:([1-9]\d*)", scheduler):
             address: Any = stack.enter_context(_local(int(count[1])))
         elif scheduler.endswith(".toml"):
@@ -65,6 +75,8 @@ def connected(scheduler: str) -> Iterator["Client"]:
                 f"no scheduler with workers answers at '{scheduler}' ({type(error).__name__}); "
                 "start one with: dask scheduler, and dask worker ADDRESS on each machine"
             ) from error
+        _OPEN[scheduler] = client
+        stack.callback(_OPEN.pop, scheduler)
         yield client
 
 

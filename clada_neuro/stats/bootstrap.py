@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.design import Block, Design
 from clada_neuro.stats.engines.base import Engine, Prepared, Quick
 from clada_neuro.stats.fitted import Fitted
@@ -114,7 +115,7 @@ def bootstrap(
     cluster_replicates: int = 0,
     clusters: tuple[str, str] = ("subject", "item"),
     seed: int = 0,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> Intervals:
@@ -150,7 +151,7 @@ def bootstrap(
 
 
 def likelihood_ratio_p(
-    smaller: Fitted, larger: Fitted, replicates: int, *, seed: int = 0, jobs: int = 1
+    smaller: Fitted, larger: Fitted, replicates: int, *, seed: int = 0, jobs: Jobs = 1
 ) -> tuple[float, int]:
     """Return the p value of a likelihood ratio among those of responses drawn from the smaller model, and their number.
 

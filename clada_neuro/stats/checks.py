@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.diagnostics import residual_summary, vif
 from clada_neuro.stats.fitted import Fitted
@@ -80,7 +81,7 @@ def part_r2(fit: MixedFit, focal: Sequence[str]) -> dict[str, Any] | None:
 
 
 def left_out(
-    fit: Fitted, focal: Sequence[str], *, jobs: int = 1, folder: str | Path | None = None
+    fit: Fitted, focal: Sequence[str], *, jobs: Jobs = 1, folder: str | Path | None = None
 ) -> dict[str, list[Mapping[str, Any]]]:
     """Leave out each subject, item and laboratory in turn, as far as the trials name them.
 

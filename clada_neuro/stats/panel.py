@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.bootstrap import Interval
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.contrasts import Contrasts
@@ -73,7 +74,7 @@ def panel_fit(
     engine: str = "mixedlm",
     bootstrap: int = 0,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> Panel:

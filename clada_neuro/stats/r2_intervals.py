@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from clada_neuro.errors import FitError
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.bootstrap import Interval, simulate
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.base import Engine, Prepared
@@ -65,7 +66,7 @@ def r2_intervals(
     replicates: int = 200,
     *,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, Interval]:

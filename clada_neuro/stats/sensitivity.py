@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.design import Design, group_labels
 from clada_neuro.stats.engines.base import Engine
 from clada_neuro.stats.fitted import Fitted
@@ -88,7 +89,7 @@ def influence(
     factor: str,
     terms: Sequence[str] | None = None,
     *,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from clada_neuro.artifacts import read_json
 from clada_neuro.cache import Store, cache_key
 from clada_neuro.errors import DataError
 from clada_neuro.numerals import decimals, p_text
+from clada_neuro.parts import Jobs
 from clada_neuro.records.fits import FitRecord, ranges
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.responses.response import response_of
@@ -46,7 +47,7 @@ def fit_models(
     optimizers: bool = False,
     replicates: int = 0,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: Jobs = 1,
 ) -> list[dict[str, Any]]:
     """Fit each model, reducing slopes that make it singular, and write the list to `path` after each one.
 
@@ -55,7 +56,7 @@ def fit_models(
     inputs : str
         Hash of `trials`: a stored entry for the same rows and specification is kept.
     influence : bool
-        Also leave out each subject, item and laboratory in turn, in `jobs` processes.
+        Also leave out each subject, item and laboratory in turn, `jobs` at once (`clada_neuro.parts`).
     optimizers : bool
         Also fit each model by every optimizer (see `allfit.allfit`).
     replicates : int
@@ -149,7 +150,7 @@ def estimate_synergy(
     *,
     replicates: int | None = None,
     cluster_replicates: int = 0,
-    jobs: int = 1,
+    jobs: Jobs = 1,
 ) -> dict[str, Any]:
     """Estimate the interaction over main effects and squares and write it to `path`, unless it stands there.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from clada_neuro.parts import Jobs
 from clada_neuro.stage import Stage
 from clada_neuro.stats.specification import ModelSpecification, SynergySpecification
 from clada_neuro.stats.stage import Progress, estimate_synergy, fit_models
@@ -33,7 +34,7 @@ class FitStage(Stage[list[dict[str, Any]]]):
     optimizers: bool = False
     replicates: int = 0
     seed: int = 0
-    jobs: int = 1
+    jobs: Jobs = 1
     progress: Progress = lambda line: None
 
     def make(self, folder: Path) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ class SynergyStage(Stage[dict[str, Any]]):
     replicates: int
     cluster_replicates: int = 0
     seed: int = 0
-    jobs: int = 1
+    jobs: Jobs = 1
 
     def make(self, folder: Path) -> dict[str, Any]:
         """Estimate it, or read what stands there."""

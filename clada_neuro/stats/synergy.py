@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.bootstrap import Intervals
 from clada_neuro.stats.bootstrap import bootstrap as run_bootstrap
 from clada_neuro.stats.compare import Comparison, compare
@@ -118,7 +119,7 @@ def synergy(
     bootstrap: int = 0,
     cluster_bootstrap: int = 0,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> Synergy:

@@ -13,9 +13,11 @@ from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 from clada_neuro.numerals import p_text
+from clada_neuro.parts import Jobs
 from clada_neuro.records.depth import DepthRecord
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import read_manifest
+from clada_neuro.scale.parts import placed
 from clada_neuro.stage import Stage
 from clada_neuro.stats.layers.models import Given, replaceable
 from clada_neuro.stats.layers.profile import profile_of
@@ -71,6 +73,7 @@ def depth(
     measures: Sequence[str] | None = None,
     replicates: int | None = None,
     jobs: int = 1,
+    scheduler: str | None = None,
     progress: Progress = lambda line: None,
 ) -> Depth:
     """Put each layer's measures in place of the last layer's in the models of a run, and test all of them together.
@@ -90,6 +93,8 @@ def depth(
         Responses drawn under the null, in place of the settings' number.
     jobs : int
         Processes; no value depends on them.
+    scheduler : str, optional
+        Workers in their place: see `clada_neuro.scale.schedulers.connected`.
     progress : callable
         Receives one line a step.
 
@@ -111,7 +116,8 @@ def depth(
     folder = Path(run)
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run --layers all` wrote to")
-    return DepthStage(chosen, jobs, progress).into(folder)
+    with placed(scheduler, jobs) as place:
+        return DepthStage(chosen, place, progress).into(folder)
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ class DepthStage(Stage[Depth]):
     parts = ("depth_null_*.parquet",)
 
     settings: LayerSettings
-    jobs: int = 1
+    jobs: Jobs = 1
     progress: Progress = lambda line: None
 
     def make(self, folder: Path) -> Depth:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from clada_neuro.parts import Jobs
 from clada_neuro.scale.setting import Setting
 
 Progress = Callable[[str], None]
@@ -18,7 +19,7 @@ class How:
     full: bool
     influence: bool
     maps: bool
-    jobs: int
+    jobs: Jobs
     seed: int
     progress: Progress
     decided: Mapping[str, str]  # who decided the analysis: `Target.decided_by`

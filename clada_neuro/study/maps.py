@@ -3,26 +3,19 @@
 `maps` makes them of files, `map_study` of a study that was asked for them.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from clada_neuro.artifacts import output_folder
-from clada_neuro.cache import made_with
-from clada_neuro.errors import CladaNeuroError, DataError, IncompleteError
+from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.lineage import read_words
+from clada_neuro.scale.parts import placed
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.recordings import explaining
 
 if TYPE_CHECKING:
-    from distributed import Client
-
-    from clada_neuro.erp.maps.channel import Electrode, ElectrodeMaps, Task
-    from clada_neuro.erp.maps.work import Place
     from clada_neuro.erp.measurement import Measurement
 
 _MADE = Path("maps", "maps.json")
@@ -53,8 +46,8 @@ def maps(
     if formula := choices.get("formula"):
         predictors_of(formula, table)
     folder = output_folder(out)
-    with _placed(scheduler, jobs) as place:
-        return MapsStage(Path(epochs), table, place=place, progress=progress, **choices).into(folder)
+    with placed(scheduler, jobs) as place:
+        return MapsStage(Path(epochs), table, jobs=place, progress=progress, **choices).into(folder)
 
 
 def map_study(
@@ -75,67 +68,11 @@ def map_study(
         if (predictor := explaining(words)) is None:
             raise DataError("the words have no surprisal")
         formula = FORMULA.replace("surprisal_bits", predictor)
-        with _placed(how.scheduler, how.jobs) as place:
-            stage = MapsStage(
-                epochs, words, formula, measurement.baseline, measurement.baseline_window, seed=how.seed, place=place,
-                progress=lambda line: how.progress(f"      {line}"),
-            )  # fmt: skip
-            stage.into((folder / _MADE).parent)
+        MapsStage(
+            epochs, words, formula, measurement.baseline, measurement.baseline_window, seed=how.seed, jobs=how.jobs,
+            progress=lambda line: how.progress(f"      {line}"),
+        ).into((folder / _MADE).parent)  # fmt: skip
     except CladaNeuroError as error:
         how.progress(f"      note: no maps were made: {error}")
         output_folder((folder / _MADE).parent)
         MapsRecord.write(folder / _MADE, {"left_out": str(error)})
-
-
-@contextmanager
-def _placed(scheduler: str | None, jobs: int) -> "Iterator[Place]":
-    from clada_neuro.erp.maps.work import here
-
-    if scheduler is None:
-        yield here(jobs)
-        return
-    from clada_neuro.scale.schedulers import connected
-
-    with connected(scheduler) as client:
-        _check_software(client)
-        yield partial(_by_workers, client)
-
-
-def _check_software(client: "Client") -> None:
-    """Refuse workers that would compute with other code or packages.
-
-    Raises
-    ------
-    DataError
-        Naming the first that differs.
-    """
-    from clada_neuro.erp.maps.channel import fit_electrode
-
-    module = fit_electrode.__module__
-    theirs = client.submit(made_with, module, pure=False).result()
-    for name, version in made_with(module).items():
-        if theirs.get(name) != version:
-            raise DataError(
-                f"the workers have {name} {theirs.get(name)}, this process has {version}; install the same"
-            )
-
-
-def _by_workers(
-    client: "Client", electrodes: "Mapping[str, Electrode]", task: "Task"
-) -> "Iterator[tuple[str, ElectrodeMaps]]":
-    from clada_neuro.erp.maps.channel import fit_electrode
-    from clada_neuro.models.places import Failure
-    from clada_neuro.scale.shards import completed
-
-    failed = {}
-    for name, maps in completed(client, fit_electrode, electrodes, task):
-        if isinstance(maps, Failure):
-            failed[name] = maps.reason
-        else:
-            yield name, maps
-    if failed:
-        name, reason = next(iter(failed.items()))
-        raise IncompleteError(
-            f"{len(failed)} of {len(electrodes)} electrodes could not be fitted, such as {name}: {reason}; the others are "
-            "kept, and the same command goes on from there"
-        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clada_neuro.errors import CladaNeuroError, DataError
+from clada_neuro.parts import Jobs
 from clada_neuro.responses.trials import read_columns
 from clada_neuro.stage import Stage
 from clada_neuro.study.how import Progress
@@ -92,7 +93,7 @@ class DescriptionStage(Stage[None]):
 
 
 def take_apart(
-    found: Continuous | None, words: pd.DataFrame, folder: Path, seed: int, progress: Progress
+    found: Continuous | None, words: pd.DataFrame, folder: Path, seed: int, jobs: Jobs, progress: Progress
 ) -> None:
     """Take the recordings' overlapping responses apart; where they do not allow it, write why.
 
@@ -110,7 +111,7 @@ def take_apart(
     model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
     reading = Reading(found.table, found.delay, found.soa, found.task)
     stage = OverlapStage(
-        found.source, words, [model], reading, Asked(seed=seed), lambda line: progress(f"      {line}")
+        found.source, words, [model], reading, Asked(seed=seed), lambda line: progress(f"      {line}"), jobs
     )
     try:
         stage.into((folder / _OVERLAP).parent)

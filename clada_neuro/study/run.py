@@ -17,6 +17,7 @@ from clada_neuro.instrument.covariates import check_language
 from clada_neuro.instrument.layer_choice import read_choice
 from clada_neuro.models.origin import EMBEDDED
 from clada_neuro.responses.unmatched import MAX_LOST
+from clada_neuro.scale.parts import placed
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stimuli.formats import read_stimuli
@@ -140,9 +141,10 @@ def run(
     maps : bool
         Also fit a mixed model at every electrode and moment of the epochs, tested over the whole map (see `clada_neuro.erp.maps`).
     jobs : int, optional
-        Processes for bootstrap, influence and maps; as many as there are cores by default.
+        Processes for bootstrap, influence, overlapping responses and maps; as many as there are cores by default.
     scheduler : str, optional
-        Where stimuli are traced: see `clada_neuro.scale.schedulers.connected`; in this process by default.
+        Where stimuli are traced, replicates drawn, overlapping responses taken apart and electrodes mapped: see
+        `clada_neuro.scale.schedulers.connected`; on this machine by default.
     threads : int, optional
         Of the model on a CPU.
     seed : int
@@ -210,27 +212,26 @@ def run(
         (model,) if isinstance(model, str) else tuple(model or plan.analysis.language_models or (EMBEDDED,))
     )
     setting = replace(setting, language=spoken)
-    how = How(
-        setting, models, scheduler, full, influence, maps, jobs or os.cpu_count() or 1, seed, progress, plan.decided_by
-    )  # fmt: skip
     folder = artifacts.output_folder(out or Path("out") / plan.name)
     check_layout(folder, len(models))
     tell([*plan.stimuli.attrs.get("notes", []), *plan.notes], progress)
-    with artifacts.sole_writer(folder):
+    at_once = jobs or os.cpu_count() or 1
+    with artifacts.sole_writer(folder), placed(scheduler, at_once) as parts:
+        how = How(setting, models, scheduler, full, influence, maps, parts, seed, progress, plan.decided_by)
         if len(models) == 1:
             study_one(plan, models[0], folder, how)
             progress("[5/5] report")
             return _report(folder, negative)
 
-        def study(name: str, place: Path, first: Path | None) -> None:
+        def study(name: str, of_one: Path, first: Path | None) -> None:
             progress(f"language model {name}")
-            study_one(plan, name, place, how, first)
+            study_one(plan, name, of_one, how, first)
 
         artifacts.write_table(plan.stimuli, folder / "stimuli.parquet")
-        places = study_each(models, folder, study)
+        folders = study_each(models, folder, study)
         progress("[5/5] reports")
-        for place in places.values():
-            _report(place, negative)
+        for of_one in folders.values():
+            _report(of_one, negative)
         return _report(folder, negative)
 
 

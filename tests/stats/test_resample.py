@@ -27,7 +27,7 @@ class Draw:
 
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in processes", "too short for processes"])
 def test_processes_do_not_change_values(worth: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clada_neuro.stats.resample._WORTH_PROCESSES_S", worth)
+    monkeypatch.setattr("clada_neuro.parts._WORTH_PROCESSES_S", worth)
     one = replicate(Draw(1), 12, name="draw", inputs="a")
     two = replicate(Draw(1), 12, name="draw", inputs="a", jobs=2)
     pd.testing.assert_frame_equal(one, two)
@@ -36,8 +36,8 @@ def test_processes_do_not_change_values(worth: float, monkeypatch: pytest.Monkey
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     script = tmp_path / "study.py"
     script.write_text(
-        "import clada_neuro.stats.resample as resample\n"
-        "resample._WORTH_PROCESSES_S = 0.0\n"
+        "import clada_neuro.parts as parts, clada_neuro.stats.resample as resample\n"
+        "parts._WORTH_PROCESSES_S = 0.0\n"
         "import os\n"
         "print('once')\n"
         "def draw(number):\n"
@@ -111,7 +111,7 @@ class Worker:
 
 
 def test_one_set_of_workers_serves_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clada_neuro.stats.resample._WORTH_PROCESSES_S", 0.0)
+    monkeypatch.setattr("clada_neuro.parts._WORTH_PROCESSES_S", 0.0)
     one, two = (replicate(Worker(shift), 8, name="task", inputs="a", jobs=2) for shift in (0, 100))
     assert two["value"].tolist() == [100.0 + number for number in range(8)]
     # The first row is this process's own. Workers started anew would have other numbers.

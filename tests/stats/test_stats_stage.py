@@ -122,7 +122,7 @@ def test_the_synergy_is_estimated_with_one_reduced_random_part(trials, tmp_path)
 def test_replicates_are_the_same_in_parallel_and_a_larger_run_goes_on_from_a_smaller(
     trials, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("clada_neuro.stats.resample._WORTH_PROCESSES_S", 0.0)
+    monkeypatch.setattr("clada_neuro.parts._WORTH_PROCESSES_S", 0.0)
     intercepts = SynergySpecification("n400_uv", ("x", "z"), "(1 | subject) + (1 | item)", bootstrap=4)
     folder = tmp_path / "resumed"
     folder.mkdir()

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
-from threadpoolctl import threadpool_limits
 
 from clada_neuro.erp.maps.null import Weights, contributions, signs
 from clada_neuro.errors import FitError
@@ -94,18 +93,11 @@ def components_of(model: Model) -> list[str]:
 def fit_electrode(electrode: Electrode, task: Task) -> ElectrodeMaps:
     """Fit one electrode's mixed models, and draw their coefficients under the null.
 
-    Results do not depend on how many threads or processes there are.
-
     Raises
     ------
     FitError
         For a model that the data do not allow, and an electrode that does not vary.
     """
-    with threadpool_limits(1):
-        return _fitted(electrode, task)
-
-
-def _fitted(electrode: Electrode, task: Task) -> ElectrodeMaps:
     model, fits, errors = with_errors(electrode, task)
     terms = terms_of(model)
     drawn = signs(model.design, task.n_draws, task.seed)

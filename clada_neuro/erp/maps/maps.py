@@ -29,10 +29,11 @@ from clada_neuro.erp.maps.channel import (
     terms_of,
 )
 from clada_neuro.erp.maps.inference import Found, compared
-from clada_neuro.erp.maps.work import Place, finished, here
+from clada_neuro.erp.maps.work import finished
 from clada_neuro.erp.predictors import PredictedEpochs
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
+from clada_neuro.parts import Jobs, place_of
 from clada_neuro.stats.model import Model
 from clada_neuro.stats.stimulus import missing_stimulus_warnings
 
@@ -164,7 +165,7 @@ def mixed_maps(
     tmin: float = 0.0,
     n_draws: int = DRAWS,
     seed: int = 0,
-    place: Place | None = None,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> MixedMaps:
@@ -183,8 +184,8 @@ def mixed_maps(
         Maps begin here, seconds.
     n_draws, seed
         Of the null distribution (see `null`), and what makes it repeatable.
-    place
-        Where electrodes are fitted; in this process by default.
+    jobs
+        Electrodes at once: processes, or another place (`clada_neuro.parts`).
     folder
         Where fitted electrodes are kept, so that a call that was interrupted goes on.
     progress
@@ -214,7 +215,7 @@ def mixed_maps(
     model = task.model(amplitudes[:, 0, 0], before[:, 0])
     found: dict[str, ElectrodeMaps] = {}
     kept = None if folder is None else Path(folder)
-    for name, maps in finished(electrodes, task, place or here(), kept):
+    for name, maps in finished(electrodes, task, place_of(jobs), kept):
         found[name] = maps
         progress(f"electrode {name} ({len(found)} of {len(electrodes)})")
     return _together(model, found, first.info, times, adjacency, task, [*layout.notes, *_notes(model)])

@@ -19,13 +19,13 @@ from clada_neuro.erp.made_from import account_of, hash_of_words
 from clada_neuro.erp.maps.channel import AMPLITUDE
 from clada_neuro.erp.maps.inference import CLUSTER_FORMING_P
 from clada_neuro.erp.maps.maps import DRAWS, MixedMaps, mixed_maps
-from clada_neuro.erp.maps.work import Place
 from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.predictors import PredictedEpochs, with_predictors
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.sources import Source, baseline_subtracted, read_epochs, with_baseline_subtracted
 from clada_neuro.errors import DataError
 from clada_neuro.lineage import trace_of
+from clada_neuro.parts import Jobs
 from clada_neuro.records.maps import MapsRecord
 from clada_neuro.stage import Stage
 from clada_neuro.stats.formula import parse
@@ -48,7 +48,7 @@ def map_epochs(
     tmin: float = 0.0,
     n_draws: int = DRAWS,
     seed: int = 0,
-    place: Place | None = None,
+    jobs: Jobs = 1,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Fit the formula at every electrode and moment and write the maps; what stands in the folder is not computed again.
@@ -61,7 +61,7 @@ def map_epochs(
         Words table of a trace.
     folder
         Where the files go.
-    formula, baseline_window, tmin, n_draws, seed, place, progress
+    formula, baseline_window, tmin, n_draws, seed, jobs, progress
         As in `maps.mixed_maps`.
     baseline
         ``covariate``, ``subtract`` or ``none``; of epochs whose baseline was subtracted before, which is seen in them, ``none``.
@@ -94,7 +94,7 @@ def map_epochs(
     kept = output / "electrodes"
     found = mixed_maps(
         data, formula, baseline=done == "covariate", baseline_window=baseline_window, tmin=tmin, n_draws=n_draws, seed=seed,
-        place=place, folder=kept, progress=progress,
+        jobs=jobs, folder=kept, progress=progress,
     )  # fmt: skip
     places = pd.DataFrame(found.places, columns=["x", "y"])
     places.insert(0, "channel", found.channels)
@@ -173,14 +173,14 @@ class MapsStage(Stage[Path]):
     tmin: float = 0.0
     n_draws: int = DRAWS
     seed: int = 0
-    place: Place | None = None
+    jobs: Jobs = 1
     progress: Callable[[str], None] = lambda line: None
 
     def make(self, folder: Path) -> Path:
         """Fit the electrodes that are not there yet, and test them together."""
         return map_epochs(
             self.source, self.words, folder, formula=self.formula, baseline=self.baseline, baseline_window=self.baseline_window,
-            tmin=self.tmin, n_draws=self.n_draws, seed=self.seed, place=self.place, progress=self.progress,
+            tmin=self.tmin, n_draws=self.n_draws, seed=self.seed, jobs=self.jobs, progress=self.progress,
         )  # fmt: skip
 
 

@@ -20,17 +20,17 @@ from clada_neuro.cache import Store
 from clada_neuro.erp.clusters import ClusterTest
 from clada_neuro.erp.made_from import hash_of_words
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
-from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
 from clada_neuro.erp.overlap.items import ItemCheck, overlap_by_item
-from clada_neuro.erp.overlap.kept import arrays_of, fit_of, fits_of
 from clada_neuro.erp.overlap.result import OverlapRerp
 from clada_neuro.erp.overlap.shown import over_subjects, totals
 from clada_neuro.erp.overlap.single import epochs_without_overlap
+from clada_neuro.erp.overlap.subjects import Subject, finished
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, TiedEvents, add_measures, check_intervals, tie
 from clada_neuro.errors import CladaNeuroError
+from clada_neuro.parts import Jobs, place_of
 from clada_neuro.records.overlap import OverlapRecord
 from clada_neuro.stage import Stage
 
@@ -81,6 +81,7 @@ def analyze_recordings(
     *,
     reading: Reading | None = None,
     asked: Asked | None = None,
+    jobs: Jobs = 1,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Read recordings, tie their events to words, estimate responses that overlap, and test them over subjects.
@@ -97,6 +98,8 @@ def analyze_recordings(
         One for each type of event; words are of type ``word``, others of their code or ``trial_type``.
     reading, asked
         How words are found, and what is wanted.
+    jobs
+        Subjects at once: processes, or another place (`clada_neuro.parts`).
     progress
         Receives lines on what is done.
 
@@ -121,29 +124,22 @@ def analyze_recordings(
     tables = _measured(tied, words, models)
     flat = [table for parts in tables.values() for table in parts]
     codings, impulses = coded(flat, models)
-    fits: dict[str, OverlapRerp] = {}
-    before = 0
-    for name, sessions in recordings.items():
-        own = impulses[before : before + len(sessions)]
-        before += len(sessions)
-        raws = [session.raw for session in sessions]
-        kept = fits_of(place / "fits", sessions, own, models, wanted.ridge)
-        arrays = kept.read(f"sub-{name}")
-        again = arrays is None
-        if arrays is None:
-            fit = estimated(f"subject '{name}'", raws, tables[name], codings, own, wanted.ridge)
-            kept.write(f"sub-{name}", arrays_of(fit))
-        else:
-            fit = fit_of(arrays, raws[0], codings)
-        fits[name] = fit
+    own = iter(impulses)
+    subjects = {
+        name: Subject(name, sessions, tables[name], [next(own) for _ in sessions])
+        for name, sessions in recordings.items()
+    }
+    found: dict[str, OverlapRerp] = {}
+    for name, fit, before in finished(subjects, codings, wanted.ridge, place_of(jobs), place / "fits"):
+        found[name] = fit
         _write_waveforms(place / f"sub-{name}-ave.fif", [fit.evoked(predictor) for predictor in fit.names])
         if wanted.epochs:
-            _write_epochs(
-                place / f"sub-{name}_epo.fif", epochs_without_overlap(raws, tables[name], fit, WORD)
-            )
-        progress(f"subject '{name}'{'' if again else ' (fitted before)'}: {_in_words(fit)}")
+            singles = epochs_without_overlap(subjects[name].raws, tables[name], fit, WORD)
+            _write_epochs(place / f"sub-{name}_epo.fif", singles)
+        progress(f"subject '{name}'{' (fitted before)' if before else ''}: {_in_words(fit)}")
         for note in fit.notes:
             progress(f"      {note}")
+    fits = {name: found[name] for name in subjects}  # however they came
     group, check = None, None
     if len(fits) > 1:
         progress(f"{len(fits)} subjects: {wanted.n_permutations} permutations")
@@ -171,11 +167,13 @@ class OverlapStage(Stage[Path]):
     reading: Reading
     asked: Asked
     progress: Callable[[str], None]
+    jobs: Jobs = 1
 
     def make(self, folder: Path) -> Path:
         """Fit the subjects that are not there yet, and test them together."""
         return analyze_recordings(
-            self.source, self.words, folder, self.models, reading=self.reading, asked=self.asked, progress=self.progress
+            self.source, self.words, folder, self.models, reading=self.reading, asked=self.asked, jobs=self.jobs,
+            progress=self.progress,
         )  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from clada_neuro.errors import FitError
+from clada_neuro.parts import Jobs, place_of
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.layers.likelihood import Fit, factors, fit
 from clada_neuro.stats.layers.products import Candidates, Products, products
-from clada_neuro.stats.resample import outcomes
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def leave_out(
     fold_of: np.ndarray,
     starts: np.ndarray,
     names: Mapping[int, str],
-    jobs: int = 1,
+    jobs: Jobs = 1,
 ) -> Folds:
     """Fit the baseline and every candidate's model once without each fold; rows have an item and a fold, from 0.
 
@@ -88,7 +88,7 @@ def leave_out(
     n_folds, n_items = int(fold_of.max()) + 1, int(items.max()) + 1
     held, train = np.zeros((n_items, len(starts))), np.zeros((n_folds, len(starts)))
     task = _Left(design, candidates, items, fold_of, starts, names)
-    for fold, (logliks, found, scores) in outcomes(task, list(range(n_folds)), jobs):
+    for fold, (logliks, found, scores) in place_of(jobs).each(task, {fold: fold for fold in range(n_folds)}):
         train[fold], held[found] = logliks, scores
     of_items = np.zeros(n_items, dtype=int)
     of_items[items] = fold_of

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.artifacts import content_hash
+from clada_neuro.parts import Jobs, place_of
 from clada_neuro.stats.crossval import item_folds
 from clada_neuro.stats.layers.family import Null, adjusted, critical
 from clada_neuro.stats.layers.folds import Folds, leave_out
@@ -18,7 +19,7 @@ from clada_neuro.stats.layers.models import FINAL, Given, Prepared, prepare
 from clada_neuro.stats.layers.products import Products, products
 from clada_neuro.stats.layers.settings import LayerSettings
 from clada_neuro.stats.mixed import estimate
-from clada_neuro.stats.resample import outcomes, replicate
+from clada_neuro.stats.resample import replicate
 
 ANY = "any"  # measure: the best of all
 ITSELF = 1e-4  # of a standard deviation: within it, a layer's measure is the replaced predictor
@@ -42,7 +43,7 @@ def profile_of(
     given: Given,
     settings: LayerSettings,
     *,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -52,8 +53,8 @@ def profile_of(
     ----------
     trials, word_layers
         See `models.prepare`.
-    jobs : int
-        Processes; no value depends on them.
+    jobs : int or Place
+        Processes of this machine, or another place (`clada_neuro.parts`); no value depends on it.
     folder : path, optional
         Where finished draws are kept, so that a later call resumes.
     progress : callable
@@ -83,7 +84,8 @@ def profile_of(
     each = _Each(
         made, *(starts(made, columns, one.theta, reml) for one, reml in ((null, True), (baseline, False)))
     )
-    fits = [found for _, found in outcomes(each, columns.tolist(), jobs)]
+    found = dict(place_of(jobs).each(each, {column: column for column in columns.tolist()}))
+    fits = [found[column] for column in columns.tolist()]
     progress(f"{given.name}: {settings.folds} folds of {settings.fold}s")
     rows = ready.baseline.data
     items, names, fold_of = item_folds(rows, settings.fold, settings.folds, settings.seed)
