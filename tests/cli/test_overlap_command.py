@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from clada_neuro import artifacts
 from clada_neuro.cli.main import cli
-from clada_neuro.erp.overlap import stage
+from clada_neuro.erp.overlap import stage, subjects
 from clada_neuro.erp.simulate_raw import simulate_reading
 from clada_neuro.erp.sources import read_epochs
 from clada_neuro.errors import CladaNeuroError
@@ -120,8 +120,8 @@ def test_the_epochs_are_read_by_run(desk, done):
 
 def test_finished_subjects_are_not_fitted_again(desk, done, tmp_path, monkeypatch):
     fitted = []
-    real = stage.estimated
-    monkeypatch.setattr(stage, "estimated", lambda who, *given: fitted.append(who) or real(who, *given))
+    real = subjects.estimated
+    monkeypatch.setattr(subjects, "estimated", lambda who, *given: fitted.append(who) or real(who, *given))
     (tmp_path / "eeg").mkdir()
     for path in sorted((desk / "eeg").glob("*.fif"))[:2]:
         shutil.copy2(path, tmp_path / "eeg")
