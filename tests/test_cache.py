@@ -75,7 +75,7 @@ def test_versions_of_the_packages_that_compute_change_the_key_others_do_not(pack
         ("erp.stage", ("erp.rerp", "erp.components")),
         ("erp.maps.stage", ("erp.maps.channel", "erp.maps.inference")),
         ("erp.overlap.stage", ("erp.overlap.solve", "erp.triggers")),
-        ("questions.human", ("stats.bootstrap", "questions.questions", "responses.alignment")),
+        ("questions.human", ("stats.bootstrap", "stats.steps", "responses.alignment")),
     ],
 )
 def test_the_key_of_each_stage_covers_the_code_behind_it(module, reached, monkeypatch):

@@ -85,10 +85,14 @@ def adaptation_answer(found: Found, model: Mapping[str, Any], settings: Mapping[
                 [_curve_figure(found.curve), _coefficients(found.coefficients)],
             ),
         ],
-        control="Random tokens with natural frequencies (unigram) and without (uniform), and the signals of natural text shuffled "
-        "within sequences. The signals' part of R² there: "
-        + "; ".join(f"{kind} {_part(primary.loc[kind])}" for kind in others)
-        + ".",
+        control=[
+            Paragraph(
+                "Random tokens with natural frequencies (unigram) and without (uniform), and the signals of natural text shuffled "
+                "within sequences. The signals' part of R² there: "
+                + "; ".join(f"{kind} {_part(primary.loc[kind])}" for kind in others)
+                + "."
+            )
+        ],
         limits=[
             "Signals and activity come from the same model, and the signals are computed from its last layer: this is description, "
             "not cause.",

@@ -24,13 +24,13 @@ from clada_neuro.questions.human_page import human_answer
 from clada_neuro.questions.human_policies import calibration_facts, explore, words_under_policies
 from clada_neuro.questions.nested import Nested
 from clada_neuro.questions.page import Answer
-from clada_neuro.questions.questions import ACTIVITY, SURPRISAL, Question, Step, steps
 from clada_neuro.questions.settings import HumanSettings
 from clada_neuro.responses.alignment import align
 from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.ceiling import noise_ceiling
 from clada_neuro.stats.ladder import climb_down
 from clada_neuro.stats.mixed import FitWarning
+from clada_neuro.stats.steps import LadderSpecification, Step
 from clada_neuro.study.resolve import resolve_target
 
 
@@ -38,7 +38,8 @@ def human(model: LanguageModel, settings: HumanSettings, folder: Path, progress:
     """Trace the sentences of each data set and climb its ladder, keeping finished ones in `folder`."""
     found = climb(model, settings, folder, progress)
     chosen = asdict(settings) | {"folds": _folds(settings)} | calibration_facts(model)
-    return human_answer(found, model.describe(), chosen, settings.departures(model.name))
+    departures = settings.departures(model.name)
+    return human_answer(found, settings.asked, model.describe(), chosen, departures, settings.specified.title)
 
 
 def _folds(settings: HumanSettings) -> int:
@@ -48,11 +49,11 @@ def _folds(settings: HumanSettings) -> int:
 def climb(model: LanguageModel, settings: HumanSettings, folder: Path, progress: Progress) -> Climbed:
     """Climb the ladders of all questions; p is adjusted over all steps of one component."""
     parts = []
-    for question in settings.specified.named(settings.questions):
-        trials = trials_of(question.target, model, folder / "traces", settings.limit)
-        stimuli = resolve_target(question.target, limit=settings.limit).stimuli
+    for ladder in settings.asked:
+        trials = trials_of(ladder.target, model, folder / "traces", settings.limit)
+        stimuli = resolve_target(ladder.target, limit=settings.limit).stimuli
         words = words_under_policies(stimuli, model, settings.sparsity, folder / "traces")
-        parts.append(_remembered(trials, words, question, folder, settings, progress))
+        parts.append(_remembered(trials, words, ladder, folder, settings, progress))
     return Climbed.joined(parts)
 
 
@@ -68,32 +69,30 @@ def trials_of(target: str, model: LanguageModel, folder: Path, limit: int | None
 def _remembered(
     trials: pd.DataFrame,
     words: dict[str, pd.DataFrame],
-    question: Question,
+    ladder: LadderSpecification,
     folder: Path,
     settings: HumanSettings,
     progress: Progress,
 ) -> Climbed:
     """Read a ladder that was finished with the same rows, settings and code from `folder`, or climb it."""
     decisive = {**asdict(settings), "jobs": 0, "questions": 0, "analysis": 0}
-    store = Store.of(
-        folder / "ladders", __name__, trials, *words.values(), question, decisive, codec=DOCUMENT
-    )
-    if stored := store.read(question.name):
+    store = Store.of(folder / "ladders", __name__, trials, *words.values(), ladder, decisive, codec=DOCUMENT)
+    if stored := store.read(ladder.name):
         return Climbed.from_dict(stored)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        found = ladder(trials, question, settings, folder=folder / "replicates", progress=progress)
+        found = climb_ladder(trials, ladder, settings, folder=folder / "replicates", progress=progress)
         explored = explore(
-            trials, words, question, folds=_folds(settings), seed=settings.seed, progress=progress
+            trials, words, ladder, folds=_folds(settings), seed=settings.seed, progress=progress
         )
     found = replace(found, policies=explored)
-    store.write(question.name, found.to_dict())
+    store.write(ladder.name, found.to_dict())
     return found
 
 
-def ladder(
+def climb_ladder(
     trials: pd.DataFrame,
-    question: Question,
+    ladder: LadderSpecification,
     settings: HumanSettings,
     *,
     folder: Path | None = None,
@@ -113,30 +112,32 @@ def ladder(
     CladaNeuroError
         When a column is missing or a model cannot be fitted.
     """
-    rows, n_incomplete = _complete(trials, question)
-    reduced = climb_down(rows, question.fullest, reml=False, standardize=True, weights=question.weights)
-    progress(f"{question.name}: random part {reduced.random}")
-    models = Nested(rows, question, reduced.random, _folds(settings), settings.seed)
+    rows, n_incomplete = _complete(trials, ladder)
+    reduced = climb_down(rows, ladder.fullest, reml=False, standardize=True, weights=ladder.weights)
+    progress(f"{ladder.name}: random part {reduced.random}")
+    if absent := _absent(ladder, rows):
+        progress(f"{ladder.name}: {'; '.join(absent)} left out, as the trials lack what they need")
+    models = Nested(rows, ladder, reduced.random, _folds(settings), settings.seed)
     tests, coefficients = [], []
-    for step in steps(question.controls, "cloze" in rows):
-        place = None if folder is None else folder / question.name / step.name.replace(" ", "_")
+    for step in ladder.models(rows.columns):
+        place = None if folder is None else folder / ladder.name / step.name.replace(" ", "_")
         tests.append(models.compare(step) | _bootstrapped(models, step, settings, place))
         coefficients += models.added(step)
         progress(
-            f"{question.name}: {step.name}, p = {tests[-1]['p']:.3g}, held out {tests[-1]['held_out']:+.1e}"
+            f"{ladder.name}: {step.name}, p = {tests[-1]['p']:.3g}, held out {tests[-1]['held_out']:+.1e}"
         )
-    rungs = [{"question": question.name, **rung} for rung in reduced.to_dict()]
+    rungs = [{"question": ladder.name, **rung} for rung in reduced.to_dict()]
     return Climbed(
         pd.DataFrame(tests),
         pd.DataFrame(coefficients),
         pd.DataFrame(rungs),
-        [_facts(rows, question, n_incomplete)],
+        [_facts(rows, ladder, n_incomplete)],
     )
 
 
 def _bootstrapped(models: Nested, step: Step, settings: HumanSettings, folder: Path | None) -> dict[str, Any]:
     """Return the product's interval of ΔR² and its p under the null, when they were asked for."""
-    replicates = models.question.bootstrap if settings.bootstrap is None else settings.bootstrap
+    replicates = models.ladder.bootstrap if settings.bootstrap is None else settings.bootstrap
     if not (replicates and step.is_product):
         return {}
     found = bootstrap(
@@ -152,33 +153,46 @@ def _bootstrapped(models: Nested, step: Step, settings: HumanSettings, folder: P
     }
 
 
-def _complete(trials: pd.DataFrame, question: Question) -> tuple[pd.DataFrame, int]:
-    """Return rows without gaps in any model's columns, and how many were left out."""
-    measured = [*SURPRISAL, *ACTIVITY, *(["cloze"] if "cloze" in trials else [])]
-    needed = [question.response, *question.controls, *measured, question.fold]
-    needed += [question.weights] if question.weights else []
+def _complete(trials: pd.DataFrame, ladder: LadderSpecification) -> tuple[pd.DataFrame, int]:
+    """Return rows without gaps in any model's columns, and how many were left out.
+
+    Raises
+    ------
+    DataError
+        When a column is missing that a control or a step needs, unless the step is optional.
+    """
+    measured = dict.fromkeys(name for step in ladder.taken(trials.columns) for name in step.columns)
+    needed = [ladder.response, *ladder.controls, *measured, ladder.fold]
+    needed += [ladder.weights] if ladder.weights else []
     if missing := [name for name in needed if name not in trials]:
-        raise DataError(f"'{question.name}' lacks {', '.join(missing)}; trace the stimuli again")
+        raise DataError(f"'{ladder.name}' lacks {', '.join(missing)}; trace the stimuli again")
     rows = trials.dropna(subset=needed).reset_index(drop=True)
-    if question.weights:
+    if ladder.weights:
         # With mean 1, sigma and R² stand on the scale of the rows; coefficients do not change.
-        rows[question.weights] = rows[question.weights] / rows[question.weights].mean()
+        rows[ladder.weights] = rows[ladder.weights] / rows[ladder.weights].mean()
     return rows, len(trials) - len(rows)
 
 
-def _facts(rows: pd.DataFrame, question: Question, n_incomplete: int) -> dict[str, Any]:
+def _absent(ladder: LadderSpecification, rows: pd.DataFrame) -> list[str]:
+    """Return the optional steps that these rows do not allow."""
+    taken = ladder.taken(rows.columns)
+    return [step.name for step in ladder.steps if step not in taken]
+
+
+def _facts(rows: pd.DataFrame, ladder: LadderSpecification, n_incomplete: int) -> dict[str, Any]:
     """Return counts, and how much of the stimuli's means could be explained at all."""
     facts: dict[str, Any] = {
-        "question": question.name,
+        "question": ladder.name,
         "n_obs": len(rows),
         "n_incomplete": n_incomplete,
         "n_stimuli": int(rows["stimulus"].nunique()),
         "n_surprisal_values": int(rows["surprisal_bits"].nunique()),
+        "steps_left_out": "; ".join(_absent(ladder, rows)),
     }
     if "subject" not in rows:
         return facts
-    ceiling = noise_ceiling(rows, question.response)
-    own = rows[question.response] - rows.groupby("subject")[question.response].transform("mean")
+    ceiling = noise_ceiling(rows, ladder.response)
+    own = rows[ladder.response] - rows.groupby("subject")[ladder.response].transform("mean")
     means = pd.DataFrame({"y": own, "x": rows["surprisal_bits"]}).groupby(rows["stimulus"]).mean()
     return facts | {
         "ceiling": ceiling.reliability,

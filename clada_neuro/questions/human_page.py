@@ -8,43 +8,46 @@ import pandas as pd
 from clada_neuro.questions.cells import estimate, question_words, step_words
 from clada_neuro.questions.climbed import Climbed
 from clada_neuro.questions.human_figures import gains, gains_under_policies
-from clada_neuro.questions.human_tables import facts, products, random_parts, steps, terms, under_policies
+from clada_neuro.questions.human_policies import EVENT
+from clada_neuro.questions.human_tables import (
+    facts,
+    products,
+    random_parts,
+    specified_steps,
+    steps,
+    terms,
+    under_policies,
+)
 from clada_neuro.questions.page import Answer
-from clada_neuro.questions.questions import EVENT
 from clada_neuro.reporting.blocks import Block, Facts, Paragraph, Part, Points, Section
 from clada_neuro.reporting.labels import words
+from clada_neuro.stats.steps import LadderSpecification
 
 _ALPHA = 0.05
 
 
 def human_answer(
-    found: Climbed, model: Mapping[str, Any], settings: Mapping[str, Any], departures: Sequence[str] = ()
+    found: Climbed,
+    ladders: Sequence[LadderSpecification],
+    model: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    departures: Sequence[str] = (),
+    title: str = "Surprisal, activity and human responses",
 ) -> Answer:
-    """Gather tables, figures and text."""
+    """Gather tables, figures and text of the ladders that were climbed."""
     tests, policies = found.tests, found.policies
     return Answer(
         name="human",
-        title="Surprisal, activity and human responses",
+        title=title,
         question="Do sparsity and adjustment of the model's activity, or their product with surprisal, explain N400 and "
-        "P600 amplitudes beyond the controls and surprisal?",
+        "P600 amplitudes beyond the controls and surprisal?"
+        if settings.get("analysis") is None
+        else "What does each step explain of human responses beyond the model that it stands over?",
         model=model,
         shows=list(_shows(found)),
         results=list(_results(found)),
-        control="Each step stands against the model before it, with the same rows and random part; the products against "
-        "both main effects and both squares, because a curve in either of two correlated predictors passes for a product. "
-        f"p is adjusted (Benjamini and Hochberg) over a component's steps, policies included: {_families(tests)}. CLADA is "
-        "to be compared with its controls at equal cost, not with the dense trace.",
-        limits=[
-            "Predictors vary over stimuli, not trials, so the random part holds a term for stimuli wherever one has several "
-            "trials; subjects have slopes of single measures, not of products.",
-            "Under a policy sparsity and adjustment follow surprisal by construction, so those rows are exploration, with "
-            "random intercepts only and without words in the dense beginning of a text; the reanalysis event, which needs a "
-            "window of tokens, has fewer rows still.",
-            "Held-out folds use fixed effects alone.",
-            "The by-word means of de Varda et al. (2023) come from the readers of Frank et al. (2015): no replication, no "
-            "subjects, and so no noise ceiling.",
-            "Squares are no finding of their own. A step that is not shown is no evidence of absence.",
-        ],
+        control=[Paragraph(_control(found, ladders)), specified_steps(ladders[0].steps)],
+        limits=list(_limits(ladders, under_policies=bool(len(policies)))),
         rows=[facts(found.facts), random_parts(found.rungs)],
         tables={
             "steps": tests,
@@ -56,6 +59,52 @@ def human_answer(
         settings=settings,
         departures=departures,
     )
+
+
+def _control(found: Climbed, ladders: Sequence[LadderSpecification]) -> str:
+    curved = (
+        "; the products against both main effects and both squares, because a curve in either of two correlated predictors passes "
+        "for a product"
+    )
+    under = " CLADA is to be compared with its controls at equal cost, not with the dense trace."
+    return (
+        f"Each step stands against the model that it is over, with the same rows and random part{curved if _over_squares(ladders[0]) else ''}. "
+        f"p is adjusted (Benjamini and Hochberg) over a component's steps, policies included: {_families(found.tests)}."
+        f"{under if len(found.policies) else ''}"
+    )
+
+
+def _over_squares(ladder: LadderSpecification) -> bool:
+    """Return whether there are products, and each stands over the squares of what it is a product of."""
+    steps = ladder.models([name for step in ladder.steps for name in step.columns])
+    squares = [
+        {f"I({name} ** 2)" for term in step.added for name in term.split(":")} <= set(step.smaller)
+        for step in steps
+        if step.is_product
+    ]
+    return bool(squares) and all(squares)
+
+
+def _limits(ladders: Sequence[LadderSpecification], *, under_policies: bool) -> Iterator[str]:
+    yield (
+        "Predictors vary over stimuli, not trials, so the random part must hold a term for stimuli wherever one has several trials; "
+        "subjects have slopes of single measures, not of products."
+    )
+    if under_policies:
+        yield (
+            "Under a policy sparsity and adjustment follow surprisal by construction, so those rows are exploration, with random "
+            "intercepts only and without words in the dense beginning of a text; the reanalysis event, which needs a window of tokens, "
+            "has fewer rows still."
+        )
+    yield "Held-out folds use fixed effects alone."
+    if any(ladder.target == "devarda2023" for ladder in ladders):
+        yield (
+            "The by-word means of de Varda et al. (2023) come from the readers of Frank et al. (2015): no replication, no subjects, and "
+            "so no noise ceiling."
+        )
+    if any("**" in term for step in ladders[0].steps for term in step.adds):
+        yield "Squares are no finding of their own."
+    yield "A step that is not shown is no evidence of absence."
 
 
 def _results(found: Climbed) -> Iterator[Section]:
@@ -75,17 +124,18 @@ def _results(found: Climbed) -> Iterator[Section]:
             for name in found.questions
         ],
     )
-    yield Section(
-        "products",
-        "R² of the products",
-        [
-            products(found.tests),
-            Paragraph(
-                "An interval of ΔR² is no test: R² hardly ever falls when a term is added. The adjusted p of the steps rest on "
-                "likelihood ratios, which are a little liberal with few stimuli."
-            ),
-        ],
-    )
+    if shown := products(found.tests, found.coefficients):
+        yield Section(
+            "products",
+            "R² of the products",
+            [
+                shown,
+                Paragraph(
+                    "An interval of ΔR² is no test: R² hardly ever falls when a term is added. The adjusted p of the steps rest on "
+                    "likelihood ratios, which are a little liberal with few stimuli."
+                ),
+            ],
+        )
     if len(found.policies):
         yield Section(
             "policies",

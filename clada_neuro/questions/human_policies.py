@@ -6,6 +6,7 @@ rows, with random intercepts alone.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,20 @@ from clada_neuro.models.loading import LanguageModel
 from clada_neuro.policies.artifact import load_calibration
 from clada_neuro.policies.registry import policy_for
 from clada_neuro.questions.nested import Nested
-from clada_neuro.questions.questions import (
-    ACTIVITY,
-    DONE,
-    EVENT,
-    POLICIES,
-    SURPRISAL,
-    Question,
-    event_step,
-    policy_steps,
-)
+from clada_neuro.stats.steps import LadderSpecification, StepSpecification
 
 Words = Mapping[str, pd.DataFrame]
+# CLADA beside the controls that take its load out, draw it at random and turn it round.
+POLICIES = ("clada", "no-load", "random-load", "reversed-load")
+SURPRISAL = ("surprisal_bits", "surprisal_bits_lag1")
+ACTIVITY = ("sparsity_energy99", "adjustment_prev")
+DONE, EVENT = "ffn_sparsity", "reanalysis_event"
+# Surprisal, then each thing the policy did, beyond surprisal.
+_STEPS = (
+    StepSpecification("surprisal", SURPRISAL),
+    *(StepSpecification(name, (name,), over="surprisal") for name in (*ACTIVITY, DONE)),
+    StepSpecification(EVENT, (EVENT,), over="surprisal", optional=True),
+)
 _WORD = ["stimulus_id", "word_index"]
 _TEXT = ["stimulus_id", "item", "condition", "sentence"]
 _MEASURES = [*SURPRISAL, *ACTIVITY, DONE]
@@ -54,7 +57,7 @@ def calibration_facts(model: LanguageModel) -> dict[str, Any]:
 def explore(
     trials: pd.DataFrame,
     words: Words,
-    question: Question,
+    ladder: LadderSpecification,
     *,
     folds: int,
     seed: int,
@@ -64,9 +67,11 @@ def explore(
 
     Where nearly all words of a policy have the event, or nearly none, its step is left out.
     """
+    explored = replace(ladder, steps=_STEPS, slopes=(), directions={})
+    *steps, event_step = explored.models([EVENT])
     read = {name: _joined(trials, table) for name, table in words.items()}
     complete = pd.concat(
-        [table[[*_MEASURES, *question.controls]].notna().all(axis=1) for table in read.values()], axis=1
+        [table[[*_MEASURES, *ladder.controls]].notna().all(axis=1) for table in read.values()], axis=1
     )
     # Words inside the dense beginning of a text were not read under a policy.
     begun = pd.concat([table[DONE] > 0 for table in read.values()], axis=1)
@@ -75,16 +80,14 @@ def explore(
     seen = usable & event.all(axis=1).to_numpy()
     rows = []
     for name, table in read.items():
-        models = Nested(_rows(table, usable, question), question, question.random, folds, seed)
-        found = [models.compare(step) for step in policy_steps(question.controls)]
-        events = _rows(table, seen, question)
+        models = Nested(_rows(table, usable, ladder), explored, ladder.random, folds, seed)
+        found = [models.compare(step) for step in steps]
+        events = _rows(table, seen, ladder)
         events[EVENT] = events[EVENT].astype(float)
         if _is_frequent(events, folds):
-            found.append(
-                Nested(events, question, question.random, folds, seed).compare(event_step(question.controls))
-            )
+            found.append(Nested(events, explored, ladder.random, folds, seed).compare(event_step))
         rows += [{"policy": name, **row} for row in found]
-        progress(f"{question.name} under {name}: {len(found)} steps")
+        progress(f"{ladder.name} under {name}: {len(found)} steps")
     return pd.DataFrame(rows)
 
 
@@ -101,8 +104,8 @@ def _joined(trials: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
     return kept.merge(measures, on=_WORD, how="left", validate="many_to_one")
 
 
-def _rows(table: pd.DataFrame, kept: Any, question: Question) -> pd.DataFrame:
+def _rows(table: pd.DataFrame, kept: Any, ladder: LadderSpecification) -> pd.DataFrame:
     rows = table.loc[kept].reset_index(drop=True)
-    if question.weights:
-        rows[question.weights] = rows[question.weights] / rows[question.weights].mean()
+    if ladder.weights:
+        rows[ladder.weights] = rows[ladder.weights] / rows[ladder.weights].mean()
     return rows

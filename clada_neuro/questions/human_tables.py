@@ -11,6 +11,7 @@ from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import coefficient_cells, slug
 from clada_neuro.reporting.text import number, p_value, share, shares
 from clada_neuro.stats.formula import parse
+from clada_neuro.stats.steps import StepSpecification
 
 NATS = 1000  # gains are shown in thousandths of a nat
 _GAIN = ("held_out", "held_out_low", "held_out_high")
@@ -24,6 +25,21 @@ def steps(tests: pd.DataFrame) -> Table:
         "intervals over the units held out."
     )
     return Table(f"steps_{slug(tests['question'].iloc[0])}", caption, tests, shown)
+
+
+def specified_steps(specified: Sequence[StepSpecification]) -> Table:
+    """Return what was decided of the steps."""
+    rows = pd.DataFrame([vars(step) for step in specified])
+    shown = pd.DataFrame(
+        {
+            "step": [step_words(step.name) for step in specified],
+            "over": [step_words(step.over) if step.over else "controls" for step in specified],
+            "adds": [", ".join(map(words, step.adds)) for step in specified],
+        }
+    )
+    return Table(
+        "specified_steps", "The steps, as they were decided before any model was fitted.", rows, shown
+    )
 
 
 def under_policies(policies: pd.DataFrame) -> Table:
@@ -58,9 +74,12 @@ def terms(coefficients: pd.DataFrame) -> Table:
     return Table(f"terms_{slug(rows['question'].iloc[0])}", caption, rows, shown)
 
 
-def products(tests: pd.DataFrame) -> Table:
+def products(tests: pd.DataFrame, coefficients: pd.DataFrame) -> Table | None:
     """Return ΔR² of the products, with what replicates say of it where there are any."""
-    rows = tests.loc[tests["step"].str.contains(" x ")].reset_index(drop=True)
+    adding = coefficients.loc[coefficients["term"].str.contains(":"), ["question", "step"]].drop_duplicates()
+    rows = tests.merge(adding, on=["question", "step"])
+    if rows.empty:
+        return None
     shown = pd.DataFrame(
         {
             "question": map(question_words, rows["question"]),
@@ -112,6 +131,10 @@ def facts(found: Sequence[Mapping[str, Any]]) -> Table:
             "values of surprisal": rows["n_surprisal_values"].map("{:,}".format),
         }
     )
+    if "steps_left_out" in rows and rows["steps_left_out"].any():
+        shown["steps left out"] = [
+            "; ".join(map(step_words, text.split("; "))) for text in rows["steps_left_out"]
+        ]
     caption = "Rows of each question."
     if "ceiling" in rows:
         shown["noise ceiling"] = estimates(rows, ("ceiling", "ceiling_low", "ceiling_high"))

@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clada_neuro.questions.questions import Question, Step, Terms
 from clada_neuro.stats.compare import compare
 from clada_neuro.stats.crossval import HeldOut, gain, held_out
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.nesting import settled
+from clada_neuro.stats.steps import LadderSpecification, Step, Terms
 
 _Z = 1.96
 
 
 class Nested:
-    """The models of one question, by ML.
+    """The models of one ladder, by ML.
 
     Parameters
     ----------
@@ -25,14 +25,16 @@ class Nested:
     random : str
         The random part of every model.
     folds, seed : int
-        Of the comparison on held-out levels of the question's `fold`.
+        Of the comparison on held-out levels of the ladder's `fold`.
     """
 
-    def __init__(self, rows: pd.DataFrame, question: Question, random: str, folds: int, seed: int) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, ladder: LadderSpecification, random: str, folds: int, seed: int
+    ) -> None:
         self.rows = rows
-        self.question = question
+        self.ladder = ladder
         self.random = random
-        self.folds = min(folds, rows[question.fold].nunique())
+        self.folds = min(folds, rows[ladder.fold].nunique())
         self.seed = seed
         self._fits: dict[Terms, MixedFit] = {}
         self._scores: dict[Terms, HeldOut] = {}
@@ -40,14 +42,14 @@ class Nested:
     def fit(self, terms: Terms) -> MixedFit:
         """Return the model with these fixed terms."""
         if terms not in self._fits:
-            formula = f"{self.question.response} ~ {' + '.join(terms)} + {self.random}"
-            model = specify(self.rows, formula, standardize=True, weights=self.question.weights)
+            formula = f"{self.ladder.response} ~ {' + '.join(terms)} + {self.random}"
+            model = specify(self.rows, formula, standardize=True, weights=self.ladder.weights)
             self._fits[terms] = estimate(model, reml=False)
         return self._fits[terms]
 
     def _score(self, terms: Terms) -> HeldOut:
         if terms not in self._scores:
-            fit, item = self.fit(terms), self.question.fold
+            fit, item = self.fit(terms), self.ladder.fold
             self._scores[terms] = held_out(fit, item=item, folds=self.folds, seed=self.seed)
         return self._scores[terms]
 
@@ -59,7 +61,7 @@ class Nested:
         better, margin = unseen.delta_loglik_per_trial, _Z * unseen.se
         test = compare(smaller, larger)
         return {
-            "question": self.question.name, "component": self.question.component, "step": step.name,
+            "question": self.ladder.name, "component": self.ladder.component, "step": step.name,
             "n_obs": larger.n_obs, "chi2": test.chi2, "df": test.df, "p": test.p,
             "delta_loglik": test.delta_loglik_per_trial,
             "held_out": better, "held_out_low": better - margin, "held_out_high": better + margin,
@@ -71,7 +73,7 @@ class Nested:
     def added(self, step: Step) -> list[dict[str, Any]]:
         """Return the coefficients of the terms that a step adds, by REML."""
         inference = self.fit(step.larger).refit(reml=True)
-        row, registered = {"question": self.question.name, "step": step.name}, self.question.directions
+        row, registered = {"question": self.ladder.name, "step": step.name}, self.ladder.directions
         return [
             {**row, "term": term, **inference.coefficient(term), "registered": registered.get(term, "")}
             for term in step.added

@@ -27,7 +27,7 @@ class Answer:
         What the numbers say, and what they leave open.
     results : sequence of Section
         The numbers themselves, with their figures.
-    control : str
+    control : sequence of Block
         What the effect is compared with.
     limits : sequence of str
         What does not follow from the numbers, a paragraph each.
@@ -45,7 +45,7 @@ class Answer:
     model: Mapping[str, Any]
     shows: Sequence[Block]
     results: Sequence[Section]
-    control: str
+    control: Sequence[Block]
     limits: Sequence[str]
     rows: Sequence[Block]
     tables: Mapping[str, pd.DataFrame]
@@ -90,7 +90,7 @@ class Answer:
             Section("question", "Question", [Paragraph(self.question)]),
             Section("answer", "What it shows", list(self.shows)),
             *self.results,
-            Section("control", "What it is compared with", [Paragraph(self.control)]),
+            Section("control", "What it is compared with", list(self.control)),
             Section("limits", "What it does not show", [Points(list(self.limits))]),
             Section("rows", "Rows", list(self.rows)),
         ]

@@ -55,8 +55,12 @@ def prefix_answer(found: Found, model: Mapping[str, Any], settings: Mapping[str,
             Section("slopes", "Slopes", [_slopes(found.coefficients)]),
             Section("r2", "R²", [_explained(found.models)]),
         ],
-        control="Pairs that share nothing before the parting (length 0), random tokens with and without natural "
-        "frequencies, and targets that are the same token or not. The compared position is the same throughout.",
+        control=[
+            Paragraph(
+                "Pairs that share nothing before the parting (length 0), random tokens with and without natural "
+                "frequencies, and targets that are the same token or not. The compared position is the same throughout."
+            )
+        ],
         limits=[
             "A shared stretch is preceded by other tokens, except the longest, so natural sequences are spliced at its edges; in "
             "random tokens a splice changes nothing.",

@@ -5,10 +5,14 @@ A light module: the command line reads it without loading a model's libraries.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clada_neuro.errors import DataError
-from clada_neuro.questions.questions import Specified, read_questions
+from clada_neuro.artifacts import package_data
+from clada_neuro.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from clada_neuro.stats.specification import Analysis
+    from clada_neuro.stats.steps import LadderSpecification
 
 _CORPORA = ("xsum", "c4_sample")
 
@@ -67,26 +71,58 @@ class HumanSettings:
 
     def __post_init__(self) -> None:
         """Refuse a question that is not there."""
-        self.specified.named(self.questions)
+        _ = self.asked
 
     @cached_property
-    def specified(self) -> Specified:
-        """The analysis as it was decided in advance."""
-        return read_questions(self.analysis)
+    def specified(self) -> "Analysis":
+        """The analysis as it was decided in advance.
+
+        Raises
+        ------
+        CladaNeuroError
+            When its file cannot be used, or holds what is not climbed.
+        """
+        from clada_neuro.stats.analysis_file import read_analysis
+        from clada_neuro.stats.specification import Analysis
+
+        path = self.analysis or package_data("analyses", "human.toml")
+        found = read_analysis(path)
+        plain = Analysis(
+            found.title, (), language_models=found.language_models, ladders=found.ladders, folds=found.folds
+        )
+        if found != plain or not found.ladders:
+            raise DataError(
+                f"'{path}': title, language_models, folds, [[ladder]] and [[step]] are followed here; `clada-neuro run --analysis "
+                "FILE` follows the rest"
+            )
+        return found
+
+    @cached_property
+    def asked(self) -> "list[LadderSpecification]":
+        """The ladders of the questions asked, all of them where none is named."""
+        ladders = {ladder.name: ladder for ladder in self.specified.ladders}
+        for name in self.questions:
+            if name not in ladders:
+                hint, known = did_you_mean(name, list(ladders)), ", ".join(ladders)
+                raise DataError(f"no question '{name}'{hint}; there are {known}")
+        return [ladders[name] for name in self.questions or ladders]
 
     def departures(self, model: str) -> list[str]:
         """Name everything in which a run with `model` differs from the specified analysis."""
-        specified, lines = self.specified, []
-        left_out = [name for name in specified.questions if self.questions and name not in self.questions]
-        lines += [f"question '{name}' was specified but not asked" for name in left_out]
+        specified, asked = self.specified, {ladder.name for ladder in self.asked}
+        lines = [
+            f"question '{ladder.name}' was specified but not asked"
+            for ladder in specified.ladders
+            if ladder.name not in asked
+        ]
         if self.limit is not None:
             lines.append(f"only the first {self.limit} items of each data set were used")
         if self.folds not in (None, specified.folds):
             lines.append(f"{self.folds} folds used, {specified.folds} specified")
-        for question in specified.named(self.questions):
-            if self.bootstrap not in (None, question.bootstrap):
+        for ladder in self.asked:
+            if self.bootstrap not in (None, ladder.bootstrap):
                 lines.append(
-                    f"{question.name}: {self.bootstrap} replicates drawn, {question.bootstrap} specified"
+                    f"{ladder.name}: {self.bootstrap} replicates drawn, {ladder.bootstrap} specified"
                 )
         if specified.language_models and model not in specified.language_models:
             lines.append(f"language model '{model}' used, {', '.join(specified.language_models)} specified")

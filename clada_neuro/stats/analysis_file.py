@@ -31,6 +31,31 @@ roi = { n400 = ["Cz", "CPz", "Pz"] }
 baseline = "covariate"         # or "subtract", "none"
 baseline_ms = [-100, 0]
 soa_ms = 500
+
+Nested models that are compared step by step, as in ``data/analyses/human.toml``; every [[ladder]] has all steps:
+
+folds = 10                     # of the comparison on held-out rows
+
+[[ladder]]
+name = "n400"
+target = "nieuwland2018"
+response = "n400_uv"
+controls = ["length", "position"]
+random = "(1 | subject) + (1 | item) + (1 | stimulus)"
+slopes = ["surprisal_bits"]    # by subject
+fold = "item"                  # its levels stay together
+bootstrap = 50                 # for the interval of a product's ΔR²
+directions = { surprisal_bits = "negative" }
+
+[[step]]
+name = "surprisal"
+adds = ["surprisal_bits"]
+
+[[step]]
+name = "cloze beyond surprisal"
+over = "surprisal"             # the step whose model it extends; else the controls alone
+adds = ["cloze"]
+optional = true                # left out where trials have no cloze
 """
 
 import tomllib
@@ -50,6 +75,10 @@ from clada_neuro.stats.specification import (
     SynergySpecification,
     check_span,
 )
+from clada_neuro.stats.steps import LadderSpecification, StepSpecification
+
+# Of a file: several tables of one name make up the field of that name in the plural.
+_ENTRIES = {part.name for part in fields(Analysis)} - {"models", "ladders"} | {"model", "ladder", "step"}
 
 
 def read_analysis(path: str | Path) -> Analysis:
@@ -67,25 +96,22 @@ def read_analysis(path: str | Path) -> Analysis:
         raise FitError(f"no analysis file at '{path}'") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FitError(f"analysis file '{path}' is not valid TOML: {error}") from error
-    listed = document.pop("model", [])
-    listed = [listed] if isinstance(listed, Mapping) else listed  # [model], where there is one
-    if not isinstance(listed, list):
-        raise FitError(f"{path}: model = {listed!r} given, a table [[model]] for each model expected")
-    models = tuple(
-        _build(ModelSpecification, entry, f"{path}, [[model]] {number}")
-        for number, entry in enumerate(listed, start=1)
-    )
+    _check_entries(document, _ENTRIES, str(path))
+    models = tuple(_build(ModelSpecification, *entry) for entry in _listed(document, "model", path))
     synergy = document.pop("synergy", None)
     parts = {
         "models": models,
         "synergy": None if synergy is None else _synergy(synergy, f"{path}, [synergy]"),
         "epochs": _build(EpochsSpecification, document.pop("epochs", {}), f"{path}, [epochs]"),
+        "ladders": _ladders(document, path),
     }
     if "window_ms" in document:
         check_span(document["window_ms"], f"{path}, window_ms")
     analysis = _build(Analysis, {**document, **parts}, str(path))
-    if not models:
-        raise FitError(f"analysis file '{path}' names no [[model]]; add one with name and formula")
+    if not models and not analysis.ladders:
+        raise FitError(
+            f"analysis file '{path}' names no [[model]]; add one with name and formula, or a [[ladder]] for `synergy human`"
+        )
     _check_directions(models, path)
     try:
         check_models(models)
@@ -100,6 +126,38 @@ def shipped_analysis(name: str) -> Analysis:
     return read_analysis(path if path.is_file() else package_data("analyses", "default.toml"))
 
 
+def _listed(document: dict[str, Any], name: str, path: Path) -> list[tuple[Any, str]]:
+    """Take the tables of a name out of a document, each with its place for messages."""
+    listed = document.pop(name, [])
+    listed = [listed] if isinstance(listed, Mapping) else listed  # [model], where there is one
+    if not isinstance(listed, list):
+        raise FitError(f"{path}: {name} = {listed!r} given, a table [[{name}]] for each {name} expected")
+    return [(entry, f"{path}, [[{name}]] {number}") for number, entry in enumerate(listed, start=1)]
+
+
+def _ladders(document: dict[str, Any], path: Path) -> tuple[LadderSpecification, ...]:
+    """Return the ladders, each with all steps of the file."""
+    steps = tuple(_build(StepSpecification, *entry) for entry in _listed(document, "step", path))
+    listed = _listed(document, "ladder", path)
+    ladders = tuple(
+        _build(LadderSpecification, _with_steps(entry, steps, where), where) for entry, where in listed
+    )
+    if bool(steps) != bool(ladders):
+        raise FitError(
+            f"{path}: [[ladder]] and [[step]] need each other; {len(ladders)} and {len(steps)} given"
+        )
+    names = [ladder.name for ladder in ladders]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise FitError(f"{path}: two ladders are called '{twice[0]}'; give each a name of its own")
+    return ladders
+
+
+def _with_steps(entry: Any, steps: tuple[StepSpecification, ...], where: str) -> Any:
+    if isinstance(entry, Mapping) and "steps" in entry:
+        raise FitError(f"{where}: steps given; write each as a table [[step]], which every ladder has")
+    return {**entry, "steps": steps} if isinstance(entry, Mapping) else entry
+
+
 def _synergy(entry: Any, where: str) -> SynergySpecification:
     found: SynergySpecification = _build(SynergySpecification, entry, where)
     if len(found.predictors) != 2:
@@ -110,10 +168,7 @@ def _synergy(entry: Any, where: str) -> SynergySpecification:
 def _build(kind: Any, entry: Any, where: str) -> Any:
     if not isinstance(entry, Mapping):
         raise FitError(f"{where}: {entry!r} given, a table expected")
-    known = {part.name for part in fields(kind)}
-    for name in entry:
-        if name not in known:
-            raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
+    _check_entries(entry, {part.name for part in fields(kind)}, where)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     try:
         made = kind(**given)
@@ -125,6 +180,12 @@ def _build(kind: Any, entry: Any, where: str) -> Any:
         raise FitError(f"{where}: missing entry {missing}") from error
     check_types(kind, entry, where)
     return made
+
+
+def _check_entries(entry: Mapping[str, Any], known: set[str], where: str) -> None:
+    for name in entry:
+        if name not in known:
+            raise FitError(f"{where}: unknown entry '{name}'{did_you_mean(name, sorted(known))}")
 
 
 def _check_directions(models: tuple[ModelSpecification, ...], path: Path) -> None:

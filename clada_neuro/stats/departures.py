@@ -39,6 +39,10 @@ def departures(
     lines += [
         f"model '{name}' was fitted but not specified: exploratory" for name in fitted if name not in known
     ]
+    lines += [
+        f"ladder '{ladder.name}' was specified but not climbed; `clada-neuro synergy human` climbs ladders"
+        for ladder in analysis.ladders
+    ]
     lines += _synergy(analysis.synergy, synergy)
     lines += _window(analysis.window_ms, [window_ms] if window_ms else [], epochs)
     lines += _sets("exclusion", analysis.exclusions, exclusions)

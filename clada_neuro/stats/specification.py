@@ -11,6 +11,7 @@ from clada_neuro.stats.contrasts import Contrasts, canonical
 from clada_neuro.stats.design import written_term
 from clada_neuro.stats.formula import names_of, parse
 from clada_neuro.stats.generalized.family import FAMILIES, GAUSSIAN, refuse_linear
+from clada_neuro.stats.steps import LadderSpecification
 from clada_neuro.stats.uncertainty.base import SATTERTHWAITE, check_df
 
 BASELINES = ("covariate", "subtract", "none")
@@ -170,6 +171,10 @@ class Analysis:
         Code of the language of the word frequencies; empty when the data set says it.
     epochs : EpochsSpecification
         How amplitudes are measured, when they are not there yet.
+    ladders : tuple of LadderSpecification
+        Nested models, compared step by step; `clada_neuro.questions.human` climbs them.
+    folds : int
+        Of the comparison of their steps on held-out rows.
     """
 
     title: str
@@ -180,6 +185,8 @@ class Analysis:
     language_models: tuple[str, ...] = ()
     language: str = ""
     epochs: EpochsSpecification = field(default_factory=EpochsSpecification)
+    ladders: tuple[LadderSpecification, ...] = ()
+    folds: int = 10
 
     def for_response(self, response: str) -> "Analysis":
         """Return the part of the analysis that explains one response column.

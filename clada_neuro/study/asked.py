@@ -69,7 +69,12 @@ class Asked:
                 "and contrasts under its [[model]]"
             )
         if analysis is not None:
-            return cls(read_analysis(analysis), {"kind": "file", "name": str(analysis)}, wanted)
+            decided = read_analysis(analysis)
+            if not decided.models:
+                raise FitError(
+                    f"'{analysis}' has a [[ladder]] and no [[model]]; `clada-neuro synergy human --analysis FILE` climbs ladders"
+                )
+            return cls(decided, {"kind": "file", "name": str(analysis)}, wanted)
         if formulas:
             decided = fitting.of(_of_formulas(formulas))
             return cls(decided, {"kind": "formula", "name": "; ".join(formulas)}, fitting=fitting)

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro.errors import DataError
+from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.questions.climbed import Climbed
-from clada_neuro.questions.human import climb, ladder
+from clada_neuro.questions.human import climb, climb_ladder
 from clada_neuro.questions.human_page import human_answer
-from clada_neuro.questions.human_policies import explore
-from clada_neuro.questions.questions import DONE, EVENT, read_questions, steps
+from clada_neuro.questions.human_policies import DONE, EVENT, explore
 from clada_neuro.questions.settings import HumanSettings
 from clada_neuro.reporting import markdown
 
-QUESTION = replace(read_questions().questions["nieuwland2018_n400"], name="planted", bootstrap=0)
+LADDERS = {ladder.name: ladder for ladder in HumanSettings().asked}
+QUESTION = replace(LADDERS["nieuwland2018_n400"], name="planted", bootstrap=0)
+COLUMNS = [name for step in QUESTION.steps for name in step.columns]
 MODEL = {"model": "none", "dtype": "float32", "start_token": "none"}
 
 
@@ -45,7 +46,7 @@ def said(answer) -> str:
 
 @pytest.fixture(scope="module")
 def found() -> Climbed:
-    return ladder(planted(0.6), QUESTION, HumanSettings(folds=5))
+    return climb_ladder(planted(0.6), QUESTION, HumanSettings(folds=5))
 
 
 def test_planted_effects_are_found_and_predict_unseen_items(found):
@@ -64,27 +65,27 @@ def test_coefficients_are_on_the_scale_of_the_planted_ones(found):
 
 
 def test_the_product_stands_over_both_squares_and_differs_in_one_term():
-    for step in steps(QUESTION.controls, cloze=True):
+    for step in QUESTION.models(COLUMNS):
         assert set(step.smaller) < set(step.larger)
         if step.is_product:
             assert len(step.added) == 1
             assert sum("** 2" in term for term in step.smaller) == 2
-    names = [step.name for step in steps(QUESTION.controls, cloze=True)]
+    names = [step.name for step in QUESTION.models(COLUMNS)]
     assert names[-3:] == ["cloze", "surprisal beyond cloze", "cloze beyond surprisal"]
 
 
 def test_rows_with_gaps_are_counted_and_left_out_of_every_model():
     trials = planted(0.0)
     trials.loc[:4, "adjustment_prev"] = np.nan
-    result = ladder(trials, QUESTION, HumanSettings(folds=2))
+    result = climb_ladder(trials, QUESTION, HumanSettings(folds=2))
     assert result.facts[0]["n_incomplete"] == 5
     assert set(result.tests["n_obs"]) == {len(trials) - 5}
 
 
 def test_products_have_intervals_and_a_calibrated_p_where_replicates_were_asked_for():
-    tests = ladder(planted(0.6), replace(QUESTION, bootstrap=5), HumanSettings(folds=2)).tests.set_index(
-        "step"
-    )
+    tests = climb_ladder(
+        planted(0.6), replace(QUESTION, bootstrap=5), HumanSettings(folds=2)
+    ).tests.set_index("step")
     products = tests.loc[[" x " in step for step in tests.index]]
     assert (products["n_replicates"] == 5).all()
     assert products.loc["surprisal x sparsity_energy99", "p_null"] == pytest.approx(1 / 6)
@@ -94,7 +95,7 @@ def test_products_have_intervals_and_a_calibrated_p_where_replicates_were_asked_
 
 def test_a_missing_column_is_named():
     with pytest.raises(DataError, match="lacks sparsity_energy99"):
-        ladder(planted(0.0).drop(columns="sparsity_energy99"), QUESTION, HumanSettings())
+        climb_ladder(planted(0.0).drop(columns="sparsity_energy99"), QUESTION, HumanSettings())
 
 
 def test_an_unknown_question_is_refused_with_the_known_ones():
@@ -105,18 +106,22 @@ def test_an_unknown_question_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("title = 'x'", "lacks 'question'"),
+        ("title = 'x'", "or a [[ladder]] for `synergy human`"),
         (
-            "title = 'x'\n[[question]]\nname = 'q'\ncontrol = []",
+            "title = 'x'\n[[ladder]]\nname = 'q'\ncontrol = []",
             "unknown entry 'control' (did you mean 'controls'?)",
         ),
-        ("title = ", "cannot be read"),
+        ("title = ", "is not valid TOML"),
+        (
+            "title = 'x'\n[[model]]\nname = 'm'\nformula = 'n400_uv ~ cloze'",
+            "`clada-neuro run --analysis FILE`",
+        ),
     ],
 )
 def test_a_wrong_analysis_file_is_refused(text, said, tmp_path):
     path = tmp_path / "analysis.toml"
     path.write_text(text)
-    with pytest.raises(DataError, match=re.escape(said)):
+    with pytest.raises(CladaNeuroError, match=re.escape(said)):
         HumanSettings(analysis=str(path))
 
 
@@ -124,14 +129,14 @@ def test_departures_from_the_analysis_are_named(found):
     assert HumanSettings().departures("smollm2") == []
     lines = HumanSettings(questions=("frank2015_n400",), limit=5, folds=3).departures("other")
     assert len(lines) == 6
-    page = said(human_answer(Climbed.joined([found]), MODEL, {}, lines))
+    page = said(human_answer(Climbed.joined([found]), [QUESTION], MODEL, {}, lines))
     assert "- 3 folds used, 10 specified\n- language model 'other' used, smollm2 specified" in page
-    assert "specified analysis\n\nNone." in said(human_answer(Climbed.joined([found]), MODEL, {}))
+    assert "specified analysis\n\nNone." in said(human_answer(Climbed.joined([found]), [QUESTION], MODEL, {}))
 
 
 def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
     everything = Climbed.joined([found])
-    human_answer(everything, MODEL, {}).write(tmp_path)
+    human_answer(everything, [QUESTION], MODEL, {}).write(tmp_path)
     page = (tmp_path / "human.md").read_text(encoding="utf-8")
     held = page.split("better on held-out rows\n")[1].split("###")[0]
     assert "surprisal × activation sparsity" in held
@@ -147,14 +152,14 @@ def test_the_page_says_which_steps_hold_on_unseen_items(found, tmp_path):
 
 def test_directions_are_compared_with_the_registered_ones(found):
     everything = Climbed.joined([found])
-    assert "registered negative, as registered" in said(human_answer(everything, MODEL, {}))
+    assert "registered negative, as registered" in said(human_answer(everything, [QUESTION], MODEL, {}))
     turned = found.coefficients.assign(
         estimate=-found.coefficients["estimate"],
         ci_low=-found.coefficients["ci_high"],
         ci_high=-found.coefficients["ci_low"],
     )
     opposite = replace(everything, coefficients=turned)
-    assert "registered negative, the opposite" in said(human_answer(opposite, MODEL, {}))
+    assert "registered negative, the opposite" in said(human_answer(opposite, [QUESTION], MODEL, {}))
 
 
 def words_read(policies: dict[str, float]) -> dict[str, pd.DataFrame]:
@@ -205,7 +210,7 @@ def test_the_event_is_named_after_the_p600_only_where_it_predicts_unseen_ones(fo
     row = found.tests.iloc[[0]].assign(
         policy="clada", step=step, component="p600", p=1e-9, held_out_low=event_gain
     )
-    page = said(human_answer(Climbed.joined([replace(found, policies=row)]), MODEL, {}))
+    page = said(human_answer(Climbed.joined([replace(found, policies=row)]), [QUESTION], MODEL, {}))
     assert f"{named} P600-like" in page
 
 
@@ -217,9 +222,49 @@ def test_a_finished_ladder_is_read_back_and_gives_the_same_page(tmp_path, monkey
     monkeypatch.setattr(f"{where}words_under_policies", lambda *_: read)
     settings = HumanSettings(questions=("nieuwland2018_n400",), folds=2, bootstrap=0)
     climbed = [climb(None, settings, tmp_path, print)]
-    monkeypatch.setattr(f"{where}ladder", None)
+    monkeypatch.setattr(f"{where}climb_ladder", None)
     climbed.append(climb(None, settings, tmp_path, print))
-    pages = [said(human_answer(one, MODEL, {})) for one in climbed]
+    pages = [said(human_answer(one, [QUESTION], MODEL, {})) for one in climbed]
     assert pages[0] == pages[1]
     assert "no-load" in pages[0]
     pd.testing.assert_frame_equal(climbed[0].tests, climbed[1].tests)
+
+
+def test_a_ladder_of_ones_own_is_climbed_and_its_page_claims_no_more_than_it_holds(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        """
+        title = "Length alone"
+        [[ladder]]
+        name = "own"
+        target = "mine"
+        response = "n400_uv"
+        controls = ["position"]
+        random = "(1 | subject) + (1 | stimulus)"
+        fold = "item"
+        [[step]]
+        name = "length"
+        adds = ["length"]
+        [[step]]
+        name = "cloze"
+        adds = ["cloze"]
+        optional = true
+        """,
+        encoding="utf-8",
+    )
+    settings = HumanSettings(analysis=str(path), folds=2)
+    (own,) = settings.asked
+    lines: list[str] = []
+    found = climb_ladder(planted(0.0), own, settings, progress=lines.append)
+    assert found.tests["step"].tolist() == ["length"]
+    assert found.rungs["formula"].iloc[0] == "n400_uv ~ position + length + (1 | subject) + (1 | stimulus)"
+    assert "own: cloze left out, as the trials lack what they need" in lines
+    page = said(
+        human_answer(
+            Climbed.joined([found]), [own], MODEL, {"analysis": str(path)}, title=settings.specified.title
+        )
+    )
+    assert page.startswith("# Length alone")
+    assert "steps left out" in page
+    for claim in ("both squares", "Varda", "CLADA", "R² of the products", "sparsity"):
+        assert claim not in page

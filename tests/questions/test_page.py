@@ -25,7 +25,7 @@ def answer():
         model={"model": "tiny", "dtype": "float32", "start_token": "<|endoftext|>"},
         shows=[Part("Shown", [Facts([("P600", "surprisal")])]), Points(["b = −0.15 µV."])],
         results=[Section("steps", "Steps", [figure, Table("steps", "What each adds.", FRAME, shown)])],
-        control="The model before it.",
+        control=[Paragraph("The model before it.")],
         limits=["No cause."],
         rows=[Paragraph("2 rows.")],
         tables={"steps": FRAME},

@@ -5,8 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clada_neuro.errors import DataError, FitError
-from clada_neuro.questions.questions import read_questions
+from clada_neuro.errors import FitError
 from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
@@ -100,5 +99,7 @@ def test_directions_of_the_human_analysis(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "data" / "analyses" / "human.toml").read_text()
     path = tmp_path / "human.toml"
     path.write_text(text.replace("{ surprisal_bits =", "{ surprisal_bit =", 1))
-    with pytest.raises(DataError, match=r"'surprisal_bit' given.*did you mean 'surprisal_bits'"):
-        read_questions(path)
+    with pytest.raises(
+        FitError, match=r"\[\[ladder\]\] 1: .*'surprisal_bit' given.*did you mean 'surprisal_bits'"
+    ):
+        read_analysis(path)
