@@ -21,8 +21,11 @@ def estimates(rows: pd.DataFrame, names: tuple[str, str, str], scale: float = 1.
 
 
 def part(value: float, low: float, high: float) -> str:
-    """Return a part of R² with its interval: ``.051 [.048, .054]``."""
-    return share(value) if pd.isna(low) else f"{share(value)} {shares(low, high)}"
+    """Return a part of R² with its interval, all with the same decimals: ``.0502 [.0455, .0541]``."""
+    if pd.isna(low):
+        return share(value)
+    digits = max(3, min(decimals(spread(low, high)), 5))
+    return f"{share(value, digits)} {shares(low, high, digits)}"
 
 
 def parts(rows: pd.DataFrame, names: tuple[str, str, str]) -> list[str]:

@@ -70,7 +70,7 @@ def test_cells_have_as_many_decimals_as_their_interval_allows():
     assert estimate(2.0689, -0.3485, 4.4869) == "2.07 [−0.35, 4.49]"
     assert estimate(0.12345, 0.1101, 0.1368) == "0.123 [0.110, 0.137]"
     assert estimate(-0.5, float("nan"), float("nan")) == "−0.50"
-    assert part(0.05021, 0.0455, 0.0541) == ".050 [.045, .054]"
+    assert part(0.05021, 0.0455, 0.0541) == ".0502 [.0455, .0541]"
     assert part(0.05021, float("nan"), float("nan")) == ".050"
 
 
