@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.questions.cells import estimates, question_words, step_words
+from clada_neuro.questions.cells import estimates, parts, question_words, step_words
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.tables import coefficient_cells, slug
-from clada_neuro.reporting.text import number, p_value, share, shares
+from clada_neuro.reporting.text import number, p_value, share
 from clada_neuro.stats.formula import parse
 from clada_neuro.stats.steps import StepSpecification
 
@@ -84,13 +84,7 @@ def products(tests: pd.DataFrame, coefficients: pd.DataFrame) -> Table | None:
         {
             "question": map(question_words, rows["question"]),
             "step": map(step_words, rows["step"]),
-            "ΔR²m": rows["delta_r2"].map(share),
-            "95 %": [
-                shares(low, high) if drawn else ""
-                for low, high, drawn in zip(
-                    rows["delta_r2_low"], rows["delta_r2_high"], rows["n_replicates"], strict=True
-                )
-            ],
+            "ΔR²m [95 %]": parts(rows, ("delta_r2", "delta_r2_low", "delta_r2_high")),
             "p under the null": [
                 p_value(p) if drawn else ""
                 for p, drawn in zip(rows["p_null"], rows["n_replicates"], strict=True)
