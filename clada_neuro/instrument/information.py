@@ -20,12 +20,16 @@ import math
 import numpy as np
 import torch
 
+from clada_neuro.instrument import information_cpu
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.measures.measure import Origin, in_order
 from clada_neuro.measures.tokens import named
 
 ROWS_AT_ONCE = 8  # few enough for their values to stay in the processor's cache
 _IMPOSSIBLE = -1e4  # nats; stands for a logit of minus infinity, whose 0 · log 0 would be NaN
+# Of a prediction: the rank of what came, its logit below the highest one, and with z = logit − highest and e = exp(z)
+# Σe, Σz·e and Σ√e over the vocabulary, Σe and Σz·e over the tokens that begin a word there, Σe over those that end a text.
+SUMS = ("rank", "below", "whole", "weighted", "roots", "begin", "begin_weighted", "ending")
 MEASURES = (*named(Origin.PREDICTION), "boundary")
 
 
@@ -64,10 +68,20 @@ def information(
     if not len(targets):
         return {name: np.empty(0) for name in names(top_k)}
     of = torch.arange(len(logits), device=logits.device) if of is None else of
-    rows = zip(*(values.split(ROWS_AT_ONCE) for values in (of, targets, initial)), strict=True)
-    blocks = [_measure(logits[some], came, first, vocabulary, top_k) for some, came, first in rows]
-    columns = torch.cat(blocks, dim=1).cpu().double().numpy()
-    return dict(zip(names(top_k), columns, strict=True))
+    if logits.device.type == "cpu" and logits.dtype in information_cpu.DTYPES:
+        sums = information_cpu.sums(logits, of, targets, initial, vocabulary)
+    else:
+        rows = zip(*(values.split(ROWS_AT_ONCE) for values in (of, targets, initial)), strict=True)
+        blocks = [_sums(logits[some], came, first, vocabulary) for some, came, first in rows]
+        sums = torch.cat(blocks, dim=1).cpu().double()
+    found = _bits(dict(zip(SUMS, sums, strict=True)))
+    for name in ("surprisal_bits", "rank"):
+        found[name].masked_fill_((targets < 0).cpu(), math.nan)
+    found |= _highest(logits, of, sums[SUMS.index("whole")].log(), top_k)
+    return {
+        name: values.numpy() + 0.0
+        for name, values in zip(names(top_k), in_order(found, names(top_k)), strict=True)
+    }  # no -0.0
 
 
 def divergence(expected: torch.Tensor, logits: torch.Tensor) -> np.ndarray:
@@ -86,46 +100,54 @@ def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
     return (logits - logits.logsumexp(dim=-1, keepdim=True)).clamp(min=_IMPOSSIBLE)
 
 
-def _measure(
-    logits: torch.Tensor, targets: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary, top_k: int
-) -> torch.Tensor:
-    """Return the measures of some rows, shape (names, rows).
+def _bits(sums: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the measures of predictions from their `SUMS`."""
+    log_whole, log_begin = sums["whole"].log(), sums["begin"].log()
+    nats = {
+        "surprisal_bits": log_whole - sums["below"],
+        "entropy_bits": log_whole - sums["weighted"] / sums["whole"],
+        "renyi_half_bits": 2 * sums["roots"].log() - log_whole,
+        "entropy_boundary_bits": log_begin - sums["begin_weighted"] / sums["begin"],
+        "boundary": log_whole - (sums["begin"] + sums["ending"]).log(),
+    }
+    return {name: values / math.log(2) for name, values in nats.items()} | {"rank": sums["rank"].clone()}
 
-    With z = logit - largest logit and e = exp(z), every measure follows from sums over the vocabulary of e, z·e and √e.
+
+def _highest(
+    logits: torch.Tensor, of: torch.Tensor, log_whole: torch.Tensor, top_k: int
+) -> dict[str, torch.Tensor]:
+    """Return the most probable tokens and their probabilities."""
+    if not top_k:
+        return {}
+    values, tokens = (part[of].cpu() for part in logits.topk(top_k, dim=1))
+    values = values.double()
+    probabilities = (values - values[:, :1] - log_whole[:, None]).exp()
+    ranks = range(1, top_k + 1)
+    return {f"top_token_{n}": tokens[:, n - 1].double() for n in ranks} | {
+        f"top_probability_{n}": probabilities[:, n - 1] for n in ranks
+    }
+
+
+def _sums(
+    logits: torch.Tensor, targets: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary
+) -> torch.Tensor:
+    """Return the `SUMS` of some rows, shape (names, rows).
+
     Sums, not matrix products: running sums over a large vocabulary lose 2e-4 bits in float32.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     came = targets.clamp(min=0)[:, None]
     rank = torch.count_nonzero(logits > logits.gather(1, came), dim=1).to(logits.dtype) + 1
     z = (logits - logits.amax(dim=1, keepdim=True)).clamp_(min=_IMPOSSIBLE)
-    nats_below = z.gather(1, came)[:, 0]
-    highest = z.topk(top_k, dim=1) if top_k else None
     e = z.exp()
-    whole, begin = _sums(e, initial, vocabulary)
-    z_whole, z_begin = _sums(z.mul_(e), initial, vocabulary)
+    whole, begin = _both(e, initial, vocabulary)
+    weighted, begin_weighted = _both(z * e, initial, vocabulary)
     ending = e[:, vocabulary.ending].sum(dim=1)
-    log_whole = whole.log()
-    nats = {
-        "surprisal_bits": log_whole - nats_below,
-        "entropy_bits": log_whole - z_whole / whole,
-        "renyi_half_bits": 2 * e.sqrt_().sum(dim=1).log() - log_whole,
-        "entropy_boundary_bits": begin.log() - z_begin / begin,
-        "boundary": log_whole - (begin + ending).log(),
-    }
-    bits = torch.stack(list(nats.values())) / math.log(2)
-    found = dict(zip(nats, bits, strict=True)) | {"rank": rank}
-    for name in ("surprisal_bits", "rank"):
-        found[name].masked_fill_(targets < 0, math.nan)
-    if highest is not None:
-        probabilities = (highest.values - log_whole[:, None]).exp()
-        for place in range(top_k):
-            # Token numbers are exact in float32 up to 2^24.
-            found[f"top_token_{place + 1}"] = highest.indices[:, place].to(z.dtype)
-            found[f"top_probability_{place + 1}"] = probabilities[:, place]
-    return torch.stack(in_order(found, names(top_k))) + 0.0  # no -0.0
+    below = z.gather(1, came)[:, 0]
+    return torch.stack([rank, below, whole, weighted, e.sqrt_().sum(dim=1), begin, begin_weighted, ending])
 
 
-def _sums(
+def _both(
     values: torch.Tensor, initial: torch.Tensor, vocabulary: Vocabulary
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return each row's sum over the vocabulary, and over the tokens that begin a word there."""

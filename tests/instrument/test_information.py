@@ -67,22 +67,33 @@ def test_float32_keeps_five_digits_over_a_large_vocabulary():
     logits = torch.randn(40, 50_000) * 4
     targets = torch.randint(0, 50_000, (40,))
     initial = torch.arange(40) == 3
+    logits[5, 7:900] = -math.inf
     roles = vocabulary(list(range(30_000)), list(range(30_000, 49_990)), list(range(49_990, 50_000)))
-    single = information(logits, targets, initial, roles)
-    double = information(logits.double(), targets, initial, roles)
-    for name, values in double.items():
-        np.testing.assert_allclose(single[name], values, rtol=0, atol=2e-5, err_msg=name)
+    for stored in (logits, logits.bfloat16()):
+        single = information(stored, targets, initial, roles, top_k=3)
+        double = information(stored.double(), targets, initial, roles, top_k=3)
+        for name, values in double.items():
+            np.testing.assert_allclose(single[name], values, rtol=0, atol=2e-6, err_msg=name)
 
 
-def test_bfloat16_logits_are_widened_first():
-    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(1)).bfloat16()
+def test_a_row_that_several_tokens_follow_is_measured_for_each():
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(1))
     roles = vocabulary(list(range(20)), list(range(20, 49)), [49])
-    arguments = (torch.tensor([1, 2, 3]), torch.zeros(3, dtype=torch.bool), roles)
-    np.testing.assert_allclose(
-        information(logits, *arguments)["surprisal_bits"],
-        information(logits.double(), *arguments)["surprisal_bits"],
-        atol=1e-5,
-    )
+    of, targets = torch.tensor([2, 0, 2, 2]), torch.tensor([30, 4, -1, 5])
+    initial = torch.tensor([True, False, False, False])
+    found = information(logits, targets, initial, roles, 2, of)
+    alone = information(logits[of].double(), targets, initial, roles, 2)
+    for name, values in alone.items():
+        np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-6, err_msg=name)
+
+
+def test_where_a_logit_is_missing_everything_but_the_rank_is():
+    logits = torch.zeros(2, 600)
+    logits[0, 300] = math.nan
+    roles = vocabulary(list(range(400)), list(range(400, 599)), [599])
+    found = information(logits, torch.tensor([1, 1]), torch.tensor([False, False]), roles)
+    for name in ("surprisal_bits", "entropy_bits", "renyi_half_bits", "entropy_boundary_bits", "boundary"):
+        assert np.isnan(found[name]).tolist() == [True, False], name
 
 
 class SmallLanguage:
