@@ -5,6 +5,7 @@ large vocabulary lose 2e-4 bits in float32.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -51,7 +52,7 @@ def sums(logits: Tensor, of: Tensor, targets: Tensor, initial: Tensor, vocabular
         _measure_rows(*given, *borders)
     else:
         with ThreadPoolExecutor(parts) as pool:
-            work = [pool.submit(_measure_rows, *given, *edge) for edge in pairwise(borders)]
+            work = [pool.submit(partial(_measure_rows, *given, *edge)) for edge in pairwise(borders)]
             for part in work:
                 part.result()
     return torch.from_numpy(found.T)
@@ -127,11 +128,11 @@ def _moments(row: Array, highest: Any, begins: Array) -> tuple[float, float, flo
             c += root
             d += e * beginning[i]
             f += z * e * beginning[i]
-        whole += a
-        weighted += b
-        roots += c
-        begin += d
-        begin_weighted += f
+        whole += float(a)
+        weighted += float(b)
+        roots += float(c)
+        begin += float(d)
+        begin_weighted += float(f)
     return whole, weighted, roots, begin, begin_weighted
 
 
