@@ -10,6 +10,7 @@ import pandas as pd
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.bids import joined_runs
+from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, check_intervals, tie
@@ -67,7 +68,7 @@ def cut_epochs(
         return place
     for earlier in [store.path(_LAST), *place.glob("*_epo*.fif")]:
         earlier.unlink(missing_ok=True)
-    accounts = {}
+    accounts, notes = {}, []
     for name, sessions in recordings.items():
         tied = tie(name, sessions, table, delay=delay)
         progress(f"subject '{name}': {tied.in_words()}")
@@ -80,6 +81,9 @@ def cut_epochs(
             )
         epochs.save(place / f"sub-{name}_epo.fif", overwrite=True)
         accounts[name] = tied.account.to_dict("records")
+        notes += [(name, note) for note in tied.notes]
+    for line in together(notes, "subject", len(recordings)):
+        progress(line)
     store.write(_LAST, {"subjects": accounts})
     return place
 

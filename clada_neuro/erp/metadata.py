@@ -44,22 +44,39 @@ class WordMatch:
     notes: tuple[str, ...] = ()
 
 
-def with_labels(metadata: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return metadata with a column under each label that one of theirs spells otherwise, and what was taken for what.
+def with_labels(
+    metadata: pd.DataFrame, more: Sequence[str] = (), what: str = "the metadata"
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table with a column under each label that one of theirs spells otherwise, and what was taken for what.
 
     Names that differ in case, blanks and underscores are one: ``Item``, ``word index``. The caller's own column stays.
+
+    Parameters
+    ----------
+    metadata
+    more
+        Further names that are looked for beside ``subject`` and `LABELS`.
+    what
+        What the table is, for the notes.
     """
     plain = {str(column): re.sub(r"[\W_]", "", str(column)).lower() for column in metadata}
     added = {}
-    for label in ("subject", *LABELS):
+    for label in ("subject", *LABELS, *more):
         found = [column for column, text in plain.items() if text == label.replace("_", "")]
         if label not in metadata and len(found) == 1:
             added[label] = found[0]
-    notes = [f"column '{column}' of the metadata taken for {label}" for label, column in added.items()]
+    notes = [f"column '{column}' of {what} taken for {label}" for label, column in added.items()]
     return metadata.assign(**{label: metadata[column] for label, column in added.items()}), notes
 
 
-def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None = None) -> WordMatch:
+def match_words(
+    metadata: pd.DataFrame,
+    words: pd.DataFrame,
+    on: Sequence[str] | None = None,
+    *,
+    what: str = "metadata",
+    rows: str = "epochs",
+) -> WordMatch:
     """Find the word of every metadata row.
 
     Parameters
@@ -70,6 +87,8 @@ def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] |
         The words table of a trace.
     on
         Labels to compare; by default all of `LABELS` that both tables have.
+    what, rows
+        What the table and its rows are, for messages.
 
     Raises
     ------
@@ -77,8 +96,8 @@ def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] |
         When the tables share no label that names a text, or no row finds its word.
     """
     metadata = _of_the_only_text(metadata, words)
-    labels = _shared(metadata, words, on)
-    wanted, notes = _respelled(_keys(metadata, labels), offered := _keys(words, labels))
+    labels = _shared(metadata, words, on, what)
+    wanted, notes = _respelled(_keys(metadata, labels), offered := _keys(words, labels), rows)
     chosen = _unambiguous(offered, words)
     position = pd.Series(chosen.index, index=pd.MultiIndex.from_frame(chosen))
     found = _positions(wanted, position)
@@ -86,10 +105,10 @@ def match_words(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] |
     lost = row.index[row < 0]
     reasons = _reasons(wanted.loc[lost], offered)
     if len(lost) == len(metadata):
-        first = reasons[0] if reasons else "the metadata have no rows"
-        advice = _counts_from_one(wanted, position) or "use the stimuli's own labels in the metadata"
+        first = reasons[0] if reasons else f"the {what} have no rows"
+        advice = _counts_from_one(wanted, position) or f"use the stimuli's own labels in the {what}"
         raise AlignmentError(
-            f"none of {len(metadata)} epochs finds its word by {', '.join(labels)} ({first}); {advice}"
+            f"none of {len(metadata)} {rows} finds its word by {', '.join(labels)} ({first}); {advice}"
         )
     return WordMatch(row, metadata.loc[lost].assign(reason=reasons), labels, notes)
 
@@ -114,20 +133,22 @@ def _of_the_only_text(metadata: pd.DataFrame, words: pd.DataFrame) -> pd.DataFra
     return metadata.assign(stimulus_id=words["stimulus_id"].iloc[0])
 
 
-def _shared(metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None) -> tuple[str, ...]:
+def _shared(
+    metadata: pd.DataFrame, words: pd.DataFrame, on: Sequence[str] | None, called: str
+) -> tuple[str, ...]:
     labels = tuple(on) if on else tuple(name for name in LABELS if name in metadata and name in words)
     if not on and without_conditions(words, metadata):
         labels = tuple(name for name in labels if name != "condition")
     for name in labels:
-        for what, table in (("metadata", metadata), ("words", words)):
+        for what, table in ((called, metadata), ("words", words)):
             if name not in table:
                 raise AlignmentError(
                     f"the {what} have no column '{name}' to compare; they have {', '.join(table)}"
                 )
     if not set(labels) & set(_TEXT_LABELS):
         raise AlignmentError(
-            f"metadata and words share no column that names a text ({', '.join(_TEXT_LABELS)}); "
-            f"the metadata have {', '.join(map(str, metadata.columns))}"
+            f"{called} and words share no column that names a text ({', '.join(_TEXT_LABELS)}); "
+            f"the {called} have {', '.join(map(str, metadata.columns))}"
         )
     return labels
 
@@ -141,12 +162,14 @@ def _key(values: pd.Series, name: str) -> pd.Series:
     return plain_words(values) if name == "word" else as_key(values)
 
 
-def _respelled(wanted: pd.DataFrame, offered: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _respelled(
+    wanted: pd.DataFrame, offered: pd.DataFrame, rows: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the labels in the words' spelling, and what was spelled otherwise."""
     notes = []
     for name in [name for name in _NAMES if name in wanted]:
         if meant := respelled(wanted[name], set(offered[name])):
-            notes.append(spellings(name, wanted[name], meant, "epochs"))
+            notes.append(spellings(name, wanted[name], meant, rows))
             wanted = wanted.assign(**{name: wanted[name].replace(meant)})
     return wanted, tuple(notes)
 

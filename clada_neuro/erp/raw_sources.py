@@ -133,7 +133,7 @@ def _read(file: Path) -> mne.io.BaseRaw:
 
 def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None) -> Session:
     described, notes = described_channels(raw)
-    return Session(name, described, events, tuple(f"{name}: {note}" for note in notes))
+    return Session(name, described, events, tuple(notes))
 
 
 def _subject(file: Path, raw: mne.io.BaseRaw) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clada_neuro.erp.metadata import LABELS, match_words
+from clada_neuro.erp.metadata import LABELS, match_words, with_labels
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
@@ -38,10 +38,13 @@ class TiedEvents:
         ``trial_type``), and what the table says of each word.
     account
         outcome, n, shown: events tied to a word, without a word or with an uncertain one, words without an event; some of them.
+    notes
+        Columns of the table that were taken for ours.
     """
 
     events: list[pd.DataFrame]
     account: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def in_words(self) -> str:
         """Return the account as a line."""
@@ -116,7 +119,11 @@ def tie(
     AlignmentError
         When no event has a word.
     """
-    rows = None if table is None else _of_subject(table, subject)
+    rows: pd.DataFrame | None = None
+    notes: list[str] = []
+    if table is not None:
+        named, notes = with_labels(table, ("session", "onset", "trigger"), "the table of words")
+        rows = _of_subject(named, subject)
     if rows is None:
         events, counts = _from_bids(subject, sessions)
     elif "onset" in rows:
@@ -125,11 +132,11 @@ def tie(
         events, counts = _from_triggers(subject, sessions, rows)
     else:
         raise DataError(
-            f"the table of words has neither 'onset' nor 'trigger'; it has {', '.join(map(str, rows.columns))}"
+            f"the table of words has no column 'trigger' (codes) or 'onset' (seconds); it has {', '.join(map(str, rows.columns))}"
         )
     for part in events:
         part["onset"] += delay
-    return TiedEvents(events, pd.DataFrame(counts, columns=["outcome", "n", "shown"]))
+    return TiedEvents(events, pd.DataFrame(counts, columns=["outcome", "n", "shown"]), tuple(notes))
 
 
 def add_measures(
@@ -160,7 +167,7 @@ def add_measures(
             )
     whole = pd.concat(tied, ignore_index=True)
     is_word = (whole["event"] == WORD).to_numpy()
-    match = match_words(whole[is_word].reset_index(drop=True), words)
+    match = match_words(whole[is_word].reset_index(drop=True), words, what="events", rows="events")
     values = words[list(predictors)].reset_index(drop=True).reindex(match.row)  # −1 is no row
     values = values.set_axis(np.flatnonzero(is_word))
     whole[list(predictors)] = values.reindex(whole.index)

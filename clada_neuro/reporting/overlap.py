@@ -55,7 +55,7 @@ def lines(results: Results) -> list[str]:
     ]
     if found.by_item and found.by_item.left_out:
         said.append(f"Whether the effects hold over stimuli was not tested: {found.by_item.left_out}.")
-    return [*said, *dict.fromkeys([*found.notes, *(note for fit in fits for note in fit.notes)])]
+    return [*said, *(found.notes or dict.fromkeys(note for fit in fits for note in fit.notes))]
 
 
 def figures(results: Results) -> list[Figure]:

@@ -59,6 +59,14 @@ def whole(raw):
     return raw
 
 
+def microvolts(raw):
+    return mne.io.RawArray(1e6 * raw.get_data(), raw.info, verbose="error").set_annotations(raw.annotations)
+
+
+def twice_as_fast(raw):
+    return raw.resample(100.0, verbose="error")
+
+
 @pytest.mark.parametrize(
     ("spoil", "options", "message", "kept"),
     [
@@ -68,8 +76,10 @@ def whole(raw):
         (whole, ("--formula", "1 + surprisal_bits + I(2 * surprisal_bits)"), "is a linear combination of the other predictors", False),
         (flat, (), "subject '2': channel Cz is flat", True),
         (holes, (), "subject '2': channel Pz is not finite in", True),
+        (microvolts, (), "which looks like µV; MNE holds volts", True),
+        (twice_as_fast, (), "has 100 samples a second and subject '1', sub-1_raw.fif 50; resample all", False),
     ],
-    ids=["no triggers", "other codes", "drifting clock", "dependent predictors", "flat", "holes"],
+    ids=["no triggers", "other codes", "drifting clock", "dependent predictors", "flat", "holes", "microvolts", "rates"],
 )  # fmt: skip
 def test_one_line_and_finished_subjects_stay(words, tmp_path, spoil, options, message, kept):
     soa = 0.5 if "--soa" in options else (0.3, 0.6)
@@ -117,3 +127,34 @@ def test_a_few_samples_that_are_not_finite_are_left_out_and_counted(words, tmp_p
     assert done.exit_code == 0, done.output
     assert "0.2 s not finite" in done.output
     assert artifacts.read_table(tmp_path / "out" / "waveforms.parquet")["estimate_uv"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.rename(columns={"trigger": "code"}), "no column 'trigger' (codes) or 'onset' (seconds); it has"),
+        (lambda table: table[["trigger", "word_index"]], "the events have onset, word_index, event"),
+        (lambda table: table.assign(stimulus_id="x"), "none of 60 events finds its word by stimulus_id, word_index, word (no word has stimulus_id=x)"),
+        (lambda table: table.assign(subject="P1"), "no row of subject '1' (did you mean 'P1'?)"),
+        (lambda table: table.assign(onset=1e3 * np.arange(N) + 1e6), "none of 60 onsets lies in a recording; are they seconds"),
+        (lambda table: table.assign(onset="soon"), "row 2: 'soon' in column 'onset' is not a number"),
+    ],
+    ids=["no column", "no labels", "other texts", "other subjects", "milliseconds", "text"],
+)  # fmt: skip
+def test_a_table_of_words_that_says_too_little_is_one_line(words, tmp_path, change, message):
+    artifacts.write_table(words, tmp_path / "words.parquet")
+    table = words[["stimulus_id", "word_index", "word"]].assign(trigger=1 + np.arange(N) % 6)
+    change(table).to_csv(tmp_path / "presented.csv", index=False)
+    reader(words, 1).save(tmp_path / "sub-1_raw.fif", verbose="error")
+    given = [
+        "overlap",
+        tmp_path / "words.parquet",
+        "--eeg",
+        tmp_path / "sub-1_raw.fif",
+        "--triggers",
+        tmp_path / "presented.csv",
+    ]
+    done = CliRunner().invoke(cli, list(map(str, [*given, "--out", tmp_path / "out"])))
+    assert isinstance(done.exception, CladaNeuroError), done.output
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)

@@ -170,7 +170,7 @@ def test_bids_rows_say_themselves_which_word_they_are():
             TABLE,
             r"none of 2 triggers \(7, 8\) is in the table of words, which has 2 \(4\), 11, 12",
         ),
-        (["2"], TABLE.drop(columns="trigger"), "neither 'onset' nor 'trigger'"),
+        (["2"], TABLE.drop(columns="trigger"), r"no column 'trigger' \(codes\) or 'onset' \(seconds\)"),
     ],
 )
 def test_codes_that_mean_nothing_are_one_line(codes, table, message):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clada_neuro.erp.clusters import ITEMS_FIXED, ClusterTest, cluster_test
 from clada_neuro.erp.layout import common_layout
+from clada_neuro.erp.notes import together
 from clada_neuro.erp.overlap.events import EventModel, coded
 from clada_neuro.erp.overlap.fit import as_lists, estimated
 from clada_neuro.erp.overlap.result import OverlapRerp
@@ -128,5 +129,7 @@ def overlap_group(
         name: cluster_test(name, betas[name], tmin, n_permutations=n_permutations, seed=seed, tfce=tfce)
         for name in names
     }
-    said = [f"subject '{subject}': {note}" for subject, fit in fits.items() for note in fit.notes]
+    said = together(
+        [(subject, note) for subject, fit in fits.items() for note in fit.notes], "subject", len(fits)
+    )
     return OverlapGroup(betas, tests, [ITEMS_FIXED, *notes, *said])

@@ -19,6 +19,7 @@ from clada_neuro.artifacts import content_hash, output_folder, write_atomic, wri
 from clada_neuro.cache import Store
 from clada_neuro.erp.clusters import ClusterTest
 from clada_neuro.erp.made_from import hash_of_words
+from clada_neuro.erp.notes import together
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
 from clada_neuro.erp.overlap.items import ItemCheck, overlap_by_item
@@ -120,7 +121,13 @@ def analyze_recordings(
     if store.whole(_LAST) and _finished(store):
         progress("nothing has changed since the recordings were analyzed")
         return place
+    for line in _channels(recordings):
+        progress(line)
     tied = {name: _tied(name, sessions, how, progress) for name, sessions in recordings.items()}
+    for line in together(
+        [(name, note) for name, one in tied.items() for note in one.notes], "subject", len(tied)
+    ):
+        progress(line)
     tables = _measured(tied, words, models)
     flat = [table for parts in tables.values() for table in parts]
     codings, impulses = coded(flat, models)
@@ -137,17 +144,19 @@ def analyze_recordings(
             singles = epochs_without_overlap(subjects[name].raws, tables[name], fit, WORD)
             _write_epochs(place / f"sub-{name}_epo.fif", singles)
         progress(f"subject '{name}'{' (fitted before)' if before else ''}: {_in_words(fit)}")
-        for note in fit.notes:
-            progress(f"      {note}")
     fits = {name: found[name] for name in subjects}  # however they came
     group, check = None, None
+    notes = together([(name, note) for name, fit in fits.items() for note in fit.notes], "subject", len(fits))
     if len(fits) > 1:
         progress(f"{len(fits)} subjects: {wanted.n_permutations} permutations")
         group = overlap_group(fits, n_permutations=wanted.n_permutations, seed=wanted.seed, tfce=wanted.tfce)
+        notes = group.notes
         check = _over_stimuli(recordings, tables, fits, group, words)
         progress(f"by-item check {f'left out: {check}' if isinstance(check, str) else check.in_words()}")
+    for note in notes:
+        progress(f"note: {note}")
     account = _write_tables(place, fits, tied, group, check)
-    facts = _facts(recordings, fits, models, how, wanted, group, check)
+    facts = _facts(recordings, fits, models, how, wanted, notes, check)
     store.write(_LAST, facts | totals(fits, account))
     return place
 
@@ -190,6 +199,12 @@ def _store(
     used = hash_of_words(words, variables_of(models))
     made_from = content_hash(files, used, [vars(model) for model in models], vars(how), vars(wanted))
     return Store.of(place, __name__, made_from, codec=OverlapRecord.codec())
+
+
+def _channels(recordings: Mapping[str, list[Session]]) -> list[str]:
+    """Return what was done to the recordings' channels."""
+    flat = [session for sessions in recordings.values() for session in sessions]
+    return together([(one.name, note) for one in flat for note in one.notes], "recording", len(flat))
 
 
 def _finished(store: Store[dict[str, Any]]) -> bool:
@@ -302,13 +317,13 @@ def _facts(
     models: Sequence[EventModel],
     how: Reading,
     wanted: Asked,
-    group: OverlapGroup | None,
+    notes: list[str],
     check: ItemCheck | str | None,
 ) -> dict[str, Any]:
     subjects = {
         name: {
             "recordings": [session.name for session in recordings[name]],
-            "channels": [note for session in recordings[name] for note in session.notes],
+            "channels": [f"{session.name}: {note}" for session in recordings[name] for note in session.notes],
             "seconds": fit.seconds,
             "condition": fit.condition,
             "inflation": fit.inflation,
@@ -324,7 +339,7 @@ def _facts(
         "soa_s": how.soa,
         **vars(wanted),
         "subjects": subjects,
-        "notes": group.notes if group else [],
+        "notes": notes,
         "by_item": None
         if check is None
         else {"left_out": check}
