@@ -53,8 +53,10 @@ _CODE = re.compile(r"(``.*?``)")
 
 def setup(app: Sphinx) -> None:
     """Bring in what is made or lies elsewhere."""
+    import make_grammar
     import make_tables
 
+    make_grammar.write()
     make_tables.write()
     places = HERE / "tutorials"
     places.mkdir(exist_ok=True)

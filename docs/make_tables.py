@@ -1,4 +1,4 @@
-"""Write what declarations say: ``docs/reference/tables.md``, every table's columns, and ``tasks.md``, every benchmark.
+"""Write what declarations say, into ``docs/reference``: every table's columns, every benchmark, every data set.
 
 python docs/make_tables.py
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clada_neuro.evaluation.tasks import TASKS
+from clada_neuro.stimuli.registry import DataSet, registry
 from clada_neuro.tables import TABLES, Table
 
 PLACE = Path(__file__).parent / "reference"
@@ -32,6 +33,36 @@ def tasks() -> str:
     return "\n".join([*lines, ""])
 
 
+def data_sets() -> str:
+    """Return the page of public data sets."""
+    lines = [
+        "# Data sets",
+        "",
+        "`clada-neuro run NAME`, `trace NAME`, `data fetch NAME`. Sets keep their own licences and are not part of the package.",
+        "Columns of EEG, electrodes and windows are the set's own; what could not be checked against a paper is named.",
+        "",
+    ]
+    for one in registry()[1].values():
+        lines += [f"## `{one.name}`", "", f"{one.title}.", "", *_facts(one), ""]
+    return "\n".join(lines)
+
+
+def _facts(one: DataSet) -> Iterator[str]:
+    windows = ", ".join(f"{name} {start} to {end} ms" for name, (start, end) in one.window_ms.items())
+    facts = {
+        "cite": one.citation,
+        "licence": one.source.licence,
+        "language": f"`{one.language}`",
+        "windows": windows,
+        "electrodes": ", ".join(one.roi),
+        "reference": one.reference,
+        "from word to word": f"{one.soa_ms} ms" if one.soa_ms else "",
+        "not checked": ", ".join(one.unverified),
+        "note": one.notes,
+    }
+    yield from (f"- {name}: {fact}" for name, fact in facts.items() if fact)
+
+
 def _tables() -> Iterator[str]:
     for table in TABLES.values():
         yield from _table(table)
@@ -47,9 +78,10 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def write() -> None:
-    """Write both pages."""
+    """Write the pages."""
     (PLACE / "tables.md").write_text(page(), encoding="utf-8")
     (PLACE / "tasks.md").write_text(tasks(), encoding="utf-8")
+    (PLACE / "data_sets.md").write_text(data_sets(), encoding="utf-8")
 
 
 if __name__ == "__main__":

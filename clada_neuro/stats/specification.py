@@ -25,10 +25,14 @@ class ModelSpecification:
 
     Attributes
     ----------
+    name : str
+        What the model is called in tables and the report.
     formula : str
-        R style; predictors are z-scored on the rows of the fit when `standardize` is true.
+        R style, as in lme4: ``y ~ x + (1|subject)``.
     reml : bool
         REML for coefficients; ML where likelihoods or R² are compared.
+    standardize : bool
+        Whether predictors are z-scored on the rows of the fit.
     directions : dict
         Term to ``"negative"`` or ``"positive"``: the registered sign, in raw microvolts. Its keys are the focal terms.
     contrasts : dict
@@ -90,7 +94,18 @@ class ModelSpecification:
 class SynergySpecification:
     """The interaction of two predictors over their main effects and squares.
 
-    `bootstrap` counts replicates; None for as many as `clada_neuro.stats.stage.default_replicates` says.
+    Attributes
+    ----------
+    response : str
+        The column that is explained.
+    predictors : pair of str
+        The two columns whose product is tested.
+    random : str
+        Random part of the formula, ``(1|subject) + (1|item)``.
+    controls : tuple of str
+        Columns beside the two.
+    bootstrap : int
+        Replicates; None for as many as the number of trials allows.
     """
 
     response: str
@@ -161,6 +176,8 @@ class Analysis:
 
     Attributes
     ----------
+    title : str
+        What the report is called.
     window_ms : pair of float
         Window of the mean amplitude; None when the data set fixes it.
     exclusions : tuple of str

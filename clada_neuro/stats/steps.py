@@ -18,6 +18,7 @@ class StepSpecification:
     Attributes
     ----------
     name : str
+        What the step asks.
     adds : tuple of str
         Terms, as in a formula.
     over : str
@@ -62,8 +63,12 @@ class LadderSpecification:
 
     Attributes
     ----------
+    name : str
+        What the ladder is called.
     target : str
         The data set that brings the response.
+    response : str
+        The column that is explained.
     controls : tuple of str
         Columns that every model has.
     random : str
@@ -72,7 +77,7 @@ class LadderSpecification:
         Predictors with slopes by subject, as far as the reduction ladder keeps them.
     fold : str
         The column whose levels stay together when models are compared on held-out rows.
-    weights : str or None
+    weights : str
         Column with the number of trials behind each row, when the rows are means.
     directions : dict
         Term to ``"negative"`` or ``"positive"``: which way raw responses should move with it.

@@ -20,6 +20,8 @@ class LayerSettings:
 
     Attributes
     ----------
+    title : str
+        What the analysis is called.
     replaces : str
         The predictor of the run's models in whose place they stand.
     measures : tuple of str
@@ -28,8 +30,10 @@ class LayerSettings:
         Of the simultaneous intervals.
     replicates : int
         Responses drawn under the null.
-    folds, fold : int, str
-        Number of cross-validation folds, and the column whose levels stay together.
+    folds : int
+        Number of cross-validation folds.
+    fold : str
+        Column whose levels stay together in a fold.
     fold_by : mapping
         Data set to another such column.
     seed : int
