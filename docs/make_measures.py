@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clada_neuro.measures.activity import ACTIVITY
-from clada_neuro.measures.layers import ATTENTION, BY_LAYER, LENS, MOVEMENT
+from clada_neuro.measures.layers import ASSOCIATION, ATTENTION, BY_LAYER, LENS, MOVEMENT
 from clada_neuro.measures.measure import Measure, Origin
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
@@ -69,6 +69,11 @@ included (Mixtral, Qwen2 and Qwen3 MoE, OLMoE, Phi MoE, Granite MoE, GPT-OSS, De
 
 {_table(WORDS)}
 
+`similarity_context` is association apart from prediction. Its context is every word before, a stimulus's own `context` included,
+but for words of a Zipf frequency of 6 or more in the language (some 100 in English, Dutch and German, nearly all of them function
+words) and punctuation; where none stands before, it is missing. By the states of a layer, such as the middle one, it stands in
+`word_layers.parquet`.
+
 ## Words by layer
 
 Columns of `word_layers.parquet`, a row a word and layer (`trace --layers all`, `every:N`, counted from the last layer, or
@@ -78,7 +83,7 @@ last layer it is p; a model whose last layer does not give its own predictions s
 reason in the manifest. Displacement and norms are of h at x itself; they are not defined where x, or another token that they
 need, is the first that the model reads, which all others attend to. Punctuation that is attached to a word is left out, as elsewhere.
 
-{_table((*LENS, *MOVEMENT, *ATTENTION))}
+{_table((*LENS, *MOVEMENT, *ASSOCIATION, *ATTENTION))}
 
 The measures of feed-forward activity above stand there, too, each of the layer's own block. Attention is computed in the plain form
 of the model's family, which holds its weights; families and layers that give none (state-space models, recurrences, attention

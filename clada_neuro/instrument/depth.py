@@ -18,8 +18,9 @@ from clada_neuro.errors import ModelError
 from clada_neuro.instrument.batching import Window, plan_whole
 from clada_neuro.instrument.layer_choice import Choice
 from clada_neuro.instrument.lens import lens, movement
+from clada_neuro.instrument.similarity import Association, of_states
 from clada_neuro.instrument.texts import Text
-from clada_neuro.measures.layers import ACTIVE, ATTENTION, LENS, MOVEMENT
+from clada_neuro.measures.layers import ACTIVE, ASSOCIATION, ATTENTION, LENS, MOVEMENT
 from clada_neuro.measures.measure import Measure
 from clada_neuro.models.attention import Attention
 from clada_neuro.models.loading import LanguageModel
@@ -73,7 +74,7 @@ class Depth:
             self._lens: tuple[Measure, ...] = () if stream.no_lens else LENS
             self._missing = [stream.no_lens] if stream.no_lens else []
             self._attention = self._attention_of(model) if choice.attention else None
-            self._in_passes = (*self._lens, *MOVEMENT, *(ATTENTION if self._attention else ()))
+            self._in_passes = (*self._lens, *MOVEMENT, *ASSOCIATION, *(ATTENTION if self._attention else ()))
             self._active = ACTIVE if self._has_activity(model) else ()
             self.measures = (*self._in_passes, *self._active)
             if choice.translators:
@@ -117,6 +118,7 @@ class Depth:
         texts: Sequence[Text],
         windows: Sequence[Sequence[Window]],
         activity: Mapping[int, Activity],
+        words: Sequence[Association],
     ) -> pd.DataFrame:
         """Return one row per word and layer (`tables.WORD_LAYERS`); activity by the number of the text."""
         every = [window for pieces in windows for window in pieces]
@@ -126,7 +128,7 @@ class Depth:
         budget = min(MOST_TOKENS, MOST_STATES // (self._hidden * len(self._places(self.layers))))
         for batch in plan_whole(every, max(1, budget)):
             asked = np.array([first[window] for window in batch.windows])
-            found |= zip(batch.windows, self._measured(batch.windows, asked), strict=True)
+            found |= zip(batch.windows, self._measured(batch.windows, asked, words), strict=True)
         ahead = len(self._lens)
         for window, at, source in others:
             found[window][:ahead, :, at] = found[source][:ahead, :, at]
@@ -136,7 +138,9 @@ class Depth:
         ]
         return self._frame(texts, blocks)
 
-    def _measured(self, windows: Sequence[Window], asked: np.ndarray) -> np.ndarray:
+    def _measured(
+        self, windows: Sequence[Window], asked: np.ndarray, words: Sequence[Association]
+    ) -> np.ndarray:
         """Return the measures of windows of one length, (windows, measures, layers, positions).
 
         `asked`, (windows, positions), says which predictions.
@@ -152,9 +156,12 @@ class Depth:
             part = found[:, :, start : start + size]
             streams, entropies = self._pass(windows, block)
             part[:, len(self._lens) : moved] = movement(streams, block)
+            states_of = torch.stack([streams[layer].to(self._device) for layer in block])
+            for row, window in enumerate(windows):
+                part[row, moved] = of_states(words[window.text], window, states_of[:, row])
             for place, layer in enumerate(block):
                 if layer in entropies:
-                    part[:, moved, place, 1:] = entropies[layer][:, 1:].cpu().double().numpy()
+                    part[:, moved + 1, place, 1:] = entropies[layer][:, 1:].cpu().double().numpy()
             if self._lens:
                 self._predicted(windows, asked, streams, block, part[:, : len(LENS)])
         return found
@@ -214,11 +221,12 @@ class Depth:
         tokens = self._tokens(text, found, activity)[own]
         word = text.tokens.word_index[own]
         first = np.flatnonzero(np.append(True, word[1:] != word[:-1]))
+        last = np.append(first[1:], len(word)) - 1
         count = np.diff(np.append(first, len(word)))[:, None]
         for place, measure in enumerate(self.measures):
             values = tokens[:, :, place]
-            if measure.word_rule == "first":
-                out[word[first], :, place] = values[first]
+            if measure.word_rule in ("first", "last"):
+                out[word[first], :, place] = values[first if measure.word_rule == "first" else last]
             else:
                 total = np.add.reduceat(values, first)
                 out[word[first], :, place] = total / count if measure.word_rule == "mean" else total

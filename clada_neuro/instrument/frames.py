@@ -137,13 +137,14 @@ def words_table(
     texts: Sequence[Text],
     stimuli: pd.DataFrame,
     language: str,
+    similarity: Sequence[np.ndarray],
     both_sides: bool = False,
 ) -> pd.DataFrame:
     """Return one row per word of the sentences, with the caller's columns and the lags of every predictor.
 
-    `both_sides` says that the model sees what follows a word, too: then the whole text makes its stimulus.
+    `similarity` is that of each text's words to their context, (words,); `both_sides` says that the model sees what follows a word, too: then the whole text makes its stimulus.
     """
-    words = _own_columns(texts, stimuli, language, both_sides)
+    words = _own_columns(texts, stimuli, language, similarity, both_sides)
     roles = np.concatenate([np.empty((2, 0)), *map(_roles, texts)], axis=1).astype(bool)
     values = _aggregate(tokens.assign(_own=roles[0], _trailing=roles[1]))
     words = words.merge(values, on=["stimulus_id", "word_index"], how="left")
@@ -193,13 +194,17 @@ def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -
 
 
 def _own_columns(
-    texts: Sequence[Text], stimuli: pd.DataFrame, language: str, both_sides: bool
+    texts: Sequence[Text],
+    stimuli: pd.DataFrame,
+    language: str,
+    similarity: Sequence[np.ndarray],
+    both_sides: bool,
 ) -> pd.DataFrame:
     """Return the columns that belong to the words themselves."""
     critical = stimuli.get("critical_index", pd.Series(pd.NA, index=stimuli.index, dtype="Int64"))
     regions = stimuli.get("regions", pd.Series(None, index=stimuli.index, dtype=object))
     blocks = []
-    for text, target, region in zip(texts, critical, regions, strict=True):
+    for text, target, region, near in zip(texts, critical, regions, similarity, strict=True):
         words = text.words
         number = np.arange(len(words))
         blocks.append(
@@ -216,6 +221,7 @@ def _own_columns(
                     [zipf_frequency(word.core, language) for word in words], dtype=float
                 ),
                 "position": number + 1,
+                "similarity_context": near,
                 "shares_token": text.tokens.shared(len(words)),
                 "is_critical": number == (-1 if pd.isna(target) else target),
                 "region": np.array([None] * len(words) if _missing(region) else list(region), dtype=object),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from zlib import crc32
 
 import pandas as pd
+from torch import Tensor
 
 from clada_neuro.artifacts import (
     content_hash,
@@ -24,6 +25,7 @@ from clada_neuro.instrument.shards import (
     WORD_LAYERS,
     Frames,
 )
+from clada_neuro.instrument.similarity import Association, mean_embedding, of_embeddings
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.under_policy import PolicyForward, describe
 from clada_neuro.models import linear
@@ -83,6 +85,11 @@ class ModelMeasurer:
         return Depth(self.model, self.layers) if self.layers else None
 
     @cached_property
+    def centre(self) -> Tensor:
+        """What input embeddings are taken from."""
+        return mean_embedding(self.model)
+
+    @cached_property
     def _forward(self) -> Forward | MaskedForward:
         return forward_for(self.model, self.policy is None, self.top_k, self.cutoffs)
 
@@ -126,13 +133,15 @@ def _shard(
     ]
     names = [tokenizer.convert_ids_to_tokens(list(one.text.ids)) for one in measured]
     tokens = tokens_table(measured, names)
-    words = words_table(tokens, texts, stimuli, work.language, work.model.masked)
+    associations = [Association.of(text, work.language) for text in texts]
+    similarity = of_embeddings(texts, associations, work.model, work.centre)
+    words = words_table(tokens, texts, stimuli, work.language, similarity, work.model.masked)
     frames = {"tokens": tokens, "words": words}
     frames |= {LAYERS: layers_table(measured)} if forward.layers else {}
     if work.depth and work.depth.layers:
         numbers = [number for number in range(len(texts)) if windows[number]]
         activity = {number: one.activity for number, one in zip(numbers, measured, strict=True)}
-        frames[WORD_LAYERS] = work.depth.table(texts, windows, activity)
+        frames[WORD_LAYERS] = work.depth.table(texts, windows, activity, associations)
     return frames | ({TOP_K: top_k_table(measured, tokenizer, forward.top_k)} if forward.top_k else {})
 
 

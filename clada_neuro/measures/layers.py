@@ -119,6 +119,20 @@ MOVEMENT = (
         source=sources.TRAJECTORY,
     ),
 )
+ASSOCIATION = (
+    Measure(
+        name="similarity_context",
+        origin=Origin.SIMILARITY,
+        unit="cosine",
+        label="similarity to the context in the layer",
+        meaning="how near the word is to the content words before it, by the residual stream",
+        formula="cos(v, mean of v over the words before it of Zipf frequency < 6), v the mean h_l of a word's tokens",
+        word_rule="last",
+        low=-1,
+        high=1,
+        source=sources.ASSOCIATION,
+    ),
+)
 # On request.
 ATTENTION = (
     Measure(
@@ -133,4 +147,4 @@ ATTENTION = (
     ),
 )
 ACTIVE = tuple(one for one in ACTIVITY if one.origin != Origin.POLICY)
-BY_LAYER = (*LENS, *MOVEMENT, *ATTENTION, *ACTIVE)
+BY_LAYER = (*LENS, *MOVEMENT, *ASSOCIATION, *ATTENTION, *ACTIVE)

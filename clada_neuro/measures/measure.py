@@ -24,6 +24,7 @@ class Origin(Enum):
     CONTRIBUTIONS = "instrument/activity.py and, compiled, instrument/activity_cpu.py"
     CUTOFFS = "instrument/activity.py: activations and calibrated cut-offs"
     STREAM = "instrument/lens.py"  # by layer, on request
+    SIMILARITY = "instrument/similarity.py"
     ATTENTION = "models/attention.py"  # by layer, on request
     POLICY = "instrument/under_policy.py"  # not in a dense trace
 

@@ -41,4 +41,9 @@ TRAJECTORY = Source(
     "Barenholtz, E. (2026). Trajectory dynamics in language model hidden states predict human processing costs beyond "
     "surprisal. arXiv:2606.05346.",
 )
+ASSOCIATION = Source(
+    "Michaelov et al., 2024",
+    "Michaelov, J. A., Bardolph, M. D., Van Petten, C. K., Bergen, B. K., & Coulson, S. (2024). Strong prediction: Language "
+    "model surprisal explains multiple N400 effects. Neurobiology of Language, 5(1), 107–135.",
+)
 WORDFREQ = Source("Speer, 2022", "Speer, R. (2022). wordfreq (version 3.0). Zenodo.")

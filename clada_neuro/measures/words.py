@@ -50,4 +50,17 @@ WORDS = (
         required=True,
         lags=False,
     ),
+    Measure(
+        name="similarity_context",
+        origin=Origin.SIMILARITY,
+        unit="cosine",
+        label="similarity to the context",
+        meaning="how near the word is to the content words before it, by the model's input embeddings",
+        formula="cos(v, mean of v over the words before it of Zipf frequency < 6), v the mean input embedding of a word's tokens less "
+        "that of the vocabulary",
+        low=-1,
+        high=1,
+        lags=False,
+        source=sources.ASSOCIATION,
+    ),
 )

@@ -1,15 +1,52 @@
-"""Attention and feed-forward activity of four families, written out in float64 from weights and from what enters a block."""
+"""Tiny models in float64, and attention and feed-forward activity of four families, written out in float64 from weights and from what enters a block."""
 
 import math
 
 import numpy as np
+import pandas as pd
 import torch
+from local_tokenizers import tokenizer_of
+from tiny_models import FAMILIES, OTHERS
 from torch import Tensor
 from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from clada_neuro.models.loading import LanguageModel
 
 HEADS = 4
+# Settings under which the scale or the cap of the logits matters.
+CASES = {
+    "llama": {},
+    "gpt2": {},
+    "gemma2": {"final_logit_softcapping": 5.0},
+    "gpt_neox": {},
+    "cohere": {"logit_scale": 0.25},
+    "granite": {"logits_scaling": 3.0},
+    "opt": {},
+}
+TEXT = "Der alte Bäcker weiß nicht recht wohin er geht"
+
+
+def language_model(kind: str = "llama", layers: int = 3, dtype=torch.float64, **changed) -> LanguageModel:
+    tokenizer = tokenizer_of("byte-level")
+    torch.manual_seed(0)
+    settings = {**(FAMILIES | OTHERS)[kind], "vocab_size": len(tokenizer), **CASES.get(kind, {}), **changed}
+    number = next(name for name in ("num_hidden_layers", "n_layer", "num_layers") if name in settings)
+    config = AutoConfig.for_model(kind, **{**settings, number: layers})
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval().requires_grad_(False)
+    for weight in model.parameters():
+        if weight.dim() == 2:
+            weight.mul_(8)
+        else:
+            weight.add_(0.1 * torch.randn_like(weight))
+    return LanguageModel(f"tiny {kind}", model.to(dtype), tokenizer, tokenizer.eos_token_id, "0" * 16)
+
+
+def stimuli(*sentences: str, **columns) -> pd.DataFrame:
+    names = [str(number) for number in range(len(sentences))]
+    return pd.DataFrame(
+        {"stimulus_id": names, "item": "1", "condition": names, "sentence": sentences, **columns}
+    )
 
 
 def inputs_of(model: LanguageModel, ids: list[int], *paths: str) -> list[Tensor]:

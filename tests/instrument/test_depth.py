@@ -7,57 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from depth_by_hand import activity, attention_entropy, contributions
-from local_tokenizers import tokenizer_of
+from depth_by_hand import CASES, TEXT, activity, attention_entropy, contributions, language_model, stimuli
 from safetensors.torch import load_file, save_file
-from tiny_models import FAMILIES, OTHERS
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from clada_neuro.errors import DataError, ModelError
 from clada_neuro.instrument import depth
 from clada_neuro.instrument.layer_choice import Choice, read_choice
 from clada_neuro.instrument.lens import lens
 from clada_neuro.instrument.trace import Trace, trace
-from clada_neuro.measures.layers import ACTIVE, BY_LAYER, LENS, MOVEMENT
+from clada_neuro.measures.layers import ACTIVE, ASSOCIATION, BY_LAYER, LENS, MOVEMENT
 from clada_neuro.models.attention import Attention
 from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.models.translators import unembed_hash
 from clada_neuro.policies.registry import policy_for
-
-# Settings under which the scale or the cap of the logits matters.
-CASES = {
-    "llama": {},
-    "gpt2": {},
-    "gemma2": {"final_logit_softcapping": 5.0},
-    "gpt_neox": {},
-    "cohere": {"logit_scale": 0.25},
-    "granite": {"logits_scaling": 3.0},
-    "opt": {},
-}
-TEXT = "Der alte Bäcker weiß nicht recht wohin er geht"
-
-
-def language_model(kind: str = "llama", layers: int = 3, dtype=torch.float64, **changed) -> LanguageModel:
-    tokenizer = tokenizer_of("byte-level")
-    torch.manual_seed(0)
-    settings = {**(FAMILIES | OTHERS)[kind], "vocab_size": len(tokenizer), **CASES.get(kind, {}), **changed}
-    number = next(name for name in ("num_hidden_layers", "n_layer", "num_layers") if name in settings)
-    config = AutoConfig.for_model(kind, **{**settings, number: layers})
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval().requires_grad_(False)
-    for weight in model.parameters():
-        if weight.dim() == 2:
-            weight.mul_(8)
-        else:
-            weight.add_(0.1 * torch.randn_like(weight))
-    return LanguageModel(f"tiny {kind}", model.to(dtype), tokenizer, tokenizer.eos_token_id, "0" * 16)
-
-
-def stimuli(*sentences: str, **columns) -> pd.DataFrame:
-    names = [str(number) for number in range(len(sentences))]
-    return pd.DataFrame(
-        {"stimulus_id": names, "item": "1", "condition": names, "sentence": sentences, **columns}
-    )
 
 
 def by_layer(traced: Trace, layer: int) -> pd.DataFrame:
@@ -417,7 +380,7 @@ def test_a_state_space_model_says_that_it_has_none(tmp_path):
 def test_without_a_tail_that_is_known_the_movement_is_left():
     model = language_model("opt", do_layer_norm_before=False)
     traced = trace(stimuli(TEXT), model, layers="all", progress=False)
-    assert list(traced.word_layers.columns[3:]) == [one.name for one in (*MOVEMENT, *ACTIVE)]
+    assert list(traced.word_layers.columns[3:]) == [one.name for one in (*MOVEMENT, *ASSOCIATION, *ACTIVE)]
     assert "cannot be run alone" in traced.manifest["word_layers"]["missing"]
 
 

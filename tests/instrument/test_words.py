@@ -46,7 +46,7 @@ def trace_with(values_of, frame: pd.DataFrame, kind: str, longest: int = 10_000)
     measured = [MeasuredText.of(text, windows, spaced)] if windows else []
     names = [tokenizer_of(kind).convert_ids_to_tokens(list(text.ids))] if windows else []
     tokens = tokens_table(measured, names)
-    return text, tokens, words_table(tokens, [text], frame, "en")
+    return text, tokens, words_table(tokens, [text], frame, "en", [np.full(len(text.words), np.nan)])
 
 
 @pytest.mark.parametrize("kind", KINDS)
