@@ -136,7 +136,7 @@ class DepthStage(Stage[Depth]):
         """Fit the family of each model, and write what was found."""
         fits, words, trials, dataset = _read(folder)
         settings = self.settings.on(dataset)
-        models, notes = _models(fits, settings)
+        models, notes = models_of(fits, settings.replaces)
         layers = artifacts.read_provenance(folder / "word_layers.parquet")
         made_from = (layers, fits, asdict(settings))
         store = Store.of(folder, __name__, *made_from, codec=DepthRecord.codec())
@@ -221,13 +221,19 @@ def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame, st
     return fits, *tables, (manifest.get("dataset") or {}).get("name")
 
 
-def _models(fits: Sequence[FitRecord], settings: LayerSettings) -> tuple[list[Given], list[str]]:
-    """Return the models in which the predictor can be replaced, and why others are left out."""
+def models_of(fits: Sequence[FitRecord], predictor: str) -> tuple[list[Given], list[str]]:
+    """Return the models in which a predictor can be replaced, and why others are left out.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
     models, notes = [], []
     for fit in fits:
-        reason = replaceable(fit.formula, settings.replaces)
+        reason = replaceable(fit.formula, predictor)
         if fit.response_family != "gaussian":
-            reason = f"its response is {fit.response_family}, and models of layers are linear"
+            reason = f"its response is {fit.response_family}, and only linear models are compared so"
         if reason:
             notes.append(f"{fit.name} is left out: {reason}")
         else:
@@ -235,7 +241,7 @@ def _models(fits: Sequence[FitRecord], settings: LayerSettings) -> tuple[list[Gi
             models.append(Given(fit.name, fit.formula, scaled, contrasts, fit.weights))
     if not models:
         raise DataError(
-            f"no model of this run has the predictor '{settings.replaces}' that a layer could replace: {'; '.join(notes)}"
+            f"no model of this run has the predictor '{predictor}' that another could replace: {'; '.join(notes)}"
         )
     return models, notes
 

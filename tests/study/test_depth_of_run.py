@@ -57,6 +57,25 @@ def test_a_run_gets_its_profile_and_the_replaced_predictor_is_the_runs(study):
     assert not list((study / "run").glob("depth_null*"))
 
 
+def test_a_run_gets_its_forms_of_predictability(study, monkeypatch):
+    found = cn.predictability(study / "run")
+    written = pd.read_csv(study / "run" / "tables" / "predictability.csv")
+    assert written["form"].tolist()[:2] == ["surprisal_bits", "surprisal_power_3_4"]
+    np.testing.assert_allclose(written["heldout_none"], found["heldout_none"])
+    (fit, _) = artifacts.read_json(study / "run" / "fits.json")
+    estimate = fit["coefficients"]["surprisal_bits"]["estimate"]
+    assert found["estimate"].iloc[0] == pytest.approx(estimate, rel=1e-3)
+    assert found.attrs["notes"][0].startswith("p600_uv is left out: 'surprisal_bits' is no term")
+    monkeypatch.setattr("clada_neuro.study.predictability.predictability_of", None)
+    pd.testing.assert_frame_equal(cn.predictability(study / "run"), found)
+    done = clada("predictability", study / "run")
+    assert done.returncode == 0
+    assert "minus_probability" in done.stdout
+    done = clada("predictability", study / "nowhere")
+    assert done.returncode == 2
+    assert "is not a folder" in done.stderr
+
+
 def test_what_stands_there_is_not_fitted_again(study, monkeypatch):
     first = cn.depth(study / "run", settings=study / "depth.toml")
     monkeypatch.setattr("clada_neuro.study.depth.profile_of", None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,22 @@ from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.design import check_columns, complete_rows
 from clada_neuro.stats.formula import parse, without
 from clada_neuro.stats.layers.products import Candidates, unlike
-from clada_neuro.stats.layers.settings import LayerSettings
 from clada_neuro.stats.model import Model, specify
 
 WORD = ("stimulus_id", "word_index")
 FINAL = ("final", -1)  # the replaced predictor itself, beside the layers' measures
+
+
+class Replacing(Protocol):
+    """Which columns stand in place of which predictor."""
+
+    @property
+    def replaces(self) -> str:
+        """The predictor."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The columns."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,7 @@ def replaceable(formula: str, predictor: str) -> str:
     return f"'{predictor}' is no term of '{formula}'" + (f", only part of {', '.join(gone)}" if gone else "")
 
 
-def prepare(
-    trials: pd.DataFrame, word_layers: pd.DataFrame, given: Given, settings: LayerSettings
-) -> Prepared:
+def prepare(trials: pd.DataFrame, word_layers: pd.DataFrame, given: Given, settings: Replacing) -> Prepared:
     """Bring a model of a run and measures by layer together.
 
     Parameters

@@ -1,0 +1,56 @@
+"""``predictability.json``: forms of predictability in place of surprisal in the models of a run."""
+
+from typing import ClassVar
+
+from clada_neuro.records.record import Document, Part
+
+
+class Form(Part, frozen=True, kw_only=True):
+    """One form: ``estimate`` a standard deviation of it by REML, gains in nats a trial on items left out."""
+
+    form: str
+    formula: str
+    mean: float
+    sd: float
+    r_surprisal: float | None
+    estimate: float
+    se: float | None
+    loglik: float
+    delta_loglik_per_trial: float
+    heldout_none: float
+    heldout_none_se: float
+    heldout_surprisal: float
+    heldout_surprisal_se: float
+    converged: bool
+
+
+class Compared(Part, frozen=True, kw_only=True):
+    """One model of the run, and the forms in it, surprisal first."""
+
+    name: str
+    response: str
+    formula: str
+    n_obs: int
+    n_items: int
+    folds: int
+    fold: str
+    seed: int
+    notes: list[str]
+    forms: list[Form]
+
+
+class PredictabilityRecord(Document, frozen=True, kw_only=True):
+    """All models of a run, and which were left out.
+
+    Attributes
+    ----------
+    trials : str or None
+        The id of the trials.
+    """
+
+    CURRENT: ClassVar[int] = 1
+
+    entries: list[Compared]
+    notes: list[str]
+    inputs: str | None = None
+    trials: str | None = None
