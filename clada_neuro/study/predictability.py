@@ -21,7 +21,7 @@ from clada_neuro.study.depth import models_of
 FILE, TABLE = "predictability.json", "tables/predictability.csv"
 
 
-def predictability(run: str | Path, *, jobs: int = 1) -> pd.DataFrame:
+def predictability(run: str | Path, *, folds: int = 10, jobs: int = 1) -> pd.DataFrame:
     """Compare forms of predictability (surprisal, its powers below 1, −√p, −p, cloze) on items left out.
 
     Each stands in place of surprisal in the models of a run, on the same rows and with the same random part.
@@ -30,6 +30,8 @@ def predictability(run: str | Path, *, jobs: int = 1) -> pd.DataFrame:
     ----------
     run : path
         A folder that `clada_neuro.run` wrote.
+    folds : int
+        Parts of the items, each of which is left out once.
     jobs : int
         Processes; no value depends on them.
 
@@ -47,7 +49,9 @@ def predictability(run: str | Path, *, jobs: int = 1) -> pd.DataFrame:
     folder = Path(run)
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run` wrote to")
-    return PredictabilityStage(jobs).into(folder)
+    if folds < 2:
+        raise DataError(f"folds = {folds} given, at least 2 expected")
+    return PredictabilityStage(folds, jobs).into(folder)
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,17 @@ class PredictabilityStage(Stage[pd.DataFrame]):
     name = "predictability"
     files = (FILE, TABLE)
 
+    folds: int = 10
     jobs: int = 1
 
     def make(self, folder: Path) -> pd.DataFrame:
         """Fit the forms in each model, and write the table."""
         fits, trials = _read(folder)
         models, notes = models_of(fits, SURPRISAL)
-        store = Store.of(folder, __name__, fits, codec=PredictabilityRecord.codec())
+        store = Store.of(folder, __name__, fits, self.folds, codec=PredictabilityRecord.codec())
 
         def compute() -> dict[str, Any]:
-            entries = [predictability_of(trials, model, jobs=self.jobs) for model in models]
+            entries = [predictability_of(trials, model, folds=self.folds, jobs=self.jobs) for model in models]
             return {"entries": entries, "notes": notes, "trials": fits[0].trials}
 
         stored = store.once(Path(FILE).stem, compute)

@@ -57,8 +57,10 @@ def test_a_run_gets_its_profile_and_the_replaced_predictor_is_the_runs(study):
     assert not list((study / "run").glob("depth_null*"))
 
 
-def test_a_run_gets_its_forms_of_predictability(study, monkeypatch):
-    found = cn.predictability(study / "run")
+def test_a_run_gets_its_forms_of_predictability(study, monkeypatch, capsys):
+    with pytest.raises(FitError, match="'item' has 8 levels, too few for 10 folds"):
+        cn.predictability(study / "run")
+    found = cn.predictability(study / "run", folds=4)
     written = pd.read_csv(study / "run" / "tables" / "predictability.csv")
     assert written["form"].tolist()[:2] == ["surprisal_bits", "surprisal_power_3_4"]
     np.testing.assert_allclose(written["heldout_none"], found["heldout_none"])
@@ -67,13 +69,13 @@ def test_a_run_gets_its_forms_of_predictability(study, monkeypatch):
     assert found["estimate"].iloc[0] == pytest.approx(estimate, rel=1e-3)
     assert found.attrs["notes"][0].startswith("p600_uv is left out: 'surprisal_bits' is no term")
     monkeypatch.setattr("clada_neuro.study.predictability.predictability_of", None)
-    pd.testing.assert_frame_equal(cn.predictability(study / "run"), found)
-    done = clada("predictability", study / "run")
-    assert done.returncode == 0
-    assert "minus_probability" in done.stdout
-    done = clada("predictability", study / "nowhere")
-    assert done.returncode == 2
-    assert "is not a folder" in done.stderr
+    pd.testing.assert_frame_equal(cn.predictability(study / "run", folds=4), found)
+    done = clada(capsys, "predictability", study / "run", "--folds", "4")
+    assert done.code == 0
+    assert "minus_probability" in done.out
+    done = clada(capsys, "predictability", study / "nowhere")
+    assert done.code == 2
+    assert "is not a folder" in done.complaint
 
 
 def test_what_stands_there_is_not_fitted_again(study, monkeypatch):
@@ -118,7 +120,7 @@ def test_wrong_requests_get_one_line(study, tmp_path):
     settings.write_text("measures = ['lens_rank']\nreplaces = 'cloze'\n")
     with pytest.raises(
         DataError,
-        match="no model of this run has the predictor 'cloze' that a layer could replace: n400_uv is left out",
+        match="no model of this run has the predictor 'cloze' that another could replace: n400_uv is left out",
     ):
         cn.depth(copy, settings=settings)
     manifest = artifacts.read_json(copy / "manifest.json")
