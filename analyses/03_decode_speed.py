@@ -15,7 +15,7 @@ import sys
 from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
-from clada_neuro.bench.decode import bench_decode
+from clada_neuro.bench.decode_speed import bench_decode
 from clada_neuro.bench.peers import WIDTHS
 from clada_neuro.errors import CladaNeuroError
 

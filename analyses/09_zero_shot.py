@@ -16,8 +16,8 @@ from _shared.results import results_folder
 from clada_neuro import load_model
 from clada_neuro.artifacts import write_text
 from clada_neuro.evaluation.evaluate import evaluate
+from clada_neuro.evaluation.score_table import markdown
 from clada_neuro.evaluation.summary import summarise
-from clada_neuro.evaluation.tables import markdown
 from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.policies.registry import COMPARED
 

@@ -18,7 +18,7 @@ import pandas as pd
 from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
-from clada_neuro.bench.fit import bench_fit
+from clada_neuro.bench.fit_speed import bench_fit
 from clada_neuro.stats.bootstrap import bootstrap
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify

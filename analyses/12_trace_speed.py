@@ -17,7 +17,7 @@ from pathlib import Path
 from _shared.results import results_folder
 
 from clada_neuro.artifacts import write_text
-from clada_neuro.bench.trace import bench_trace
+from clada_neuro.bench.trace_speed import bench_trace
 
 
 def main() -> None:

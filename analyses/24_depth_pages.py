@@ -27,9 +27,9 @@ from clada_neuro.reporting.blocks import Block, Page, Paragraph, Points, Section
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.layers import chosen, found
+from clada_neuro.reporting.page_tables import slug
 from clada_neuro.reporting.results import Results, read_results
 from clada_neuro.reporting.sections.depth import shown
-from clada_neuro.reporting.tables import slug
 
 SETTINGS = package_data("analyses", "depth.toml")
 

@@ -27,7 +27,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class Schema:
     """A table's name, the columns that identify a row, and its columns in order."""
 
     name: str
@@ -50,7 +50,7 @@ def _columns(measures: Iterable[Measure]) -> Iterator[Column]:
 
 _ID = _c("stimulus_id", "str", "", "identifies one presented text")
 
-STIMULI = Table(
+STIMULI = Schema(
     "stimuli",
     ("stimulus_id",),
     (
@@ -66,7 +66,7 @@ STIMULI = Table(
     ),
 )
 
-TOKENS = Table(
+TOKENS = Schema(
     "tokens",
     ("stimulus_id", "token_index"),
     (
@@ -81,7 +81,7 @@ TOKENS = Table(
     ),
 )
 
-LAYERS = Table(
+LAYERS = Schema(
     "layers",
     ("stimulus_id", "token_index", "layer"),
     (
@@ -92,7 +92,7 @@ LAYERS = Table(
     ),
 )
 
-TOP_K = Table(
+TOP_K = Schema(
     "top_k",
     ("stimulus_id", "token_index", "rank"),
     (
@@ -105,7 +105,7 @@ TOP_K = Table(
     ),
 )
 
-WORDS = Table(
+WORDS = Schema(
     "words",
     ("stimulus_id", "word_index"),
     (
@@ -128,7 +128,7 @@ WORDS = Table(
     ),
 )
 
-WORD_LAYERS = Table(
+WORD_LAYERS = Schema(
     "word_layers",
     ("stimulus_id", "word_index", "layer"),
     (
@@ -139,7 +139,7 @@ WORD_LAYERS = Table(
     ),
 )
 
-TRIALS = Table(
+TRIALS = Schema(
     "trials",
     ("subject", "stimulus_id", "word_index"),
     (
@@ -162,7 +162,7 @@ _DTYPE_CHECKS = {
 }
 
 
-def validate(frame: pd.DataFrame, table: str | Table) -> pd.DataFrame:
+def validate(frame: pd.DataFrame, table: str | Schema) -> pd.DataFrame:
     """Check that ``frame`` has a table's columns, types and unique key, and return it unchanged.
 
     Raises

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.stimuli.registry import DataSet, registry
-from clada_neuro.tables import TABLES, Table
+from clada_neuro.tables import TABLES, Schema
 
 PLACE = Path(__file__).parent / "reference"
 
@@ -68,7 +68,7 @@ def _tables() -> Iterator[str]:
         yield from _table(table)
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: Schema) -> Iterator[str]:
     yield f"## `{table.name}`\n\nA row is one {', '.join(f'`{name}`' for name in table.key)}.\n"
     yield "| column | type | unit | meaning | |\n|---|---|---|---|---|"
     for one in table.columns:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.calibration.allocation import equal_error
-from clada_neuro.calibration.sensitivity import SHARES
+from clada_neuro.calibration.row_worth import SHARES
 from clada_neuro.models.ffn import FFN
 from clada_neuro.passes.error import site_errors
 from clada_neuro.passes.measure import fit_thresholds, quantile

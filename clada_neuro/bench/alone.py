@@ -16,7 +16,7 @@ import numba
 import torch
 from torch import Tensor
 
-from clada_neuro.bench.engines import Engine, Generated, Graph, Loop, Run, Transformers, weight_bytes
+from clada_neuro.bench.engines import DecodeEngine, Generated, Graph, Loop, Run, Transformers, weight_bytes
 from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import write_gguf
 from clada_neuro.bench.streaming import Stream
@@ -42,7 +42,7 @@ CONTEXT = 512
 
 @dataclass(frozen=True)
 class Asked:
-    """What is timed; see `clada_neuro.bench.decode.bench_decode`."""
+    """What is timed; see `clada_neuro.bench.decode_speed.bench_decode`."""
 
     model: str
     dtype: str
@@ -206,7 +206,7 @@ def _serve(engine: str, asked: Asked, connection: Connection) -> None:
 
 
 @dataclass
-class Remote(Engine):
+class Remote(DecodeEngine):
     """A row of a host."""
 
     host: Hosting
@@ -218,7 +218,7 @@ class Remote(Engine):
         return replace(run, peak_memory_mb=self.host.about.peak_memory_mb)
 
 
-def _dense(name: str, subject: Subject, dtype: str) -> Engine:
+def _dense(name: str, subject: Subject, dtype: str) -> DecodeEngine:
     """Return an engine, dense."""
     about, model = (name, "dense", dtype), subject.model
     if name == TRANSFORMERS:
@@ -241,7 +241,7 @@ def _in_kernel(about: tuple[str, str, str], kernel: Kernel) -> Loop:
     return Loop(*about, lambda rule, prompt: nullcontext(KernelSession(kernel, rule, prompt)), Dense())
 
 
-def _under(dense: Engine, rule: Policy, subject: Subject) -> Engine:
+def _under(dense: DecodeEngine, rule: Policy, subject: Subject) -> DecodeEngine:
     """Return the engine under a policy, on the same weights; a graph over fewer neurons needs memory of its own."""
     if dense.engine == TRITON and NEURON in rule.sites:
         dense = _dense(dense.engine, subject, dense.dtype)

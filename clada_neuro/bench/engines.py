@@ -51,7 +51,7 @@ class Run:
 
 
 @dataclass
-class Engine(ABC):
+class DecodeEngine(ABC):
     """An engine under a policy."""
 
     engine: str
@@ -64,7 +64,7 @@ class Engine(ABC):
 
 
 @dataclass
-class Transformers(Engine):
+class Transformers(DecodeEngine):
     """The model's own ``generate`` with its default cache."""
 
     model: PreTrainedModel
@@ -98,7 +98,7 @@ class _Clock(StoppingCriteria):
 
 
 @dataclass
-class Loop(Engine):
+class Loop(DecodeEngine):
     """Our decode loop, dense or under a policy, load signal and drawing included.
 
     ``start`` gives what runs a policy on a prompt: PyTorch's matrices, the compiled step or CUDA kernels.
@@ -131,7 +131,7 @@ class Loop(Engine):
 
 
 @dataclass
-class Generated(Engine):
+class Generated(DecodeEngine):
     """`clada_neuro.generate` as users call it, from text to text, its weights packed by an earlier call."""
 
     language_model: LanguageModel
@@ -153,7 +153,7 @@ class Generated(Engine):
 
 
 @dataclass
-class Graph(Engine):
+class Graph(DecodeEngine):
     """The model's own PyTorch matrices, dense, in one CUDA graph a token over a static cache."""
 
     graph: "TokenGraph"
@@ -172,7 +172,7 @@ class Graph(Engine):
 
 
 @dataclass
-class Peer(Engine):
+class Peer(DecodeEngine):
     """llama.cpp in its own process; a token reads so many bytes of weights."""
 
     peer: LlamaCpp

@@ -16,7 +16,7 @@ from clada_neuro.cache import Store
 from clada_neuro.calibration.allocation import allocate, equal_error
 from clada_neuro.calibration.certify import certify
 from clada_neuro.calibration.online import choose_online
-from clada_neuro.calibration.sensitivity import SHARES, sensitivity
+from clada_neuro.calibration.row_worth import SHARES, sensitivity
 from clada_neuro.calibration.texts import LENGTH, Texts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models import linear

@@ -58,7 +58,7 @@ def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
     NUMBA_NUM_THREADS sets the number of threads of every engine on the CPU.
     """
     from clada_neuro.artifacts import output_folder, write_json
-    from clada_neuro.bench.decode import bench_decode
+    from clada_neuro.bench.decode_speed import bench_decode
 
     output_folder(out.parent)
     table = bench_decode(sparsities=sparsity, progress=lambda line: click.echo(line, err=True), **options)  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
 def trace(out: Path, **options: object) -> None:
     """Time a whole trace beside packages that give surprisal alone."""
     from clada_neuro.artifacts import output_folder, write_json
-    from clada_neuro.bench.trace import bench_trace
+    from clada_neuro.bench.trace_speed import bench_trace
 
     output_folder(out.parent)
     table = bench_trace(progress=lambda line: click.echo(line, err=True), **options)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def trace(out: Path, **options: object) -> None:
 def fit(out: Path, rounds: int, trials: Path | None) -> None:
     """Time mixed models of 25,322 noun N400s, beside lme4 where Rscript is there."""
     from clada_neuro.artifacts import output_folder, write_json
-    from clada_neuro.bench.fit import bench_fit
+    from clada_neuro.bench.fit_speed import bench_fit
 
     output_folder(out.parent)
     table = bench_fit(rounds, trials, progress=lambda line: click.echo(line, err=True))

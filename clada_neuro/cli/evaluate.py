@@ -105,8 +105,8 @@ def command(
 def _write(items: "pd.DataFrame", out: Path, about: dict[str, Any]) -> None:
     """Write rows and tables beside each other, and show the latter."""
     from clada_neuro.artifacts import write_json, write_table, write_text
+    from clada_neuro.evaluation.score_table import markdown
     from clada_neuro.evaluation.summary import long_rows, summarise
-    from clada_neuro.evaluation.tables import markdown
 
     summary = summarise(items)
     write_table(items, out.with_suffix(".items.parquet"), about)

@@ -73,7 +73,7 @@ def command(
         click.echo(f"note: {note}", err=True)
     setting["language"] = language or language_of(stimuli)
     from clada_neuro.records.overview import HOW
-    from clada_neuro.scale.trace import trace_by  # loads PyTorch, which wrong input need not wait for
+    from clada_neuro.scale.spread import trace_by  # loads PyTorch, which wrong input need not wait for
     from clada_neuro.stats.conditions import at_critical_words
 
     one_file = place.suffix.lower() == ".csv"

@@ -269,7 +269,7 @@ def _predictors(words: pd.DataFrame) -> list[str]:
     return [name for name in words if name in lagged]
 
 
-def _concatenated(blocks: list[dict[str, np.ndarray]], table: tables.Table) -> pd.DataFrame:
+def _concatenated(blocks: list[dict[str, np.ndarray]], table: tables.Schema) -> pd.DataFrame:
     """Stack blocks of columns into one frame with the table's order and types, also when there are none."""
     if not blocks:
         blocks = [{column.name: np.empty(0) for column in table.columns if column.required}]

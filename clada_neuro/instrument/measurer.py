@@ -1,4 +1,4 @@
-"""What measures the shards of a trace: a loaded model in this process; workers have their own (`clada_neuro.scale.trace`)."""
+"""What measures the shards of a trace: a loaded model in this process; workers have their own (`clada_neuro.scale.spread`)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from clada_neuro.questions.page import Answer
 from clada_neuro.reporting.blocks import Block, Facts, Paragraph, Points, Section, Table
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
-from clada_neuro.reporting.tables import coefficient_cells
+from clada_neuro.reporting.page_tables import coefficient_cells
 from clada_neuro.reporting.text import share
 
 PUBLISHED_R2 = 0.17  # arXiv 2502.19078, abstract

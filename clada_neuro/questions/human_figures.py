@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from clada_neuro.questions.cells import question_words, step_words
 from clada_neuro.questions.human_tables import NATS
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
-from clada_neuro.reporting.tables import slug
+from clada_neuro.reporting.page_tables import slug
 
 
 def gains(tests: pd.DataFrame) -> Figure:

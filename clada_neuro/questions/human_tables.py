@@ -8,7 +8,7 @@ import pandas as pd
 from clada_neuro.questions.cells import estimates, parts, question_words, step_words
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import words
-from clada_neuro.reporting.tables import coefficient_cells, slug
+from clada_neuro.reporting.page_tables import coefficient_cells, slug
 from clada_neuro.reporting.text import number, p_value, share
 from clada_neuro.stats.formula import parse
 from clada_neuro.stats.steps import StepSpecification

@@ -152,7 +152,7 @@ class Without(Part, frozen=True, kw_only=True):
     shift: float | None
 
 
-class Sensitivity(Part, frozen=True, kw_only=True):
+class WithoutExtremes(Part, frozen=True, kw_only=True):
     """The fit without trials beyond the cut-off (in the response's unit, from its mean)."""
 
     cutoff: float
@@ -268,7 +268,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     residual_summary: dict[str, float | None] | None = None
     residual_autocorrelation_lag1: float | None = None
     vif: dict[str, float | None] = {}
-    sensitivity: Sensitivity | None = None
+    sensitivity: WithoutExtremes | None = None
     curves: dict[str, Curve] = {}
     linearity: dict[str, list[Bin]] = {}  # of counts, and of entries written before there were curves
     detectable: dict[str, Detectable] = {}

@@ -12,9 +12,9 @@ from clada_neuro.records.terms import contrast, factors, square
 from clada_neuro.reporting import levels, marginal, smooths
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import axis, is_measure, words
+from clada_neuro.reporting.page_tables import slug
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import response, shown, slope
-from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import plural
 
 Array = NDArray[np.float64]

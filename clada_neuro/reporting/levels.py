@@ -10,7 +10,7 @@ from clada_neuro.records.overview import Means, OverviewRecord
 from clada_neuro.records.terms import Contrast, contrast, factors
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
-from clada_neuro.reporting.tables import slug
+from clada_neuro.reporting.page_tables import slug
 from clada_neuro.responses.response import Response
 
 _MOST = 8

@@ -12,9 +12,9 @@ from clada_neuro.records.fits import number as drawable
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import coefficient_cells, slug
 from clada_neuro.reporting.scales import contrasted, estimated, response
 from clada_neuro.reporting.scales import shown as told_on
-from clada_neuro.reporting.tables import coefficient_cells, slug
 from clada_neuro.reporting.text import plural
 from clada_neuro.responses.response import response_of
 

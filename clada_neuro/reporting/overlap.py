@@ -10,9 +10,9 @@ from clada_neuro.records.overlap import OverlapRecord
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import microvolts_up
-from clada_neuro.reporting.tables import table
 from clada_neuro.reporting.text import number, plural
 
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure as Canvas
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose, draw
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import coefficient_cells, table
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
-from clada_neuro.reporting.tables import coefficient_cells, table
 from clada_neuro.reporting.text import plural
 
 _STYLES = {"low": (COLORS[0], "-"), "middle": (COLORS[7], "--"), "high": (COLORS[3], ":")}

@@ -14,7 +14,7 @@ from clada_neuro.lineage import refuse_other_trials, store_estimates
 from clada_neuro.stage import Stage
 from clada_neuro.stats.alternatives import common_rows
 from clada_neuro.stats.formula import ModelFormula
-from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit
 from clada_neuro.stats.mixed import FitWarning, MixedFit, fit
 from clada_neuro.stats.rscript import PACKAGES
 from clada_neuro.stats.several import compare

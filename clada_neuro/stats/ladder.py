@@ -16,7 +16,7 @@ from clada_neuro.stats.design import Block
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import ModelFormula, RandomTerm, names_of, parse
 from clada_neuro.stats.generalized.family import GAUSSIAN
-from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit
 from clada_neuro.stats.mixed import MixedFit, fitted
 from clada_neuro.stats.uncertainty.base import SATTERTHWAITE
 

@@ -12,14 +12,14 @@ from clada_neuro.stats import diagnostics, output
 from clada_neuro.stats.allfit import allfit
 from clada_neuro.stats.alternatives import alternatives
 from clada_neuro.stats.anova import anova
-from clada_neuro.stats.bayes.fit import BayesFit, bayes
+from clada_neuro.stats.bayes.bayes_fit import BayesFit, bayes
 from clada_neuro.stats.bootstrap import likelihood_ratio_p
 from clada_neuro.stats.compare import Comparison, compare, nested
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse, refuse_smooths
 from clada_neuro.stats.generalized.family import GAUSSIAN, refuse_linear
-from clada_neuro.stats.generalized.fit import GeneralizedFit, fit_counts
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit, fit_counts
 from clada_neuro.stats.marginal.offered import Marginal
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
@@ -64,7 +64,7 @@ class MixedFit(Marginal):
         return replace(found, p_bootstrap=p, n_bootstrap=n)
 
     def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
-        """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
+        """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.bayes_fit.bayes`)."""
         return bayes(self, focal, **how)
 
     def robust(self, sequences: str) -> "MixedFit":

@@ -13,7 +13,7 @@ from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.stats.design import check_columns
 from clada_neuro.stats.formula import check_contrasts, names_of, parse
 from clada_neuro.stats.generalized.family import GAUSSIAN
-from clada_neuro.stats.generalized.fit import specify_counts
+from clada_neuro.stats.generalized.fit_counts import specify_counts
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.specification import ModelSpecification
 

@@ -23,7 +23,7 @@ from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.departures import reduction
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.generalized.checks import checks as count_checks
-from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit
 from clada_neuro.stats.ladder import Ladder, climb_down, groups_of, has_slopes
 from clada_neuro.stats.mixed import FitWarning, MixedFit
 from clada_neuro.stats.names import check_fits

@@ -45,7 +45,7 @@ def demonstration(
     columns = ["item", "condition", "sentence", "critical_word", "critical_index"]
     stimuli = write_csv(table.loc[table["item"].isin(items), columns], place / "demo.csv", encoding="utf-8")
     from clada_neuro.erp.simulate_bids import simulate_bids
-    from clada_neuro.scale.trace import trace_by
+    from clada_neuro.scale.spread import trace_by
 
     progress(f"trace of {len(items)} items, for the readers' responses to follow")
     words = trace_by(setting, read_stimuli(stimuli), place, scheduler).words

@@ -10,7 +10,7 @@ from clada_neuro.exports import csv_beside
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.records.manifest import Manifest
 from clada_neuro.responses.stage import AlignStage
-from clada_neuro.scale.trace import trace_by
+from clada_neuro.scale.spread import trace_by
 from clada_neuro.stats.exclusions import exclude, keep
 from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather

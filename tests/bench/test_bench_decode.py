@@ -21,9 +21,9 @@ from tiny_language import tiny_language
 from tiny_models import tiny_model
 
 import clada_neuro.bench.alone as alone
-import clada_neuro.bench.decode as bench
+import clada_neuro.bench.decode_speed as bench
 from clada_neuro.bench.alone import Alone, Asked, Host
-from clada_neuro.bench.engines import Engine, Peer, Run, Transformers, weight_bytes
+from clada_neuro.bench.engines import DecodeEngine, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.streaming import Stream, _combined, _read
 from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, Subject, quantile_policies, random_llama
@@ -46,7 +46,7 @@ def speaking():
     return language_model
 
 
-class Known(Engine):
+class Known(DecodeEngine):
     """An engine that takes the given seconds for a token, slower by a quarter every second round."""
 
     def __init__(self, engine: str, policy: str, seconds: float, sparsity: float = 0.0) -> None:

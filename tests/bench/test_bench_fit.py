@@ -8,7 +8,7 @@ import pytest
 from command_line import clada
 
 from clada_neuro.artifacts import read_json
-from clada_neuro.bench.fit import FORMULAS, bench_fit
+from clada_neuro.bench.fit_speed import FORMULAS, bench_fit
 from clada_neuro.errors import DataError
 from clada_neuro.stats.mixed import fit
 

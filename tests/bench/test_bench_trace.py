@@ -7,8 +7,8 @@ import pytest
 
 from clada_neuro.artifacts import package_data
 from clada_neuro.bench import scoring_peers
-from clada_neuro.bench import trace as module
-from clada_neuro.bench.trace import MODEL, OURS, PRODUCTS, bench_trace
+from clada_neuro.bench import trace_speed as module
+from clada_neuro.bench.trace_speed import MODEL, OURS, PRODUCTS, bench_trace
 from clada_neuro.errors import ModelError
 from clada_neuro.instrument import forward
 from clada_neuro.instrument.trace import trace
@@ -25,8 +25,8 @@ for line in sys.stdin:
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr("clada_neuro.bench.trace._ours", lambda *_: 0.5)
-    monkeypatch.setattr("clada_neuro.bench.trace.save_for_peers", lambda model, folder: folder)
+    monkeypatch.setattr("clada_neuro.bench.trace_speed._ours", lambda *_: 0.5)
+    monkeypatch.setattr("clada_neuro.bench.trace_speed.save_for_peers", lambda model, folder: folder)
 
 
 def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
@@ -45,7 +45,8 @@ def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
 def test_a_peer_that_is_not_installed_is_one_line(small):
     with pytest.raises(ModelError, match=r"minicons stopped: .*install it"):
         bench_trace(sentences=2, rounds=1, peer_python=sys.executable)
-    left = [one.cmdline() for one in psutil.Process().children(recursive=True)]
+    children = psutil.Process().children(recursive=True)
+    left = [one.cmdline() for one in children if one.status() != psutil.STATUS_ZOMBIE]
     assert not any("scoring_worker" in " ".join(command) for command in left)
 
 

@@ -34,7 +34,7 @@ def seen(monkeypatch):
         calls.update(texts=texts, setting=setting)
         return SimpleNamespace(remarks=lambda _: ["31 % unknown"], words=pd.DataFrame())
 
-    monkeypatch.setattr("clada_neuro.scale.trace.trace_by", trace_by)
+    monkeypatch.setattr("clada_neuro.scale.spread.trace_by", trace_by)
     monkeypatch.setattr("clada_neuro.exports.csv_beside", lambda *_: "")
     monkeypatch.setattr("clada_neuro.study.run.run", lambda target, **options: calls.update(options))
     return calls

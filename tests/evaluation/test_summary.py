@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from clada_neuro.errors import DataError
+from clada_neuro.evaluation.score_table import markdown
 from clada_neuro.evaluation.summary import long_rows, paired_difference, summarise
-from clada_neuro.evaluation.tables import markdown
 
 
 def results(correct: dict[str, np.ndarray], task: str = "winogrande", start: str = "answer") -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import clada_neuro
-from clada_neuro.bench.decode import _load_average
+from clada_neuro.bench.decode_speed import _load_average
 from clada_neuro.cache import Store
 from clada_neuro.errors import ModelError
 from clada_neuro.models import loading

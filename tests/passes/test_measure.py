@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
-from clada_neuro.calibration.sensitivity import sensitivity
+from clada_neuro.calibration.row_worth import sensitivity
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.passes.error import equal_error_threshold, relative_error
 from clada_neuro.passes.measure import (

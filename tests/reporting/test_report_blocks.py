@@ -21,9 +21,9 @@ from clada_neuro.reporting.blocks import (
 )
 from clada_neuro.reporting.build import page_of
 from clada_neuro.reporting.figures import draw
+from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.registry import Declared, sections
 from clada_neuro.reporting.results import read_results
-from clada_neuro.reporting.tables import table
 
 BLOCKS = [
     Paragraph(("Give ", Typed("run --full"), " or y ~ a*b.")),

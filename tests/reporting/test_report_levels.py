@@ -14,9 +14,9 @@ from clada_neuro.records.overview import OverviewRecord
 from clada_neuro.reporting import effects, levels, prose
 from clada_neuro.reporting.blocks import Part, Section
 from clada_neuro.reporting.figures import draw
+from clada_neuro.reporting.page_tables import means_by_condition, table
 from clada_neuro.reporting.registry import named_apart
 from clada_neuro.reporting.results import read_results
-from clada_neuro.reporting.tables import means_by_condition, table
 from clada_neuro.reporting.text import NBSP
 
 RAW = {"se": 0.2, "df": 20.0, "t": -4.0, "p": 0.001, "ci_low": -1.2, "ci_high": -0.4}

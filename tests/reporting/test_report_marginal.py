@@ -3,7 +3,7 @@ import pytest
 from conftest import record
 
 from clada_neuro.records.manifest import Manifest
-from clada_neuro.reporting import marginal, prose, tables
+from clada_neuro.reporting import marginal, page_tables, prose
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import NBSP
 
@@ -79,9 +79,9 @@ def test_tables_and_figures(fit: dict) -> None:
         "marginal_n400_surprisal-bits_condition_group",
     ] or len(drawn) == 2
     assert "semantic, old −0.40 µV per SD" in drawn[1].alt
-    assert tables.terms(record(fit)).shown["df2"].tolist() == ["30.2"]
-    assert tables.codes(record(fit)).shown["code 2"].tolist() == ["0", "0", "1"]
-    assert isinstance(tables.codes(record({"name": "x"})), type(None))
-    assert tables.terms(record({**fit, "terms": []})) is None
+    assert page_tables.terms(record(fit)).shown["df2"].tolist() == ["30.2"]
+    assert page_tables.codes(record(fit)).shown["code 2"].tolist() == ["0", "0", "1"]
+    assert isinstance(page_tables.codes(record({"name": "x"})), type(None))
+    assert page_tables.terms(record({**fit, "terms": []})) is None
     assert marginal.tables(record({"name": "x"})) == []
     assert pd.notna(means.frame["estimate"]).all()

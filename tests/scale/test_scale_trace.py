@@ -17,10 +17,10 @@ from clada_neuro.artifacts import read_json
 from clada_neuro.errors import DataError, IncompleteError, ModelError
 from clada_neuro.instrument import shards
 from clada_neuro.instrument.trace import Trace
-from clada_neuro.scale import trace as module
+from clada_neuro.scale import spread as module
 from clada_neuro.scale.schedulers import ATTEMPTS, connected
 from clada_neuro.scale.setting import Setting
-from clada_neuro.scale.trace import trace_by
+from clada_neuro.scale.spread import trace_by
 from clada_neuro.stimuli.formats import read_stimuli
 
 TABLES = ("tokens", "layers", "words")

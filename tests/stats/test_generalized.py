@@ -20,7 +20,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.generalized.counts import counts_of
 from clada_neuro.stats.generalized.estimate import scaled_design
 from clada_neuro.stats.generalized.family import family_of
-from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit
 from clada_neuro.stats.generalized.laplace import Laplace
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.specification import ModelSpecification

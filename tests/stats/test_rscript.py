@@ -13,7 +13,7 @@ import pytest
 from clada_neuro.errors import FitError
 from clada_neuro.exports import write_csv
 from clada_neuro.stats.bayes.priors import priors_of
-from clada_neuro.stats.generalized.fit import fit_counts
+from clada_neuro.stats.generalized.fit_counts import fit_counts
 from clada_neuro.stats.marginal.overview import overview
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify

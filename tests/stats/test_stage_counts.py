@@ -10,7 +10,7 @@ import pytest
 import clada_neuro as cn
 from clada_neuro.errors import FitError
 from clada_neuro.stats.analysis_file import read_analysis
-from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit
 from clada_neuro.stats.names import check_fits
 from clada_neuro.stats.specification import ModelSpecification
 from clada_neuro.stats.stage import fit_models

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.generalized.fit import fit_counts
+from clada_neuro.stats.generalized.fit_counts import fit_counts
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.tidy import r_terms

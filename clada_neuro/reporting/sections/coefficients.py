@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from clada_neuro.records.fits import FitRecord
-from clada_neuro.reporting import effects, marginal, tables
+from clada_neuro.reporting import effects, marginal, page_tables
 from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Part, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
@@ -12,7 +12,7 @@ from clada_neuro.reporting.text import number
 
 def blocks(results: Results) -> Iterator[Block]:
     """Yield a table of all regressions, and a part for each."""
-    yield from filter(None, [tables.summary(results.fits)])
+    yield from filter(None, [page_tables.summary(results.fits)])
     for fit in results.fits:
         yield Part(fit.name, list(_one(fit)))
     yield from map(Absent, results.lacking("fits"))
@@ -23,10 +23,10 @@ def _one(fit: FitRecord) -> Iterator[Block]:
     if len(fit.ladder) > 1:
         yield Points(_rungs(fit))
     yield from filter(None, [effects.coefficients(fit)])
-    yield tables.coefficients(fit)
-    yield from filter(None, [tables.codes(fit), tables.terms(fit)])
+    yield page_tables.coefficients(fit)
+    yield from filter(None, [page_tables.codes(fit), page_tables.terms(fit)])
     yield from marginal.tables(fit)
-    yield tables.random_effects(fit)
+    yield page_tables.random_effects(fit)
 
 
 def _rungs(fit: FitRecord) -> list[str]:

@@ -16,9 +16,9 @@ from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Table
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import axis, words
+from clada_neuro.reporting.page_tables import slug, table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import slug, table
 
 
 def blocks(results: Results) -> Iterator[Block]:

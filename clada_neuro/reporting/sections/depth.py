@@ -19,9 +19,9 @@ from clada_neuro.reporting.layers import (
     passing,
     sign,
 )
+from clada_neuro.reporting.page_tables import Table, slug, table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import Table, slug, table
 from clada_neuro.reporting.text import p_value
 
 

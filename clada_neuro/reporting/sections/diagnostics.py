@@ -10,9 +10,9 @@ from clada_neuro.reporting import prose
 from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Points, Table
 from clada_neuro.reporting.effects import primary, reported_terms
 from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.page_tables import scales, slug, table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import scales, slug, table
 
 
 def blocks(results: Results) -> Iterator[Block]:

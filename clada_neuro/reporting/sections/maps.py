@@ -6,9 +6,9 @@ from clada_neuro.artifacts import read_table
 from clada_neuro.reporting import maps
 from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Points, Table
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import table
 from clada_neuro.reporting.text import plural
 
 

@@ -10,10 +10,10 @@ from clada_neuro.reporting.blocks import Block, Paragraph, Points, Table
 from clada_neuro.reporting.effects import primary, reported_terms
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import coefficient_cells, slug, table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scales import slope
-from clada_neuro.reporting.tables import coefficient_cells, slug, table
 from clada_neuro.reporting.text import p_value, plural
 
 _POOLED = "pooled"

@@ -10,9 +10,9 @@ from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.posterior import PosteriorRecord
 from clada_neuro.reporting.blocks import Block, Paragraph, Part, Table
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import slug
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import number, plural
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from clada_neuro.artifacts import read_provenance
 from clada_neuro.reporting.blocks import Absent, Block, Code, Facts, Part
+from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import table
 
 _SHOWN_ELSEWHERE = (
     "title", "target", "model", "policy", "calibration", "exclusions", "joins", "simulation", "simulated",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from clada_neuro.reporting import tables
+from clada_neuro.reporting import page_tables
 from clada_neuro.reporting.blocks import Absent, Block
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
@@ -10,13 +10,13 @@ from clada_neuro.reporting.results import Results
 
 def blocks(results: Results) -> Iterator[Block]:
     """Yield counts, means, rows lost, and of simulated responses what they were made with."""
-    removed = tables.exclusions(results)
+    removed = page_tables.exclusions(results)
     found = (
-        tables.conditions(results),
-        tables.means_by_condition(results),
+        page_tables.conditions(results),
+        page_tables.means_by_condition(results),
         removed,
-        tables.joins(results),
-        tables.truth(results),
+        page_tables.joins(results),
+        page_tables.truth(results),
     )
     yield from filter(None, found)
     if not removed:

@@ -14,9 +14,9 @@ from clada_neuro.reporting.blocks import Absent, Block, Table, Typed
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
 from clada_neuro.reporting.interaction import LIBERAL
 from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.page_tables import slug
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.tables import slug
 from clada_neuro.reporting.text import number, p_value, share, shares
 from clada_neuro.responses.response import response_of
 

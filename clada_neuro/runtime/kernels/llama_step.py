@@ -40,7 +40,7 @@ _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
 _LOG_2 = math.log(2)
 
 
-class Cutoffs(NamedTuple):
+class RowCutoffs(NamedTuple):
     """What a policy decides for a sequence."""
 
     inputs: Array  # (L, H)
@@ -129,7 +129,7 @@ def _attend(head: int, layer: int, position: int, scores: Array, work: Work) -> 
 
 @njit(**COMPILED)
 def _feed_forward(
-    thread: int, layer: int, scale: float, weights: Weights, cutoffs: Cutoffs, work: Work
+    thread: int, layer: int, scale: float, weights: Weights, cutoffs: RowCutoffs, work: Work
 ) -> None:
     """Set this thread's partial sum to what its own neurons contribute."""
     x, hidden, kept, partial = (
@@ -161,7 +161,7 @@ def _token(
     position: int,
     scale: float,
     weights: Weights,
-    cutoffs: Cutoffs,
+    cutoffs: RowCutoffs,
     work: Work,
 ) -> None:
     """Process ``token`` at ``position`` and leave the logits of the next one in ``work.logits``."""
@@ -240,7 +240,7 @@ class LlamaStep:
         ``None`` keeps every row of that site.
         """
         layers, hidden = self._work.input_mask.shape
-        cutoffs = Cutoffs(
+        cutoffs = RowCutoffs(
             np.zeros((layers, hidden), np.float32), np.full(self._work.neuron_mask.shape, np.inf, np.float32)
         )
         cutoffs.neurons[:, : self._neurons] = 0

@@ -11,7 +11,7 @@ from clada_neuro.records.curves import NORMAL_95
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.diagnostics import vif
 from clada_neuro.stats.generalized.family import family_of
-from clada_neuro.stats.generalized.fit import GeneralizedFit
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit
 from clada_neuro.stats.power import DetectableEffect, solve_effect
 from clada_neuro.stats.secondary import attempt
 

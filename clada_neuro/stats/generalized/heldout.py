@@ -9,7 +9,7 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.generalized.counts import counts_of, trials_of
 from clada_neuro.stats.generalized.estimate import estimate
 from clada_neuro.stats.generalized.family import family_of
-from clada_neuro.stats.generalized.fit import specify_counts
+from clada_neuro.stats.generalized.fit_counts import specify_counts
 from clada_neuro.stats.model import apply_scales
 
 _NODES = 40

@@ -2,8 +2,8 @@
 
 from clada_neuro.reporting.blocks import Paragraph, Part, Typed
 from clada_neuro.reporting.figures import draw
+from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.registry import Declared
-from clada_neuro.reporting.tables import table
 
 
 def _counts(results):

@@ -11,7 +11,7 @@ from scipy import stats
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.alternatives import alternatives
-from clada_neuro.stats.bayes.fit import BayesFit, bayes
+from clada_neuro.stats.bayes.bayes_fit import BayesFit, bayes
 from clada_neuro.stats.compare import Comparison, compare
 from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
@@ -106,7 +106,7 @@ class GeneralizedFit(Marginal):
         return compare(self, *others) if len(others) == 1 else alternatives([self, *others])
 
     def bayes(self, focal: str | list[str] | None = None, **how: Any) -> BayesFit:
-        """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.fit.bayes`)."""
+        """Return draws of the posterior with Bayes factors of the focal terms (see `bayes.bayes_fit.bayes`)."""
         return bayes(self, focal, **how)
 
     def tidy(self, names: str = "broom") -> pd.DataFrame:

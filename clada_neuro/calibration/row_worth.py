@@ -26,7 +26,7 @@ _BATCH = 4
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class RowWorth:
     """Row weights and losses of both sites.
 
     Attributes
@@ -41,9 +41,7 @@ class Sensitivity:
     losses: dict[str, Tensor]
 
 
-def sensitivity(
-    model: PreTrainedModel, tokens: Tensor, seed: int, tick: Callable[[int], object]
-) -> Sensitivity:
+def sensitivity(model: PreTrainedModel, tokens: Tensor, seed: int, tick: Callable[[int], object]) -> RowWorth:
     """Measure both on texts ``(texts, length)``: weights on all of them first, losses in a second run.
 
     ``tick`` is told how many tokens were done.
@@ -69,7 +67,7 @@ def sensitivity(
     for site in SITES:
         weights[site] = (weights[site] / count).sqrt()
     _each_gradient(model, layers, tokens, seed + 1, add_loss, tick)
-    return Sensitivity(weights, {site: loss / count for site, loss in losses.items()})
+    return RowWorth(weights, {site: loss / count for site, loss in losses.items()})
 
 
 def _each_gradient(

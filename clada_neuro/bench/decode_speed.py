@@ -31,7 +31,7 @@ from clada_neuro.bench.alone import (
     Hosting,
     Remote,
 )
-from clada_neuro.bench.engines import Engine, Peer, Run
+from clada_neuro.bench.engines import DecodeEngine, Peer, Run
 from clada_neuro.bench.peers import WIDTHS, LlamaCpp
 from clada_neuro.bench.subjects import SHAPES
 from clada_neuro.errors import ModelError
@@ -148,7 +148,7 @@ def _peers(
 
 
 def _interleave(
-    engines: Sequence[Engine],
+    engines: Sequence[DecodeEngine],
     hosts: Sequence[Hosting],
     prompt: Sequence[int],
     tokens: int,
@@ -172,7 +172,10 @@ def _load_average() -> float:
 
 
 def _rows(
-    engines: Sequence[Engine], runs: list[list[Run]], weights: tuple[int, int], streams: dict[str, float]
+    engines: Sequence[DecodeEngine],
+    runs: list[list[Run]],
+    weights: tuple[int, int],
+    streams: dict[str, float],
 ) -> list[dict[str, Any]]:
     blocks, others = weights
     speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
