@@ -38,7 +38,12 @@ copyright = author
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
-nb_execution_mode = "off"  # a test runs the notebooks from top to bottom
+# Notebooks are stored without outputs and run for the site, each anew only when it has changed.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE.parent / "out" / "notebooks_of_the_site")
+nb_execution_in_temp = True
+nb_execution_timeout = 1200
+nb_execution_raise_on_error = True
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
@@ -48,6 +53,7 @@ autodoc_inherit_docstrings = False
 autodoc_mock_imports = ["lm_eval", "triton"]  # extras, which the pages do not need
 
 _RESULT = re.compile(r"\]\(\.\./(analyses/results/(\w+)/(\w+\.md))\)")
+_FILE = re.compile(r"\]\(((?:\.\./)*[\w/]+\.\w+)\)")
 _CODE = re.compile(r"(``.*?``)")
 
 
@@ -82,10 +88,12 @@ def _results_become_pages(app: Sphinx, config: object) -> None:
     made.mkdir(exist_ok=True)
     for page in HERE.glob("*.md"):
         for path, _, name in _RESULT.findall(page.read_text(encoding="utf-8")):
-            text = (HERE.parent / path).read_text(encoding="utf-8")
+            place = HERE.parent / path
+            text = place.read_text(encoding="utf-8")
+            for target in set(_FILE.findall(text)):
+                shutil.copy(place.parent / target, made / Path(target).name)
+                text = text.replace(f"]({target})", f"]({Path(target).name})")
             (made / name).write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
-            for figure in (HERE.parent / path).parent.glob("*.png"):
-                shutil.copy(figure, made / figure.name)
 
 
 def _point_to_results(app: Sphinx, name: str, source: list[str]) -> None:

@@ -11,6 +11,7 @@ PAGES = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "data").rglob("*.md"),
+        *(ROOT / "analyses").rglob("*.md"),
         *(ROOT / "r").rglob("*.md"),
     }
 )
