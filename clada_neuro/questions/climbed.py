@@ -4,12 +4,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pandas as pd
 
+from clada_neuro.records.record import Part
 from clada_neuro.stats.compare import adjust
 
 _TABLES = ("tests", "coefficients", "rungs", "policies")
 BOOTSTRAPPED = ("delta_r2_low", "delta_r2_high", "p_null")
+
+
+class Counted(Part, frozen=True, kw_only=True):
+    """Rows of one question, and how much of the stimuli's means could be explained at all.
+
+    Attributes
+    ----------
+    ceiling, ceiling_low, ceiling_high : float or None
+        Reliability of the stimuli's means over subjects; None where rows have no subjects.
+    r2_of_means_surprisal : float or None
+        What surprisal explains of these means.
+    steps_left_out : str
+        Optional steps that the rows do not allow.
+    """
+
+    question: str
+    n_obs: int
+    n_incomplete: int
+    n_stimuli: int
+    n_surprisal_values: int
+    ceiling: float | None = None
+    ceiling_low: float | None = None
+    ceiling_high: float | None = None
+    r2_of_means_surprisal: float | None = None
+    steps_left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,8 +49,8 @@ class Climbed:
         A row a step, and a row an added term (REML).
     rungs : pandas.DataFrame
         The random parts that were tried, one a row, and what was taken out.
-    facts : list of dict
-        Counts and ceilings, one a question.
+    counts : list of Counted
+        One a question.
     policies : pandas.DataFrame
         A row a policy and step: exploratory.
     """
@@ -31,7 +58,7 @@ class Climbed:
     tests: pd.DataFrame
     coefficients: pd.DataFrame
     rungs: pd.DataFrame
-    facts: list[dict[str, Any]]
+    counts: list[Counted]
     policies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
@@ -46,8 +73,8 @@ class Climbed:
         tests = adjust(tests, family="component")
         dense = tests["policy"].isna() if "policy" in tests else pd.Series(True, index=tests.index)
         kept = tests.loc[dense].drop(columns="policy", errors="ignore").reset_index(drop=True)
-        facts = [facts for part in parts for facts in part.facts]
-        return cls(kept, **tables, facts=facts, policies=tests.loc[~dense].reset_index(drop=True))
+        counts = [one for part in parts for one in part.counts]
+        return cls(kept, **tables, counts=counts, policies=tests.loc[~dense].reset_index(drop=True))
 
     @property
     def questions(self) -> list[str]:
@@ -56,7 +83,8 @@ class Climbed:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, as JSON holds them."""
-        return {name: getattr(self, name).to_dict("records") for name in _TABLES} | {"facts": self.facts}
+        tables = {name: getattr(self, name).to_dict("records") for name in _TABLES}
+        return {**tables, "counts": [one.row() for one in self.counts]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Climbed":
@@ -65,4 +93,4 @@ class Climbed:
         for name in ("tests", "policies"):
             found = tables[name]
             tables[name] = found.astype({key: float for key in BOOTSTRAPPED if key in found})
-        return cls(facts=stored["facts"], **tables)
+        return cls(counts=msgspec.convert(stored["counts"], list[Counted]), **tables)

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -19,7 +20,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.analysis import Progress
-from clada_neuro.questions.climbed import Climbed
+from clada_neuro.questions.climbed import Climbed, Counted
 from clada_neuro.questions.human_page import human_answer
 from clada_neuro.questions.human_policies import calibration_facts, explore, words_under_policies
 from clada_neuro.questions.nested import Nested
@@ -131,7 +132,7 @@ def climb_ladder(
         pd.DataFrame(tests),
         pd.DataFrame(coefficients),
         pd.DataFrame(rungs),
-        [_facts(rows, ladder, n_incomplete)],
+        [_counted(rows, ladder, n_incomplete)],
     )
 
 
@@ -179,24 +180,25 @@ def _absent(ladder: LadderSpecification, rows: pd.DataFrame) -> list[str]:
     return [step.name for step in ladder.steps if step not in taken]
 
 
-def _facts(rows: pd.DataFrame, ladder: LadderSpecification, n_incomplete: int) -> dict[str, Any]:
+def _counted(rows: pd.DataFrame, ladder: LadderSpecification, n_incomplete: int) -> Counted:
     """Return counts, and how much of the stimuli's means could be explained at all."""
-    facts: dict[str, Any] = {
-        "question": ladder.name,
-        "n_obs": len(rows),
-        "n_incomplete": n_incomplete,
-        "n_stimuli": int(rows["stimulus"].nunique()),
-        "n_surprisal_values": int(rows["surprisal_bits"].nunique()),
-        "steps_left_out": "; ".join(_absent(ladder, rows)),
-    }
+    counted = Counted(
+        question=ladder.name,
+        n_obs=len(rows),
+        n_incomplete=n_incomplete,
+        n_stimuli=int(rows["stimulus"].nunique()),
+        n_surprisal_values=int(rows["surprisal_bits"].nunique()),
+        steps_left_out="; ".join(_absent(ladder, rows)),
+    )
     if "subject" not in rows:
-        return facts
+        return counted
     ceiling = noise_ceiling(rows, ladder.response)
     own = rows[ladder.response] - rows.groupby("subject")[ladder.response].transform("mean")
     means = pd.DataFrame({"y": own, "x": rows["surprisal_bits"]}).groupby(rows["stimulus"]).mean()
-    return facts | {
-        "ceiling": ceiling.reliability,
-        "ceiling_low": ceiling.low,
-        "ceiling_high": ceiling.high,
-        "r2_of_means_surprisal": float(np.corrcoef(means["y"], means["x"])[0, 1] ** 2),
-    }
+    return msgspec.structs.replace(
+        counted,
+        ceiling=ceiling.reliability,
+        ceiling_low=ceiling.low,
+        ceiling_high=ceiling.high,
+        r2_of_means_surprisal=float(np.corrcoef(means["y"], means["x"])[0, 1] ** 2),
+    )

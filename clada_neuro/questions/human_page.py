@@ -10,7 +10,8 @@ from clada_neuro.questions.climbed import Climbed
 from clada_neuro.questions.human_figures import gains, gains_under_policies
 from clada_neuro.questions.human_policies import EVENT
 from clada_neuro.questions.human_tables import (
-    facts,
+    counts,
+    frame_of,
     products,
     random_parts,
     specified_steps,
@@ -48,12 +49,12 @@ def human_answer(
         results=list(_results(found)),
         control=[Paragraph(_control(found, ladders)), specified_steps(ladders[0].steps)],
         limits=list(_limits(ladders, under_policies=bool(len(policies)))),
-        rows=[facts(found.facts), random_parts(found.rungs)],
+        rows=[counts(found.counts), random_parts(found.rungs)],
         tables={
             "steps": tests,
             "coefficients": found.coefficients,
             "random": found.rungs,
-            "facts": pd.DataFrame(found.facts),
+            "facts": frame_of(found.counts),
             "policies": policies,
         },
         settings=settings,

@@ -1,11 +1,11 @@
 """The tables of the human analysis's page; what they leave out stands in the CSV files beside it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from clada_neuro.questions.cells import estimates, parts, question_words, step_words
+from clada_neuro.questions.climbed import Counted
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.page_tables import coefficient_cells, slug
@@ -14,6 +14,7 @@ from clada_neuro.stats.formula import parse
 from clada_neuro.stats.steps import StepSpecification
 
 NATS = 1000  # gains are shown in thousandths of a nat
+_CEILING = ("ceiling", "ceiling_low", "ceiling_high", "r2_of_means_surprisal")
 _GAIN = ("held_out", "held_out_low", "held_out_high")
 
 
@@ -113,9 +114,14 @@ def random_parts(rungs: pd.DataFrame) -> Table:
     return Table("random", caption, rungs, shown)
 
 
-def facts(found: Sequence[Mapping[str, Any]]) -> Table:
+def frame_of(counted: Sequence[Counted]) -> pd.DataFrame:
+    """Return a row a question."""
+    return pd.DataFrame([one.row() for one in counted]).astype(dict.fromkeys(_CEILING, float))
+
+
+def counts(counted: Sequence[Counted]) -> Table:
     """Return counts of rows and stimuli, and how much of the stimuli's means could be explained at all."""
-    rows = pd.DataFrame(found)
+    rows = frame_of(counted)
     shown = pd.DataFrame(
         {
             "question": map(question_words, rows["question"]),
@@ -125,12 +131,12 @@ def facts(found: Sequence[Mapping[str, Any]]) -> Table:
             "values of surprisal": rows["n_surprisal_values"].map("{:,}".format),
         }
     )
-    if "steps_left_out" in rows and rows["steps_left_out"].any():
+    if rows["steps_left_out"].any():
         shown["steps left out"] = [
             "; ".join(map(step_words, text.split("; "))) for text in rows["steps_left_out"]
         ]
     caption = "Rows of each question."
-    if "ceiling" in rows:
+    if rows["ceiling"].notna().any():
         shown["noise ceiling"] = estimates(rows, ("ceiling", "ceiling_low", "ceiling_high"))
         shown["r² of means, surprisal"] = rows["r2_of_means_surprisal"].map(share)
         shown = shown.replace("NA", "")

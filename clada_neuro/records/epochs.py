@@ -1,7 +1,8 @@
 """The content of ``erp/erp.json``: what was done with the epochs."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from clada_neuro.records.fits import Scale
 from clada_neuro.records.record import Document, Part
 
 
@@ -37,7 +38,7 @@ class EpochsRecord(Document, frozen=True, kw_only=True):
     seed: int = 0
     simulated: bool = False
     n_stimuli: int | None = None
-    predictors: dict[str, Any] = {}
+    predictors: dict[str, Scale] = {}
     notes: list[str] = []
     reasons: dict[str, list[Reason]] = {}
     inputs: str | None = None

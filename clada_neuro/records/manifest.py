@@ -56,6 +56,33 @@ class CalibrationFile(Part, frozen=True, kw_only=True):
     hash: str
 
 
+class DataFacts(Part, frozen=True, kw_only=True):
+    """What is known of a data set that brought its responses; empty where it does not say.
+
+    Attributes
+    ----------
+    language : str
+        Code of its texts' word frequencies.
+    window_ms : dict
+        Component to start and end of its window, ms after word onset.
+    unverified : list of str
+        What of this was not checked against the paper or the data's own files.
+    """
+
+    name: str = ""
+    title: str = ""
+    language: str = ""
+    citation: str = ""
+    components: list[str] = []
+    window_ms: dict[str, tuple[int | float, int | float]] = {}
+    roi: list[str] = []
+    reference: str = ""
+    soa_ms: int | float | None = None
+    unverified: list[str] = []
+    notes: str = ""
+    licence: str = ""
+
+
 class Decided(Part, frozen=True, kw_only=True):
     """Who decided the analysis: a file, formulas, the data set's own, or the default."""
 
@@ -148,7 +175,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     simulated: bool = False
     simulation: Simulation | None = None
     component: list[str] = []
-    dataset: dict[str, Any] | None = None
+    dataset: DataFacts | None = None
     exclusions: list[Step] = []
     analysis: Decided | None = None
     departures: list[str] | None = None

@@ -1,6 +1,6 @@
 """The content of ``overlap.json``: how overlapping responses were taken apart, or why they were not."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from clada_neuro.records.record import Document, Part
 
@@ -45,6 +45,16 @@ class ItemWords(Part, frozen=True, kw_only=True):
     left_out: str | None = None
 
 
+class EventFormula(Part, frozen=True, kw_only=True):
+    """The formula of one type of event; its response lasts from `tmin` to `tmax`, in seconds, over splines or sample by sample."""
+
+    event: str
+    formula: str
+    tmin: float | None = None
+    tmax: float | None = None
+    splines: int | None = None
+
+
 class EventOutcome(Part, frozen=True, kw_only=True):
     """How many events of a kind, over all subjects, came to an outcome at a stage."""
 
@@ -72,7 +82,7 @@ class OverlapRecord(Document, frozen=True, kw_only=True):
     CURRENT: ClassVar[int] = 1
 
     left_out: str | None = None
-    models: list[dict[str, Any]] = []
+    models: list[EventFormula] = []
     subjects: dict[str, OverlapSubject] = {}
     delay_s: float = 0.0
     soa_s: float | None = None

@@ -47,7 +47,7 @@ def lines(results: Results) -> list[str]:
             "These files are of an earlier version: run again to see how well responses can be told apart."
         ]
     fits = found.subjects.values()
-    formulas = ", ".join(f"{model['event']} ~ {model['formula']}" for model in found.models)
+    formulas = ", ".join(f"{model.event} ~ {model.formula}" for model in found.models)
     said = [
         f"Responses to successive words were estimated together ({formulas}) from {found.seconds_used / 60:.0f} minutes of "
         f"{plural(len(fits), 'recording')}; overlap makes the variance of a response {number(found.worst_inflation, 1)} times larger at its "

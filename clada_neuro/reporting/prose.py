@@ -1,13 +1,12 @@
 """The paragraphs a paper needs: Methods, and results in APA style, from what the stages wrote."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
-from clada_neuro.records.manifest import Manifest, ModelFacts, removed_by
+from clada_neuro.records.manifest import DataFacts, Manifest, ModelFacts, removed_by
 from clada_neuro.records.terms import contrast, factors
 from clada_neuro.reporting import layers, levels, maps, marginal, references, smooths
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
@@ -114,18 +113,15 @@ def _responses(results: Results) -> str:
     lost = "".join(f" {sentence}" for one in used for sentence in [*_incomplete(one)]) + _removed(results)
     if results.simulated:
         return f"The responses are SIMULATED, not recorded: {_list(each)}.{lost}"
-    data = results.manifest.dataset or {}
-    source = f" of {data['citation']}" if data.get("citation") else ""
+    data = results.manifest.dataset or DataFacts()
+    source = f" of {data.citation}" if data.citation else ""
     detail = [
         *(
             f"{response_of(f'{name}_uv').name}: mean of {low}–{high} ms"
-            for name, (low, high) in _windows(data)
+            for name, (low, high) in data.window_ms.items()
         ),
-        *(
-            f"{label} {cell(data[key])}"
-            for key, label in (("roi", "over"), ("reference", "reference:"))
-            if data.get(key)
-        ),
+        *([f"over {cell(data.roi)}"] if data.roi else []),
+        *([f"reference: {data.reference}"] if data.reference else []),
     ]
     return f"We analyzed {_list(each)}{source}" + (f" ({'; '.join(detail)})." if detail else ".") + lost
 
@@ -191,10 +187,6 @@ def _epochs(results: Results) -> str:
         f"Averages and regression ERPs {rest} Clusters over time and electrodes were tested with "
         f"{facts.n_permutations:,} sign permutations over subjects."
     )
-
-
-def _windows(dataset: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
-    yield from (dataset.get("window_ms") or {}).items()
 
 
 def _regressions(results: Results) -> str:

@@ -78,7 +78,7 @@ def test_rows_with_gaps_are_counted_and_left_out_of_every_model():
     trials = planted(0.0)
     trials.loc[:4, "adjustment_prev"] = np.nan
     result = climb_ladder(trials, QUESTION, HumanSettings(folds=2))
-    assert result.facts[0]["n_incomplete"] == 5
+    assert result.counts[0].n_incomplete == 5
     assert set(result.tests["n_obs"]) == {len(trials) - 5}
 
 

@@ -1,13 +1,17 @@
 """Documents as typed records: what is refused when written and when read, and that older folders still open."""
 
 import json
+import pkgutil
+from importlib import import_module
 from pathlib import Path
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 import pandas as pd
 import pytest
 from scipy.special import ndtri
 from scipy.stats import norm
 
+from clada_neuro import records
 from clada_neuro.artifacts import plain, read_json, write_json
 from clada_neuro.errors import DataError
 from clada_neuro.records.epochs import EpochsRecord
@@ -15,6 +19,7 @@ from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest
 from clada_neuro.records.maps import MapsRecord
 from clada_neuro.records.overlap import OverlapRecord
+from clada_neuro.records.record import Part
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.stats.checks import checks
 from clada_neuro.stats.mixed import fit
@@ -129,3 +134,32 @@ def simple_trials() -> pd.DataFrame:
     frame["x"] = random.normal(size=len(frame))
     frame["y"] = frame["x"] + random.normal(size=len(frame)) + frame["subject"].map(ord) / 5
     return frame
+
+
+# What a field holds without a form of its own, and why.
+FREE = {
+    "FitRecord.specified_contrasts": "as the analysis file wrote them: a name, or codes by level",
+    "DepthRecord.settings": "as the settings' file has them",
+    "ModelFacts.scoring": "how a masked model was scored, as it describes itself",
+    "Manifest.word_layers": "as the measurer describes itself",
+    "Manifest.linear_gflops": "as it was timed, by dtype",
+    "Manifest.missing": "by measure, why",
+}
+
+
+def test_every_field_of_a_record_has_a_form():
+    for module in pkgutil.iter_modules(records.__path__):
+        import_module(f"{records.__name__}.{module.name}")
+    found, kinds = set(), [Part]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if kind.__module__.startswith(records.__name__):
+            found |= {
+                f"{kind.__name__}.{name}" for name, hint in get_type_hints(kind).items() if _is_free(hint)
+            }
+    assert found == set(FREE)
+
+
+def _is_free(hint) -> bool:
+    return hint is Any or (get_origin(hint) is not ClassVar and any(map(_is_free, get_args(hint))))

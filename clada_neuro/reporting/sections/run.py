@@ -22,7 +22,7 @@ def blocks(results: Results) -> Iterator[Block]:
         ("Neuron sparsity", _cutoffs(manifest)),
         *(
             (f"Data: {key.replace('_', ' ')}", cell(value))
-            for key, value in (manifest.dataset or {}).items()
+            for key, value in (manifest.dataset.row() if manifest.dataset else {}).items()
             if value
         ),
     ]
