@@ -17,6 +17,7 @@ from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.instrument.activity import active_set
+from clada_neuro.instrument.lens_of_text import lens_of_text
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
@@ -118,6 +119,54 @@ def _html(part: Any) -> str:
     if hasattr(part, "_repr_html_"):
         return str(part._repr_html_())
     return f"<p>{escape(part)}</p>" if isinstance(part, str) else f"<pre>{escape(str(part))}</pre>"
+
+
+def lens_map(model: LanguageModel, sentence: str, every: int = 3) -> Figure:
+    """Draw what inner layers would say next: a cell a token and layer, coloured by the surprisal of what came.
+
+    Parameters
+    ----------
+    every : int
+        Show the last layer and every so-manieth below it.
+    """
+    found = lens_of_text(model, sentence)
+    last = int(found["layer"].max())
+    found = found[(last - found["layer"]) % every == 0]
+    bits = found.pivot_table("lens_surprisal_bits", "layer", "token_index")
+    top = found.pivot_table("top_token", "layer", "token_index", aggfunc="first")
+    tokens = found.drop_duplicates("token_index")["token"].tolist()
+    most = max(20.0, float(bits.loc[last].max()))
+    right = (top.to_numpy() == np.array(tokens)[None, :]).sum(axis=1)
+
+    def paint(canvas: Canvas) -> None:
+        axes = canvas.add_subplot()
+        image = axes.pcolormesh(bits.clip(upper=most), cmap="viridis", vmin=0, vmax=most)
+        for row, layer in enumerate(bits.index):
+            for column, token in enumerate(bits.columns):
+                dark = bits.loc[layer, token] < 0.6 * most
+                shown = str(top.loc[layer, token])[:9].replace("$", r"\$")
+                axes.text(
+                    column + 0.5,
+                    row + 0.5,
+                    shown,
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="w" if dark else "k",
+                )
+        axes.set_xticks(np.arange(len(tokens)) + 0.5, tokens, rotation=45, ha="right")
+        axes.set_yticks(np.arange(len(bits)) + 0.5, bits.index)
+        axes.set(xlabel="token that came", ylabel="layer")
+        axes.grid(False)
+        canvas.colorbar(image, ax=axes, label="surprisal of it (bits)", pad=0.01, aspect=25, extend="max")
+
+    caption = (
+        f"In each cell the most probable next token by the layer. The last layer ({last}) has {right[-1]} of {len(tokens)} tokens "
+        f"right, layer {bits.index[len(bits) // 2]} has {right[len(bits) // 2]}."
+    )
+    return compose(
+        "lens", caption, caption, paint, (max(5.0, 1.8 + 0.72 * len(tokens)), 1.4 + 0.3 * len(bits))
+    )
 
 
 def word_by_word(traced: Trace) -> Figure:

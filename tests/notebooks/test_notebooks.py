@@ -69,3 +69,16 @@ def test_mixed_models_recover_the_planted_effect_and_show_the_false_alarms(tmp_p
     )
     assert with_stimulus <= 7 < without
     assert "lmer(n400_uv ~" in text
+
+
+@pytest.mark.slow
+@both_ways
+def test_the_depth_notebook_shows_the_lens_and_finds_the_planted_layer(tmp_path, widgets):
+    outputs = run_notebook("05_depth.ipynb", tmp_path, widgets=widgets)
+    assert count_figures(outputs) >= 2
+    text = text_of(outputs)
+    assert "The last layer (29) has" in text
+    planted, found = re.search(r"planted in layer (\d+); the largest effect is in layer (\d+)", text).groups()
+    assert planted == found
+    low, high = map(float, re.search(rf"Layer {planted}: .* interval \[(\S+), (\S+)\]", text).groups())
+    assert low < -1.2 < high
