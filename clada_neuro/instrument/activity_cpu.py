@@ -2,8 +2,8 @@
 
 The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32); measures
 that are not in `NAMES` are computed there. Values are records, one a token, whose fields are the names. The edge of an active
-set is found without sorting: energies are added up by the leading bits of the contribution, which order positive floats,
-and only the few contributions that share the decisive bits are sorted.
+set is found without sorting: the energy below several marks at a time narrows it down, by the bits of contributions, which
+order positive floats, and only the few that lie between the last two marks are sorted.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,10 @@ NAMES = (
 _COMPILED: dict[str, Any] = dict(
     nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy"
 )
-_BITS = 20  # of a float32 below its exponent and first three binary places
-_BUCKETS = 256  # 32 octaves below the largest contribution; what is smaller holds no energy to speak of
+# An active set's edge is looked for so far below the largest contribution; what is smaller holds no energy to speak of.
+_OCTAVES, _OCTAVE = 16, 1 << 23  # the bits of a float32 grow by so much an octave
+_MARKS, _LOOKS = 8, 3
+_SMALLEST = 1e-37  # whose inverse is finite in float32
 
 
 def activities(
@@ -134,32 +136,84 @@ def _edge(e: Array, power: float, energy: float) -> tuple[int, Any]:
     if not 0 < power < np.inf:
         return 0, np.float32(np.inf)
     target = (1 - energy) * power
-    bits = e.view(np.int32)
-    highest = np.int32(0)
+    between = _bracket(e, target)
+    low = between[0]
+    bits, first, width = e.view(np.uint32), between.view(np.uint32)[0], between.view(np.uint32)[1]
+    below, left_out = 0.0, 0
     for i in range(e.shape[0]):
-        highest = max(highest, bits[i])
-    lowest = (highest >> _BITS) - _BUCKETS + 1
-    held = np.zeros(_BUCKETS)
-    count = np.zeros(_BUCKETS, np.int64)
+        value = np.float64(e[i] if e[i] < low else np.float32(0))
+        below += value * value
     for i in range(e.shape[0]):
-        bucket = max(0, (bits[i] >> _BITS) - lowest)
-        held[bucket] += np.float64(e[i]) * np.float64(e[i])
-        count[bucket] += 1
-    below, left_out, bucket = 0.0, 0, 0
-    while below + held[bucket] <= target and bucket < _BUCKETS - 1:
-        below += held[bucket]
-        left_out += count[bucket]
-        bucket += 1
-    inside = np.empty(count[bucket], np.float32)
+        left_out += e[i] < low
+    inside = np.empty(e.shape[0], np.float32)
     found = 0
     for i in range(e.shape[0]):
-        if max(0, (bits[i] >> _BITS) - lowest) == bucket:
+        if np.uint32(bits[i] - first) < width:  # one question, which is rarely answered with yes
             inside[found] = e[i]
             found += 1
-    inside.sort()
-    for value in inside[:-1]:
+    some = inside[:found]
+    some.sort()
+    for value in some[:-1]:
         below += np.float64(value) * np.float64(value)
         if below > target:
             return left_out, value
         left_out += 1
-    return left_out, inside[-1]
+    return left_out, some[-1]
+
+
+@njit(**_COMPILED)
+def _bracket(e: Array, target: float) -> Array:
+    """Return the value where the edge lies or before it, and, as bits, how far beyond it cannot lie.
+
+    A few looks at all contributions narrow them down, each with several marks between their bits. The sums are float32, which decide
+    the edge where both sides are equal to seven digits.
+    """
+    bits = e.view(np.int32)
+    highest: Any = np.int32(0)
+    for i in range(e.shape[0]):
+        highest = max(highest, bits[i])
+    marks = np.empty(_MARKS, np.int32)
+    values = marks.view(np.float32)
+    marks[0] = highest
+    largest = np.float64(values[0])
+    low, high = max(0, highest - _OCTAVES * _OCTAVE), highest + 1
+    unit, share = np.float32(1 / max(largest, _SMALLEST)), target / (largest * largest)
+    for _ in range(_LOOKS):
+        step = (high - low) // (_MARKS + 1)
+        for mark in range(_MARKS):
+            marks[mark] = low + (mark + 1) * step
+        passed = 0
+        for held in _held_below(e, unit, values):
+            passed += held <= share
+        if passed < _MARKS:
+            high = low + (passed + 1) * step
+        low += passed * step
+    marks[0], marks[1] = low, high - low
+    return values
+
+
+@njit(**_COMPILED)
+def _held_below(e: Array, unit: Any, marks: Array) -> tuple[Any, ...]:
+    """Return the energies of what lies below each of eight marks, in units that float32 can square."""
+    m0, m1, m2, m3, m4, m5, m6, m7 = (
+        marks[0],
+        marks[1],
+        marks[2],
+        marks[3],
+        marks[4],
+        marks[5],
+        marks[6],
+        marks[7],
+    )
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = none = np.float32(0)
+    for i in range(e.shape[0]):
+        energy = (e[i] * unit) * (e[i] * unit)
+        s0 += energy if e[i] < m0 else none
+        s1 += energy if e[i] < m1 else none
+        s2 += energy if e[i] < m2 else none
+        s3 += energy if e[i] < m3 else none
+        s4 += energy if e[i] < m4 else none
+        s5 += energy if e[i] < m5 else none
+        s6 += energy if e[i] < m6 else none
+        s7 += energy if e[i] < m7 else none
+    return s0, s1, s2, s3, s4, s5, s6, s7

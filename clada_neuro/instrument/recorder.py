@@ -110,9 +110,9 @@ class ActivityRecorder:
             return block.module.register_forward_pre_hook(experts)
 
         def observe(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-            magnitude = self._by_row(args[0], block.intermediate_size).float().abs()
+            magnitude = self._by_row(args[0], block.intermediate_size).abs().float()  # ours to change
             sparsity = self._sparsity(place, magnitude)
-            self._observe(place, magnitude * block.neuron_norms.to(magnitude.device), sparsity)
+            self._observe(place, magnitude.mul_(block.neuron_norms.to(magnitude.device)), sparsity)
 
         return block.down.register_forward_pre_hook(observe)
 
