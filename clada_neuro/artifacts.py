@@ -68,6 +68,9 @@ def _described(value: Any) -> Any:
     """Return JSON that differs wherever two values do; numbers by their bits, whatever their size."""
     if isinstance(value, pd.DataFrame):
         return [[str(name), _described(column)] for name, column in value.items()]
+    if isinstance(value, pd.Series) and isinstance(value.dtype, pd.StringDtype):
+        codes, texts = pd.factorize(value)  # each text is written once; missing ones are -1
+        return [str(value.dtype), _described(codes), texts.tolist()]
     if isinstance(value, pd.Series):
         levels = list(value.cat.categories) if isinstance(value.dtype, pd.CategoricalDtype) else None
         return [str(value.dtype), levels, _described(value.to_numpy())]

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from formulaic import Formula, SimpleFormula
 from formulaic.parser.types import Factor, Term
@@ -226,7 +227,8 @@ def _check_smooths(smooths: Sequence[SmoothTerm], others: Sequence[str], text: s
             )
 
 
-def _terms(side: str, text: str, smooths: bool = False) -> Iterator[Term]:
+@lru_cache(maxsize=1024)  # a fit asks some forty times what the same few sides hold
+def _terms(side: str, text: str, smooths: bool = False) -> tuple[Term, ...]:
     if "." in tokens(side):
         raise FitError(f"'.' stands for all columns in the formula '{text}'; name the predictors")
     try:
@@ -241,7 +243,7 @@ def _terms(side: str, text: str, smooths: bool = False) -> Iterator[Term]:
     for factor in (factor for term in found for factor in term.factors):
         if factor.eval_method is Factor.EvalMethod.PYTHON and not (smooths and is_smooth(factor.expr)):
             check_formula_part(factor.expr, text)
-    return iter(found)
+    return tuple(found)
 
 
 def names_of(side: str) -> list[str]:

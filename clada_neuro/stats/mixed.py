@@ -3,7 +3,7 @@
 import warnings as python_warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import pandas as pd
 
@@ -153,35 +153,26 @@ class MixedFit(Marginal):
         return output.html(self)
 
 
+class Choices(TypedDict, total=False):
+    """What may be said of a fit, whatever its family; see `fit`."""
+
+    reml: bool
+    engine: str
+    name: str | None
+    standardize: bool | Sequence[str]
+    contrasts: Contrasts | None
+    weights: str | None
+    df: str
+    robust: str | None
+
+
 @overload
 def fit(
-    data: pd.DataFrame,
-    formula: str,
-    *,
-    reml: bool = ...,
-    engine: str = ...,
-    name: str | None = ...,
-    standardize: bool | Sequence[str] = ...,
-    contrasts: Contrasts | None = ...,
-    weights: str | None = ...,
-    df: str = ...,
-    family: Literal["gaussian"] = ...,
-    robust: str | None = ...,
+    data: pd.DataFrame, formula: str, *, family: Literal["gaussian"] = ..., **choices: Unpack[Choices]
 ) -> MixedFit: ...
 @overload
 def fit(
-    data: pd.DataFrame,
-    formula: str,
-    *,
-    reml: bool = ...,
-    engine: str = ...,
-    name: str | None = ...,
-    standardize: bool | Sequence[str] = ...,
-    contrasts: Contrasts | None = ...,
-    weights: str | None = ...,
-    df: str = ...,
-    family: str,
-    robust: str | None = ...,
+    data: pd.DataFrame, formula: str, *, family: str, **choices: Unpack[Choices]
 ) -> MixedFit | GeneralizedFit: ...
 def fit(
     data: pd.DataFrame,

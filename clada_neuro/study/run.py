@@ -6,10 +6,10 @@ language models are several studies of the same responses (see `clada_neuro.stud
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError
@@ -27,6 +27,8 @@ from clada_neuro.study.how import How, Progress
 from clada_neuro.study.named import DEMO, language_of
 from clada_neuro.study.recordings import cut, recordings_of
 from clada_neuro.study.resolve import resolve_target
+
+T = TypeVar("T")
 
 
 def run(
@@ -167,10 +169,7 @@ def run(
         For wrong input; what was finished stays in `out`.
     """
     given = {**locals()}
-    setting = Setting(
-        start_token=start_token, dtype=dtype, device=device, revision=revision, policy=policy, sparsity=sparsity, calibration=calibration, threads=threads,
-        language=language or "en", layers=layers, attention=attention, translators=translators,
-    )  # fmt: skip
+    setting = _record(Setting, given, model=EMBEDDED, language=language or "en")
     if str(target) == DEMO and eeg == SIMULATED:
         first = model if isinstance(model, str) else (*(model or ()), EMBEDDED)[0]
         out = Path(out or Path("out") / "demo_eeg")
@@ -193,7 +192,7 @@ def run(
         raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
     settled = {
         "target": target, "epochs": epochs, "analysis": analysis, "measured": _measured(window_ms, roi, baseline, soa_ms),
-        "fitting": Fitting(family, df, contrasts or {}),
+        "fitting": _record(Fitting, given, contrasts=contrasts or {}),
     }  # fmt: skip
     plan = resolve_target(**_handed_on(given) | settled)
     plan = replace(plan, continuous=continuous)
@@ -217,7 +216,7 @@ def run(
     tell([*plan.stimuli.attrs.get("notes", []), *plan.notes], progress)
     at_once = jobs or os.cpu_count() or 1
     with artifacts.sole_writer(folder), placed(scheduler, at_once) as parts:
-        how = How(setting, models, scheduler, full, influence, maps, parts, seed, progress, plan.decided_by)
+        how = _record(How, given, setting=setting, models=models, jobs=parts, decided=plan.decided_by)
         if len(models) == 1:
             study_one(plan, models[0], folder, how)
             progress("[5/5] report")
@@ -239,6 +238,12 @@ def _handed_on(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords that find out a target, and those by which its stimulus file is read: their names are the same."""
     names = (*signature(resolve_target).parameters, *signature(read_stimuli).parameters)
     return {name: given[name] for name in names if name in given}
+
+
+def _record(kind: type[T], given: Mapping[str, Any], **made: Any) -> T:
+    """Return a record of what was `given`, field by field under the same name, with what was `made` of the rest."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: given[name] for name in names & set(given)} | made)
 
 
 def _measured(

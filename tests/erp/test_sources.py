@@ -28,6 +28,21 @@ def test_files_are_read_when_they_are_used(tmp_path):
     np.testing.assert_allclose(epochs.get_data(), small().get_data(), atol=1e-11)
 
 
+def test_a_header_is_read_once_a_file_and_again_once_it_changed(tmp_path, monkeypatch):
+    path, read, real = tmp_path / "sub-01_epo.fif", [], mne.read_epochs
+    monkeypatch.setattr(mne, "read_epochs", lambda path, **how: read.append(path) or real(path, **how))
+    words = pd.DataFrame({"word": list("abcdef")})
+    small(metadata=words).save(path, verbose="error")
+    first = read_epochs(tmp_path).epochs["01"]
+    first.metadata = first.metadata.assign(word="other")
+    first.drop([0], verbose="error")
+    again = read_epochs(tmp_path).epochs["01"]
+    assert (len(read), len(again), again.metadata["word"].tolist()) == (1, 6, list("abcdef"))
+    assert not again.preload
+    small(5, words[:5]).save(path, overwrite=True, verbose="error")
+    assert (len(read_epochs(tmp_path).epochs["01"]), len(read)) == (5, 2)
+
+
 def test_fif_keeps_metadata_and_values(tmp_path, simulated):
     epochs = simulated.epochs["S01"]
     epochs.save(tmp_path / "one-epo.fif", verbose="error")

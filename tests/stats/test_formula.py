@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clada_neuro.errors import FitError
+from clada_neuro.stats import formula as module
 from clada_neuro.stats.contrasts import canonical
-from clada_neuro.stats.formula import RandomTerm, parse, plain_names, with_contrasts
+from clada_neuro.stats.formula import RandomTerm, names_of, parse, plain_names, with_contrasts
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,12 @@ def test_endless_expressions_are_read_or_refused(size: int) -> None:
         assert set(parse(f"y ~ I({' + '.join(['x'] * size)})").variables()) == {"x", "y"}
     except FitError as error:
         assert "recursion" in str(error) or "too deep" in str(error)  # noqa: PT017
+
+
+def test_what_a_side_holds_is_found_out_once(monkeypatch):
+    read, real = [], module.Formula
+    monkeypatch.setattr(module, "Formula", lambda side: read.append(side) or real(side))
+    module._terms.cache_clear()
+    assert [names_of("aa * bb") for _ in range(3)] == [["aa", "bb", "aa", "bb"]] * 3
+    assert plain_names("aa * bb") == ["aa", "bb"]
+    assert read == ["aa * bb"]
