@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=2 python analyses/20_overlap_speed.py [--minutes 60]
 
 White noise of 64 channels at 250 Hz with words every 300 to 600 ms (8,000 in an hour), in memory; responses from −100 to 1000 ms at
-every sample. Four types of events with five predictors each (6,624 columns), and five predictors for one of the four (2,484).
+every sample; then the single trials of one type without their neighbours, as the by-item check takes them. Four types of events with
+five predictors each (6,624 columns), and five predictors for one of the four (2,484).
 Writes results/overlap_speed/overlap_speed.csv, the command in its first line. Nothing else should run at the same time. Each
 design runs in a process of its own, whose largest memory is counted.
 """
@@ -22,6 +23,7 @@ from _shared.results import command_and_load, results_folder
 from clada_neuro.artifacts import write_text
 from clada_neuro.erp.overlap.events import EventModel
 from clada_neuro.erp.overlap.fit import overlap_rerp
+from clada_neuro.erp.overlap.single import stretches_without_overlap
 
 SFREQ, CHANNELS, PREDICTORS, TYPES = 250.0, 64, "abcde", ("word", "comma", "press", "saccade")
 FULL = f"1 + {' + '.join(PREDICTORS)}"
@@ -47,12 +49,17 @@ def measure(minutes: float, formulas: Mapping[str, str]) -> dict[str, float]:
     start = time.perf_counter()
     found = overlap_rerp(raw, events, [EventModel(event, formula) for event, formula in formulas.items()])
     seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    singles = sum(len(epochs) for epochs, _ in stretches_without_overlap([raw], [events], found, TYPES[0]))
+    single_seconds = time.perf_counter() - start
     columns = len(found.names) * len(found.evoked(found.names[0]).times)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {
         "events": len(events),
         "columns": columns,
         "seconds": round(seconds, 1),
+        "single_trials": singles,
+        "single_trials_seconds": round(single_seconds, 1),
         "peak_gb": round(peak, 2),
     }
 

@@ -88,8 +88,16 @@ def cut_epochs(
     return place
 
 
+def _spans(annotations: mne.Annotations) -> mne.Annotations:
+    """Return what epochs are dropped for; of the events, which the metadata describe, every copy of the epochs would carry all."""
+    rejecting = [
+        n for n, said in enumerate(annotations.description) if said.lower().startswith(("bad", "edge"))
+    ]
+    return annotations[rejecting]
+
+
 def _cut(session: Session, events: pd.DataFrame) -> mne.BaseEpochs:
-    raw = session.raw
+    raw = session.raw.copy().set_annotations(_spans(session.raw.annotations))
     words = events[events["event"] == WORD]
     samples = raw.first_samp + np.round(words["onset"].to_numpy(float) * raw.info["sfreq"]).astype(int)
     if (same := pd.Series(samples).duplicated()).any():

@@ -154,8 +154,15 @@ def _of_bids(root: Path, task: str | None) -> list[tuple[str, Session]]:
     sessions = []
     for path in sorted(paths, key=lambda one: one.basename):
         events = read_events(path.copy().update(suffix="events", extension=".tsv").fpath)
-        sessions.append((path.subject, _session(path.basename, bids.read_raw_bids(path), events)))
+        sessions.append((path.subject, _session(path.basename, _plain(bids.read_raw_bids(path)), events)))
     return sessions
+
+
+def _plain(raw: mne.io.BaseRaw) -> mne.io.BaseRaw:
+    """Return a recording whose annotations are without the events' columns, which stand in their table and make copies slow."""
+    found = raw.annotations
+    bare = mne.Annotations(found.onset, found.duration, found.description, found.orig_time, found.ch_names)
+    return raw.set_annotations(bare)
 
 
 def _check_rates(found: dict[str, list[Session]]) -> None:

@@ -146,4 +146,4 @@ def _epochs(
     info = mne.pick_info(raw.info, [raw.ch_names.index(name) for name in run.channels])
     tmin = train.first / raw.info["sfreq"]
     labels = metadata.reset_index(drop=True)
-    return mne.EpochsArray(data, info, events, tmin, {model.event: 1}, metadata=labels)
+    return mne.EpochsArray(data, info, events, tmin, {model.event: 1}, metadata=labels, verbose="error")
