@@ -53,12 +53,18 @@ class Answer:
     departures: Sequence[str] | None = None
 
     def write(self, folder: str | Path) -> Path:
-        """Write ``<name>.html``, the same page as ``<name>.md``, figures (PNG), tables (CSV) and ``manifest.json``; return the HTML page."""
+        """Write ``<name>.html``, the same page as ``<name>.md``, figures (PNG), tables (CSV) and ``manifest.json``; return the HTML page.
+
+        Figures of an earlier page of this name that are not on this one are taken away.
+        """
         home, page = output_folder(folder), self.page()
         for name, table in self.tables.items():
             write_text(home / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
         for figure in page.figures:
             _write_png(figure, home)
+        for path in home.glob(f"{self.name}_*.png"):
+            if path.stem not in {figure.name for figure in page.figures}:
+                path.unlink()
         manifest = {
             "analysis": self.name,
             "settings": self.settings,

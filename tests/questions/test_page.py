@@ -2,10 +2,15 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from clada_neuro.errors import DataError
+from clada_neuro.models.loading import LanguageModel
+from clada_neuro.questions.analysis import run
 from clada_neuro.questions.cells import estimate, listed, part, question_words, step_words
 from clada_neuro.questions.page import Answer
 from clada_neuro.reporting.blocks import Facts, Paragraph, Part, Points, Section, Table
@@ -64,6 +69,31 @@ def test_figures_tables_and_manifest_stand_beside(answer, tmp_path):
     assert "](./gains.png)" in (tmp_path / "human.md").read_text(encoding="utf-8")
     assert (tmp_path / "steps.csv").read_text(encoding="utf-8").splitlines()[1] == "y ~ x + (1|item),1234.57"
     assert json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["settings"]["folds"] == 10
+
+
+def test_figures_of_an_earlier_page_do_not_stay(answer, tmp_path):
+    for name in ("human_frank2015_n400.png", "prefix_1_same.png", "mine.png"):
+        (tmp_path / name).write_bytes(b"old")
+    figures = [draw("human_new", "New.", "Points.", lambda axis: axis.plot([0, 1]), (2.0, 1.5))]
+    replace(answer, results=[Section("steps", "Steps", figures)]).write(tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "human_new.png",
+        "prefix_1_same.png",
+        "mine.png",
+    }
+
+
+def test_a_question_is_answered_by_one_process_at_a_time(answer, tmp_path):
+    asked = []
+
+    def analysis(model, settings, folder, progress):
+        asked.append(folder)
+        with pytest.raises(DataError, match="another"), ThreadPoolExecutor() as pool:
+            pool.submit(run, analysis, None, tmp_path, model=model).result()
+        return answer
+
+    assert run(analysis, None, tmp_path, model=object.__new__(LanguageModel)) == tmp_path / "human.html"
+    assert asked == [tmp_path / "work"]
 
 
 def test_cells_have_as_many_decimals_as_their_interval_allows():
