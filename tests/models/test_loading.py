@@ -17,6 +17,7 @@ from clada_neuro.bench.peers import write_gguf
 from clada_neuro.errors import ModelError
 from clada_neuro.models import loading, memory
 from clada_neuro.models.checkpoint import load_weights
+from clada_neuro.models.embedded import embedded_gguf
 from clada_neuro.models.loading import load_model
 
 
@@ -308,7 +309,7 @@ def test_the_embedded_model_is_smollm2():
 
 @pytest.mark.slow
 def test_the_safetensors_copy_equals_the_gguf():
-    path = loading._embedded_gguf()
+    path = embedded_gguf()
     direct = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     copy = load_model(device="cpu").model.state_dict()
     for name, weight in direct.state_dict().items():
