@@ -1,6 +1,6 @@
 """Epochs with the measures of their words: what regressions over time and tercile averages start from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import mne
@@ -141,7 +141,7 @@ def _described(
     match = match_words(metadata, words, on)
     reason = pd.Series("", index=metadata.index, dtype="object")
     reason[match.unmatched.index] = match.unmatched["reason"]
-    labels = [name for name in ("stimulus_id", "item", "word") if name in words]
+    labels = [name for name in ("stimulus_id", "item", "word", "condition", "is_critical") if name in words]
     columns = words[[*labels, *predictors]].assign(stimulus=stimulus_of(words))
     columns = columns.iloc[match.row.clip(lower=0)].reset_index(drop=True)
     for name in predictors:
@@ -182,23 +182,43 @@ def tercile_averages(
         ``low``, ``middle``, ``high``: one Evoked per subject who has epochs in all three, ready for
         `evoked.waveforms`, `evoked.topographies` and `evoked.grand_averages`.
     """
+    edges = np.quantile(data.stimuli()[predictor].astype(float), [1 / 3, 2 / 3])
+
+    def tercile(metadata: pd.DataFrame) -> np.ndarray:
+        return np.array(["low", "middle", "high"])[
+            np.searchsorted(edges, metadata[predictor].to_numpy(float))
+        ]
+
+    groups = averages_by(data, tercile, ("low", "middle", "high"), baseline)
+    if not groups["low"]:
+        raise DataError(
+            f"no subject has epochs in all three terciles of '{predictor}'; more stimuli are needed"
+        )
+    return groups
+
+
+def averages_by(
+    data: PredictedEpochs,
+    label: Callable[[pd.DataFrame], np.ndarray],
+    names: Sequence[str],
+    baseline: tuple[float | None, float] | None,
+) -> dict[str, list[mne.Evoked]]:
+    """Average each subject's epochs by the label that their metadata get, one of `names`; of subjects who have all of them.
+
+    Epochs with another label are in no average. The window `baseline` is subtracted from each average.
+    """
     layout = data.layout
     if baseline is not None and not layout.tmin < baseline[1]:
         raise DataError(
             f"epochs that start at {1e3 * layout.tmin:g} ms have no baseline up to {1e3 * baseline[1]:g} ms"
         )
-    edges = np.quantile(data.stimuli()[predictor].astype(float), [1 / 3, 2 / 3])
-    groups: dict[str, list[mne.Evoked]] = {"low": [], "middle": [], "high": []}
+    groups: dict[str, list[mne.Evoked]] = {name: [] for name in names}
     for subject, epochs in data.epochs.items():
-        place = np.searchsorted(edges, epochs.metadata[predictor].to_numpy(float))
-        if len(np.unique(place)) < 3:
+        labels = label(epochs.metadata)
+        if not set(names) <= set(labels):
             continue
-        for number, (name, averages) in enumerate(groups.items()):
-            average = layout.of(f"subject '{subject}'", epochs[place == number].average())
+        for name, averages in groups.items():
+            average = layout.of(f"subject '{subject}'", epochs[labels == name].average())
             average.comment = name
             averages.append(average if baseline is None else average.apply_baseline(baseline))
-    if not groups["low"]:
-        raise DataError(
-            f"no subject has epochs in all three terciles of '{predictor}'; more stimuli are needed"
-        )
     return groups

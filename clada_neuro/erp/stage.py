@@ -1,8 +1,9 @@
 """The epochs' own analyses in one call, and their files: what a report draws and a reader checks.
 
-In ``<folder>/erp``: ``waveforms``, ``topographies`` (by tercile of each predictor), ``rerp_waveforms``,
+In ``<folder>/erp``: ``waveforms``, ``topographies`` (by tercile of each predictor), ``conditions``, ``differences``,
+``difference_topographies`` (of critical words, where they have conditions), ``rerp_waveforms``,
 ``rerp_topographies`` (µV per SD), ``rerp_clusters``, ``by_item``, ``rejections``, ``lost`` as parquet;
-``terciles-<predictor>-ave.fif`` and ``rerp-ave.fif``, grand averages for MNE; ``erp.json``, what was done. What the data do
+``terciles-<predictor>-ave.fif``, ``conditions-ave.fif`` and ``rerp-ave.fif``, grand averages for MNE; ``erp.json``, what was done. What the data do
 not allow, as averages by a predictor that does not vary, is left out and noted there.
 """
 
@@ -15,6 +16,7 @@ import mne
 import pandas as pd
 
 from clada_neuro.artifacts import output_folder, read_json, write_atomic, write_table
+from clada_neuro.erp.by_condition import condition_averages, conditions_of, difference_waves
 from clada_neuro.erp.by_item import by_item
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component
@@ -94,6 +96,11 @@ def analyze_epochs(
         for name in names
     }
     terciles = {name: groups for name, groups in found.items() if groups}
+    by_condition: dict[str, list[mne.Evoked]] | None = None
+    if conditions := conditions_of(words):
+        by_condition = _optional(
+            notes, "averages by condition", condition_averages, data, conditions, span if covariate else None
+        )
     result = _optional(
         notes, "regression ERPs", rerp, data, baseline="covariate" if covariate else "none", baseline_window=span,
         n_permutations=n_permutations, seed=seed,
@@ -107,6 +114,13 @@ def analyze_epochs(
     if terciles and shown:
         tables["waveforms"] = _by_predictor(terciles, shown, waveforms)
         tables["topographies"] = _by_predictor(terciles, shown, topographies)
+    if by_condition:
+        waves = difference_waves(by_condition)
+        averages["conditions-ave.fif"] = {**by_condition, **waves}
+    if by_condition and shown:
+        tables["conditions"] = _by_component(by_condition, shown, waveforms)
+        tables["differences"] = _by_component(waves, shown, waveforms)
+        tables["difference_topographies"] = _by_component(waves, shown, topographies)
     if result is not None:
         tables["rerp_clusters"] = result.clusters
         averages["rerp-ave.fif"] = result.betas

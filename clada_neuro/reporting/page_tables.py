@@ -72,12 +72,10 @@ def conditions(results: Results) -> Table | None:
 
 
 def means_by_condition(results: Results) -> Table | None:
-    """Return the model's measures and the responses by condition, each with its 95 % interval."""
-    rows = [
-        {"measure": found.measure, **cell.cell, **cell.row()}
-        for found in results.overview.by("condition")
-        for cell in found.cells
-    ]
+    """Return the responses and the model's measures by condition, each with its 95 % interval."""
+    responses = {found.column for found in results.overview.responses}
+    means = sorted(results.overview.by("condition"), key=lambda found: found.measure not in responses)
+    rows = [{"measure": found.measure, **cell.cell, **cell.row()} for found in means for cell in found.cells]
     if not rows:
         return None
     frame = pd.DataFrame(rows, columns=["measure", "condition", "mean", "ci_low", "ci_high", "n"])

@@ -14,14 +14,15 @@ from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
 from clada_neuro.reporting.text import plural
 
 _STYLES = {"low": (COLORS[0], "-"), "middle": (COLORS[7], "--"), "high": (COLORS[3], ":")}
-_IN_TURN = tuple(_STYLES.values())
+_IN_TURN = (*_STYLES.values(), *((COLORS[place], "-.") for place in (1, 2, 4, 5, 6)))
 _ALPHA = 0.05
+_MAPS = 3  # side by side
 
 
 def figures(results: Results) -> list[Figure]:
-    """Return waveforms with topographies by tercile of each predictor, then the regression ERPs."""
+    """Return waveforms by condition with difference waves, by tercile of each predictor, then the regression ERPs."""
     frames = results.erp
-    drawn = []
+    drawn = _by_condition(results) if "conditions" in frames else []
     if "waveforms" in frames:
         for (component, predictor), curves in frames["waveforms"].groupby(
             ["component", "predictor"], sort=False
@@ -86,6 +87,24 @@ def _facts(results: Results, component: str) -> tuple[tuple[float, float] | None
         if known.name == component:
             return (known.tmin, known.tmax), ", ".join(known.channels)
     return None, "the component's electrodes"
+
+
+def _by_condition(results: Results) -> list[Figure]:
+    """Return for each component the waveforms of the conditions, and those of what each adds to the first."""
+    drawn = []
+    for component, curves in results.erp["conditions"].groupby("component", sort=False):
+        window, electrodes = _facts(results, str(component))
+        over = f"mean of {electrodes} with 95 % intervals over {plural(int(curves['n_subjects'].iloc[0]), 'subject')}"
+        caption = f"{component.upper()} of critical words by condition: {over}."
+        name, up = f"erp_{component}", results.negative
+        drawn.append(averages(f"{name}_conditions", caption, curves, pd.DataFrame(), window, negative=up))
+        waves = _of(results.erp["differences"], component=component)
+        maps = _of(results.erp["difference_topographies"], component=component)
+        maps = maps if len(dict.fromkeys(maps["group"])) <= _MAPS else pd.DataFrame()
+        below = f" Below: the scalp between {_window(window)}, µV." if mapped(maps) else ""
+        caption = f"{component.upper()} difference waves of critical words: {over}, each subject's condition minus the first.{below}"
+        drawn.append(averages(f"{name}_differences", caption, waves, maps, window, negative=up))
+    return drawn
 
 
 def _terciles(

@@ -33,6 +33,13 @@ def place(critical_words, tmp_path_factory):
 def test_tables_carry_groups_components_and_provenance(place):
     waves = read_table(place / "waveforms.parquet")
     assert set(waves["group"]) == {"low", "middle", "high"}
+    by_condition, waves_apart = (
+        read_table(place / f"{name}.parquet") for name in ("conditions", "differences")
+    )
+    assert by_condition["group"].unique().tolist() == ["c0", "c1"]
+    assert waves_apart["group"].unique().tolist() == ["c1 − c0"]
+    c0, c1 = (by_condition.loc[by_condition["group"] == name, "mean_uv"].to_numpy() for name in ("c0", "c1"))
+    assert waves_apart["mean_uv"].to_numpy() == pytest.approx(c1 - c0)
     assert set(waves["predictor"]) == {"surprisal_bits", "adjustment_prev"}
     assert waves["time_s"].min() == pytest.approx(-0.2)
     assert read_provenance(place / "waveforms.parquet")["inputs"] == "abc"
@@ -132,13 +139,14 @@ def test_too_few_stimuli_leave_nothing_of_an_earlier_analysis(critical_words, tm
     words = critical_words(20, 2)
     made = simulate_epochs(words, n_subjects=3, seed=2, sfreq=50.0)
     analyze(made.epochs, words, tmp_path)
-    few = {subject: epochs[:2] for subject, epochs in made.epochs.items()}
+    few = {subject: epochs[:1] for subject, epochs in made.epochs.items()}
     place = analyze(few, words, tmp_path, predictors=["surprisal_bits", "sparsity_energy99"])
     facts = read_json(place / "erp.json")
     assert facts["n_permutations"] == 0
     assert [note.split(" left out: ")[0] for note in facts["notes"]] == [
         "averages by surprisal_bits",
         "averages by sparsity_energy99",
+        "averages by condition",
         "regression ERPs",
         "by-item check",
     ]

@@ -254,6 +254,8 @@ def _write_erp(folder: Path, random: np.random.Generator) -> None:
         }
         maps.append(pd.DataFrame(scalp).assign(amplitude_uv=size + random.normal(0, 0.3, 8), **labels))
     waveforms, topographies = pd.concat(curves), pd.concat(maps)
+    named = {"low": "expected", "middle": "related", "high": "unrelated"}
+    apart = {"middle": "related − expected", "high": "unrelated − expected"}
     rename = {"low": "intercept", "middle": "entropy_bits", "high": "surprisal_bits"}
     clusters = pd.DataFrame(
         {
@@ -265,6 +267,13 @@ def _write_erp(folder: Path, random: np.random.Generator) -> None:
     tables = {
         "waveforms": waveforms,
         "topographies": topographies,
+        "conditions": waveforms.replace({"group": named}).drop(columns="predictor"),
+        "differences": waveforms[waveforms["group"] != "low"]
+        .replace({"group": apart})
+        .drop(columns="predictor"),
+        "difference_topographies": topographies[topographies["group"] != "low"]
+        .replace({"group": apart})
+        .drop(columns="predictor"),
         "rerp_waveforms": waveforms.replace({"group": rename}).drop(columns="predictor"),
         "rerp_topographies": topographies.replace({"group": rename}).drop(columns="predictor"),
         "rerp_clusters": clusters,

@@ -16,7 +16,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.reporting.build import report
 
 SECTIONS = (
-    "findings", "run", "stimuli", "sentences", "distributions", "effects", "curves", "coefficients", "synergy", "erp",
+    "findings", "run", "stimuli", "conditions", "sentences", "distributions", "effects", "curves", "coefficients", "synergy", "erp",
     "diagnostics", "paper", "script", "provenance", "limits",
 )  # fmt: skip
 OPTIONAL = (
@@ -87,7 +87,8 @@ def test_says_what_is_absent(full_folder, tmp_path, present):
     for name in present:
         shutil.copy(full_folder / name, tmp_path)
     text = report(tmp_path).read_text(encoding="utf-8")
-    assert tuple(re.findall(r'<section id="(\w+)"', text)) == SECTIONS
+    shown = [name for name in SECTIONS if name != "conditions" or "trials.parquet" in present]
+    assert re.findall(r'<section id="(\w+)"', text) == shown
     assert [name for name in OPTIONAL if f"{name} (" in text] == [n for n in OPTIONAL if n not in present]
 
 

@@ -17,6 +17,7 @@ from clada_neuro.reporting.figures import draw
 from clada_neuro.reporting.page_tables import means_by_condition, table
 from clada_neuro.reporting.registry import named_apart
 from clada_neuro.reporting.results import read_results
+from clada_neuro.reporting.sections import conditions
 from clada_neuro.reporting.text import NBSP
 
 RAW = {"se": 0.2, "df": 20.0, "t": -4.0, "p": 0.001, "ci_low": -1.2, "ci_high": -0.4}
@@ -97,6 +98,17 @@ def test_measures_and_responses_stand_by_condition(full_folder):
     assert row["mean"] == pytest.approx(by_subject.mean())
     assert row["n"] == 10
     assert "t intervals" in found.caption
+
+
+def test_each_response_is_drawn_by_condition_before_the_table(full_folder):
+    drawn, table = conditions.blocks(read_results(full_folder))
+    assert drawn.name == "conditions_n400_uv"
+    first = table.frame.iloc[0]
+    assert (first["measure"], first["condition"]) == ("n400_uv", "expected")
+    told = f"expected {first['mean']:.2f} µV [{first['ci_low']:.2f}, {first['ci_high']:.2f}]".replace(
+        "-", "−"
+    )
+    assert told in drawn.alt
 
 
 def test_long_names_leave_room_and_nothing_warns(full_folder):

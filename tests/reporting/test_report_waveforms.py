@@ -18,8 +18,13 @@ def results(full_folder):
     return read_results(full_folder)
 
 
-def test_draws_terciles_regressions_and_scalp(results):
-    assert [figure.name for figure in waveforms.figures(results)] == [
+def test_draws_conditions_differences_terciles_regressions_and_scalp(results):
+    drawn = waveforms.figures(results)
+    assert "unrelated − expected" in drawn[1].alt
+    assert "each subject's condition minus the first" in drawn[1].caption
+    assert [figure.name for figure in drawn] == [
+        "erp_n400_conditions",
+        "erp_n400_differences",
         "erp_n400_surprisal_bits",
         "rerp_n400",
         "rerp_scalp_n400",

@@ -9,11 +9,10 @@ from clada_neuro.reporting.results import Results
 
 
 def blocks(results: Results) -> Iterator[Block]:
-    """Yield counts, means, rows lost, and of simulated responses what they were made with."""
+    """Yield counts, rows lost, and of simulated responses what they were made with."""
     removed = page_tables.exclusions(results)
     found = (
         page_tables.conditions(results),
-        page_tables.means_by_condition(results),
         removed,
         page_tables.joins(results),
         page_tables.truth(results),
