@@ -1,5 +1,7 @@
 """Parts of stages in processes and on two workers: the same bytes as one after the other here; what fails is named."""
 
+import os
+import signal
 from pathlib import Path
 
 import mne
@@ -16,6 +18,7 @@ from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
 from clada_neuro.erp.simulate_eeg import simulate_epochs
 from clada_neuro.erp.simulate_raw import simulate_reading
 from clada_neuro.errors import DataError, IncompleteError, StimulusError
+from clada_neuro.numerals import p_text
 from clada_neuro.parts import Processes
 from clada_neuro.scale import parts as module
 from clada_neuro.scale.parts import placed
@@ -155,6 +158,15 @@ def test_what_fails_each_time_is_named_and_the_rest_is_there(workers, tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
     with pytest.raises(StimulusError, match="row 7 is wrong"):
         list(workers.each(complain, {"a": 7}))
+
+
+def test_a_worker_killed_in_mid_work_costs_nothing(workers):
+    parts, found = {number: number / 100 for number in range(40)}, {}
+    for key, value in workers.each(p_text, parts):
+        found[key] = value
+        if len(found) == 2:
+            os.kill(next(iter(workers.client.run(os.getpid).values())), signal.SIGKILL)
+    assert found == {number: p_text(p) for number, p in parts.items()}
 
 
 def test_workers_of_another_version_are_refused(workers, monkeypatch):
