@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.layers.likelihood import Fit, factors, fit, profile
+from clada_neuro.stats.layers.likelihood import Fit, factors, fit, fit_each, profile
 from clada_neuro.stats.layers.products import Drawn, Products
 
 QUICK = 1e-4  # of a draw's deviance: t is then right to a thousandth
@@ -59,7 +59,7 @@ def largest(
     baseline = fit(made, None, near, True, hessian, QUICK)
     found = profile(baseline.theta, made, columns, True).t(made.n - made.p - 1)
     first = columns[np.argsort(-np.abs(found))[:REFITTED]]
-    fits = [fit(made, int(column), baseline.theta, True, baseline.hessian, QUICK) for column in first]
+    fits = fit_each(made, first, baseline.theta, True, QUICK)
     return max(abs(one.b / one.se) for one in fits)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from clada_neuro.errors import FitError
 from clada_neuro.parts import Jobs, place_of
 from clada_neuro.stats.design import Design
-from clada_neuro.stats.layers.likelihood import Fit, factors, fit
+from clada_neuro.stats.layers.likelihood import Fit, factors, fit, fit_each
 from clada_neuro.stats.layers.products import Candidates, Products, products
 
 
@@ -42,13 +42,13 @@ class Folds:
 
 @dataclass(frozen=True, eq=False)
 class _Left:
-    """Leaves a fold out; ``starts`` are the models' thetas over all rows, the baseline's first."""
+    """Leaves a fold out; ``near`` is the baseline's theta over all rows."""
 
     design: Design
     candidates: Candidates
     items: np.ndarray
     fold_of: np.ndarray
-    starts: np.ndarray
+    near: np.ndarray
     names: Mapping[int, str]
 
     def __call__(self, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,10 +56,9 @@ class _Left:
         held = np.flatnonzero(self.fold_of == fold)
         try:
             made = products(self.design, self.candidates, np.flatnonzero(self.fold_of != fold))
-            fits = [
-                fit(made, None if model == 0 else model - 1, start, False)
-                for model, start in enumerate(self.starts)
-            ]
+            baseline = fit(made, None, self.near, False)
+            columns = np.arange(self.candidates.values.shape[1])
+            fits = [baseline, *fit_each(made, columns, baseline.theta, False)]
         except FitError as error:
             left = ", ".join(self.names[item] for item in np.unique(self.items[held])[:3])
             raise FitError(f"without the items of fold {fold + 1} ({left}, …): {error}") from error
@@ -74,7 +73,7 @@ def leave_out(
     candidates: Candidates,
     items: np.ndarray,
     fold_of: np.ndarray,
-    starts: np.ndarray,
+    near: np.ndarray,
     names: Mapping[int, str],
     jobs: Jobs = 1,
 ) -> Folds:
@@ -86,8 +85,9 @@ def leave_out(
         Where a model cannot be fitted without a fold.
     """
     n_folds, n_items = int(fold_of.max()) + 1, int(items.max()) + 1
-    held, train = np.zeros((n_items, len(starts))), np.zeros((n_folds, len(starts)))
-    task = _Left(design, candidates, items, fold_of, starts, names)
+    models = 1 + candidates.values.shape[1]
+    held, train = np.zeros((n_items, models)), np.zeros((n_folds, models))
+    task = _Left(design, candidates, items, fold_of, near, names)
     for fold, (logliks, found, scores) in place_of(jobs).each(task, {fold: fold for fold in range(n_folds)}):
         train[fold], held[found] = logliks, scores
     of_items = np.zeros(n_items, dtype=int)

@@ -177,11 +177,23 @@ def fit(
         raise FitError(f"a covariance matrix cannot be factored ({error})") from error
 
 
-def starts(made: Products, columns: np.ndarray, near: np.ndarray, reml: bool) -> np.ndarray:
-    """Return where the models with one of some columns have their optimum, (J, m), as far as the baseline's theta tells."""
-    _, gradients, hessians = quadratic(lambda theta: profile(theta, made, columns, reml).deviance, near)
-    steps = [step_from(gradient, hessian) for gradient, hessian in zip(gradients, hessians, strict=True)]
-    return np.array([near if step is None else near + step for step in steps])
+def fit_each(
+    made: Products, columns: np.ndarray, near: np.ndarray, reml: bool, gain: float = GAIN
+) -> list[Fit]:
+    """Fit the models with one of some columns each, from the baseline's optimum: one expansion there starts all of them.
+
+    Raises
+    ------
+    FitError
+        See `fit`.
+    """
+    _, slopes, hessians = quadratic(lambda theta: profile(theta, made, columns, reml).deviance, near)
+    found = []
+    for column, slope, hessian in zip(columns, slopes, hessians, strict=True):
+        step = step_from(slope, hessian)
+        at, curved = (near, None) if step is None else (near + step, hessian)
+        found.append(fit(made, int(column), at, reml, curved, gain))
+    return found
 
 
 def _chosen(column: int | None) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +9,19 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.artifacts import content_hash
-from clada_neuro.parts import Jobs, place_of
+from clada_neuro.parts import Jobs
 from clada_neuro.stats.crossval import item_folds
 from clada_neuro.stats.layers.family import Null, adjusted, critical
 from clada_neuro.stats.layers.folds import Folds, leave_out
-from clada_neuro.stats.layers.likelihood import Fit, fit, start_from, starts
+from clada_neuro.stats.layers.likelihood import Fit, fit, fit_each, start_from
 from clada_neuro.stats.layers.models import FINAL, Given, Prepared, prepare
-from clada_neuro.stats.layers.products import Products, products
+from clada_neuro.stats.layers.products import products
 from clada_neuro.stats.layers.settings import LayerSettings
 from clada_neuro.stats.mixed import estimate
 from clada_neuro.stats.resample import replicate
 
 ANY = "any"  # measure: the best of all
 ITSELF = 1e-4  # of a standard deviation: within it, a layer's measure is the replaced predictor
-
-
-@dataclass(frozen=True, eq=False)
-class _Each:
-    """Fits the model of one column; calling it with a number gives that column's fits by REML and ML."""
-
-    made: Products
-    reml: np.ndarray
-    ml: np.ndarray
-
-    def __call__(self, column: int) -> tuple[Fit, Fit]:
-        return fit(self.made, column, self.reml[column], True), fit(self.made, column, self.ml[column], False)
 
 
 def profile_of(
@@ -81,18 +68,13 @@ def profile_of(
     near = start_from([value / engine.sigma**2 for value in engine.estimate.covariances], made)
     null, baseline = fit(made, None, near, True), fit(made, None, near, False)
     columns = np.arange(len(ready.columns))
-    each = _Each(
-        made, *(starts(made, columns, one.theta, reml) for one, reml in ((null, True), (baseline, False)))
-    )
-    found = dict(place_of(jobs).each(each, {column: column for column in columns.tolist()}))
-    fits = [found[column] for column in columns.tolist()]
+    models = [fit_each(made, columns, one.theta, reml) for one, reml in ((null, True), (baseline, False))]
+    fits = list(zip(*models, strict=True))
     progress(f"{given.name}: {settings.folds} folds of {settings.fold}s")
     rows = ready.baseline.data
     items, names, fold_of = item_folds(rows, settings.fold, settings.folds, settings.seed)
-    thetas = np.stack([baseline.theta, *(ml.theta for _, ml in fits)])
-    folds = leave_out(
-        design, ready.candidates, items, fold_of, thetas, dict(enumerate(map(str, names))), jobs
-    )
+    names_of = dict(enumerate(map(str, names)))
+    folds = leave_out(design, ready.candidates, items, fold_of, baseline.theta, names_of, jobs)
     progress(f"{given.name}: {settings.replicates} responses without an effect")
     itself = _itself(ready)
     folds.held[:, 1 + itself] = folds.held[:, -1:]  # not its own gain by the optimizer's last digits
