@@ -78,9 +78,9 @@ def start_from(ratios: list[np.ndarray], made: Products) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Factored:
-    """V at a theta: the first block's ``share``, the other blocks' factors, the Cholesky factor of what is left, log |V|."""
+    """V at a theta: the first block's relative variance, the other blocks' factors, the Cholesky factor of what is left, log |V|."""
 
-    share: np.ndarray
+    size: float
     others: list[tuple[tuple[int, int], np.ndarray]]
     root: np.ndarray
     logdet: float
@@ -89,12 +89,14 @@ class _Factored:
 def _factored(theta: np.ndarray, made: Products) -> _Factored:
     blocks = factors(theta, made)
     split = bool(made.first)
-    divisor, share, inner = made.eliminated(float(blocks[0][0, 0] ** 2) if split else 0.0)
+    size = float(blocks[0][0, 0] ** 2) if split else 0.0
+    inner = made.sizes_seen.once(size, lambda: made.others - made.block.off_others(size))
     others = list(zip(made.sizes, blocks, strict=True))[split:]
     inner = _times(_times(inner, others).T, others)
     inner[np.diag_indices_from(inner)] += 1
     root = linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False) if len(inner) else inner
-    return _Factored(share, others, root, float(np.log(divisor).sum() + 2 * np.log(np.diag(root)).sum()))
+    logdet = made.block.logdet(size) + float(2 * np.log(np.diag(root)).sum())
+    return _Factored(size, others, root, logdet)
 
 
 def reduced(theta: np.ndarray, made: Products, columns: np.ndarray) -> tuple[np.ndarray, float]:
@@ -102,10 +104,8 @@ def reduced(theta: np.ndarray, made: Products, columns: np.ndarray) -> tuple[np.
     split, response = made.first, made.response
     at = np.concatenate([np.arange(made.p), made.p + columns])
     here = made.thetas_seen.once(theta.tobytes(), lambda: _factored(theta, made))
-    zw = np.column_stack([made.zu[:, at], response.z])
-    first, rest = zw[:split], zw[split:]
-    shared = here.share[:, None] * first
-    right = _times(rest - made.across @ shared, here.others)
+    across, own = made.block.off_columns(here.size, at, made.of_response)
+    right = _times(np.column_stack([made.zu[split:, at], response.z[split:]]) - across, here.others)
     solved = (
         linalg.solve_triangular(here.root, right, lower=True, check_finite=False) if len(right) else right
     )
@@ -113,7 +113,7 @@ def reduced(theta: np.ndarray, made: Products, columns: np.ndarray) -> tuple[np.
     gram[:-1, :-1] = made.uu[np.ix_(at, at)]
     gram[-1, :-1] = gram[:-1, -1] = response.u[at]
     gram[-1, -1] = response.y
-    gram -= first.T @ shared + solved.T @ solved
+    gram -= own + solved.T @ solved
     return gram, here.logdet
 
 

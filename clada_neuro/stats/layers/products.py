@@ -7,7 +7,7 @@ Columns are scaled as engines scale them: X = Q R with Q'Q = n I; a further colu
 x~ and y~ orthogonal to Q and of mean square 1. Prior weights are taken into every row.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -18,10 +18,11 @@ from scipy import linalg, sparse
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Block, Design
 from clada_neuro.stats.engines.base import orthonormal
+from clada_neuro.stats.layers.first_block import FirstBlock, OfResponse
+from clada_neuro.stats.layers.recent import Recent
 
 # What the fixed part leaves of a column, below which it is rounding error.
 DEPENDENT = 1e-5
-KEPT = 24  # factorizations, and products at sizes of the first block's variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,52 +87,35 @@ class Products:
         """The number of random effects of the first block, 0 where none has a diagonal product."""
         return len(self.diagonal)
 
-    def eliminated(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return divisor, share and the other blocks' product without the first block, which has a relative variance."""
-
-        def compute() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            divisor = 1 + size * self.diagonal
-            share = size / divisor
-            scaled = self.across * np.sqrt(share)
-            return divisor, share, self.others - scaled @ scaled.T
-
-        return self.sizes_seen.once(size, compute)
+    @cached_property
+    def block(self) -> FirstBlock:
+        """The first block."""
+        return FirstBlock(self.diagonal, self.across, self.zu[: self.first])
 
     @cached_property
-    def sizes_seen(self) -> "Recent":
-        """What `eliminated` returned last: differences in one variance after the other ask for the same few sizes."""
+    def of_response(self) -> OfResponse:
+        """The response's part of the first block's sums."""
+        return self.block.of(self.response.z[: self.first])
+
+    @cached_property
+    def thetas_seen(self) -> Recent:
+        """The last factorizations by theta, for `likelihood`: they serve every column and every response."""
         return Recent()
 
     @cached_property
-    def thetas_seen(self) -> "Recent":
-        """The last factorizations by theta, for `likelihood`: they serve every column and every response."""
+    def sizes_seen(self) -> Recent:
+        """The other blocks' product without the first one, by its relative variance."""
         return Recent()
 
     def of(self, response: Response) -> "Products":
         """Return the same design with another response, which shares what was computed for it."""
         other = replace(self, response=response)
-        for name in ("sizes_seen", "thetas_seen"):
+        for name in ("block", "sizes_seen", "thetas_seen"):
             other.__dict__[name] = getattr(self, name)
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         return {part.name: getattr(self, part.name) for part in fields(self)}  # without what is made anew
-
-
-class Recent:
-    """The values computed last, by key."""
-
-    def __init__(self) -> None:
-        """Begin without any."""
-        self._found: dict[Hashable, Any] = {}
-
-    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """Return the value of a key, computed where it is not among the last."""
-        found = self._found.pop(key) if key in self._found else compute()
-        self._found[key] = found
-        if len(self._found) > KEPT:
-            del self._found[next(iter(self._found))]
-        return found
 
 
 def products(design: Design, candidates: Candidates, rows: np.ndarray | None = None) -> Products:

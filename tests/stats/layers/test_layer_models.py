@@ -8,8 +8,8 @@ import pytest
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.crossval import cross_validate
-from clada_neuro.stats.layers import family
-from clada_neuro.stats.layers.likelihood import factors, fit, start_from
+from clada_neuro.stats.layers import family, first_block
+from clada_neuro.stats.layers.likelihood import factors, fit, reduced, start_from
 from clada_neuro.stats.layers.models import FINAL, Given, prepare
 from clada_neuro.stats.layers.optimum import minimum
 from clada_neuro.stats.layers.products import Drawn, products
@@ -210,6 +210,23 @@ def test_a_word_a_trial_does_not_fill_the_memory():
 def _design(frame, measured):
     ready = prepare(frame, measured, given(), few())
     return ready.baseline.design, ready.candidates
+
+
+@pytest.mark.parametrize("random", [CROSSED, RANDOM["slopes"]])
+def test_sums_over_levels_that_are_alike_are_those_over_each(measured, data, random, monkeypatch):
+    frame = data.drop(index=data.index[::7])
+    ready = prepare(frame, measured, given(random), few())
+    theta = np.array([0.5, 0.3, 0.6, 0.1, 0.4])[: 3 if random == CROSSED else 5]
+    found = []
+    for many in (0, 10**9):
+        monkeypatch.setattr(first_block, "MANY", many)
+        made = products(ready.baseline.design, ready.candidates)
+        other = made.of(Drawn(made, factors(theta, made), 1.0)(np.random.default_rng(0)))
+        found.append([reduced(theta, one, np.array([1, 4])) for one in (made, other)])
+    assert len(np.unique(made.diagonal)) > 1
+    for (one, logdet), (same, same_logdet) in zip(*found, strict=True):
+        np.testing.assert_allclose(one, same, rtol=1e-9, atol=1e-9 * np.abs(one).max())
+        assert logdet == pytest.approx(same_logdet, rel=1e-12)
 
 
 def test_the_largest_t_is_that_of_all_models_fitted(measured):
