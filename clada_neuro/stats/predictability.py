@@ -15,7 +15,7 @@ import pandas as pd
 
 from clada_neuro.stats.crossval import item_folds
 from clada_neuro.stats.layers.folds import leave_out
-from clada_neuro.stats.layers.likelihood import fit, start_from, starts
+from clada_neuro.stats.layers.likelihood import fit, fit_each, start_from
 from clada_neuro.stats.layers.models import FINAL, WORD, Given, prepare
 from clada_neuro.stats.layers.products import products
 from clada_neuro.stats.mixed import estimate
@@ -72,18 +72,10 @@ def predictability_of(
     near = start_from([value / engine.sigma**2 for value in engine.estimate.covariances], made)
     columns = np.arange(len(ready.columns))
     baselines = {reml: fit(made, None, near, reml) for reml in (True, False)}
-    fits = {
-        reml: [
-            fit(made, column, start, reml)
-            for column, start in enumerate(starts(made, columns, baselines[reml].theta, reml))
-        ]
-        for reml in (True, False)
-    }
+    fits = {reml: fit_each(made, columns, one.theta, reml) for reml, one in baselines.items()}
     items, labels, fold_of = item_folds(ready.baseline.data, fold, folds, seed)
-    thetas = np.stack([baselines[False].theta, *(one.theta for one in fits[False])])
-    held = leave_out(
-        design, ready.candidates, items, fold_of, thetas, dict(enumerate(map(str, labels))), jobs
-    )
+    near, names_of = baselines[False].theta, dict(enumerate(map(str, labels)))
+    held = leave_out(design, ready.candidates, items, fold_of, near, names_of, jobs)
     last = ready.candidates.values[ready.candidates.codes, -1]
     rows = []
     for column, key in enumerate(ready.columns):
