@@ -75,9 +75,10 @@ def committed(path: Path) -> tuple[str, datetime] | None:
     """Return the commit that changed a file last and when, None where git does not know or the file has changed since."""
 
     def git(*words: str) -> str:
-        return subprocess.run(
+        done = subprocess.run(
             ["git", *words, "--", path.name], cwd=path.resolve().parent, capture_output=True, text=True, check=True
-        ).stdout.strip()  # fmt: skip
+        )  # fmt: skip
+        return done.stdout.strip()
 
     try:
         last, changed = git("log", "-1", "--format=%h %cI"), git("status", "--porcelain")
