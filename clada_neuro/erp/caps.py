@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from typing import TypeVar
 
 import mne
 
@@ -19,8 +20,11 @@ _CAPS = (16, 32, 64, 128, 160, 256)
 _NAMED_BY_BANK = 128
 
 
-def described_channels(raw: mne.io.BaseRaw) -> tuple[mne.io.BaseRaw, list[str]]:
-    """Return a recording with types by name and positions of a standard head where it has none, and what was done.
+Instance = TypeVar("Instance", mne.io.BaseRaw, mne.BaseEpochs)
+
+
+def described_channels(raw: Instance) -> tuple[Instance, list[str]]:
+    """Return a recording or its epochs with types by name and positions of a standard head where it has none, and what was done.
 
     Channels typed as EEG whose names are those of eyes, heart, muscles or sensors get their own type. BioSemi's A1, A2 … are
     renamed to the electrodes of the cap with so many of them, or placed on it. Electrodes of 10–20 names, in any case and with
@@ -60,15 +64,13 @@ def described_channels(raw: mne.io.BaseRaw) -> tuple[mne.io.BaseRaw, list[str]]:
     return raw, notes
 
 
-def _standard_names(
-    raw: mne.io.BaseRaw, scalp: list[str]
-) -> tuple[mne.io.BaseRaw, list[str], dict[str, str]]:
+def _standard_names(raw: Instance, scalp: list[str]) -> tuple[Instance, list[str], dict[str, str]]:
     """Return the recording with electrodes spelled as the 10–05 system has them, so that people's recordings agree."""
     names = mne.channels.make_standard_montage("colin27_1005").ch_names
     standard = {
         canonical(name): name for name in names if canonical(name) == name.lower()
     }  # T7 rather than T3
-    meant = {name: standard[canonical(name)] for name in scalp if canonical(name) in standard}
+    meant: dict[str, str] = {name: standard[canonical(name)] for name in scalp if canonical(name) in standard}
     taken = Counter([*meant.values(), *(name for name in raw.ch_names if name not in meant)])
     renamed = {old: new for old, new in meant.items() if old != new and taken[new] == 1}
     return raw.rename_channels(renamed), [renamed.get(name, name) for name in scalp], renamed

@@ -126,6 +126,7 @@ def _processing(epochs: Recordings, baseline: str) -> Fields:
     )
     high, low = (_same(values) for values in reached)
     nyquist = first.info["sfreq"] / 2
+    counts = [len(part) for part in parts.values()]
     return {
         "high-pass filter": f"{high:g} Hz" if isinstance(high, float) and high > 0 else None,
         "low-pass filter": f"{low:g} Hz" if isinstance(low, float) and low < nyquist - 1e-6 else None,
@@ -139,7 +140,7 @@ def _processing(epochs: Recordings, baseline: str) -> Fields:
         "baseline": baseline,
         "trials": f"{kept:,} kept; rejected: "
         + (", ".join(f"{n} {reason}" for reason, n in reasons.items()) or "none"),
-        "trials a person": f"{min(map(len, parts.values()))} to {max(map(len, parts.values()))}",
+        "trials a person": " to ".join(str(n) for n in dict.fromkeys([min(counts), max(counts)])),
     }
 
 

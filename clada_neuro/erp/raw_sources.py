@@ -49,13 +49,36 @@ def is_bids(path: str | Path) -> bool:
     return (Path(path) / "dataset_description.json").is_file()
 
 
+@quiet
 def is_epoched(path: str | Path) -> bool:
-    """Return whether a file, or a folder of no continuous recording, holds MNE epochs."""
+    """Return whether a file, or a folder of no continuous recording, holds epochs, MNE's or EEGLAB's."""
     path = Path(path)
     if not path.is_dir():
-        return _EPOCHS.search(path.name) is not None
+        return _EPOCHS.search(path.name) is not None or _is_epoched_set(path)
+    if not is_bids(path) and any(map(_is_epoched_set, sorted(path.rglob("*.set"))[:1])):
+        return True
     names = [file.name for file in path.rglob("*") if file.name.lower().endswith(ENDINGS)]
     return not is_bids(path) and any(map(_EPOCHS.search, names)) and all(map(_NOT_CONTINUOUS.search, names))
+
+
+def epoched_files(path: Path) -> list[Path]:
+    """Return the file, or the files of epochs in a folder, in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.rglob("*") if _EPOCHS.search(file.name) or file.suffix.lower() == ".set"]
+    return sorted(file for file in found if not _LATER_PART.search(file.name))
+
+
+def _is_epoched_set(path: Path) -> bool:
+    if path.suffix.lower() != ".set":
+        return False
+    try:
+        mne.io.read_raw_eeglab(path, preload=False)
+    except TypeError:  # so MNE says that there is more than one trial
+        return True
+    except Exception:  # whatever is wrong with it is said where it is read
+        return False
+    return False
 
 
 def stamp(session: Session) -> list[object]:
@@ -99,7 +122,7 @@ def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list
     else:
         for file in _files(path):
             raw = _read(file)
-            found.setdefault(_subject(file, raw), []).append(_session(file.name, raw))
+            found.setdefault(subject_of(file, raw.info), []).append(_session(file.name, raw))
     _check_rates(found)
     return found
 
@@ -136,11 +159,12 @@ def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None)
     return Session(name, described, events, tuple(notes))
 
 
-def _subject(file: Path, raw: mne.io.BaseRaw) -> str:
+def subject_of(file: Path, info: mne.Info) -> str:
+    """Return whose recording it is: the ``sub-…`` of the file's name or folder, else the recording's own name for it, else the file's."""
     entity = re.search(r"sub-([A-Za-z0-9]+)", file.name) or re.search(
         r"sub-([A-Za-z0-9]+)", file.parent.as_posix()
     )
-    own = (raw.info.get("subject_info") or {}).get("his_id")
+    own = (info.get("subject_info") or {}).get("his_id")
     own = None if own in ("X", "x", "0") else own  # what EDF writes for nobody
     return (entity.group(1) if entity else own) or re.sub(r"[-_]?(raw|eeg)?\.\w+(\.gz)?$", "", file.name)
 

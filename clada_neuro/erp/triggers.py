@@ -129,13 +129,40 @@ def tie(
     elif "onset" in rows:
         events, counts = _from_onsets(subject, sessions, rows)
     elif "trigger" in rows:
-        events, counts = _from_triggers(subject, sessions, rows)
+        events, counts = _from_triggers(subject, [triggers_of(session) for session in sessions], rows)
     else:
         raise DataError(
             f"the table of words has no column 'trigger' (codes) or 'onset' (seconds); it has {', '.join(map(str, rows.columns))}"
         )
     for part in events:
         part["onset"] += delay
+    return TiedEvents(events, pd.DataFrame(counts, columns=["outcome", "n", "shown"]), tuple(notes))
+
+
+def tie_codes(subject: str, recorded: Sequence[pd.DataFrame], table: pd.DataFrame) -> TiedEvents:
+    """Find the word of every event by its code, where there are no recordings any more.
+
+    Parameters
+    ----------
+    subject, table
+        As in `tie`; the table has a column ``trigger``.
+    recorded
+        One table for each session, in the order of presentation: onset, code.
+
+    Raises
+    ------
+    DataError
+        For a table without codes.
+    AlignmentError
+        When no event has a word.
+    """
+    named, notes = with_labels(table, ("trigger",), "the table of words")
+    rows = _of_subject(named, subject)
+    if "trigger" not in rows:
+        raise DataError(
+            f"the table of words has no column 'trigger' (codes), by which epochs find theirs; it has {', '.join(map(str, rows.columns))}"
+        )
+    events, counts = _from_triggers(subject, recorded, rows)
     return TiedEvents(events, pd.DataFrame(counts, columns=["outcome", "n", "shown"]), tuple(notes))
 
 
@@ -295,9 +322,8 @@ def _from_onsets(
 
 
 def _from_triggers(
-    subject: str, sessions: Sequence[Session], rows: pd.DataFrame
+    subject: str, recorded: Sequence[pd.DataFrame], rows: pd.DataFrame
 ) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
-    recorded = [triggers_of(session) for session in sessions]
     wanted = rows["trigger"].map(code_of)
     codes = pd.concat([part["code"] for part in recorded], ignore_index=True)
     known = set(wanted)

@@ -52,7 +52,10 @@ def tables(results: Results) -> list[Table]:
         found.append(Table("rerp_clusters", caption, clusters, shown))
     if len(results.erp.get("by_item", ())):
         found.append(_by_item(results.erp["by_item"]))
-    captions = {"rejections": "Epochs rejected, by reason.", "lost": "Epochs that found no word, by reason."}
+    captions = {
+        "rejections": "Epochs rejected, by reason.",
+        "lost": "Epochs left out, without a word or without a measure of it, by reason.",
+    }
     reasons = results.erp_facts.reasons if results.erp_facts else {}
     found += [
         Table(

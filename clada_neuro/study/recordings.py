@@ -30,6 +30,40 @@ class Continuous:
     task: str | None = None
 
 
+def eeg_of(
+    eeg: str | Path,
+    place: Path,
+    *,
+    triggers: str | Path | None,
+    delay_ms: float,
+    soa_ms: float | None,
+    task: str | None,
+    progress: Progress,
+) -> tuple[Continuous | None, Path]:
+    """Return the continuous recordings at ``eeg``, None where it holds epochs, and the epochs, in ``place`` where they were made.
+
+    Raises
+    ------
+    CladaNeuroError
+        For paths that are not there, options of continuous recordings given to epochs, and events that find no words.
+    """
+    source = Path(eeg)
+    found = recordings_of(source, triggers=triggers, delay_ms=delay_ms, soa_ms=soa_ms, task=task)
+    if found is not None:
+        return found, cut(found, place, progress)
+    from clada_neuro.erp.epoched import tie_epochs
+    from clada_neuro.erp.raw_sources import epoched_files
+
+    table = read_triggers(triggers)
+    if table is not None:
+        return None, tie_epochs(source, place, table, progress)
+    if any(file.suffix.lower() == ".set" for file in epoched_files(source)):
+        raise DataError(
+            f"'{source}' holds epochs without words; declare the words of their codes: --triggers TABLE with a column 'trigger'"
+        )
+    return None, source
+
+
 def recordings_of(
     eeg: str | Path, *, triggers: str | Path | None, delay_ms: float, soa_ms: float | None, task: str | None
 ) -> Continuous | None:
@@ -48,11 +82,8 @@ def recordings_of(
 
     if not is_epoched(source):
         return Continuous(source, table, 1e-3 * delay_ms, 1e-3 * soa_ms if soa_ms else None, task)
-    if triggers is not None or delay_ms or task:
-        raise DataError(
-            f"'{source}' holds epochs, whose metadata name their words; --triggers, --delay and --task are for continuous "
-            "recordings"
-        )
+    if delay_ms or task:
+        raise DataError(f"'{source}' holds epochs; --delay and --task are for continuous recordings")
     return None
 
 

@@ -25,7 +25,7 @@ from clada_neuro.study.demonstration import SIMULATED, demonstration
 from clada_neuro.study.fitting import Fitting
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.named import DEMO, language_of
-from clada_neuro.study.recordings import cut, recordings_of
+from clada_neuro.study.recordings import eeg_of
 from clada_neuro.study.resolve import resolve_target
 
 T = TypeVar("T")
@@ -185,9 +185,10 @@ def run(
     if eeg is not None:
         if trials is not None or epochs is not None:
             raise DataError("--eeg holds the responses; leave --trials and --epochs out")
-        continuous = recordings_of(eeg, triggers=triggers, delay_ms=delay_ms, soa_ms=soa_ms, task=task)
         place = Path(out or Path("out") / Path(target).stem) / "epochs"
-        epochs = eeg if continuous is None else cut(continuous, place, progress)
+        continuous, epochs = eeg_of(
+            eeg, place, triggers=triggers, delay_ms=delay_ms, soa_ms=soa_ms, task=task, progress=progress
+        )
     elif triggers is not None or delay_ms or task:
         raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
     settled = {

@@ -75,7 +75,7 @@ def test_epochs_are_taken_as_they_are(folder, tmp_path):
     assert not is_epoched(folder)
     options = {"triggers": None, "delay_ms": 0.0, "soa_ms": None, "task": None}
     assert recordings_of(place, **options) is None
-    with pytest.raises(DataError, match="holds epochs, whose metadata name their words"):
+    with pytest.raises(DataError, match="holds epochs; --delay and --task are for continuous recordings"):
         recordings_of(place, **{**options, "delay_ms": 10.0})
 
 

@@ -1,0 +1,101 @@
+"""Epochs that know their triggers but not their words, as EEGLAB saves them: tied by a table, and kept as MNE's with metadata."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mne
+import pandas as pd
+
+from clada_neuro.artifacts import output_folder
+from clada_neuro.cache import DOCUMENT, Store
+from clada_neuro.erp.bids import joined_runs
+from clada_neuro.erp.caps import described_channels
+from clada_neuro.erp.notes import together
+from clada_neuro.erp.quiet import quiet
+from clada_neuro.erp.raw_sources import epoched_files, subject_of
+from clada_neuro.erp.triggers import WORD, code_of, tie_codes
+from clada_neuro.errors import DataError
+
+_LAST = "tied"  # the file that is written last: with it the epochs are complete
+
+
+@quiet
+def tie_epochs(
+    source: str | Path,
+    folder: str | Path,
+    table: pd.DataFrame,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Find the word of every epoch by the code of its event, and write epochs with words as ``sub-<name>_epo.fif``.
+
+    Parameters
+    ----------
+    source
+        EEGLAB's ``.set`` with epochs or MNE's ``*-epo.fif``, or a folder of them; several of one subject are sessions, in the order
+        of their names.
+    folder
+        Where epochs go, and ``tied.json``, what became of every epoch and word. Those of the same files and table are kept.
+    table
+        Words with a column ``trigger``, as in `triggers.tie`.
+    progress
+        Receives lines on what is done.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    CladaNeuroError
+        For epochs that cannot be read or already name their words, and codes that find none.
+    """
+    place, files = output_folder(folder), epoched_files(Path(source))
+    stamps = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    store = Store.of(place, __name__, stamps, table, codec=DOCUMENT)
+    if store.has(_LAST):
+        return place
+    for earlier in [store.path(_LAST), *place.glob("*_epo*.fif")]:
+        earlier.unlink(missing_ok=True)
+    sessions: dict[str, list[mne.BaseEpochs]] = {}
+    channels = []
+    for file in files:
+        epochs, notes = described_channels(_read(file))
+        sessions.setdefault(subject_of(file, epochs.info), []).append(epochs)
+        channels += [(file.name, note) for note in notes]
+    for line in together(channels, "recording", len(files)):
+        progress(line)
+    accounts = {}
+    for name, parts in sessions.items():
+        tied = tie_codes(name, [_codes(part) for part in parts], table)
+        progress(f"subject '{name}': {tied.in_words()}")
+        described = [_with_words(*both) for both in zip(parts, tied.events, strict=True)]
+        joined_runs(name, described).save(place / f"sub-{name}_epo.fif", overwrite=True)
+        accounts[name] = tied.account.to_dict("records")
+    store.write(_LAST, {"subjects": accounts})
+    return place
+
+
+def _read(file: Path) -> mne.BaseEpochs:
+    try:
+        epochs = mne.read_epochs_eeglab(file) if file.suffix.lower() == ".set" else mne.read_epochs(file)
+    except Exception as error:  # readers raise all kinds for files that are damaged or of another kind
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"'{file.name}' holds no readable epochs: {reason}") from error
+    if epochs.metadata is not None:
+        raise DataError(f"the metadata of '{file.name}' name its words; leave --triggers out")
+    return epochs
+
+
+def _codes(epochs: mne.BaseEpochs) -> pd.DataFrame:
+    """Return the place and the code of every epoch's event."""
+    names = {number: code_of(name) for name, number in epochs.event_id.items()}
+    onsets = epochs.events[:, 0] / epochs.info["sfreq"]
+    return pd.DataFrame({"onset": onsets, "code": [names[number] for number in epochs.events[:, 2]]})
+
+
+def _with_words(epochs: mne.BaseEpochs, events: pd.DataFrame) -> mne.BaseEpochs:
+    words = (events["event"] == WORD).to_numpy()
+    found = epochs[words]
+    found.metadata = events[words].drop(columns=["event", "onset"]).reset_index(drop=True)
+    return found
