@@ -10,7 +10,7 @@ import pandas as pd
 from clada_neuro.numerals import decimals, fixed, interval, spread
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import Truth
-from clada_neuro.records.overview import HOW
+from clada_neuro.records.overview import HOW, Means
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import axis, is_measure, words
 from clada_neuro.reporting.results import Results
@@ -73,8 +73,7 @@ def conditions(results: Results) -> Table | None:
 
 def means_by_condition(results: Results) -> Table | None:
     """Return the responses and the model's measures by condition, each with its 95 % interval."""
-    responses = {found.column for found in results.overview.responses}
-    means = sorted(results.overview.by("condition"), key=lambda found: found.measure not in responses)
+    means = [*responses_by_condition(results), *_measures_by_condition(results)]
     rows = [{"measure": found.measure, **cell.cell, **cell.row()} for found in means for cell in found.cells]
     if not rows:
         return None
@@ -96,7 +95,34 @@ def means_by_condition(results: Results) -> Table | None:
             "n": frame["n"].map(str),
         }
     )
-    return Table("means_by_condition", f"Means by condition, with {HOW}.", frame, shown)
+    return Table("means_by_condition", f"Means by condition, with {HOW}.{beside(results)}", frame, shown)
+
+
+def responses_by_condition(results: Results) -> list[Means]:
+    """Return the means of the responses by condition, in the order in which the stimuli have their conditions."""
+    order = [counted.condition for counted in results.overview.conditions]
+    place = {name: number for number, name in enumerate(order)}
+
+    def in_order(found: Means) -> Means:
+        last = len(place)
+        cells = sorted(found.cells, key=lambda cell: place.get(str(cell.cell["condition"]), last))
+        return Means(measure=found.measure, by=found.by, cells=cells)
+
+    known = {found.column for found in results.overview.responses}
+    return [in_order(found) for found in results.overview.by("condition") if found.measure in known]
+
+
+def _measures_by_condition(results: Results) -> list[Means]:
+    known = {found.column for found in results.overview.responses}
+    return [found for found in results.overview.by("condition") if found.measure not in known]
+
+
+def beside(results: Results) -> str:
+    """Return that responses to other words than the critical ones are in the means, where there are some."""
+    critical = results.tables.get("trials", pd.DataFrame()).get("is_critical")
+    if critical is None or critical.all() or not critical.any():
+        return ""
+    return " Responses are to all words that were measured, not to critical words alone."
 
 
 def _response_axis(name: str) -> str:

@@ -160,7 +160,9 @@ def averages(
         microvolts_up(axes, negative)
         axes.legend(title=legend, title_fontsize=9.5, loc="upper left", ncols=3)
         if with_scalp:
-            groups = [(str(group), rows) for group, rows in maps.groupby("group", sort=False)]
+            groups = [
+                (str(group).replace(" − ", "\n− "), rows) for group, rows in maps.groupby("group", sort=False)
+            ]
             heads([canvas.add_subplot(grid[1, place]) for place in range(len(groups))], groups)
 
     listed = ", ".join(map(str, curves["group"].unique()))

@@ -109,6 +109,20 @@ def test_each_response_is_drawn_by_condition_before_the_table(full_folder):
         "-", "−"
     )
     assert told in drawn.alt
+    assert "to all words" not in drawn.caption
+
+
+def test_means_by_condition_stand_in_the_order_of_the_stimuli_and_say_which_words_they_are_of(full_folder):
+    results = read_results(full_folder)
+    trials = results.tables["trials"].assign(is_critical=lambda rows: rows["item"] != "3")
+    counted = list(reversed(results.overview.conditions))
+    other = OverviewRecord.of(results.overview.row() | {"conditions": [one.row() for one in counted]})
+    changed = replace(results, tables={**results.tables, "trials": trials}, overview=other)
+    drawn, table = conditions.blocks(changed)
+    shown = table.frame.loc[table.frame["measure"] == "n400_uv", "condition"]
+    assert shown.tolist() == ["unrelated", "related", "expected"]
+    for caption in (drawn.caption, table.caption):
+        assert "Responses are to all words that were measured" in caption
 
 
 def test_long_names_leave_room_and_nothing_warns(full_folder):

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, interval, spread
-from clada_neuro.records.overview import HOW, Means
+from clada_neuro.records.overview import Means
 from clada_neuro.reporting.blocks import Block
 from clada_neuro.reporting.figures import COLORS, Figure, draw, wrapped
-from clada_neuro.reporting.page_tables import means_by_condition, slug
+from clada_neuro.reporting.page_tables import beside, means_by_condition, responses_by_condition, slug
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.responses.response import response_of
@@ -24,24 +24,25 @@ def blocks(results: Results) -> Iterator[Block]:
 
 def figures(results: Results) -> list[Figure]:
     """Draw the condition means of each response."""
-    responses = {found.column for found in results.overview.responses}
-    return [_means(found) for found in results.overview.by("condition") if found.measure in responses]
+    over = "subjects' means" if "subject" in results.overview.groups else "rows"
+    return [_means(found, over + "." + beside(results)) for found in responses_by_condition(results)]
 
 
-def _means(found: Means) -> Figure:
+def _means(found: Means, over: str) -> Figure:
     measured = response_of(found.measure)
     cells = pd.DataFrame([{**cell.cell, **cell.row()} for cell in found.cells])
     names = [str(name) for name in cells["condition"]]
+    mean, low, high = (cells[name].astype(float) for name in ("mean", "ci_low", "ci_high"))
 
     def paint(axes: Axes) -> None:
         places = np.arange(len(cells))
-        axes.hlines(places, cells["ci_low"], cells["ci_high"], color=COLORS[0], linewidth=2)
-        axes.plot(cells["mean"], places, "o", color=COLORS[0], markersize=7)
+        axes.hlines(places, low, high, color=COLORS[0], linewidth=2)
+        axes.plot(mean, places, "o", color=COLORS[0], markersize=7)
         axes.set_yticks(places, wrapped(names))
         axes.set_ylim(len(cells) - 0.4, -0.6)
         axes.set(xlabel=measured.axis)
 
-    caption = f"Mean {measured.plural} by condition, raw, with {HOW}."
+    caption = f"Mean {measured.plural} by condition, raw, with 95 % t intervals over {over}"
     listed = "; ".join(
         f"{name} {measured.quantity(row.mean, spread(row.ci_low, row.ci_high))} "
         f"{interval(row.ci_low, row.ci_high, decimals(spread(row.ci_low, row.ci_high)))}"
