@@ -13,7 +13,7 @@ from clada_neuro.stage import Stage
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("calibration.stage", "erp.maps.stage", "erp.overlap.stage", "erp.stage", "instrument.trace", "overview.stage", "questions.analysis", "reporting.build", "responses.stage",
-         "stats.formulas", "stats.stages", "study.averages", "study.depth", "study.predictability", "study.recordings")  # fmt: skip
+         "stats.formulas", "stats.stages", "study.averages", "study.depth", "study.encode", "study.predictability", "study.recordings")  # fmt: skip
 
 
 def stages() -> list[type[Stage]]:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "overlap": "clada_neuro.cli.overlap",
     "maps": "clada_neuro.cli.maps",
     "depth": "clada_neuro.cli.depth",
+    "encode": "clada_neuro.cli.encode",
     "predictability": "clada_neuro.cli.predictability",
     "report": "clada_neuro.cli.report",
     "synergy": "clada_neuro.cli.synergy",

@@ -13,6 +13,7 @@ from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import named
 from clada_neuro.records.depth import DepthRecord
+from clada_neuro.records.encoding import EncodingRecord
 from clada_neuro.records.epochs import EpochsRecord
 from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest, read_manifest
@@ -71,6 +72,8 @@ class Results:
         For every absent file its name without suffix, and a sentence that says so.
     depth
         Models with each layer's measures in place of a predictor; None where `depth` was not asked.
+    encoding
+        How well vectors of words predict responses; None where `encode` was not asked.
     negative
         Where negative voltages are in figures.
     """
@@ -88,6 +91,7 @@ class Results:
     overview: OverviewRecord = field(default_factory=OverviewRecord)
     stimulus_means: pd.DataFrame = field(default_factory=pd.DataFrame)
     depth: DepthRecord | None = None
+    encoding: EncodingRecord | None = None
     negative: Negative = "down"
 
     @property
@@ -138,6 +142,8 @@ def read_results(folder: str | Path) -> Results:
     synergy = SynergyRecord.read_all(paths["synergy"]) if "synergy" in paths else []
     epochs, pooled = folder / "erp", folder / "pooled.json"
     depth = DepthRecord.read(folder / "depth.json") if (folder / "depth.json").is_file() else None
+    encoded = folder / "encoding.json"
+    encoding = EncodingRecord.read(encoded) if encoded.is_file() else None
     shown, means = folder / "overview.json", folder / "stimulus_means.parquet"
     finished = (epochs / "erp.json").is_file()  # written last
     erp_facts = EpochsRecord.read(epochs / "erp.json") if finished else None
@@ -150,6 +156,7 @@ def read_results(folder: str | Path) -> Results:
             "synergy.json": synergy,
             "erp/erp.json": [erp_facts] if erp_facts else [],
             "depth.json": [depth] if depth else [],
+            "encoding.json": [encoding] if encoding else [],
         },
     )
     return Results(
@@ -163,6 +170,7 @@ def read_results(folder: str | Path) -> Results:
         erp={path.stem: read_table(path) for path in sorted(epochs.glob("*.parquet"))} if finished else {},
         erp_facts=erp_facts,
         depth=depth,
+        encoding=encoding,
         missing=missing,
         overview=OverviewRecord.read(shown) if shown.is_file() else OverviewRecord(),
         stimulus_means=read_table(means) if means.is_file() else pd.DataFrame(),

@@ -1,0 +1,60 @@
+"""``encoding.json``: how well vectors of words predict mean responses on items left out, beside their controls."""
+
+from typing import Any, ClassVar
+
+from clada_neuro.records.record import Document, Part
+
+
+class Score(Part, frozen=True, kw_only=True):
+    """Vectors of one kind and layer: ``r`` with ``se`` over folds, ``p`` by exchange of items, and in the family of layers."""
+
+    vectors: str
+    layer: int | None
+    r: float
+    se: float
+    p: float
+    p_family: float | None
+
+
+class Picked(Part, frozen=True, kw_only=True):
+    """The layer that was best inside each fold, scored outside of it."""
+
+    r: float
+    se: float
+    p: float
+    layers: list[int]
+
+
+class Encoded(Part, frozen=True, kw_only=True):
+    """One response: scores of all vectors, and the correlation that no vector can pass (``ceiling``, with its range)."""
+
+    response: str
+    n_trials: int
+    n_words: int
+    n_items: int
+    n_subjects: int
+    ceiling: float | None
+    ceiling_low: float | None
+    ceiling_high: float | None
+    scores: list[Score]
+    chosen: Picked | None
+    notes: list[str]
+
+
+class EncodingRecord(Document, frozen=True, kw_only=True):
+    """All responses of a run, and how they were predicted.
+
+    Attributes
+    ----------
+    trials : str or None
+        The id of the trials.
+    """
+
+    CURRENT: ClassVar[int] = 1
+
+    settings: dict[str, Any]
+    model: str
+    entries: list[Encoded]
+    notes: list[str]
+    inputs: str | None = None
+    trials: str | None = None

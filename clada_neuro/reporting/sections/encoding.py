@@ -1,0 +1,102 @@
+"""Encoding: how well vectors of words predict mean responses, with all controls in one figure."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clada_neuro.records.encoding import Encoded
+from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points, Typed
+from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.page_tables import Table, slug, table
+from clada_neuro.reporting.registry import Declared
+from clada_neuro.reporting.results import Results
+from clada_neuro.reporting.text import p_value
+
+_NAMES = {
+    "states": "states of the model",
+    "activity": "feed-forward activity",
+    "untrained": "the model untrained",
+    "next word": "states of the next word",
+    "embedding": "input embedding",
+    "covariates": "position, length, frequency, surprisal",
+}
+_STYLES = {"states": "o-", "activity": "s-", "untrained": "^--", "next word": "v:"}
+
+
+def blocks(results: Results) -> Iterator[Block]:
+    """Yield each response's scores."""
+    if results.encoding is None:
+        return
+    found = results.encoding
+    for entry in found.entries:
+        said: list[Block] = [Paragraph(_methods(entry, found.settings)), figure(entry), _best(entry)]
+        said += [Paragraph(_chosen(entry))] if entry.chosen else []
+        yield Part(entry.response, said)
+    yield Paragraph(("Every layer stands in ", Typed("tables/encoding.csv"), "."))
+    if notes := [*found.notes, *(note for entry in found.entries for note in entry.notes)]:
+        yield Points(notes)
+
+
+def _methods(entry: Encoded, settings: dict[str, int]) -> str:
+    return (
+        f"Mean {entry.response} of {entry.n_words:,} words ({entry.n_trials:,} trials of {entry.n_subjects} subjects, whose own means "
+        f"are taken out) was predicted by ridge regression on principal components of vectors of the words: {settings['folds']} folds "
+        f"of {entry.n_items} items, dimension and penalty chosen inside folds. r is the mean correlation within folds. p is by "
+        f"exchange of items, {settings['shuffles']} times; that of the states' layers holds for all of them together. States of the "
+        "next word predict where responses begin before the word, or words go together, without any prediction by the reader; states "
+        "mean something where they pass these and the other controls."
+    )
+
+
+def _best(entry: Encoded) -> Table:
+    """Return a row a kind of vectors: its best layer."""
+    rows = []
+    for kind, name in _NAMES.items():
+        scores = [score for score in entry.scores if score.vectors == kind]
+        if scores:
+            best = max(scores, key=lambda score: score.r)
+            p = best.p if best.p_family is None else best.p_family
+            layer = "" if best.layer is None else str(best.layer)
+            rows.append({"vectors": name, "layer": layer, "r": best.r, "se": best.se, "p": p})
+    caption = (
+        "Of each kind of vectors the layer with the largest r, which is no evidence for this layer; p of the states holds for all "
+        "layers together, the others are of their layer alone."
+    )
+    return table(f"encoding_{slug(entry.response)}", caption, pd.DataFrame(rows))
+
+
+def _chosen(entry: Encoded) -> str:
+    assert entry.chosen is not None
+    layers = ", ".join(map(str, entry.chosen.layers))
+    return (
+        f"The layer that was best inside each fold ({layers}) scores r = {entry.chosen.r:.2f} (SE {entry.chosen.se:.2f}, "
+        f"{p_value(entry.chosen.p)}) outside of it."
+    )
+
+
+def figure(entry: Encoded) -> Figure:
+    """Draw r by layer of all kinds of vectors, controls without layers as lines, and the noise ceiling."""
+
+    def paint(axes: Axes) -> None:
+        for color, (kind, name) in zip(COLORS, _NAMES.items(), strict=False):
+            rows = [score for score in entry.scores if score.vectors == kind]
+            if kind in _STYLES and rows:
+                layers, r, se = zip(*((score.layer, score.r, score.se) for score in rows), strict=True)
+                axes.errorbar(layers, r, se, fmt=_STYLES[kind], color=color, label=name, markersize=4)
+            elif rows:
+                axes.axhline(rows[0].r, color=color, linestyle="-.", linewidth=1.5, label=name)
+        if entry.ceiling is not None:
+            axes.axhline(entry.ceiling, color="0.4", linewidth=1, linestyle="--", label="noise ceiling")
+        axes.axhline(0, color="0.8", linewidth=1)
+        axes.set(xlabel="layer", ylabel="r on items left out")
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+    ceiling = "" if entry.ceiling is None else f"; noise ceiling {entry.ceiling:.2f}"
+    best = max((score for score in entry.scores if score.vectors == "states"), key=lambda score: score.r)
+    caption = f"Encoding of {entry.response} by layer, with one standard error over folds: the model and its controls{ceiling}."
+    alt = f"{caption} States are best in layer {best.layer}, r = {best.r:.2f}."
+    return draw(f"encoding_{slug(entry.response)}", caption, alt, paint, (8.2, 3.4))
+
+
+SECTION = Declared("encoding", "Encoding", 1075, blocks, shown=lambda results: results.encoding is not None)

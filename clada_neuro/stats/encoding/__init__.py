@@ -1,0 +1,1 @@
+"""Encoding: responses predicted from vectors of words, on items left out."""

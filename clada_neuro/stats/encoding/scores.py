@@ -1,0 +1,118 @@
+"""How well vectors of words predict mean responses to them, beside what would predict as well without meaning anything.
+
+A score is the correlation of prediction and response within a fold of items, averaged over folds. Its null is the same with
+items' responses exchanged for those of other items: all vectors meet the same exchanges, so that the largest of all layers
+under the null makes a p that holds for the family.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clada_neuro.errors import FitError
+from clada_neuro.stats.encoding.ridge import correlations, held_out
+
+Key = tuple[str, int | None]  # what the vectors are, and of which layer
+
+
+def encoding_scores(
+    vectors: Mapping[Key, np.ndarray],
+    response: np.ndarray,
+    items: np.ndarray,
+    *,
+    family: str = "states",
+    folds: int = 5,
+    shuffles: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score vectors of words by how well they predict a response on items left out.
+
+    Parameters
+    ----------
+    vectors : mapping of Key to numpy.ndarray, each of shape (n_words, features)
+    response : numpy.ndarray, shape (n_words,)
+    items : numpy.ndarray of int, shape (n_words,)
+        From 0.
+    family : str
+        Which vectors' layers are tested together, and chosen from inside folds.
+    folds : int
+        At least three.
+    shuffles : int
+        Exchanges of items under the null.
+
+    Returns
+    -------
+    dict
+        ``scores``: a row a kind of vectors and layer, with ``r``, its ``se`` over folds, ``p`` by exchange of items and, in the
+        family, ``p_family``; ``chosen``: the score of the family's layer that was best inside each fold, and the layers.
+
+    Raises
+    ------
+    FitError
+        If there are too few items for the folds, or a response that does not vary.
+    """
+    n_items = int(items.max()) + 1
+    if folds < 3 or n_items < 2 * folds:
+        raise FitError(
+            f"{folds} folds of {n_items} items given; at least 3 folds, each of 2 items or more, are needed"
+        )
+    if not response.std() > 0:
+        raise FitError("the response is the same for all words, so nothing can predict it")
+    rng = np.random.default_rng(seed)
+    fold_of = rng.permutation(np.arange(n_items) % folds)[items]
+    orders = [exchanged(items, rng) for _ in range(shuffles)]
+    y = np.column_stack([response, *(response[order] for order in orders)])
+    rows, inner, by_fold, null = [], {}, {}, {}
+    for (kind, layer), x in vectors.items():
+        found = held_out(x.astype(float), y, fold_of)
+        r = correlations(found.predictions, y, fold_of)
+        means = r.mean(axis=0)
+        rows.append(
+            {
+                "vectors": kind,
+                "layer": layer,
+                "r": float(means[0]),
+                "se": float(r[:, 0].std(ddof=1) / np.sqrt(folds)),
+                "p": float((1 + (means[1:] >= means[0]).sum()) / (1 + shuffles)),
+                "p_family": None,
+            }
+        )
+        if kind == family:
+            inner[layer], by_fold[layer], null[layer] = found.inner_mse, r, means[1:]
+    chosen = None
+    if by_fold:
+        largest = np.max(list(null.values()), axis=0)
+        for row in rows:
+            if row["vectors"] == family:
+                row["p_family"] = float((1 + (largest >= row["r"]).sum()) / (1 + shuffles))
+        chosen = _chosen(inner, by_fold, folds)
+    return {"scores": rows, "chosen": chosen, "n_words": len(response), "n_items": n_items}
+
+
+def _chosen(
+    inner: Mapping[int | None, np.ndarray], r: Mapping[int | None, np.ndarray], folds: int
+) -> dict[str, Any]:
+    """Return the score of the layer that was best inside each fold, with a p from the same choice under the null."""
+    layers = list(r)
+    errors, scores = np.stack([inner[layer] for layer in layers]), np.stack([r[layer] for layer in layers])
+    best = errors.argmin(axis=0)  # (folds, responses)
+    picked = np.take_along_axis(scores, best[None], axis=0)[0]
+    means = picked.mean(axis=0)
+    return {
+        "r": float(means[0]),
+        "se": float(picked[:, 0].std(ddof=1) / np.sqrt(folds)),
+        "p": float((1 + (means[1:] >= means[0]).sum()) / len(means)),
+        "layers": [layers[place] for place in best[:, 0]],
+    }
+
+
+def exchanged(items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return an order of rows, (n,), that gives items the responses of other items with as many words, in their order."""
+    order = np.arange(len(items))
+    rows = [np.flatnonzero(items == item) for item in range(int(items.max()) + 1)]
+    for size in {len(some) for some in rows}:
+        alike = [some for some in rows if len(some) == size]
+        for here, there in zip(alike, rng.permutation(len(alike)), strict=True):
+            order[here] = alike[there]
+    return order
