@@ -1,7 +1,7 @@
 """How well vectors of words predict mean responses to them, beside what would predict as well without meaning anything.
 
 A score is the correlation of prediction and response within a fold of items, averaged over folds. Its null is the same with
-items' responses exchanged for those of other items: all vectors meet the same exchanges, so that the largest of all layers
+items' responses exchanged for those of other items, and turned within them: all vectors meet the same exchanges, so that the largest of all layers
 under the null makes a p that holds for the family.
 """
 
@@ -108,11 +108,14 @@ def _chosen(
 
 
 def exchanged(items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an order of rows, (n,), that gives items the responses of other items with as many words, in their order."""
+    """Return an order of rows, (n,), that gives items the responses of other items with as many words, begun at any of them.
+
+    So an item's responses stay neighbours, and neither which condition a word is of nor where it stands goes along.
+    """
     order = np.arange(len(items))
     rows = [np.flatnonzero(items == item) for item in range(int(items.max()) + 1)]
     for size in {len(some) for some in rows}:
         alike = [some for some in rows if len(some) == size]
         for here, there in zip(alike, rng.permutation(len(alike)), strict=True):
-            order[here] = alike[there]
+            order[here] = np.roll(alike[there], rng.integers(size))
     return order

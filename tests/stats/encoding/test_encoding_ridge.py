@@ -108,6 +108,14 @@ def test_items_are_exchanged_whole():
         assert len(set(taken)) == 1
 
 
+def test_an_effect_of_condition_alone_is_an_effect():
+    rng = np.random.default_rng(3)
+    items, condition = np.repeat(np.arange(40), 2), np.tile([0.0, 1.0], 40)
+    vectors = {("states", 0): np.column_stack([condition, rng.normal(size=(80, 3))])}
+    found = encoding_scores(vectors, condition + rng.normal(0, 0.5, 80), items, shuffles=99)
+    assert found["scores"][0]["p_family"] == 0.01
+
+
 def test_too_few_items_and_a_flat_response_are_refused():
     vectors, response, items = planted(n_items=8)
     with pytest.raises(FitError, match="5 folds of 8 items given"):
