@@ -1,6 +1,6 @@
 """Where the independent parts of a stage are computed: in this process, in several, or wherever `clada_neuro.scale` sends them.
 
-Replicates of a bootstrap, electrodes of a map, subjects of an overlap, columns and folds of a profile over layers: each result
+Replicates of a bootstrap, electrodes of a map, subjects of an overlap, folds of a profile over layers: each result
 depends on its part alone and is computed with one thread of linear algebra, so that every place gives the same bytes.
 """
 
