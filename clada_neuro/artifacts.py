@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,18 @@ def _described(value: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """Return the versions that decide a number: Python, platform and the packages that compute."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in _VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {"python": platform.python_version(), "platform": platform.platform()} | {
+        name: _version(name) for name in _VERSIONED
+    }
+
+
+@cache
+def _version(name: str) -> str:
+    """Return the version of a package, once a process: every look goes through all folders of packages."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def output_folder(path: str | Path) -> Path:

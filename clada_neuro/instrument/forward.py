@@ -25,7 +25,7 @@ from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.texts import Text
-from clada_neuro.instrument.tree import WIDEST, Branches, Tree, attention, followed, padded, passes, plant
+from clada_neuro.instrument.tree import ABREAST, WIDEST, Branches, Tree, attention, followed, padded, passes, plant
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.limits import sliding_window
 from clada_neuro.models.loading import LanguageModel
@@ -248,7 +248,11 @@ class Forward:
 
     @contextmanager
     def _only(self, flat: Tensor) -> Iterator[None]:
-        """Let the output layer see the given positions alone: logits are (1, positions, vocabulary)."""
+        """Let the output layer see the given positions alone: logits are (1, positions, vocabulary).
+
+        The last one is repeated up to a round number, as nodes of padding are added.
+        """
+        flat = torch.cat([flat, flat[-1:].expand(-len(flat) % ABREAST)])
 
         def select(_: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (args[0].reshape(-1, args[0].shape[-1])[flat.to(args[0].device)][None],)

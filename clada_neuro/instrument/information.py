@@ -51,7 +51,7 @@ def information(
 
     Parameters
     ----------
-    logits : torch.Tensor, shape (n, vocabulary), or any number of rows with `of`
+    logits : torch.Tensor, shape (n, vocabulary), or any number of rows with `of`; more rows than tokens are left out
     targets : torch.Tensor of int, shape (n,)
         The token that came; -1 when none did (surprisal and rank are then missing).
     initial : torch.Tensor of bool, shape (n,)
@@ -67,7 +67,7 @@ def information(
     """
     if not len(targets):
         return {name: np.empty(0) for name in names(top_k)}
-    of = torch.arange(len(logits), device=logits.device) if of is None else of
+    of = torch.arange(len(targets), device=logits.device) if of is None else of
     if logits.device.type == "cpu" and logits.dtype in information_cpu.DTYPES:
         sums = information_cpu.sums(logits, of, targets, initial, vocabulary)
     else:

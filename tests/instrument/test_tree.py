@@ -119,7 +119,7 @@ def test_each_prefix_is_computed_once(exact):
     stem = list(range(10, 40))
     list(forward.measure(windows_of([[*stem, one] for one in range(50, 90)]), [0] * 40))
     hook.remove()
-    assert sizes == [1 + 30 + 40]
+    assert sizes == [80]  # 1 + 30 + 40, and padding up to a round number
 
 
 @given(texts=TEXTS)
@@ -180,7 +180,7 @@ def test_a_row_along_branches_is_as_long_as_a_pass_and_the_number_of_threads_cha
     finally:
         torch.set_num_threads(threads)
         hook.remove()
-    assert shapes == [(1, 1 + 9 * 31), (1, 1 + 31)] * 2 or shapes == [(1, 32), (1, 280)] * 2
+    assert shapes == [(1, 1 + 31), (1, 288)] * 2  # nine texts have 1 + 9 * 31
     for text, one in found[0].items():
         for name, values in one.predictions.items():
             np.testing.assert_array_equal(found[1][text].predictions[name], values, err_msg=name)
