@@ -25,7 +25,17 @@ from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
 from clada_neuro.instrument.texts import Text
-from clada_neuro.instrument.tree import ABREAST, WIDEST, Branches, Tree, attention, followed, padded, passes, plant
+from clada_neuro.instrument.tree import (
+    ABREAST,
+    WIDEST,
+    Branches,
+    Tree,
+    attention,
+    followed,
+    padded,
+    passes,
+    plant,
+)
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.models.limits import sliding_window
 from clada_neuro.models.loading import LanguageModel
