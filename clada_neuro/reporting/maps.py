@@ -15,7 +15,7 @@ from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
-from clada_neuro.reporting.text import plural
+from clada_neuro.reporting.text import plural, share
 
 FOLDER, ALPHA = "maps", 0.05
 
@@ -47,7 +47,7 @@ def methods(results: Results) -> str:
         f"At each of {plural(found.n_channels or 0, 'electrode')} and {plural(found.n_moments or 0, 'moment')} the voltage of "
         f"{plural(found.n_epochs, 'epoch')} of {plural(found.n_subjects, 'subject')} ({plural(found.n_stimuli, 'stimulus')}) was analyzed "
         f"with the mixed model {found.formula.partition('~')[2].strip()}{baseline}, fitted by REML. p values hold for the whole map: they "
-        f"compare the largest |z|, and the sum of z in clusters of neighbours with p < {found.cluster_forming_p:g}, with {found.n_draws:,} "
+        f"compare the largest |z|, and the sum of z in clusters of neighbours with p < {share(found.cluster_forming_p, 2)}, with {found.n_draws:,} "
         "draws in which the signs of the effects predicted for subjects, items, stimuli and trials were drawn anew "
         f"({references.cite('wild')})."
     )

@@ -10,7 +10,7 @@ from clada_neuro.records.overlap import OverlapRecord
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
-from clada_neuro.reporting.page_tables import table
+from clada_neuro.reporting.page_tables import coefficient_cells, table
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import microvolts_up
 from clada_neuro.reporting.text import number, plural
@@ -109,7 +109,8 @@ def tables(results: Results) -> list[Table]:
             f"Overlapping responses taken apart: clusters of the permutation test over subjects with p < .05, of "
             f"{plural(len(clusters), 'cluster')}. Time limits describe a cluster; they are not tested onsets."
         )
-        shown = table("", "", clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])).shown
+        strong = clusters[clusters["p"] < _ALPHA].drop(columns=["channels", "cluster"])
+        shown = table("", "", strong.assign(predictor=strong["predictor"].map(_of_event))).shown
         found.append(Table("overlap_clusters", caption, clusters, shown))
     if (place / "by_item.parquet").is_file():
         counts = done.by_item.words if done.by_item else {}
@@ -130,13 +131,19 @@ def _by_item(checked: pd.DataFrame, counts: Mapping[str, int]) -> Table:
         f"subtracted; µV per unit of the predictor, standard errors clustered over {n}."
     )
     if counts:
-        caption += f" Of {plural(sum(counts.values()), 'word')} that were shown, {', '.join(f'{count:,} {outcome}' for outcome, count in counts.items() if count)}."
-    return Table(
-        "overlap_by_item",
-        caption,
-        checked,
-        table("", "", checked.drop(columns=["n_stimuli", "n_items"])).shown,
-    )
+        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
+        caption += f" Of {plural(sum(counts.values()), 'word')} shown to readers: {parts}."
+    caption += "".join(f" {note[:1].upper()}{note[1:]}." for note in checked["note"].unique() if note)
+    shown = coefficient_cells(checked.rename(columns={"b_uv": "estimate"}))
+    places = checked["where"].str.replace(r"^center\((.*)\)(?= cluster)", r"\1", regex=True)
+    shown.insert(0, "where", places)
+    shown.insert(1, "predictor", checked["predictor"].map(_named))
+    return Table("overlap_by_item", caption, checked, shown)
+
+
+def _of_event(name: str) -> str:
+    event, _, predictor = name.partition("/")
+    return f"{event}: {_named(predictor)}"
 
 
 def _named(predictor: str) -> str:

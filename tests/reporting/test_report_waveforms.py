@@ -137,7 +137,10 @@ def _overlap(folder, subjects=("01", "02", "03")):
         "mass": np.arange(2.0),
     }
     write_table(pd.DataFrame(columns), place / "clusters.parquet")
-    checked = {"where": ["n400_uv"], "b_uv": -0.4, "p": 0.01, "n_stimuli": 40, "n_items": 20}
+    checked = {
+        "where": ["n400_uv", "center(surprisal_bits) cluster 0"], "predictor": "center(surprisal_bits)", "b_uv": -0.4, "se": 0.1,
+        "df": 19.0, "t": -4.0, "p": 0.01, "ci_low": -0.61, "ci_high": -0.19, "n_stimuli": 40, "n_items": 20, "note": ["", "optimistic"],
+    }  # fmt: skip
     write_table(pd.DataFrame(checked), place / "by_item.parquet")
 
 
@@ -151,10 +154,13 @@ def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path)
     (figure,) = overlap.figures(found)
     assert "at Cz" in figure.caption
     clusters, by_item, events = overlap.tables(found)
-    assert (
-        "clustered over 20 items. Of 90 words that were shown, 85 in the check, 5 not in the table of words."
-        in by_item.caption
+    assert by_item.caption.endswith(
+        "clustered over 20 items. Of 90 words shown to readers: 85 in the check, 5 not in the table of words. Optimistic."
     )
+    first, second = by_item.shown.to_dict("records")
+    assert first | {"95 % CI": "[−0.61, −0.19]"} == first
+    assert (first["predictor"], second["where"]) == ("surprisal", "surprisal_bits cluster 0")
+    assert clusters.shown["predictor"].tolist() == ["word: average response"]
     assert (len(clusters.shown), len(clusters.frame)) == (1, 2)
     assert events.shown["n"].tolist() == ["90"] or events.shown["n"].tolist() == [90]
 
