@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 import clada_neuro
-from clada_neuro.artifacts import output_folder, versions, write_atomic, write_json, write_text
+from clada_neuro.artifacts import output_folder, versions, write_atomic, write_text
+from clada_neuro.records.question import QuestionRecord
 from clada_neuro.reporting import html, markdown
 from clada_neuro.reporting.blocks import Block, Facts, Page, Paragraph, Points, Section, Typed
 from clada_neuro.reporting.figures import Figure
@@ -71,7 +72,7 @@ class Answer:
             "model": self.model,
             "versions": versions(),
         }
-        write_json(home / "manifest.json", manifest)
+        QuestionRecord.write(home / "manifest.json", manifest)
         write_text(home / f"{self.name}.md", markdown.render(page, figures="."))
         return write_text(home / f"{self.name}.html", html.render(page))
 

@@ -19,7 +19,7 @@ class ModelFacts(Part, frozen=True, kw_only=True):
     quantization: str | None = None
     revision: str | None = None
     source: str | None = None
-    scoring: Any = None
+    scoring: str | None = None
     dtype: str | None = None
     device: str | None = None
     weights_hash: str | None = None
@@ -47,6 +47,23 @@ class NeuronSparsity(Part, frozen=True, kw_only=True):
     hash: str | None = None
     ffn_sparsity: float | None = None
     missing: str | None = None
+
+
+class WordLayers(Part, frozen=True, kw_only=True):
+    """Of which layers words were measured one by one, with which measures, and why others are missing."""
+
+    layers: list[int] = []
+    measures: list[str] = []
+    translators: dict[str, str] | None = None
+    missing: str | None = None
+
+
+class FailedRows(Part, frozen=True, kw_only=True):
+    """Stimuli that a worker did not finish: the first and the last row, from 1."""
+
+    rows: tuple[int, int]
+    stimulus_ids: list[str]
+    reason: str
 
 
 class CalibrationFile(Part, frozen=True, kw_only=True):
@@ -154,13 +171,13 @@ class Manifest(Document, frozen=True, kw_only=True):
     calibration: CalibrationFile | None = None
     neuron_sparsity: NeuronSparsity = NeuronSparsity()
     activity: str | None = None
-    word_layers: Any = None
+    word_layers: WordLayers | None = None
     top_k: int | None = None
     threads: int | None = None
-    linear_gflops: Any = None
+    linear_gflops: dict[str, dict[str, float]] = {}
     inputs: str | None = None
     counts: dict[str, int] = {}
-    missing: Any = None
+    missing: list[FailedRows] = []
     text_notes: list[str] = []
     words_without_tokens: int | None = None
     words_sharing_a_token: int | None = None

@@ -1,6 +1,5 @@
 """One page of blocks in two renderings, and the files beside it."""
 
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +12,7 @@ from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.analysis import run
 from clada_neuro.questions.cells import estimate, listed, part, question_words, step_words
 from clada_neuro.questions.page import Answer
+from clada_neuro.records.question import QuestionRecord
 from clada_neuro.reporting.blocks import Facts, Paragraph, Part, Points, Section, Table
 from clada_neuro.reporting.figures import draw
 
@@ -68,7 +68,12 @@ def test_figures_tables_and_manifest_stand_beside(answer, tmp_path):
     }  # fmt: skip
     assert "](./gains.png)" in (tmp_path / "human.md").read_text(encoding="utf-8")
     assert (tmp_path / "steps.csv").read_text(encoding="utf-8").splitlines()[1] == "y ~ x + (1|item),1234.57"
-    assert json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["settings"]["folds"] == 10
+    record = QuestionRecord.read(tmp_path / "manifest.json")
+    assert (record.analysis, record.settings["folds"], record.model.start_token) == (
+        "human",
+        10,
+        "<|endoftext|>",
+    )
 
 
 def test_figures_of_an_earlier_page_do_not_stay(answer, tmp_path):

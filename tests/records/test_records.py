@@ -139,11 +139,8 @@ def simple_trials() -> pd.DataFrame:
 # What a field holds without a form of its own, and why.
 FREE = {
     "FitRecord.specified_contrasts": "as the analysis file wrote them: a name, or codes by level",
+    "QuestionRecord.settings": "the options of three commands",
     "DepthRecord.settings": "as the settings' file has them",
-    "ModelFacts.scoring": "how a masked model was scored, as it describes itself",
-    "Manifest.word_layers": "as the measurer describes itself",
-    "Manifest.linear_gflops": "as it was timed, by dtype",
-    "Manifest.missing": "by measure, why",
 }
 
 
