@@ -11,6 +11,7 @@ from headless_chromium import EXECUTABLE, Chromium
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium on this computer")
 PHONE, DESKTOP = 390, 1280
+PAPER = 673  # A4 between its margins
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +57,11 @@ def test_text_stands_out_from_its_ground(browser, page_file, dark):
 
 
 def test_prints_without_navigation(browser, page_file):
-    browser.open(page_file, 800, media="print")
+    browser.open(page_file, PAPER, media="print")
     for away in ("nav", "#all-figures", ".skip"):
         assert browser.evaluate(f"getComputedStyle(document.querySelector('{away}')).display") == "none"
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert browser.evaluate("document.documentElement.scrollWidth") <= 800
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PAPER
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])

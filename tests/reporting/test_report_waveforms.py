@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import record
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import read_json, write_json, write_table
@@ -10,6 +11,7 @@ from clada_neuro.erp.overlap.shown import over_subjects
 from clada_neuro.reporting import overlap, recording, waveforms
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.scalp import mapped, microvolts_up
+from clada_neuro.reporting.sections import erp
 from clada_neuro.reporting.waveforms import averages
 
 
@@ -29,6 +31,14 @@ def test_draws_conditions_differences_terciles_regressions_and_scalp(results):
         "rerp_n400",
         "rerp_scalp_n400",
     ]
+
+
+def test_responses_that_are_no_voltages_have_no_section_of_erps(results):
+    (fit,) = results.fits
+    times = [record({"name": "m", "formula": "rt_ms ~ x", "response": "rt_ms"})]
+    without = replace(results, erp={})
+    assert [erp.of_brains(replace(without, fits=fits)) for fits in ([fit], [], times)] == [True, True, False]
+    assert erp.of_brains(replace(results, fits=times))
 
 
 def test_maps_need_electrodes_that_span_the_scalp():

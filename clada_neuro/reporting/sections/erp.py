@@ -6,6 +6,7 @@ from clada_neuro.reporting import overlap, recording, waveforms
 from clada_neuro.reporting.blocks import Absent, Block, Facts, Paragraph, Part, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
+from clada_neuro.responses.response import response_of
 
 
 def blocks(results: Results) -> Iterator[Block]:
@@ -27,4 +28,10 @@ def blocks(results: Results) -> Iterator[Block]:
         yield Part(heading, [*found, *overlap.tables(results)])
 
 
-SECTION = Declared("erp", "ERPs", 1100, blocks)
+def of_brains(results: Results) -> bool:
+    """Return whether there are epochs, or may have been: responses that are all times or answers have none."""
+    amplitudes = [response_of(str(fit.response)).unit == "µV" for fit in results.fits]
+    return bool(results.erp) or not amplitudes or any(amplitudes)
+
+
+SECTION = Declared("erp", "ERPs", 1100, blocks, shown=of_brains)
