@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import read_table
-from clada_neuro.records.overlap import OverlapRecord
+from clada_neuro.records.overlap import EventFormula, OverlapRecord
+from clada_neuro.reporting import references
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
@@ -56,6 +57,31 @@ def lines(results: Results) -> list[str]:
     if found.by_item and found.by_item.left_out:
         said.append(f"Whether the effects hold over stimuli was not tested: {found.by_item.left_out}.")
     return [*said, *(found.notes or dict.fromkeys(note for fit in fits for note in fit.notes))]
+
+
+def methods(results: Results) -> str:
+    """Return the sentences for Methods; empty where nothing was taken apart."""
+    found = facts(results)
+    if found is None or found.left_out or not found.models:
+        return ""
+    formulas = "; ".join(f"{model.event} ~ {model.formula}{_lags(model)}" for model in found.models)
+    shrunk = ", shrunken by a ridge whose penalty predicts held-out time best" if found.ridge else ""
+    tested = (
+        f" Waveforms were tested over {plural(len(found.subjects), 'subject')} by {found.n_permutations:,} sign permutations of clusters "
+        "over time and electrodes."
+        if len(found.subjects) > 1
+        else ""
+    )
+    return (
+        "Responses to words that follow each other before these end were estimated together, in each subject by one regression of the "
+        f"continuous EEG on all events at all lags ({references.cite('overlap')}; {formulas}){shrunk}.{tested}"
+    )
+
+
+def _lags(model: EventFormula) -> str:
+    if model.tmin is None or model.tmax is None:
+        return ""
+    return f", {1e3 * model.tmin:.0f} to {1e3 * model.tmax:.0f} ms".replace("-", "−")
 
 
 def figures(results: Results) -> list[Figure]:

@@ -8,7 +8,7 @@ from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import DataFacts, Manifest, ModelFacts, removed_by
 from clada_neuro.records.terms import contrast, factors
-from clada_neuro.reporting import layers, levels, maps, marginal, references, smooths
+from clada_neuro.reporting import layers, levels, maps, marginal, overlap, references, smooths
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.interaction import paragraph
@@ -33,6 +33,7 @@ def methods(results: Results) -> list[str]:
         _epochs(results),
         _regressions(results),
         layers.methods(results.depth),
+        overlap.methods(results),
         maps.methods(results),
     )
     return [paragraph for paragraph in parts if paragraph]

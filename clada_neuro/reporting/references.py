@@ -58,6 +58,12 @@ _WORKS = {
         "Crainiceanu, C. M., & Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one variance component. "
         "Journal of the Royal Statistical Society B, 66(1), 165–185.",
     ),
+    "overlap": (
+        "Ehinger & Dimigen, 2019; Smith & Kutas, 2015",
+        "Ehinger, B. V., & Dimigen, O. (2019). Unfold: An integrated toolbox for overlap correction, non-linear modeling, and "
+        "regression-based EEG analysis. PeerJ, 7, e7838. Smith, N. J., & Kutas, M. (2015). Regression-based estimation of ERP "
+        "waveforms: II. Nonlinear effects, overlap correction, and practical considerations. Psychophysiology, 52(2), 169–181.",
+    ),
     "wild": (
         "Modugno & Giannerini, 2015",
         "Modugno, L., & Giannerini, S. (2015). The wild bootstrap for multilevel models. Communications in Statistics: Theory "

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import read_json, write_json, write_table
 from clada_neuro.erp.overlap.shown import over_subjects
-from clada_neuro.reporting import overlap, recording, waveforms
+from clada_neuro.reporting import overlap, prose, recording, waveforms
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.scalp import mapped, microvolts_up
 from clada_neuro.reporting.sections import erp
@@ -104,7 +104,8 @@ def _overlap(folder, subjects=("01", "02", "03")):
         "notes": ["a note"],
     }
     facts = {
-        "models": [{"event": "word", "formula": "1 + center(surprisal_bits)"}],
+        "models": [{"event": "word", "formula": "1 + center(surprisal_bits)", "tmin": -0.1, "tmax": 1.0}],
+        "n_permutations": 1000,
         "notes": [],
         "subjects": dict.fromkeys(subjects, fit),
         "by_item": {"words": {"in the check": 85, "in part outside": 0, "not in the table of words": 5}},
@@ -161,6 +162,15 @@ def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path)
     assert "from 30 minutes of 3 recordings" in first
     assert "2.5 times larger" in first
     assert notes == ["a note"]
+    said = prose.methods(found)[-1]
+    assert (
+        "(Ehinger & Dimigen, 2019; Smith & Kutas, 2015; word ~ 1 + center(surprisal_bits), −100 to 1000 ms)."
+        in said
+    )
+    assert said.endswith(
+        "tested over 3 subjects by 1,000 sign permutations of clusters over time and electrodes."
+    )
+    assert any(work.startswith("Ehinger") for work in prose.cited(found))
     (figure,) = overlap.figures(found)
     assert "at Cz" in figure.caption
     clusters, by_item, events = overlap.tables(found)
