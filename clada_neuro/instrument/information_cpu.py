@@ -16,7 +16,7 @@ from numba import njit
 from torch import Tensor
 
 from clada_neuro.instrument.vocabulary import Vocabulary
-from clada_neuro.runtime.kernels.cpu import widen
+from clada_neuro.runtime.kernels.cpu import LOWEST, exponential, widen
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +27,6 @@ _COMPILED: dict[str, Any] = dict(
 )
 _ABREAST = 64  # columns that are compared at a time
 _TOGETHER = 512  # values added up in float32
-_LOWEST = -87.0  # e^-87 is nothing beside 1
 _COUNT = 8
 _FEWEST = 16  # rows that are worth a thread
 
@@ -120,8 +119,8 @@ def _moments(row: Array, highest: Any, begins: Array) -> tuple[float, float, flo
         a = b = c = d = f = np.float32(0)
         for i in range(some.shape[0]):
             z = widen(some[i]) - highest
-            z = np.float32(_LOWEST) if z < np.float32(_LOWEST) else z
-            root = _exp(z * np.float32(0.5))
+            z = LOWEST if z < LOWEST else z
+            root = exponential(z * np.float32(0.5))
             e = root * root
             a += e
             b += z * e
@@ -134,21 +133,3 @@ def _moments(row: Array, highest: Any, begins: Array) -> tuple[float, float, flo
         begin += float(d)
         begin_weighted += float(f)
     return whole, weighted, roots, begin, begin_weighted
-
-
-@njit(**_COMPILED)
-def _exp(x: Any) -> Any:
-    """Return e^x in float32 for −87 ≤ x ≤ 0, to 1e-7 of itself; unlike `np.exp` it is computed many at a time.
-
-    2^n·e^r with n the whole number nearest to x / ln 2, which is taken off in two parts, and e^r by its Taylor
-    polynomial (|r| ≤ 0.35).
-    """
-    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
-    p = r * np.float32(1 / 5040) + np.float32(1 / 720)
-    p = p * r + np.float32(1 / 120)
-    p = p * r + np.float32(1 / 24)
-    p = p * r + np.float32(1 / 6)
-    p = p * r + np.float32(1 / 2)
-    p = (p * r + np.float32(1)) * r + np.float32(1)
-    return p * widen(np.uint16((np.int32(n) + 127) << 7))  # the upper half of the bits of 2^n

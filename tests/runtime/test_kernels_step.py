@@ -10,8 +10,9 @@ from tiny_models import VOCABULARY, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from clada_neuro.errors import ModelError
-from clada_neuro.runtime.kernels.cpu import moments
+from clada_neuro.runtime.kernels.cpu import exponential, moments
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.kernels.pages import use_large_pages
 
 IDS = torch.randint(0, VOCABULARY, (1, 24), generator=torch.Generator().manual_seed(3))
 
@@ -165,3 +166,18 @@ def test_a_sliding_window_is_refused():
 def test_another_precision_is_refused():
     with pytest.raises(ModelError, match="float64"):
         LlamaStep(tiny_model("llama").double())
+
+
+def test_the_exponential_is_that_of_float64_to_seven_digits():
+    x = -np.geomspace(1e-6, 87, 4000).astype(np.float32)
+    found = np.array([exponential(value) for value in x])
+    np.testing.assert_allclose(found, np.exp(x.astype(np.float64)), rtol=3e-7)
+    assert exponential(np.float32(-np.inf)) < 1e-37
+
+
+def test_large_pages_leave_a_weight_where_it_is_as_it_is():
+    weight = torch.randn(3000, 1000)
+    expected, place = weight.clone(), weight.data_ptr()
+    use_large_pages(weight)
+    assert weight.data_ptr() == place
+    assert torch.equal(weight, expected)

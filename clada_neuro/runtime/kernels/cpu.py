@@ -18,8 +18,11 @@ from numba.extending import intrinsic
 # No "nnan" and "ninf": cut-offs may be infinite.
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+# Where sums of large numbers that nearly cancel must be added up as they are written.
+_EXACT: dict[str, Any] = COMPILED | dict(fastmath={"contract", "nsz"})
 ALIGNMENT = 64  # bytes of a cache line
 _SPINS = 2_000
+LOWEST = np.float32(-87)  # whose exponential is nothing beside 1
 
 Array = npt.NDArray[Any]
 
@@ -143,14 +146,16 @@ def add_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> N
             y[column] += values[row] * widen(rows[row, column])
 
 
-@njit(**COMPILED)
-def _exp(x: float) -> float:
-    """Return e^x in float32 for −87 ≤ x ≤ 0, to 1e-5 of itself; unlike `np.exp` it is computed eight at a time.
+@njit(**_EXACT)
+def exponential(x: Any) -> Any:
+    """Return e^x in float32 for x ≤ 0, to 1e-7 of itself (below −87 that of −87); unlike `np.exp` it is computed many at a time.
 
-    2^n·e^r with n the whole number nearest to x / ln 2, and e^r by its Taylor polynomial (|r| ≤ 0.35).
+    2^n·e^r with n the whole number nearest to x / ln 2, which is taken off in two parts, and e^r by its Taylor
+    polynomial (|r| ≤ 0.35).
     """
+    x = LOWEST if x < LOWEST else x
     n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    r = x - n * np.float32(0.69314718)
+    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
     p = r * np.float32(1 / 5040) + np.float32(1 / 720)
     p = p * r + np.float32(1 / 120)
     p = p * r + np.float32(1 / 24)
@@ -165,8 +170,8 @@ def moments(logits: Array, highest: float) -> tuple[float, float]:
     """Return Σe^d and Σe^d·d with d = logit − highest: the softmax's normaliser and what its entropy needs."""
     mass, weighted = np.float32(0), np.float32(0)
     for i in range(logits.shape[0]):
-        d = max(logits[i] - highest, np.float32(-87))  # e^-87 is nothing beside 1
-        e = _exp(d)
+        d = max(logits[i] - highest, LOWEST)
+        e = exponential(d)
         mass += e
         weighted += e * d
     return float(mass), float(weighted)

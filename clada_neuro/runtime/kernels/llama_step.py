@@ -27,6 +27,7 @@ from clada_neuro.runtime.kernels.cpu import (
     Array,
     add_rows,
     aligned,
+    exponential,
     keep,
     meet,
     moments,
@@ -117,7 +118,7 @@ def _attend(head: int, layer: int, position: int, scores: Array, work: Work) -> 
     total = np.float32(0)
     scale = np.float32(1) / np.sqrt(np.float32(size))
     for at in range(position + 1):
-        scores[at] = np.exp((scores[at] - highest) * scale)
+        scores[at] = exponential((scores[at] - highest) * scale)
         total += scores[at]
     mixed = work.mixed[head * size : (head + 1) * size]
     mixed[:] = 0
@@ -145,7 +146,8 @@ def _feed_forward(
     add_rows(hidden, weights.gate_up[thread, layer], x, kept, count)
     a = hidden[:neurons]
     for i in range(neurons):
-        a[i] = a[i] / (np.float32(1) + np.exp(-a[i])) * hidden[neurons + i]
+        e = exponential(-abs(a[i]))  # of the side where it is small: silu(a) = a·e/(1 + e) below zero
+        a[i] = a[i] * (e if a[i] < 0 else np.float32(1)) / (np.float32(1) + e) * hidden[neurons + i]
     own = slice(thread * neurons, (thread + 1) * neurons)
     work.activity[layer, own] = a
     count = keep(a, cutoffs.neurons[layer, own], scale, kept, work.neuron_mask[layer, own])

@@ -11,6 +11,7 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.kernels.cpu import Array, aligned
 from clada_neuro.runtime.kernels.limits import common, require
+from clada_neuro.runtime.kernels.pages import use_large_pages
 
 MODEL_TYPES = ("llama", "mistral")
 
@@ -55,6 +56,7 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
     """Copy the weights of a model that passed `check`; embedding and head stay where they are."""
     base = model.model
     attention = [layer.self_attn for layer in base.layers]
+    use_large_pages(model.lm_head.weight)
     gate_up, down = pack_blocks(ffn_layers(model), threads)
     norms = [
         norm for layer in base.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)
