@@ -1,6 +1,6 @@
 """Epochs around every word of continuous recordings, cut once and kept in a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import mne
@@ -9,7 +9,7 @@ import pandas as pd
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
-from clada_neuro.erp.bids import joined_runs
+from clada_neuro.erp.kept_epochs import Subject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
@@ -17,7 +17,6 @@ from clada_neuro.erp.triggers import WORD, check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
 TMIN, TMAX = -0.2, 1.0
-_LAST = "cut"  # the file that is written last: with it the epochs are complete
 
 
 @quiet
@@ -64,28 +63,32 @@ def cut_epochs(
     files = [stamp(session) for sessions in recordings.values() for session in sessions]
     origin = str(Path(source).resolve())
     store = Store.of(place, __name__, origin, files, table, delay, soa, task, codec=DOCUMENT)
-    if store.has(_LAST):
-        return place
-    for earlier in [store.path(_LAST), *place.glob("*_epo*.fif")]:
-        earlier.unlink(missing_ok=True)
-    accounts, notes = {}, []
+    keep_epochs(store, "cut", _subjects(recordings, table, delay, soa, progress))
+    return place
+
+
+def _subjects(
+    recordings: Mapping[str, list[Session]],
+    table: pd.DataFrame | None,
+    delay: float,
+    soa: float | None,
+    progress: Callable[[str], None],
+) -> Iterator[Subject]:
+    notes = []
     for name, sessions in recordings.items():
         tied = tie(name, sessions, table, delay=delay)
         progress(f"subject '{name}': {tied.in_words()}")
         if soa:
             check_intervals(name, tied.events, soa)
-        epochs = joined_runs(name, [_cut(*both) for both in zip(sessions, tied.events, strict=True)])
-        if not len(epochs):
+        epochs = [_cut(*both) for both in zip(sessions, tied.events, strict=True)]
+        if not any(map(len, epochs)):
             raise DataError(
                 f"subject '{name}': every word lies in a span annotated as bad or at the recording's border; leave the subject out"
             )
-        epochs.save(place / f"sub-{name}_epo.fif", overwrite=True)
-        accounts[name] = tied.account.to_dict("records")
+        yield name, epochs, tied
         notes += [(name, note) for note in tied.notes]
     for line in together(notes, "subject", len(recordings)):
         progress(line)
-    store.write(_LAST, {"subjects": accounts})
-    return place
 
 
 def _spans(annotations: mne.Annotations) -> mne.Annotations:

@@ -1,6 +1,6 @@
 """Epochs that know their triggers but not their words, as EEGLAB saves them: tied by a table, and kept as MNE's with metadata."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mne
@@ -8,15 +8,13 @@ import pandas as pd
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
-from clada_neuro.erp.bids import joined_runs
 from clada_neuro.erp.caps import described_channels
+from clada_neuro.erp.kept_epochs import Subject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import epoched_files, subject_of
 from clada_neuro.erp.triggers import WORD, code_of, tie_codes
 from clada_neuro.errors import DataError
-
-_LAST = "tied"  # the file that is written last: with it the epochs are complete
 
 
 @quiet
@@ -53,10 +51,11 @@ def tie_epochs(
     place, files = output_folder(folder), epoched_files(Path(source))
     stamps = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     store = Store.of(place, __name__, stamps, table, codec=DOCUMENT)
-    if store.has(_LAST):
-        return place
-    for earlier in [store.path(_LAST), *place.glob("*_epo*.fif")]:
-        earlier.unlink(missing_ok=True)
+    keep_epochs(store, "tied", _tied(files, table, progress))
+    return place
+
+
+def _tied(files: list[Path], table: pd.DataFrame, progress: Callable[[str], None]) -> Iterator[Subject]:
     sessions: dict[str, list[mne.BaseEpochs]] = {}
     channels = []
     for file in files:
@@ -65,15 +64,10 @@ def tie_epochs(
         channels += [(file.name, note) for note in notes]
     for line in together(channels, "recording", len(files)):
         progress(line)
-    accounts = {}
     for name, parts in sessions.items():
         tied = tie_codes(name, [_codes(part) for part in parts], table)
         progress(f"subject '{name}': {tied.in_words()}")
-        described = [_with_words(*both) for both in zip(parts, tied.events, strict=True)]
-        joined_runs(name, described).save(place / f"sub-{name}_epo.fif", overwrite=True)
-        accounts[name] = tied.account.to_dict("records")
-    store.write(_LAST, {"subjects": accounts})
-    return place
+        yield name, [_with_words(*both) for both in zip(parts, tied.events, strict=True)], tied
 
 
 def _read(file: Path) -> mne.BaseEpochs:

@@ -33,21 +33,6 @@ def complain(value: int) -> int:
     raise StimulusError(f"row {value} is wrong")
 
 
-def die_on_three(value: int) -> int:
-    if value == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-
-def die_once(folder: str) -> str:
-    """Die on the first attempt, return on the second."""
-    seen = Path(folder) / "seen"
-    if not seen.exists():
-        seen.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "survived"
-
-
 def count_attempts(folder: str) -> str:
     """Raise always, leaving a file each time."""
     (Path(folder) / f"{time.monotonic_ns()}").touch()
