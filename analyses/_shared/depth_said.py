@@ -63,13 +63,14 @@ def not_shown(results: Results, record: DepthRecord) -> list[str]:
             f"The random slope of {words(one.replaces)} stays in all models; a layer's own measure has none, so that its effect is "
             "taken as the same in all subjects."
         )
-    notes = str((results.manifest.dataset or {}).get("notes") or "")
-    return [*said, notes] if notes else said
+    data = results.manifest.dataset
+    return [*said, data.notes] if data and data.notes else said
 
 
 def registered(results: Results, record: DepthRecord, settings: Path, commit: Commit) -> str:
     """Return whether measures, signs, folds and draws are those of a file, and whether it was there before the run."""
-    name = str((results.manifest.dataset or {}).get("name") or "")
+    data = results.manifest.dataset
+    name = data.name if data else ""
     file = f"{settings.name} (sha256 {hashlib.sha256(settings.read_bytes()).hexdigest()[:16]})"
     if plain(asdict(read_settings(settings).on(name))) != record.settings:
         return f"Measures, directions, folds and draws are not those of {file}: nothing here shows that they were fixed in advance."

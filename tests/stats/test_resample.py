@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,9 @@ def test_percentile_interval_leaves_failures_out() -> None:
 
 def test_long_work_is_announced_with_its_expected_time(monkeypatch, capsys) -> None:
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr("clada_neuro.stats.resample.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(
+        "clada_neuro.stats.resample.time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
     replicate(Draw(1), 13, name="draw", inputs="a", progress=True)
     assert "draw: 12 more fits of about 10.0 s: about 2 minutes" in capsys.readouterr().err
     replicate(Draw(1), 4, name="draw", inputs="a", progress=True)
