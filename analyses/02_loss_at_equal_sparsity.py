@@ -136,8 +136,8 @@ class Experiment:
 
 def _label(name: str, sparsity: float, policy: Policy) -> str:
     """Name a pass; a control that takes out what was not chosen is CLADA itself and shares its pass."""
-    without_prefix = isinstance(policy, ForeignPrefix) and policy.gamma == 0
-    if not (type(policy) is Clada or without_prefix) or name in SIMPLER_RULES:
+    itself = type(policy) is Clada or (isinstance(policy, ForeignPrefix) and policy.gamma == 0)
+    if not isinstance(policy, Clada) or not itself or name in SIMPLER_RULES:
         return f"{name}-{sparsity:g}"
     plain = policy.mean_of_dropped is None
     parts = (policy.gamma, policy.kappa, str(policy.signal), policy.reanalysis_load, policy.base_scale, plain)

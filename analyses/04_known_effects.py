@@ -247,7 +247,7 @@ def _points(axis: Axes, part: pd.DataFrame, color: str, label: str | None = None
     axis.errorbar(part["mean"], part.index, xerr=reach, fmt="o", ms=3, lw=1, color=color, label=label)
     axis.tick_params(labelsize=6.5)
     axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.xaxis.label.set_size(7)
+    axis.xaxis.label.set_fontsize(7)
 
 
 def _save(name: str, paint: Callable[[Canvas], None], size: tuple[float, float], path: Path) -> None:
@@ -269,7 +269,8 @@ def main() -> None:
         "--out", type=Path, default=Path("out") / "known_effects", help="folder of the traces"
     )
     options = parser.parse_args()
-    model, rows = load_model("smollm2"), []
+    model = load_model("smollm2")
+    rows: list[dict[str, object]] = []
     for name in options.sets or names:
         words = trace(stimuli(name, options.limit), model, out=options.out / name).words
         chosen = [contrast for contrast in contrasts if contrast.set == name]

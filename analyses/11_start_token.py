@@ -26,6 +26,7 @@ from clada_neuro.stimuli.design import bare
 SETS = ("n400_demo", "p600_demo", "nieuwland2018", "ainsworth1998")
 STARTS = ("auto", "none", "<|im_start|>")
 PLAIN, CORRECTED = "surprisal_with_punct_bits", "surprisal_corrected_bits"
+Row = dict[str, object]
 
 
 def groups(words: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -49,7 +50,7 @@ def contrasts(name: str, words: pd.DataFrame, measure: str) -> Iterator[tuple[st
             yield f"contrast: {contrast.name}", differences(critical, contrast, measure)
 
 
-def compared(values: pd.Series, others: pd.Series) -> dict[str, float]:
+def compared(values: pd.Series, others: pd.Series) -> Row:
     """Compare paired values: both means, how far they lie apart, and their correlation."""
     both = pd.DataFrame({"values": values.to_numpy(), "others": others.to_numpy()}).dropna()
     apart = both["values"] - both["others"]
@@ -63,25 +64,25 @@ def compared(values: pd.Series, others: pd.Series) -> dict[str, float]:
     }
 
 
-def by_start(name: str, traced: dict[str, pd.DataFrame]) -> Iterator[dict[str, object]]:
+def by_start(name: str, traced: dict[str, pd.DataFrame]) -> Iterator[Row]:
     """Compare every start token with `auto`."""
     reference = traced["auto"]
     for start, words in traced.items():
         for (group, mine), (_, theirs) in zip(groups(words), groups(reference), strict=True):
-            yield {"set": name, "start_token": start, "what": group} | compared(mine[PLAIN], theirs[PLAIN])
+            yield {"set": name, "start_token": start, "what": group, **compared(mine[PLAIN], theirs[PLAIN])}
         pairs = zip(contrasts(name, words, PLAIN), contrasts(name, reference, PLAIN), strict=True)
         for (what, mine), (_, theirs) in pairs:
-            yield {"set": name, "start_token": start, "what": what} | compared(mine, theirs)
+            yield {"set": name, "start_token": start, "what": what, **compared(mine, theirs)}
 
 
-def by_correction(name: str, traced: dict[str, pd.DataFrame]) -> Iterator[dict[str, object]]:
+def by_correction(name: str, traced: dict[str, pd.DataFrame]) -> Iterator[Row]:
     """Compare corrected with plain surprisal after every start token."""
     for start, words in traced.items():
         for group, mine in groups(words):
-            yield {"set": name, "start_token": start, "what": group} | compared(mine[CORRECTED], mine[PLAIN])
+            yield {"set": name, "start_token": start, "what": group, **compared(mine[CORRECTED], mine[PLAIN])}
         pairs = zip(contrasts(name, words, CORRECTED), contrasts(name, words, PLAIN), strict=True)
         for (what, mine), (_, plain) in pairs:
-            yield {"set": name, "start_token": start, "what": what} | compared(mine, plain)
+            yield {"set": name, "start_token": start, "what": what, **compared(mine, plain)}
 
 
 def main() -> None:
@@ -91,7 +92,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out") / "start_token", help="folder of the traces")
     options = parser.parse_args()
     models = {start: load_model("smollm2", start_token=start) for start in STARTS}
-    starts, corrections = [], []
+    starts: list[Row] = []
+    corrections: list[Row] = []
     for name in SETS:
         try:
             stimuli = stimuli_of(name, None)

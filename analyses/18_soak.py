@@ -27,6 +27,7 @@ from clada_neuro.artifacts import write_text
 from clada_neuro.instrument.measurer import Measurer, ModelMeasurer
 from clada_neuro.instrument.trace import collect
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.models.places import Failure
 
 RESULT = results_folder(__file__) / "soak.csv"
 WORDS = (
@@ -58,7 +59,8 @@ class Watched:
         begun, texts, tokens = time.monotonic(), 0, 0
         for number, frames in self.measurer.measure(shards):
             yield number, frames  # written before memory is read
-            texts, tokens = texts + len(shards[number]), tokens + len(frames["tokens"])
+            measured = 0 if isinstance(frames, Failure) else len(frames["tokens"])
+            texts, tokens = texts + len(shards[number]), tokens + measured
             self.samples.append((time.monotonic() - begun, resident_mb(), texts, tokens))
             if self.samples[-1][0] > self.seconds:
                 raise Enough

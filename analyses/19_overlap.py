@@ -13,6 +13,7 @@ correction), coverage.csv (share of channels and moments at which the 95 % inter
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from clada_neuro.erp.overlap.fit import overlap_rerp
 from clada_neuro.erp.simulate_raw import TMAX, TMIN, ReadingSimulation, simulate_reading
 from clada_neuro.reporting.figures import COLORS, compose
 
-INTERVALS = {"300 to 600 ms": (0.3, 0.6), "500 ms": 0.5}
+INTERVALS: dict[str, float | tuple[float, float]] = {"300 to 600 ms": (0.3, 0.6), "500 ms": 0.5}
 WAVEFORMS = {"average word": "intercept", "per bit of surprisal": "surprisal_bits"}
 MODEL = EventModel("word", "1 + center(surprisal_bits)", TMIN, TMAX)
 CORRELATION, TEXT, SFREQ, SITE = -0.4, 12, 100.0, "Pz"
@@ -42,11 +43,12 @@ def words(n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"stimulus_id": np.arange(n) // TEXT, "surprisal_bits": 5 + 2.5 * np.array(values)})
 
 
-def reading(interval: str, n: int, seed: int, **noise: float) -> ReadingSimulation:
+def reading(interval: str, n: int, seed: int, noise: bool = True) -> ReadingSimulation:
     """Return one reader's recording."""
     soa = INTERVALS[interval]
     pause = None if isinstance(soa, tuple) else 1.0
-    return simulate_reading(words(n, seed), soa=soa, pause=pause, sfreq=SFREQ, seed=seed, **noise)
+    made = partial(simulate_reading, words(n, seed), soa=soa, pause=pause, sfreq=SFREQ, seed=seed)
+    return made() if noise else made(noise_uv=0.0, residual_uv=0.0)
 
 
 def epoched(made: ReadingSimulation) -> dict[str, np.ndarray]:
@@ -89,7 +91,7 @@ def draw(canvas: Canvas, n: int) -> None:
     """Draw planted, epoched and corrected waveforms at one electrode without noise."""
     panels = canvas.subplots(2, 2, sharex=True)
     for axes, interval in zip(panels.T, INTERVALS, strict=True):
-        made = reading(interval, n, 0, noise_uv=0.0, residual_uv=0.0)
+        made = reading(interval, n, 0, noise=False)
         plain, found = epoched(made), overlap_rerp(made.raw, made.events, [MODEL])
         row, times = made.raw.ch_names.index(SITE), 1e3 * made.truth["intercept"].times
         for panel, (said, name), corrected in zip(axes, WAVEFORMS.items(), found.names, strict=True):

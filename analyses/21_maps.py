@@ -125,7 +125,7 @@ def main() -> None:
         standard_info(1 / (TIMES[1] - TIMES[0])),
         [standard_info(25).ch_names.index(name) for name in ELECTRODES],
     )
-    rows = []
+    rows: list[tuple[str, str, float]] = []
     for seed in tqdm(range(given.runs), desc="studies"):
         trials, y = study(info, given.subjects, given.items, seed)
         rows += smallest(info, trials, y, given.draws, seed)

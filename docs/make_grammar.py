@@ -73,7 +73,7 @@ def examples() -> dict[str, str]:
 
 def described(kind: Any) -> dict[str, tuple[str, str]]:
     """Return each entry's type and meaning, from the section Attributes of its class's docstring."""
-    section = inspect.getdoc(kind).partition("Attributes\n----------\n")[2].split("\n\n")[0]
+    section = str(inspect.getdoc(kind)).partition("Attributes\n----------\n")[2].split("\n\n")[0]
     found = {}
     for name, what, meaning in re.findall(r"^(\w+) : (.+)\n((?:    .+\n?)+)", section, flags=re.MULTILINE):
         said = (

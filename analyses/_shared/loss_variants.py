@@ -82,25 +82,26 @@ def load_variant(name: str, calibration: Calibration, sparsity: float) -> Clada:
     policy = replace(full_policy(calibration, sparsity), kappa=KAPPA, reanalysis_load=math.inf)
     quantiles = calibration.tensors["load_quantiles"]
     random = {"quantiles": quantiles} if source == "random" else {}
+    kinds: dict[str, type[Clada]]
     if place == "dense":
-        kind = {"load": Clada, "random": RandomLoad, "reversed": ReversedLoad}[source]
+        kinds = {"load": Clada, "random": RandomLoad, "reversed": ReversedLoad}
         tail = -quantiles if source == "reversed" else quantiles
         limit = float(torch.quantile(tail, 1 - DENSE_SHARE))
-        return recast(policy, kind, kappa=0.0, reanalysis_load=limit, **random)
+        return recast(policy, kinds[source], kappa=0.0, reanalysis_load=limit, **random)
     if place == "fifth":
-        kind = {"load": TopFifth, "random": TopFifthRandom, "reversed": TopFifthReversed}[source]
+        kinds = {"load": TopFifth, "random": TopFifthRandom, "reversed": TopFifthReversed}
         tail = -quantiles if source == "reversed" else quantiles
-        return recast(policy, kind, knee=float(torch.quantile(tail, 0.8)), **random)
-    kind = {
+        return recast(policy, kinds[source], knee=float(torch.quantile(tail, 0.8)), **random)
+    kinds = {
         "fixed": RankBudget,
         "load": RankBudget,
         "random": RankBudgetRandom,
         "reversed": RankBudgetReversed,
-    }[source]
+    }
     shares = calibration.header["shares_dropped"]
     dropped = {site: torch.tensor(shares[site]) for site in (INPUT, HIDDEN)}
     kappa = 0.0 if source == "fixed" else KAPPA
-    return recast(policy, kind, kappa=kappa, dropped=dropped, **random)
+    return recast(policy, kinds[source], kappa=kappa, dropped=dropped, **random)
 
 
 LOAD_VARIANTS = tuple(
