@@ -77,6 +77,11 @@ from clada_neuro.cli.options import (
 @click.option(
     "--maps", is_flag=True, help="Also mixed models at every electrode and moment of the EEG: minutes."
 )
+@click.option(
+    "--depth",
+    is_flag=True,
+    help="Also each layer's measures in place of surprisal, all layers tested together: minutes. Layers as in --layers [default: all].",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes for these [default: every core].")
 @negative_option
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clada_neuro import artifacts
 from clada_neuro.cache import Store
-from clada_neuro.errors import DataError
+from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.exports import write_csv
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
 from clada_neuro.numerals import p_text
@@ -22,7 +22,8 @@ from clada_neuro.stage import Stage
 from clada_neuro.stats.layers.models import Given, replaceable
 from clada_neuro.stats.layers.profile import profile_of
 from clada_neuro.stats.layers.settings import LayerSettings, read_settings
-from clada_neuro.study.how import Progress
+from clada_neuro.stats.specification import ModelSpecification
+from clada_neuro.study.how import How, Progress
 
 FILE = "depth.json"
 TABLES = ("profile", "choice", "chosen")
@@ -168,6 +169,35 @@ class DepthStage(Stage[Depth]):
         self.progress(f"      {line}")
 
 
+def depth_study(folder: Path, how: How) -> None:
+    """Do the work of `depth` on a study that is done but for its report; where its data do not allow it, say why.
+
+    The study stands without: its own models are fitted.
+    """
+    how.progress("      layers in place of the last one")
+    try:
+        DepthStage(read_settings(), how.jobs, how.progress).into(folder)
+    except CladaNeuroError as error:
+        how.progress(f"      note: no models by layer: {error}")
+
+
+def check_depth(models: Sequence[ModelSpecification]) -> None:
+    """Refuse models of an analysis of which none has a predictor that layers could replace.
+
+    Raises
+    ------
+    DataError
+        With what keeps each model out.
+    """
+    predictor = read_settings().replaces
+    reasons = [_kept_out(model.formula, model.family, predictor) for model in models]
+    if all(reasons):
+        told = "; ".join(f"{model.name}: {reason}" for model, reason in zip(models, reasons, strict=True))
+        raise DataError(
+            f"no model of this analysis has '{predictor}' for a layer's measure to replace: {told}"
+        )
+
+
 def lines_of(entry: Mapping[str, Any]) -> list[str]:
     """Return what an entry says, in a few lines."""
     strong = [row for row in entry["profile"] if row["p_family"] <= 1 - entry["confidence"]]
@@ -231,10 +261,7 @@ def models_of(fits: Sequence[FitRecord], predictor: str) -> tuple[list[Given], l
     """
     models, notes = [], []
     for fit in fits:
-        reason = replaceable(fit.formula, predictor)
-        if fit.response_family != "gaussian":
-            reason = f"its response is {fit.response_family}, and only linear models are compared so"
-        if reason:
+        if reason := _kept_out(fit.formula, fit.response_family, predictor):
             notes.append(f"{fit.name} is left out: {reason}")
         else:
             scaled, contrasts = tuple(fit.standardized or ()), fit.specified_contrasts or None
@@ -244,6 +271,13 @@ def models_of(fits: Sequence[FitRecord], predictor: str) -> tuple[list[Given], l
             f"no model of this run has the predictor '{predictor}' that another could replace: {'; '.join(notes)}"
         )
     return models, notes
+
+
+def _kept_out(formula: str, family: str, predictor: str) -> str:
+    """Return why a layer's measure cannot stand in place of a model's predictor, empty where it can."""
+    if family != "gaussian":
+        return f"its response is {family}, and only linear models are compared so"
+    return replaceable(formula, predictor)
 
 
 def _table(entries: Sequence[Mapping[str, Any]], name: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ class How:
     full: bool
     influence: bool
     maps: bool
+    depth: bool
     jobs: Jobs
     seed: int
     progress: Progress

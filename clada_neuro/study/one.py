@@ -12,6 +12,7 @@ from clada_neuro.records.manifest import Manifest
 from clada_neuro.responses.stage import AlignStage
 from clada_neuro.scale.spread import trace_by
 from clada_neuro.stats.exclusions import exclude, keep
+from clada_neuro.study.depth import depth_study
 from clada_neuro.study.estimate import estimate
 from clada_neuro.study.gather import counted_from, gather
 from clada_neuro.study.how import How, Progress
@@ -70,6 +71,8 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     manifest |= {"exclusions": [*plan.exclusions, *exclusions], "departures": departed}
     manifest |= {"seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb()}
     Manifest.write(folder / "manifest.json", manifest)
+    if how.depth:
+        depth_study(folder, how)
 
 
 def _analyze_epochs(plan: Target, traced: Trace, folder: Path, inputs: str, how: How) -> None:

@@ -69,6 +69,7 @@ def run(
     full: bool = False,
     influence: bool = False,
     maps: bool = False,
+    depth: bool = False,
     jobs: int | None = None,
     scheduler: str | None = None,
     threads: int | None = None,
@@ -142,8 +143,10 @@ def run(
         Also fit each regression without one subject, item and laboratory at a time.
     maps : bool
         Also fit a mixed model at every electrode and moment of the epochs, tested over the whole map (see `clada_neuro.erp.maps`).
+    depth : bool
+        Also put each layer's measures in place of surprisal (see `clada_neuro.depth`); of all layers, where `layers` names none.
     jobs : int, optional
-        Processes for bootstrap, influence, overlapping responses and maps; as many as there are cores by default.
+        Processes for bootstrap, influence, layers, overlapping responses and maps; as many as there are cores by default.
     scheduler : str, optional
         Where stimuli are traced, replicates drawn, overlapping responses taken apart and electrodes mapped: see
         `clada_neuro.scale.schedulers.connected`; on this machine by default.
@@ -168,6 +171,7 @@ def run(
     CladaNeuroError
         For wrong input; what was finished stays in `out`.
     """
+    layers = "all" if depth and layers is None else layers
     given = {**locals()}
     setting = _record(Setting, given, model=EMBEDDED, language=language or "en")
     if str(target) == DEMO and eeg == SIMULATED:
@@ -201,9 +205,13 @@ def run(
         raise DataError("--maps are of EEG at every electrode and moment; add --epochs PATH or --eeg PATH")
     spoken = check_language(language or plan.analysis.language or language_of(target))
     read_choice(layers, policy != "dense", attention, translators)
-    from clada_neuro.study.rehearsal import rehearse  # loads the statistics
+    # These load the statistics.
+    from clada_neuro.study.depth import check_depth
+    from clada_neuro.study.rehearsal import rehearse
 
     rehearse(plan, language=spoken, policy=policy)
+    if depth:
+        check_depth(plan.analysis.models)
     # These load PyTorch, which wrong input need not wait for.
     from clada_neuro.study.one import study_one, tell
     from clada_neuro.study.several import check_layout, study_each

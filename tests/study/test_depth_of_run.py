@@ -1,6 +1,7 @@
 """`depth` on a run of the embedded model: what is written, what is refused, and that it stands there the second time."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from command_line import clada
 import clada_neuro as cn
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError, FitError
+from clada_neuro.stats.layers.settings import read_settings
 from clada_neuro.study.run import run
 
 SETTINGS = """
@@ -21,13 +23,13 @@ folds = 3
 lens_surprisal_bits = "negative"
 """
 RANDOM = "(1|subject) + (1|item) + (1|stimulus)"
+FORMULAS = [f"n400_uv ~ surprisal_bits + C(condition) + {RANDOM}", f"p600_uv ~ length + {RANDOM}"]
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("depth")
-    formulas = [f"n400_uv ~ surprisal_bits + C(condition) + {RANDOM}", f"p600_uv ~ length + {RANDOM}"]
-    run("demo", out=folder / "run", limit=8, layers="9,29", formula=formulas, jobs=1)
+    run("demo", out=folder / "run", limit=8, layers="9,29", formula=FORMULAS, jobs=1)
     (folder / "depth.toml").write_text(SETTINGS)
     return folder
 
@@ -103,6 +105,29 @@ def test_the_command_says_where_it_wrote(study, capsys):
     assert done.code == 0, done.err
     assert done.out.startswith("4 models: ")
     assert "largest |t|" in done.err
+
+
+def test_run_with_depth_is_run_and_depth(study, tmp_path, monkeypatch):
+    apart = cn.depth(study / "run", settings=study / "depth.toml")
+    copy = tmp_path / "copy"
+    shutil.copytree(study / "run", copy)
+    settings = read_settings(study / "depth.toml")
+    monkeypatch.setattr("clada_neuro.study.depth.read_settings", lambda: settings)
+    page = run("demo", out=copy, limit=8, layers="9,29", formula=FORMULAS, jobs=1, depth=True)
+    np.testing.assert_allclose(pd.read_csv(copy / "tables" / "depth_profile.csv")["t"], apart.profile["t"])
+    assert "in place of surprisal" in page.read_text(encoding="utf-8")
+    settings = replace(settings, folds=10)
+    lines: list[str] = []
+    run("demo", out=copy, limit=8, layers="9,29", formula=FORMULAS, jobs=1, depth=True, progress=lines.append)
+    assert any(
+        "note: no models by layer: 'item' has 8 levels, too few for 10 folds" in line for line in lines
+    )
+
+
+def test_run_with_depth_is_refused_at_once_where_no_model_has_the_predictor(tmp_path, monkeypatch):
+    monkeypatch.setattr("clada_neuro.study.one.study_one", None)
+    with pytest.raises(DataError, match="no model of this analysis has 'surprisal_bits' for a layer's"):
+        run("demo", out=tmp_path, limit=2, formula=FORMULAS[1], depth=True)
 
 
 def test_wrong_requests_get_one_line(study, tmp_path):
