@@ -1,6 +1,6 @@
 """Stimuli and responses of a target, with the analysis that comes with them, before one is decided."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,9 +9,10 @@ import pandas as pd
 from clada_neuro.errors import DataError
 from clada_neuro.responses.trials import read_trials
 from clada_neuro.stats.analysis_file import shipped_analysis
-from clada_neuro.stats.specification import Analysis, EpochsSpecification
+from clada_neuro.stats.specification import Analysis
 from clada_neuro.stimuli import datasets
 from clada_neuro.study.named import DEMO, demonstration
+from clada_neuro.study.response_files import ResponseFiles
 from clada_neuro.study.target import Target
 
 
@@ -32,47 +33,38 @@ def of_name(name: str) -> Target:
     return Target(name, stimuli, trials.frame, analysis, exclusions, facts)
 
 
-def with_trials(
-    stimuli: pd.DataFrame,
-    path: Path,
-    trials: str | Path,
-    *,
-    columns: Mapping[str, str] | None,
-    numbers: Collection[str],
-    encoding: str | None,
-    sheet: str | None,
+def with_responses(
+    stimuli: pd.DataFrame, path: Path, files: ResponseFiles, numbers: Collection[str]
 ) -> Target:
-    """Return the stimuli of a file with a table of trials; the options are those of `read_trials`."""
-    given = read_trials(trials, columns=columns, numbers=numbers, encoding=encoding, sheet=sheet or 0)
-    return Target(path.stem, stimuli, given, shipped_analysis("default"))
+    """Return the stimuli of a file with a table of trials, or with MNE epochs that are to be measured.
 
-
-def with_epochs(
-    stimuli: pd.DataFrame,
-    path: Path,
-    epochs: str | Path | None,
-    *,
-    trials: str | Path | None,
-    columns: Mapping[str, str] | None,
-    measured: EpochsSpecification | None,
-) -> Target:
-    """Return the stimuli of a file with MNE epochs, to be measured as `measured` says.
+    Parameters
+    ----------
+    numbers
+        Columns of trials that must be numbers.
 
     Raises
     ------
     DataError
-        For no epochs, or trials and what is said of their columns beside epochs.
+        For neither or both, and what is said of the columns of trials beside epochs.
     """
-    if epochs is None or trials is not None:
+    if files.trials is not None and files.epochs is None:
+        given = read_trials(
+            files.trials, columns=files.trial_columns, numbers=numbers,
+            encoding=files.trial_encoding, sheet=files.trial_sheet or 0,
+        )  # fmt: skip
+        return Target(path.stem, stimuli, given, shipped_analysis("default"))
+    if files.epochs is None or files.trials is not None:
         raise DataError(
             f"'{path}' needs responses: add either --trials FILE (a row per subject and stimulus) or "
             "--epochs FILE (MNE epochs), or use clada-neuro trace for the stimuli alone"
         )
-    covariate = measured is None or measured.baseline in (None, "covariate")
-    chosen = _epochs_analysis(Path(epochs)) if covariate else shipped_analysis("default")
-    if columns:
+    covariate = files.measured is None or files.measured.baseline in (None, "covariate")
+    epochs = Path(files.epochs)
+    chosen = _epochs_analysis(epochs) if covariate else shipped_analysis("default")
+    if files.trial_columns:
         raise DataError("--trial-column is for --trials; rename the columns of the epochs' metadata")
-    return Target(path.stem, stimuli, None, chosen, epochs=Path(epochs))
+    return Target(path.stem, stimuli, None, chosen, epochs=epochs)
 
 
 def _epochs_analysis(epochs: Path) -> Analysis:

@@ -21,12 +21,14 @@ from clada_neuro.scale.parts import placed
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stats.specification import EpochsSpecification
 from clada_neuro.stimuli.formats import read_stimuli
+from clada_neuro.study.asked import Asked
 from clada_neuro.study.demonstration import SIMULATED, demonstration
 from clada_neuro.study.fitting import Fitting
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.named import DEMO, language_of
 from clada_neuro.study.recordings import eeg_of
 from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.response_files import ResponseFiles
 
 T = TypeVar("T")
 
@@ -195,11 +197,10 @@ def run(
         )
     elif triggers is not None or delay_ms or task:
         raise DataError("--triggers, --delay and --task are for continuous recordings; add --eeg PATH")
-    settled = {
-        "target": target, "epochs": epochs, "analysis": analysis, "measured": _measured(window_ms, roi, baseline, soa_ms),
-        "fitting": _record(Fitting, given, contrasts=contrasts or {}),
-    }  # fmt: skip
-    plan = resolve_target(**_handed_on(given) | settled)
+    files = _record(ResponseFiles, given, epochs=epochs, measured=_measured(window_ms, roi, baseline, soa_ms))
+    fitting = _record(Fitting, given, contrasts=contrasts or {})
+    asked = Asked.of(analysis, formula, response, component, fitting)
+    plan = resolve_target(target, files, asked, limit=limit, **_reading(given))
     plan = replace(plan, continuous=continuous)
     if maps and plan.epochs is None:
         raise DataError("--maps are of EEG at every electrode and moment; add --epochs PATH or --eeg PATH")
@@ -243,10 +244,9 @@ def run(
         return _report(folder, negative)
 
 
-def _handed_on(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords that find out a target, and those by which its stimulus file is read: their names are the same."""
-    names = (*signature(resolve_target).parameters, *signature(read_stimuli).parameters)
-    return {name: given[name] for name in names if name in given}
+def _reading(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords by which a stimulus file is read; their names are those of `read_stimuli`."""
+    return {name: given[name] for name in signature(read_stimuli).parameters if name in given}
 
 
 def _record(kind: type[T], given: Mapping[str, Any], **made: Any) -> T:

@@ -9,6 +9,7 @@ from command_line import clada
 
 from clada_neuro.study.named import resolve_stimuli
 from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.response_files import ResponseFiles
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("CLADA_NEURO_DATA"), reason="CLADA_NEURO_DATA names no data sets"
@@ -93,7 +94,7 @@ def test_run_passes_the_declarations_on(stimuli, seen, capsys):
 def test_a_target_uses_them_for_its_file(stimuli, tmp_path):
     trials = tmp_path / "trials.csv"
     pd.DataFrame({"subject": ["s1"], "item": ["1"], "condition": ["a"], "n400_uv": [0.5]}).to_csv(trials)
-    target = resolve_target(stimuli, trials=trials, columns=COLUMNS, index_base=1, encoding="latin-1")
+    target = resolve_target(stimuli, ResponseFiles(trials), columns=COLUMNS, index_base=1, encoding="latin-1")
     assert list(target.stimuli["critical_word"]) == ["Bär", "Hund"]
 
 

@@ -14,7 +14,9 @@ from clada_neuro.errors import DataError, FitError
 from clada_neuro.stats.analysis_file import read_analysis
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.specification import EpochsSpecification
+from clada_neuro.study.asked import Asked
 from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.response_files import ResponseFiles
 from clada_neuro.study.target import Target
 
 RANDOM = "(1|subject) + (1|item) + (1|stimulus)"
@@ -45,8 +47,9 @@ def analysis(folder: Path, *extra: str, formula: str = "n400_uv ~ surprisal_bits
     return path
 
 
-def resolve(desk: Path, epochs: str = "raw", **options) -> Target:
-    return resolve_target(desk / "stimuli.csv", epochs=desk / epochs, **options)
+def resolve(desk: Path, epochs: str = "raw", measured: EpochsSpecification | None = None, **asked) -> Target:
+    files = ResponseFiles(epochs=desk / epochs, measured=measured)
+    return resolve_target(desk / "stimuli.csv", files, Asked.of(**asked))
 
 
 def test_presets_hold_where_nothing_is_said():
@@ -254,7 +257,7 @@ def test_recordings_that_cannot_be_used_are_one_line_before_the_trace(
             change(epochs)
         epochs.save(tmp_path / f"sub-{subject}_epo.fif", verbose="error")
     with pytest.raises(DataError, match=line):
-        resolve_target(desk / "stimuli.csv", epochs=tmp_path)
+        resolve_target(desk / "stimuli.csv", ResponseFiles(epochs=tmp_path))
 
 
 def test_options_of_epochs_are_refused_for_trials(desk, capsys, tmp_path):

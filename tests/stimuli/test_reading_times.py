@@ -6,6 +6,7 @@ import pytest
 from clada_neuro.errors import DataError
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.sets import boyce, frank, frank_et
+from clada_neuro.study.asked import Asked
 from clada_neuro.study.resolve import resolve_target
 
 
@@ -100,4 +101,4 @@ def test_each_has_an_analysis_of_times_and_of_log_times(name):
     raw, log = (model.response for model in target.analysis.models)
     assert log == f"log({raw})"
     assert all(model.directions == {"surprisal_bits": "positive"} for model in target.analysis.models)
-    assert resolve_target(name, response=raw).analysis.models[0].response == raw
+    assert resolve_target(name, asked=Asked.of(response=raw)).analysis.models[0].response == raw

@@ -14,6 +14,7 @@ from clada_neuro.responses.response import is_response, response_of
 from clada_neuro.study.asked import Asked
 from clada_neuro.study.decide import decide_on, default_for
 from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.response_files import ResponseFiles
 
 CONTROLS = "surprisal_bits + entropy_bits + sparsity_energy99 + length + zipf_frequency + position"
 GROUPS = "(1|subject) + (1|item) + (1|stimulus)"
@@ -121,7 +122,7 @@ def test_the_analysis_that_is_given_decides_also_beside_a_dummy_amplitude(desk, 
     frame.to_csv(tmp_path / "t.csv", index=False)
     analysis = tmp_path / "a.toml"
     analysis.write_text('title = "t"\n[[model]]\nname = "m"\nformula = "log(rt_ms) ~ surprisal_bits"\n')
-    target = resolve_target(desk / "texts.csv", trials=tmp_path / "t.csv", analysis=analysis)
+    target = resolve_target(desk / "texts.csv", ResponseFiles(tmp_path / "t.csv"), Asked.of(analysis))
     assert [model.response for model in target.analysis.models] == ["log(rt_ms)"]
     assert target.decided_by == {"kind": "file", "name": str(analysis)}
 
@@ -178,7 +179,9 @@ def test_one_way_to_say_it(options, error, message):
 
 def test_a_unit_that_is_not_known_is_said(desk, tmp_path):
     pd.read_csv(desk / "trials.csv").rename(columns={"rt_ms": "rt_s"}).to_csv(tmp_path / "t.csv", index=False)
-    found = resolve_target(desk / "texts.csv", trials=tmp_path / "t.csv", response=["log(rt_s)", "pupil_mm"])
+    found = resolve_target(
+        desk / "texts.csv", ResponseFiles(tmp_path / "t.csv"), Asked.of(response=["log(rt_s)", "pupil_mm"])
+    )
     (note,) = found.notes
     assert note.startswith("rt_s: the unit 's' is not known, so its numbers stand without one")
 
@@ -206,5 +209,5 @@ def test_pupils_are_larger_and_smaller():
 
 
 def test_the_first_items_of_trials_that_name_no_stimulus_id(desk):
-    target = resolve_target(desk / "texts.csv", trials=desk / "trials.csv", limit=3)
+    target = resolve_target(desk / "texts.csv", ResponseFiles(desk / "trials.csv"), limit=3)
     assert (len(target.stimuli), len(target.trials)) == (6, 6 * 56)

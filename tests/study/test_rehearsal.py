@@ -8,8 +8,10 @@ from tiny_models import tiny_checkpoint
 from clada_neuro import align, fit, read_stimuli, trace
 from clada_neuro.errors import CladaNeuroError, FitError
 from clada_neuro.responses.trials import read_trials
+from clada_neuro.study.asked import Asked
 from clada_neuro.study.rehearsal import rehearse, stand_ins
 from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.response_files import ResponseFiles
 from clada_neuro.study.run import run
 
 NOUNS = ["cup", "lamp", "road", "boat", "horse", "shoe"]
@@ -183,7 +185,9 @@ def test_the_analysis_is_tried_without_opening_the_epochs_once_more(tmp_path, mo
     opened, read = [], sources._read_file
     monkeypatch.setattr(sources, "_read_file", lambda path: opened.append(path) or read(path))
     formula = "n400_uv ~ surprisal_bits + handedness + (1 | subject)"
-    plan = resolve_target(tmp_path / "s.csv", epochs=tmp_path / "eeg", formula=formula)
+    plan = resolve_target(
+        tmp_path / "s.csv", ResponseFiles(epochs=tmp_path / "eeg"), Asked.of(formula=formula)
+    )
     before = len(opened)
     assert "handedness" in plan.described
     rehearse(plan)

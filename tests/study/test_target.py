@@ -6,7 +6,9 @@ import pytest
 
 from clada_neuro.errors import DataError
 from clada_neuro.stats.analysis_file import read_analysis
+from clada_neuro.study.asked import Asked
 from clada_neuro.study.resolve import resolve_target
+from clada_neuro.study.response_files import ResponseFiles
 from clada_neuro.study.target import Target
 
 MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99", "length", "zipf_frequency", "position")
@@ -24,7 +26,7 @@ def trials() -> pd.DataFrame:
 def target(tmp_path) -> Target:
     (tmp_path / "s.csv").write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
     (tmp_path / "t.csv").write_text("subject,item,condition,n400_uv\n1,1,a,2.5\n")
-    return resolve_target(tmp_path / "s.csv", trials=tmp_path / "t.csv")
+    return resolve_target(tmp_path / "s.csv", ResponseFiles(tmp_path / "t.csv"))
 
 
 def test_a_full_design_keeps_everything(target, trials):
@@ -71,7 +73,9 @@ def test_the_number_of_texts_decides_how_many_predictors_there_are(target, trial
 def test_an_analysis_of_the_users_is_followed_to_the_letter(target, trials, tmp_path):
     formula = "n400_uv ~ surprisal_bits + (1|subject) + (1|item) + (1|stimulus)"
     (tmp_path / "own.toml").write_text(f'title = "t"\n[[model]]\nname = "m"\nformula = "{formula}"\n')
-    decided = resolve_target(tmp_path / "s.csv", trials=tmp_path / "t.csv", analysis=tmp_path / "own.toml")
+    decided = resolve_target(
+        tmp_path / "s.csv", ResponseFiles(tmp_path / "t.csv"), Asked.of(tmp_path / "own.toml")
+    )
     suited, lines = decided.suited_to(trials[trials.index % 2 == 0])
     assert (suited.analysis, lines) == (read_analysis(tmp_path / "own.toml"), [])
 
@@ -81,8 +85,8 @@ def test_a_response_under_another_name_does_not_make_its_model_disappear(tmp_pat
     stimuli.write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
     trials.write_text("subject,item,condition,N400,p600_uv\n1,1,a,2.5,1.5\n")
     with pytest.raises(DataError, match="no n400_uv but N400; rename 'N400'"):
-        resolve_target(stimuli, trials=trials)
-    chosen = resolve_target(stimuli, trials=trials, component="p600")
+        resolve_target(stimuli, ResponseFiles(trials))
+    chosen = resolve_target(stimuli, ResponseFiles(trials), Asked.of(component="p600"))
     assert [model.name for model in chosen.analysis.models] == ["P600"]
 
 
@@ -90,9 +94,14 @@ def test_the_name_of_a_response_counts_whatever_its_case(tmp_path):
     stimuli, trials = tmp_path / "s.csv", tmp_path / "t.csv"
     stimuli.write_text("item,condition,sentence,critical_word\n1,a,The cat sat,cat\n")
     trials.write_text("subject;item;condition;N400_uV;RT_MS\n1;1;a;2,5;NA\n2;1;a;1,5;300\n")
-    found = resolve_target(stimuli, trials=trials)
+    found = resolve_target(stimuli, ResponseFiles(trials))
     assert [model.response for model in found.analysis.models] == ["n400_uv"]
     assert found.trials["n400_uv"].tolist() == [2.5, 1.5]
     assert found.trials.attrs["notes"] == ["column 'N400_uV' of the trials taken for n400_uv"]
     assert "N400_uV" not in found.notes[0]
-    assert resolve_target(stimuli, trials=trials, response="log(rt_ms)").trials["rt_ms"].tolist()[1] == 300
+    assert (
+        resolve_target(stimuli, ResponseFiles(trials), Asked.of(response="log(rt_ms)"))
+        .trials["rt_ms"]
+        .tolist()[1]
+        == 300
+    )
