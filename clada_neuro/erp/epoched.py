@@ -9,11 +9,13 @@ import pandas as pd
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.caps import described_channels
+from clada_neuro.erp.codes import code_of
+from clada_neuro.erp.eeglab import names_at_zero
 from clada_neuro.erp.kept_epochs import Subject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import epoched_files, subject_of
-from clada_neuro.erp.triggers import WORD, code_of, tie_codes
+from clada_neuro.erp.triggers import WORD, tie_codes
 from clada_neuro.errors import DataError
 
 
@@ -56,18 +58,21 @@ def tie_epochs(
 
 
 def _tied(files: list[Path], table: pd.DataFrame, progress: Callable[[str], None]) -> Iterator[Subject]:
-    sessions: dict[str, list[mne.BaseEpochs]] = {}
+    sessions: dict[str, list[tuple[mne.BaseEpochs, pd.DataFrame]]] = {}
     channels = []
     for file in files:
         epochs, notes = described_channels(_read(file))
-        sessions.setdefault(subject_of(file, epochs.info), []).append(epochs)
+        sessions.setdefault(subject_of(file, epochs.info), []).append((epochs, _codes(file, epochs)))
         channels += [(file.name, note) for note in notes]
     for line in together(channels, "recording", len(files)):
         progress(line)
     for name, parts in sessions.items():
-        tied = tie_codes(name, [_codes(part) for part in parts], table)
+        tied = tie_codes(name, [codes for _, codes in parts], table)
         progress(f"subject '{name}': {tied.in_words()}")
-        yield name, [_with_words(*both) for both in zip(parts, tied.events, strict=True)], tied
+        described = [
+            _with_words(epochs, events) for (epochs, _), events in zip(parts, tied.events, strict=True)
+        ]
+        yield name, described, tied
 
 
 def _read(file: Path) -> mne.BaseEpochs:
@@ -81,11 +86,14 @@ def _read(file: Path) -> mne.BaseEpochs:
     return epochs
 
 
-def _codes(epochs: mne.BaseEpochs) -> pd.DataFrame:
+def _codes(file: Path, epochs: mne.BaseEpochs) -> pd.DataFrame:
     """Return the place and the code of every epoch's event."""
-    names = {number: code_of(name) for name, number in epochs.event_id.items()}
     onsets = epochs.events[:, 0] / epochs.info["sfreq"]
-    return pd.DataFrame({"onset": onsets, "code": [names[number] for number in epochs.events[:, 2]]})
+    names = {number: name for name, number in epochs.event_id.items()}
+    own = [names[number] for number in epochs.events[:, 2]]
+    if file.suffix.lower() == ".set" and any("/" in name for name in own):  # so MNE joins several
+        own = names_at_zero(file, epochs.info["sfreq"])
+    return pd.DataFrame({"onset": onsets, "code": list(map(code_of, own))})
 
 
 def _with_words(epochs: mne.BaseEpochs, events: pd.DataFrame) -> mne.BaseEpochs:

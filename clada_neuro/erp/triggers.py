@@ -6,24 +6,21 @@ recorded codes are aligned with them, so that a lost trigger loses one word, or 
 columns name the words. Whatever is matched, and whatever is not, is counted.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import mne
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clada_neuro.erp.codes import codes_meant, triggers_of
 from clada_neuro.erp.metadata import LABELS, match_words, with_labels
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import Session
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
 
 WORD = "word"
-_SPAN = re.compile(r"(bad|edge|boundary|new segment|sync status|comment)", re.IGNORECASE)
-_CODE = re.compile(r"(?:.*/)?\s*[SR]?\s*0*(\d+)\s*")
 _TOLERANCE = 0.05
 
 
@@ -50,47 +47,6 @@ class TiedEvents:
         """Return the account as a line."""
         rows = [row for row in self.account.itertuples() if row.n]
         return ", ".join(f"{row.n:,} {row.outcome}{f' ({row.shown})' if row.shown else ''}" for row in rows)
-
-
-@quiet
-def triggers_of(session: Session) -> pd.DataFrame:
-    """Return the triggers of a recording, from its trigger channel, else its annotations: onset (seconds), code (text).
-
-    Codes are what amplifiers number: ``Stimulus/S  5`` is 5. Spans (bad, boundaries, new segments) are no triggers.
-
-    Raises
-    ------
-    DataError
-        When there are none.
-    """
-    raw = session.raw
-    channels = mne.pick_types(raw.info, meg=False, stim=True)
-    found = pd.DataFrame({"onset": np.array([], float), "code": np.array([], object)})
-    if len(channels):
-        # BioSemi keeps the state of the amplifier in the upper bits.
-        events = mne.find_events(raw, shortest_event=1, mask=0xFFFF, mask_type="and")
-        onsets = (events[:, 0] - raw.first_samp) / raw.info["sfreq"]
-        found = pd.DataFrame({"onset": onsets, "code": events[:, 2].astype(str)})
-    if found.empty and (numbers := _numbered(raw.annotations.description)):
-        events, names = mne.events_from_annotations(raw, event_id=numbers)
-        codes = {number: code_of(name) for name, number in names.items()}
-        onsets = (events[:, 0] - raw.first_samp) / raw.info["sfreq"]
-        found = pd.DataFrame({"onset": onsets, "code": [codes[number] for number in events[:, 2]]})
-    if found.empty:
-        raise DataError(
-            f"'{session.name}' has no triggers, neither in a trigger channel nor as annotations; give the words' onsets in a table "
-            "with a column 'onset' (seconds)"
-        )
-    return found
-
-
-def code_of(value: object) -> str:
-    """Return a trigger's code as text: 5, 5.0, "S  5" and "Stimulus/S  5" are one."""
-    if isinstance(value, int | float | np.number) and float(value).is_integer():
-        return str(int(value))
-    text = str(value).strip()
-    number = _CODE.fullmatch(text)
-    return number.group(1) if number else text
 
 
 @quiet
@@ -239,11 +195,6 @@ def check_intervals(subject: str, tied: Sequence[pd.DataFrame], soa: float) -> N
         )
 
 
-def _numbered(descriptions: np.ndarray) -> dict[str, int]:
-    kept = [str(name) for name in dict.fromkeys(descriptions) if not _SPAN.match(name)]
-    return {name: number for number, name in enumerate(kept, start=1)}
-
-
 def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:
     if "subject" not in table:
         return table.reset_index(drop=True)
@@ -324,8 +275,8 @@ def _from_onsets(
 def _from_triggers(
     subject: str, recorded: Sequence[pd.DataFrame], rows: pd.DataFrame
 ) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
-    wanted = rows["trigger"].map(code_of)
     codes = pd.concat([part["code"] for part in recorded], ignore_index=True)
+    wanted = codes_meant(rows["trigger"], set(codes))
     known = set(wanted)
     of_words = np.flatnonzero(codes.isin(known))
     if not len(of_words):

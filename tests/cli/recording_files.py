@@ -64,15 +64,27 @@ def eeglab(path: Path, raw: mne.io.RawArray, onsets: np.ndarray) -> None:
     _save_set(path, raw.info, 1e6 * raw.get_data(), event=events)
 
 
-def eeglab_epochs(path: Path, raw: mne.io.RawArray, onsets: np.ndarray) -> None:
-    samples = np.round(onsets * raw.info["sfreq"]).astype(int)[:-4]
-    data = np.stack([raw.get_data()[:, sample - 5 : sample + 50] for sample in samples], axis=2)
-    events = np.zeros(len(samples), dtype=[("type", object), ("latency", float), ("epoch", float)])
-    events["type"], events["epoch"] = [f"S {code}" for code in CODES[:-4]], np.arange(len(samples)) + 1
-    events["latency"] = np.arange(len(samples)) * data.shape[1] + 6
-    epochs = np.zeros(len(samples), dtype=[("event", float), ("eventtype", object), ("eventlatency", float)])
-    epochs["event"], epochs["eventtype"] = np.arange(len(samples)) + 1, events["type"]
-    _save_set(path, raw.info, 1e6 * data, event=events, epoch=epochs, xmin=-0.1)
+def eeglab_epochs(path: Path, raw: mne.io.RawArray, onsets: np.ndarray, *, neighbours: bool = False) -> None:
+    """Epochs of a second, with their own events alone or, as EEGLAB keeps them, with all that fall into them."""
+    samples = np.round(onsets * raw.info["sfreq"]).astype(int)
+    own = samples[:-4]
+    data = np.stack([raw.get_data()[:, sample - 15 : sample + 50] for sample in own], axis=2)
+    rows, epochs = (
+        [],
+        np.zeros(len(own), dtype=[(name, object) for name in ("event", "eventtype", "eventlatency")]),
+    )
+    for number, sample in enumerate(own):
+        near = (samples >= sample - 15) & (samples < sample + 50) if neighbours else samples == sample
+        inside = np.flatnonzero(near)
+        places = [len(rows) + 1 + k for k in range(len(inside))]
+        ms = 1e3 * (samples[inside] - sample) / raw.info["sfreq"]
+        types = np.array([f"S {CODES[k]}" for k in inside], dtype=object)
+        epochs[number] = (places, types, ms) if len(inside) > 1 else (places[0], types[0], 0.0)
+        rows += [
+            (f"S {CODES[k]}", number * data.shape[1] + 16 + samples[k] - sample, number + 1) for k in inside
+        ]
+    events = np.array(rows, dtype=[("type", object), ("latency", float), ("epoch", float)])
+    _save_set(path, raw.info, 1e6 * data, event=events, epoch=epochs, xmin=-0.3)
 
 
 def edf(path: Path, raw: mne.io.RawArray, onsets: np.ndarray) -> None:

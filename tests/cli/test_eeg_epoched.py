@@ -41,11 +41,22 @@ def test_every_epoch_finds_its_word(desk):
     raw, onsets = files.reader(2)
     at = round(onsets[7] * files.SFREQ)
     np.testing.assert_allclose(
-        epochs.get_data("Pz")[7, 0], raw.get_data("Pz")[0, at - 5 : at + 50], atol=1e-10
+        epochs.get_data("Pz")[7, 0], raw.get_data("Pz")[0, at - 15 : at + 50], atol=1e-10
     )
     said.clear()
     tied(desk, desk / "eeg", said)
     assert said == []  # they stand there
+
+
+def test_an_epochs_own_event_is_the_one_at_zero(desk):
+    """With the words before and after it in the same epoch, as EEGLAB cuts word-by-word reading."""
+    raw, onsets = files.reader(1)
+    files.eeglab_epochs(desk / "sub-01", raw, onsets, neighbours=True)
+    said: list[str] = []
+    _, place = tied(desk, desk / "sub-01.set", said)
+    assert said[-1] == "subject '01': 56 tied to a word"
+    found = read_epochs(place).epochs["01"].metadata["word"].tolist()
+    assert found == files.presented()["word"].iloc[:56].tolist()
 
 
 def test_epochs_whose_codes_have_no_word_are_counted_and_left_out(desk):

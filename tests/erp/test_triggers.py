@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.erp.raw_sources import Session
-from clada_neuro.erp.triggers import _in_order, add_measures, check_intervals, code_of, tie, triggers_of
+from clada_neuro.erp.triggers import _in_order, add_measures, check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
 TABLE = pd.DataFrame(
@@ -43,30 +43,6 @@ def session(codes, onsets=None, name="S1.vhdr", stim=False) -> Session:
 
 def counted(tied) -> dict[str, int]:
     return dict(zip(tied.account["outcome"], tied.account["n"], strict=True))
-
-
-@pytest.mark.parametrize(
-    ("value", "code"),
-    [(5, "5"), (5.0, "5"), ("Stimulus/S  5", "5"), ("S 12", "12"), ("007", "7"), ("word", "word")],
-)
-def test_one_code_is_written_in_many_ways(value, code):
-    assert code_of(value) == code
-
-
-def test_triggers_come_from_annotations_or_a_channel():
-    marks = ["New Segment/", "Stimulus/S 11", "Stimulus/S  2", "BAD_blink", "Response/R  1"]
-    found = triggers_of(session(marks))
-    assert found["code"].tolist() == ["11", "2", "1"]
-    np.testing.assert_allclose(found["onset"], [1.5, 2.0, 3.0])
-    # 0x10000 is BioSemi's bit of a new epoch, beside the code in the lower ones
-    found = triggers_of(session([0x10000 + 11, 2], [1.0, 2.0], stim=True))
-    assert found["code"].tolist() == ["11", "2"]
-    np.testing.assert_allclose(found["onset"], [1.0, 2.0])
-
-
-def test_a_recording_without_triggers_is_one_line():
-    with pytest.raises(DataError, match=r"'S1.vhdr' has no triggers.*give the words' onsets"):
-        triggers_of(session(["BAD_blink", "New Segment/"]))
 
 
 def test_codes_that_stand_for_one_word_each_find_it_wherever_they_come():

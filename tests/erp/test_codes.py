@@ -1,0 +1,90 @@
+"""Triggers as amplifiers and programs write them: codes of stimuli and of responses, lines that hold their state, spans that are none."""
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+
+from clada_neuro.erp.codes import code_of, triggers_of
+from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.triggers import tie
+from clada_neuro.errors import DataError
+
+SFREQ = 100.0
+
+
+def marked(names) -> Session:
+    """A recording of 20 s whose annotations come every half second from 1 s on."""
+    noise = np.random.default_rng(0).normal(0, 1e-5, (1, 2000))
+    raw = mne.io.RawArray(noise, mne.create_info(["Cz"], SFREQ, "eeg"), verbose="error")
+    return Session(
+        "S1.vhdr", raw.set_annotations(mne.Annotations(1 + 0.5 * np.arange(len(names)), 0.0, names))
+    )
+
+
+def with_channel(states) -> Session:
+    """A recording whose trigger channel has these states: (from second, to second, code)."""
+    data = np.zeros((2, 2000))
+    data[0] = np.random.default_rng(0).normal(0, 1e-5, 2000)
+    for start, stop, code in states:
+        data[1, round(start * SFREQ) : round(stop * SFREQ)] = code
+    return Session(
+        "S1.bdf",
+        mne.io.RawArray(data, mne.create_info(["Cz", "Status"], SFREQ, ["eeg", "stim"]), verbose="error"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (5, "5"), (5.0, "5"), ("5.0", "5"), ("Stimulus/S  5", "5"), ("S 12", "12"), ("007", "7"), ("word", "word"),
+        ("Response/R  5", "R5"), ("R 12", "R12"), ("Response/5", "R5"), ("5.5", "5.5"),
+    ],
+)  # fmt: skip
+def test_one_code_is_written_in_many_ways(value, code):
+    assert code_of(value) == code
+
+
+def test_triggers_come_from_annotations_or_a_channel():
+    found = triggers_of(
+        marked(["New Segment/", "Stimulus/S 11", "Stimulus/S  2", "BAD_blink", "Response/R  1"])
+    )
+    assert found["code"].tolist() == ["11", "2", "R1"]
+    np.testing.assert_allclose(found["onset"], [1.5, 2.0, 3.0])
+    # 0x10000 is BioSemi's bit of a new epoch, beside the code in the lower ones
+    found = triggers_of(with_channel([(1.0, 1.02, 0x10000 + 11), (2.0, 2.02, 2)]))
+    assert found["code"].tolist() == ["11", "2"]
+    np.testing.assert_allclose(found["onset"], [1.0, 2.0])
+
+
+def test_a_recording_without_triggers_is_one_line():
+    with pytest.raises(DataError, match=r"'S1.vhdr' has no triggers.*give the words' onsets"):
+        triggers_of(marked(["BAD_blink", "New Segment/"]))
+
+
+def test_lines_that_hold_their_code_until_the_next_lose_none():
+    """A lower code after a higher one is a trigger, too; what lines show while they fall is none."""
+    found = triggers_of(
+        with_channel([(1.0, 1.5, 5), (1.5, 2.0, 3), (2.0, 2.5, 7), (2.5, 2.51, 4), (3.0, 3.01, 6)])
+    )
+    assert found["code"].tolist() == ["5", "3", "7", "6"]
+    np.testing.assert_allclose(found["onset"], [1.0, 1.5, 2.0, 3.0])
+
+
+def test_a_button_is_no_word_of_the_same_number():
+    table = pd.DataFrame({"trigger": [1, 2], "stimulus_id": ["a", "a"], "word_index": [0, 1]})
+    tied = tie("S1", [marked(["Stimulus/S  1", "Response/R  1", "Stimulus/S  2", "Response/R  2"])], table)
+    assert tied.events[0]["event"].tolist() == ["word", "R1", "word", "R2"]
+    assert tied.in_words() == "2 tied to a word, 2 event without a word (R1, R2)"
+
+
+def test_names_of_several_kinds_with_one_number_stay_apart():
+    names = ["word/1", "press/1", "word/2", "press/1"]
+    assert triggers_of(marked(names))["code"].tolist() == ["word/1", "press/1", "2", "press/1"]
+    table = pd.DataFrame({"trigger": ["word/1", "word/2"], "stimulus_id": ["a", "a"], "word_index": [0, 1]})
+    assert tie("S1", [marked(names)], table).events[0]["event"].tolist() == [
+        "word",
+        "press/1",
+        "word",
+        "press/1",
+    ]
