@@ -6,6 +6,7 @@ epoch holds the next words' events, too; its own is the one at 0 ms.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
@@ -43,9 +44,9 @@ def names_at_zero(file: Path, sfreq: float) -> list[str]:
     ]
 
 
-def _at_zero(file: Path, number: int, epoch: object, sfreq: float) -> str:
-    latencies = [float(value) for value in _several(epoch.eventlatency)]  # type: ignore[attr-defined]
-    names = [str(value) for value in _several(epoch.eventtype)]  # type: ignore[attr-defined]
+def _at_zero(file: Path, number: int, epoch: Any, sfreq: float) -> str:
+    latencies = [float(value) for value in _several(epoch.eventlatency)]
+    names = [str(value) for value in _several(epoch.eventtype)]
     half = 0.5 * _MILLISECONDS / sfreq
     at = {name for name, ms in zip(names, latencies, strict=True) if abs(ms) <= half}
     if len(at) != 1:
@@ -58,5 +59,5 @@ def _at_zero(file: Path, number: int, epoch: object, sfreq: float) -> str:
     return at.pop()
 
 
-def _several(values: object) -> Iterable[object]:
+def _several(values: Any) -> Iterable[Any]:
     return values if isinstance(values, np.ndarray) else [values]
