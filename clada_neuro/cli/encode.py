@@ -17,13 +17,22 @@ import click
     help="Exchanges of items under the null.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of folds, exchanges and untrained weights.")
-def command(run: Path, layers: str, folds: int, shuffles: int, seed: int) -> None:
+@click.option(
+    "--epochs",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The epochs of the run (FIF file or folder): predicted at every moment, too.",
+)
+@click.option("--step", "step_ms", default=20.0, show_default=True, help="Of time there, in ms.")
+def command(
+    run: Path, layers: str, folds: int, shuffles: int, seed: int, epochs: Path | None, step_ms: float
+) -> None:
     """Predict the mean responses of DIR, written by `run`, from its model's states by layer, on items left out.
 
     Beside them: feed-forward activity, the model untrained, the input embedding, position, length, frequency and surprisal, the
-    next word's states, and a noise ceiling. Writes encoding.json and tables/encoding.csv; `report` draws them.
+    next word's states, and a noise ceiling. Writes encoding.json and tables/encoding*.csv; `report` draws them.
     """
-    from clada_neuro.study.encode import TABLE, encode
+    from clada_neuro.study.encode import OVER_TIME, TABLE, encode
 
     found = encode(
         run,
@@ -31,6 +40,8 @@ def command(run: Path, layers: str, folds: int, shuffles: int, seed: int) -> Non
         folds=folds,
         shuffles=shuffles,
         seed=seed,
+        epochs=epochs,
+        step_ms=step_ms,
         progress=lambda line: click.echo(line, err=True),
     )
     for note in found.attrs["notes"]:
@@ -38,4 +49,4 @@ def command(run: Path, layers: str, folds: int, shuffles: int, seed: int) -> Non
     best = found.loc[found.groupby(["response", "vectors"], sort=False)["r"].idxmax()]
     shown = ["response", "vectors", "layer", "r", "se", "p", "p_family", "ceiling"]
     click.echo(best[shown].to_string(index=False, float_format="{:.3f}".format, na_rep=""))
-    click.echo(f"{run / TABLE}")
+    click.echo("\n".join(str(run / name) for name in (TABLE, *([OVER_TIME] if epochs else []))))

@@ -26,7 +26,10 @@ class Picked(Part, frozen=True, kw_only=True):
 
 
 class Encoded(Part, frozen=True, kw_only=True):
-    """One response: scores of all vectors, and the correlation that no vector can pass (``ceiling``, with its range)."""
+    """One response: scores of all vectors, and the correlation that no vector can pass (``ceiling``, with its range).
+
+    ``shuffled`` is what the states' largest r exceeds in 5 % of the exchanges of items.
+    """
 
     response: str
     n_trials: int
@@ -38,6 +41,44 @@ class Encoded(Part, frozen=True, kw_only=True):
     ceiling_high: float | None
     scores: list[Score]
     chosen: Picked | None
+    notes: list[str]
+    shuffled: float | None = None
+
+
+class CourseOfLayer(Part, frozen=True, kw_only=True):
+    """Vectors of one kind and layer at every moment; p values hold for all layers and moments."""
+
+    vectors: str
+    layer: int | None
+    r: list[float]
+    p_family: list[float] | None
+
+
+class CourseOfKind(Part, frozen=True, kw_only=True):
+    """Vectors of one kind at every moment, by the layer that was best inside each fold; p values hold for all moments."""
+
+    vectors: str
+    r: list[float]
+    se: list[float]
+    p_family: list[float]
+
+
+class Course(Part, frozen=True, kw_only=True):
+    """A group of electrodes over time: scores of all vectors at every moment, the noise ceiling, and the exchanges of items."""
+
+    components: list[str]
+    channels: list[str]
+    times_ms: list[float]
+    step_ms: float
+    baseline: str
+    n_trials: int
+    n_words: int
+    n_items: int
+    n_subjects: int
+    ceiling: list[float | None]
+    layers: list[CourseOfLayer]
+    kinds: list[CourseOfKind]
+    shuffled: float | None
     notes: list[str]
 
 
@@ -56,5 +97,6 @@ class EncodingRecord(Document, frozen=True, kw_only=True):
     model: str
     entries: list[Encoded]
     notes: list[str]
+    courses: list[Course] = []
     inputs: str | None = None
     trials: str | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -18,9 +18,12 @@ from clada_neuro.records.epochs import EpochsRecord
 from clada_neuro.records.fits import FitRecord, PooledRecord
 from clada_neuro.records.manifest import Manifest, read_manifest
 from clada_neuro.records.overview import OverviewRecord
+from clada_neuro.records.predictability import PredictabilityRecord
+from clada_neuro.records.record import Document
 from clada_neuro.records.synergy import SynergyRecord
 from clada_neuro.reporting.scalp import Negative
 
+Asked = TypeVar("Asked", bound=Document)
 _TABLES = {
     "stimuli": "the stimuli themselves",
     "tokens": "what the model did at each token",
@@ -74,6 +77,8 @@ class Results:
         Models with each layer's measures in place of a predictor; None where `depth` was not asked.
     encoding
         How well vectors of words predict responses; None where `encode` was not asked.
+    predictability
+        Forms of predictability in place of surprisal; None where `predictability` was not asked.
     negative
         Where negative voltages are in figures.
     """
@@ -92,6 +97,7 @@ class Results:
     stimulus_means: pd.DataFrame = field(default_factory=pd.DataFrame)
     depth: DepthRecord | None = None
     encoding: EncodingRecord | None = None
+    predictability: PredictabilityRecord | None = None
     negative: Negative = "down"
 
     @property
@@ -141,9 +147,9 @@ def read_results(folder: str | Path) -> Results:
     fits = FitRecord.read_all(paths["fits"]) if "fits" in paths else []
     synergy = SynergyRecord.read_all(paths["synergy"]) if "synergy" in paths else []
     epochs, pooled = folder / "erp", folder / "pooled.json"
-    depth = DepthRecord.read(folder / "depth.json") if (folder / "depth.json").is_file() else None
-    encoded = folder / "encoding.json"
-    encoding = EncodingRecord.read(encoded) if encoded.is_file() else None
+    depth = _asked_for(DepthRecord, folder / "depth.json")
+    encoding = _asked_for(EncodingRecord, folder / "encoding.json")
+    predictability = _asked_for(PredictabilityRecord, folder / "predictability.json")
     shown, means = folder / "overview.json", folder / "stimulus_means.parquet"
     finished = (epochs / "erp.json").is_file()  # written last
     erp_facts = EpochsRecord.read(epochs / "erp.json") if finished else None
@@ -157,6 +163,7 @@ def read_results(folder: str | Path) -> Results:
             "erp/erp.json": [erp_facts] if erp_facts else [],
             "depth.json": [depth] if depth else [],
             "encoding.json": [encoding] if encoding else [],
+            "predictability.json": [predictability] if predictability else [],
         },
     )
     return Results(
@@ -171,10 +178,16 @@ def read_results(folder: str | Path) -> Results:
         erp_facts=erp_facts,
         depth=depth,
         encoding=encoding,
+        predictability=predictability,
         missing=missing,
         overview=OverviewRecord.read(shown) if shown.is_file() else OverviewRecord(),
         stimulus_means=read_table(means) if means.is_file() else pd.DataFrame(),
     )
+
+
+def _asked_for(kind: type[Asked], path: Path) -> Asked | None:
+    """Return what a command beside `run` left, None where it was not asked for."""
+    return kind.read(path) if path.is_file() else None
 
 
 def _present(folder: Path, file: str, meaning: str, missing: dict[str, str]) -> Path | None:

@@ -22,12 +22,13 @@ from clada_neuro.stage import Stage
 from clada_neuro.stats.ceiling import noise_ceiling
 from clada_neuro.stats.encoding.scores import Key, encoding_scores
 from clada_neuro.stats.formula import parse
+from clada_neuro.study.encode_course import courses
 from clada_neuro.study.how import Progress
 
 if TYPE_CHECKING:
     from clada_neuro.instrument.vectors import Vectors
 
-FILE, TABLE = "encoding.json", "tables/encoding.csv"
+FILE, TABLE, OVER_TIME = "encoding.json", "tables/encoding.csv", "tables/encoding_over_time.csv"
 WORD = ["stimulus_id", "word_index"]
 COVARIATES = ("position", "length", "zipf_frequency", "surprisal_bits")
 KNOWN = 0.9  # of the words must have vectors of a kind, or it would take too many from all others
@@ -47,12 +48,15 @@ class EncodeSettings:
         Exchanges of items under the null.
     seed : int
         Of folds, exchanges and the weights that were never trained.
+    step_ms : float
+        Of time, where epochs are predicted at every moment.
     """
 
     layers: str = "all"
     folds: int = 5
     shuffles: int = 200
     seed: int = 0
+    step_ms: float = 20.0
 
     def __post_init__(self) -> None:
         read_choice(self.layers)
@@ -68,6 +72,8 @@ def encode(
     folds: int = 5,
     shuffles: int = 200,
     seed: int = 0,
+    epochs: str | Path | None = None,
+    step_ms: float = 20.0,
     progress: Progress = lambda line: None,
 ) -> pd.DataFrame:
     """Predict the mean responses to a run's words from its model's states, by layer, on items left out.
@@ -88,6 +94,10 @@ def encode(
         Exchanges of items under the null.
     seed : int
         Of folds, exchanges and untrained weights.
+    epochs : path, optional
+        Those of a run of epochs, a file or a folder: predicted at every moment, too (``tables/encoding_over_time.csv``).
+    step_ms : float
+        Of time there; samples within a step are averaged.
     progress : callable
         Receives one line a step.
 
@@ -100,13 +110,16 @@ def encode(
     Raises
     ------
     CladaNeuroError
-        If the folder is no run, or its model gives no states.
+        If the folder is no run, its model gives no states, or the epochs are not those of the run.
     """
     folder = Path(run)
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run` wrote to")
     asked = layers if isinstance(layers, str) else ",".join(map(str, layers))
-    return EncodeStage(EncodeSettings(asked, folds, shuffles, seed), progress).into(folder)
+    if epochs is not None and not Path(epochs).exists():
+        raise DataError(f"epochs '{epochs}' do not exist")
+    settings = EncodeSettings(asked, folds, shuffles, seed, step_ms)
+    return EncodeStage(settings, Path(epochs) if epochs is not None else None, progress).into(folder)
 
 
 @dataclass(frozen=True)
@@ -114,9 +127,10 @@ class EncodeStage(Stage[pd.DataFrame]):
     """Do the work of `encode` on the stimuli, model and trials that a folder holds, unless it stands there."""
 
     name = "encode"
-    files = (FILE, TABLE)
+    files = (FILE, TABLE, OVER_TIME)
 
     settings: EncodeSettings
+    epochs: Path | None = None
     progress: Progress = lambda line: None
 
     def make(self, folder: Path) -> pd.DataFrame:
@@ -128,14 +142,25 @@ class EncodeStage(Stage[pd.DataFrame]):
         fits = FitRecord.read_all(folder / "fits.json")
         refuse_mixed_trials(folder, {"fits.json": fits})
         facts = manifest["model"]
-        store = Store.of(
-            folder, __name__, fits, facts["weights_hash"], asdict(self.settings), codec=EncodingRecord.codec()
-        )
+        made_from = (fits, facts["weights_hash"], asdict(self.settings), *self._files())
+        store = Store.of(folder, __name__, *made_from, codec=EncodingRecord.codec())
         stored = store.once(Path(FILE).stem, lambda: self._computed(folder, facts, fits))
         table = _table(stored)
         artifacts.output_folder(folder / "tables")
         write_csv(table, folder / TABLE)
+        if stored.get("courses"):
+            write_csv(_over_time(stored["courses"]), folder / OVER_TIME)
+        else:
+            (folder / OVER_TIME).unlink(missing_ok=True)
         return table
+
+    def _files(self) -> list[Path]:
+        """Return the files of the epochs."""
+        if self.epochs is None:
+            return []
+        from clada_neuro.erp.sources import files_of, parts_of  # loads MNE
+
+        return [part for first in files_of(self.epochs) for part in parts_of(first)]
 
     def _computed(self, folder: Path, facts: dict[str, Any], fits: Sequence[FitRecord]) -> dict[str, Any]:
         trials = artifacts.read_table(folder / "trials.parquet")
@@ -146,8 +171,14 @@ class EncodeStage(Stage[pd.DataFrame]):
         for response in responses:
             self.progress(f"{response}: {len(vectors)} regressions of {len(words):,} words")
             entries.append(_entry(trials, words, vectors, response, settings))
+        over_time = []
+        if self.epochs is not None:
+            self.progress(f"{len(vectors)} regressions at every moment")
+            numbers = {name: value for name, value in asdict(settings).items() if name != "layers"}
+            over_time = courses(folder, self.epochs, trials, words, vectors, **numbers)
         return {
             "settings": asdict(settings),
+            "courses": over_time,
             "model": facts["model"],
             "entries": entries,
             "notes": notes + left_out,
@@ -264,6 +295,20 @@ def _entry(
     }
 
 
+def _over_time(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return a row a group of electrodes, kind of vectors, layer and moment; layer 'chosen' is that of each fold."""
+    frames = []
+    for course in found:
+        for row in [*course["layers"], *({"layer": "chosen", **kind} for kind in course["kinds"])]:
+            columns = {name: row.get(name) for name in ("vectors", "layer", "r", "se", "p_family")}
+            frames.append(
+                pd.DataFrame(
+                    {"electrodes": " ".join(course["channels"]), "time_ms": course["times_ms"], **columns}
+                ).assign(ceiling=course["ceiling"])
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
 def _table(stored: dict[str, Any]) -> pd.DataFrame:
     rows = [
         {"response": entry["response"], **score, "ceiling": entry["ceiling"], "n_words": entry["n_words"]}
@@ -272,5 +317,10 @@ def _table(stored: dict[str, Any]) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows).astype({"layer": "Int64", "p_family": float, "ceiling": float})
     told = [f"{entry['response']}: {note}" for entry in stored["entries"] for note in entry["notes"]]
+    told += [
+        f"{' '.join(course['components'])} over time: {note}"
+        for course in stored["courses"]
+        for note in course["notes"]
+    ]
     table.attrs["notes"] = [*stored["notes"], *told]
     return table

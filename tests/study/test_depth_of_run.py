@@ -75,6 +75,8 @@ def test_a_run_gets_its_forms_of_predictability(study, monkeypatch, capsys):
     done = clada(capsys, "predictability", study / "run", "--folds", "4")
     assert done.code == 0
     assert "minus_probability" in done.out
+    page = cn.report(study / "run").read_text(encoding="utf-8")
+    assert "Forms of predictability" in page
     done = clada(capsys, "predictability", study / "nowhere")
     assert done.code == 2
     assert "is not a folder" in done.complaint

@@ -1,26 +1,22 @@
 """Encoding: how well vectors of words predict mean responses, with all controls in one figure."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from clada_neuro.records.encoding import Encoded
+from clada_neuro.reporting import encoded
 from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points, Typed
-from clada_neuro.reporting.figures import COLORS, Figure, draw
+from clada_neuro.reporting.encoded import KINDS, color
+from clada_neuro.reporting.figures import Figure, draw
 from clada_neuro.reporting.page_tables import Table, slug, table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import p_value
 
-_NAMES = {
-    "states": "states of the model",
-    "activity": "feed-forward activity",
-    "untrained": "the model untrained",
-    "next word": "states of the next word",
-    "embedding": "input embedding",
-    "covariates": "position, length, frequency, surprisal",
-}
 _STYLES = {"states": "o-", "activity": "s-", "untrained": "^--", "next word": "v:"}
 
 
@@ -33,12 +29,17 @@ def blocks(results: Results) -> Iterator[Block]:
         said: list[Block] = [Paragraph(_methods(entry, found.settings)), figure(entry), _best(entry)]
         said += [Paragraph(_chosen(entry))] if entry.chosen else []
         yield Part(entry.response, said)
-    yield Paragraph(("Every layer stands in ", Typed("tables/encoding.csv"), "."))
-    if notes := [*found.notes, *(note for entry in found.entries for note in entry.notes)]:
+    for course in found.courses:
+        yield Part(f"{' and '.join(course.components)} over time", encoded.blocks(course, found.settings))
+    where = "tables/encoding*.csv" if found.courses else "tables/encoding.csv"
+    yield Paragraph(("Every layer stands in ", Typed(where), "."))
+    of_each = [note for entry in found.entries for note in entry.notes]
+    of_each += [note for course in found.courses for note in course.notes]
+    if notes := [*found.notes, *of_each]:
         yield Points(notes)
 
 
-def _methods(entry: Encoded, settings: dict[str, int]) -> str:
+def _methods(entry: Encoded, settings: dict[str, Any]) -> str:
     return (
         f"Mean {entry.response} of {entry.n_words:,} words ({entry.n_trials:,} trials of {entry.n_subjects} subjects, whose own means "
         f"are taken out) was predicted by ridge regression on principal components of vectors of the words: {settings['folds']} folds "
@@ -52,7 +53,7 @@ def _methods(entry: Encoded, settings: dict[str, int]) -> str:
 def _best(entry: Encoded) -> Table:
     """Return a row a kind of vectors: its best layer."""
     rows = []
-    for kind, name in _NAMES.items():
+    for kind, name in KINDS.items():
         scores = [score for score in entry.scores if score.vectors == kind]
         if scores:
             best = max(scores, key=lambda score: score.r)
@@ -79,16 +80,25 @@ def figure(entry: Encoded) -> Figure:
     """Draw r by layer of all kinds of vectors, controls without layers as lines, and the noise ceiling."""
 
     def paint(axes: Axes) -> None:
-        for color, (kind, name) in zip(COLORS, _NAMES.items(), strict=False):
+        for kind, name in KINDS.items():
             rows = [score for score in entry.scores if score.vectors == kind]
             if kind in _STYLES and rows:
                 layers, r, se = zip(*((score.layer, score.r, score.se) for score in rows), strict=True)
-                axes.errorbar(layers, r, se, fmt=_STYLES[kind], color=color, label=name, markersize=4)
+                axes.errorbar(layers, r, se, fmt=_STYLES[kind], color=color(kind), label=name, markersize=4)
             elif rows:
-                axes.axhline(rows[0].r, color=color, linestyle="-.", linewidth=1.5, label=name)
+                axes.axhline(rows[0].r, color=color(kind), linestyle="-.", linewidth=1.5, label=name)
         if entry.ceiling is not None:
             axes.axhline(entry.ceiling, color="0.4", linewidth=1, linestyle="--", label="noise ceiling")
+        if entry.shuffled is not None:
+            axes.axhline(
+                entry.shuffled,
+                color="0.6",
+                linewidth=1,
+                linestyle=":",
+                label="shuffled items (largest, 95 %)",
+            )
         axes.axhline(0, color="0.8", linewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="layer", ylabel="r on items left out")
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
 

@@ -14,6 +14,7 @@ from clada_neuro.errors import FitError
 from clada_neuro.stats.encoding.ridge import correlations, held_out
 
 Key = tuple[str, int | None]  # what the vectors are, and of which layer
+FAMILY = "states"
 
 
 def encoding_scores(
@@ -21,7 +22,7 @@ def encoding_scores(
     response: np.ndarray,
     items: np.ndarray,
     *,
-    family: str = "states",
+    family: str = FAMILY,
     folds: int = 5,
     shuffles: int = 200,
     seed: int = 0,
@@ -45,25 +46,22 @@ def encoding_scores(
     -------
     dict
         ``scores``: a row a kind of vectors and layer, with ``r``, its ``se`` over folds, ``p`` by exchange of items and, in the
-        family, ``p_family``; ``chosen``: the score of the family's layer that was best inside each fold, and the layers.
+        family, ``p_family``; ``chosen``: the score of the family's layer that was best inside each fold, and the layers;
+        ``shuffled``: what the family's largest r exceeds in 5 % of the exchanges.
 
     Raises
     ------
     FitError
         If there are too few items for the folds, or a response that does not vary.
     """
-    n_items = int(items.max()) + 1
-    if folds < 3 or n_items < 2 * folds:
-        raise FitError(
-            f"{folds} folds of {n_items} items given; at least 3 folds, each of 2 items or more, are needed"
-        )
     if not response.std() > 0:
         raise FitError("the response is the same for all words, so nothing can predict it")
     rng = np.random.default_rng(seed)
-    fold_of = rng.permutation(np.arange(n_items) % folds)[items]
+    fold_of = divided(items, folds, rng)
     orders = [exchanged(items, rng) for _ in range(shuffles)]
     y = np.column_stack([response, *(response[order] for order in orders)])
-    rows, inner, by_fold, null = [], {}, {}, {}
+    rows: list[dict[str, Any]] = []
+    inner, by_fold, null = {}, {}, {}
     for (kind, layer), x in vectors.items():
         found = held_out(x.astype(float), y, fold_of)
         r = correlations(found.predictions, y, fold_of)
@@ -74,20 +72,21 @@ def encoding_scores(
                 "layer": layer,
                 "r": float(means[0]),
                 "se": float(r[:, 0].std(ddof=1) / np.sqrt(folds)),
-                "p": float((1 + (means[1:] >= means[0]).sum()) / (1 + shuffles)),
+                "p": float(p_of(means[0], means[1:])),
                 "p_family": None,
             }
         )
         if kind == family:
             inner[layer], by_fold[layer], null[layer] = found.inner_mse, r, means[1:]
-    chosen = None
+    chosen = shuffled = None
     if by_fold:
         largest = np.max(list(null.values()), axis=0)
         for row in rows:
             if row["vectors"] == family:
-                row["p_family"] = float((1 + (largest >= row["r"]).sum()) / (1 + shuffles))
-        chosen = _chosen(inner, by_fold, folds)
-    return {"scores": rows, "chosen": chosen, "n_words": len(response), "n_items": n_items}
+                row["p_family"] = float(p_of(row["r"], largest))
+        chosen, shuffled = _chosen(inner, by_fold, folds), float(np.quantile(largest, 0.95))
+    counts = {"n_words": len(response), "n_items": int(items.max()) + 1}
+    return {"scores": rows, "chosen": chosen, "shuffled": shuffled, **counts}
 
 
 def _chosen(
@@ -102,9 +101,31 @@ def _chosen(
     return {
         "r": float(means[0]),
         "se": float(picked[:, 0].std(ddof=1) / np.sqrt(folds)),
-        "p": float((1 + (means[1:] >= means[0]).sum()) / len(means)),
+        "p": float(p_of(means[0], means[1:])),
         "layers": [layers[place] for place in best[:, 0]],
     }
+
+
+def divided(items: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the fold of each row, (n,), items whole.
+
+    Raises
+    ------
+    FitError
+        If there are too few items.
+    """
+    n_items = int(items.max()) + 1
+    if folds < 3 or n_items < 2 * folds:
+        raise FitError(
+            f"{folds} folds of {n_items} items given; at least 3 folds, each of 2 items or more, are needed"
+        )
+    return rng.permutation(np.arange(n_items) % folds)[items]
+
+
+def p_of(found: np.ndarray | float, null: np.ndarray) -> np.ndarray:
+    """Return the share of a null, (draws,), that reaches what was found, itself counted."""
+    reached = np.asarray(null) >= np.asarray(found)[..., None]
+    return (1 + reached.sum(axis=-1)) / (1 + len(null))
 
 
 def exchanged(items: np.ndarray, rng: np.random.Generator) -> np.ndarray:

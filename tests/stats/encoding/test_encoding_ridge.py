@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.encoding import ridge
+from clada_neuro.stats.encoding import course, ridge
+from clada_neuro.stats.encoding.course import encoding_course
 from clada_neuro.stats.encoding.ridge import correlations, held_out
 from clada_neuro.stats.encoding.scores import encoding_scores, exchanged
 
@@ -123,3 +124,41 @@ def test_too_few_items_and_a_flat_response_are_refused():
     vectors, response, items = planted()
     with pytest.raises(FitError, match="the same for all words"):
         encoding_scores(vectors, 0 * response, items)
+
+
+def test_at_every_moment_a_kind_is_scored_by_the_layer_chosen_inside_folds():
+    vectors, response, items = planted(effect=2.0)
+    rng = np.random.default_rng(1)
+    over_time = np.column_stack([rng.normal(size=len(items)), response, rng.normal(size=len(items))])
+    found = encoding_course(vectors, over_time, items, shuffles=39)
+    states, embedding = found["kinds"]
+    alone = encoding_scores(vectors, response, items, shuffles=39)
+    assert states["r"][1] == pytest.approx(alone["chosen"]["r"])
+    assert states["p_family"][1] == 1 / 40
+    assert min(states["p_family"][0], states["p_family"][2], *embedding["p_family"]) > 0.05
+    by_layer = {row["layer"]: row for row in found["layers"] if row["vectors"] == "states"}
+    for row in alone["scores"][:3]:
+        assert by_layer[row["layer"]]["r"][1] == pytest.approx(row["r"])
+    assert by_layer[1]["p_family"][1] == 1 / 40
+    assert found["shuffled"] > alone["shuffled"] > 0
+
+
+def test_blocks_of_exchanges_change_nothing(monkeypatch):
+    vectors, response, items = planted(effect=1.0, n_items=20)
+    over_time = np.column_stack([response, -response])
+    whole = encoding_course(vectors, over_time, items, shuffles=19)
+    monkeypatch.setattr(course, "_NUMBERS", 3 * over_time.size)
+    found = encoding_course(vectors, over_time, items, shuffles=19)
+    np.testing.assert_allclose(found["kinds"][0]["r"], whole["kinds"][0]["r"])
+    np.testing.assert_allclose(found["shuffled"], whole["shuffled"])
+
+
+def test_without_an_effect_the_plane_of_layers_and_moments_rejects_at_its_size():
+    plane = []
+    for seed in range(60):
+        vectors, _, items = planted(seed, effect=0.0, n_items=20)
+        noise = np.random.default_rng(seed).normal(size=(len(items), 4)).cumsum(axis=1)
+        found = encoding_course(vectors, noise, items, folds=4, shuffles=19, seed=seed)
+        plane.append(min(min(row["p_family"]) for row in found["layers"] if row["vectors"] == "states"))
+    # Of 60 tests at .05 more than 8 would reject in 1 of 200 runs.
+    assert sum(p <= 0.05 for p in plane) <= 8

@@ -1,0 +1,131 @@
+"""Encoding at every moment: a run's words in the epochs that its amplitudes were measured in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clada_neuro.errors import DataError, FitError
+from clada_neuro.records.epochs import EpochsRecord, MeasuredComponent
+from clada_neuro.stats.ceiling import noise_ceiling
+from clada_neuro.stats.encoding.course import encoding_course
+from clada_neuro.stats.encoding.scores import Key
+
+SPLITS = 50  # of the subjects, for the noise ceiling of each moment
+WORD = ["stimulus_id", "word_index"]
+
+
+def courses(
+    folder: Path,
+    epochs: Path,
+    trials: pd.DataFrame,
+    words: pd.DataFrame,
+    vectors: Mapping[Key, np.ndarray],
+    *,
+    step_ms: float,
+    folds: int,
+    shuffles: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Score vectors of words at every moment, in the electrodes of each component that the run measured.
+
+    Parameters
+    ----------
+    folder, epochs : Path
+        The run's, and where its epochs are.
+    trials, words : pandas.DataFrame
+        Those of the run, and the words that the rows of ``vectors`` are.
+
+    Returns
+    -------
+    list of dict
+        An entry for each group of electrodes, as `clada_neuro.records.encoding.Course` has it.
+
+    Raises
+    ------
+    DataError
+        If the run measured no epochs, or these are others.
+    """
+    measured = folder / "erp" / "erp.json"
+    if not measured.is_file() or "epoch" not in trials:
+        raise DataError(
+            f"'{folder}' is no run of epochs; --epochs is for those of `clada-neuro run … --epochs`"
+        )
+    from clada_neuro.erp.courses import baselined, courses_of  # loads MNE
+
+    facts = EpochsRecord.read(measured)
+    recordings, baseline = baselined(epochs, facts.baseline)
+    found = []
+    for channels, components in _by_electrodes(facts.components).items():
+        taken = courses_of(recordings, trials, channels, step_ms)
+        known = np.isfinite(taken.values).all(axis=1)
+        rows = trials[known].reset_index(drop=True)
+        values = _within(taken.values[known], rows["subject"])
+        means, kept = _means(values, rows, words, vectors)
+        items, _ = pd.factorize(
+            rows.drop_duplicates(WORD).set_index(WORD)["item"].reindex(pd.MultiIndex.from_frame(words[kept]))
+        )
+        chosen = {key: x[kept] for key, x in vectors.items()}
+        scores = encoding_course(chosen, means[kept], items, folds=folds, shuffles=shuffles, seed=seed)
+        notes = [f"{(~known).sum():,} of {len(known):,} trials have no epoch here"] if not known.all() else []
+        found.append(
+            {
+                "components": components,
+                "channels": list(channels),
+                "times_ms": taken.times_ms.tolist(),
+                "step_ms": step_ms,
+                "baseline": baseline,
+                "n_trials": len(rows),
+                "n_words": int(kept.sum()),
+                "n_items": int(items.max()) + 1,
+                "n_subjects": int(rows["subject"].nunique()),
+                "ceiling": _ceilings(taken.values[known], rows, seed),
+                **scores,
+                "notes": notes,
+            }
+        )
+    return found
+
+
+def _by_electrodes(components: Sequence[MeasuredComponent]) -> dict[tuple[str, ...], list[str]]:
+    """Return the components by their electrodes, which some share."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for component in components:
+        found.setdefault(tuple(component.channels), []).append(component.name)
+    return found
+
+
+def _within(values: np.ndarray, subjects: pd.Series) -> np.ndarray:
+    """Return values without the subjects' own means at each moment."""
+    frame = pd.DataFrame(values)
+    return (frame - frame.groupby(subjects.to_numpy()).transform("mean")).to_numpy()
+
+
+def _means(
+    values: np.ndarray, rows: pd.DataFrame, words: pd.DataFrame, vectors: Mapping[Key, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each word's mean over its trials, (n_words, n_times), and which words have it and all vectors."""
+    places = pd.MultiIndex.from_frame(words)
+    at = places.get_indexer(pd.MultiIndex.from_frame(rows[WORD]))
+    means = pd.DataFrame(values).groupby(at).mean().reindex(range(len(words))).to_numpy()
+    complete = np.all([np.isfinite(x).all(axis=1) for x in vectors.values()], axis=0)
+    kept = np.isfinite(means).all(axis=1) & complete
+    if not kept.any():
+        raise DataError("no word has both an epoch and vectors of every kind")
+    return means, kept
+
+
+def _ceilings(values: np.ndarray, rows: pd.DataFrame, seed: int) -> list[float | None]:
+    """Return at each moment the correlation that no vector can pass; None where it cannot be known."""
+    word = rows.groupby(WORD, sort=False).ngroup().to_numpy()
+    found: list[float | None] = []
+    for column in values.T:
+        frame = pd.DataFrame({"y": column, "subject": rows["subject"].to_numpy(), "word": word})
+        try:
+            bound = noise_ceiling(frame, "y", stimulus="word", splits=SPLITS, seed=seed)
+        except FitError:
+            return [None] * values.shape[1]
+        found.append(float(np.sqrt(max(bound.reliability, 0.0))) if np.isfinite(bound.reliability) else None)
+    return found
