@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from clada_neuro.erp.channels import directions
 from clada_neuro.erp.clusters import channel_adjacency
-from clada_neuro.erp.maps.channel import Electrode, Task, deviates, terms_of, with_errors
+from clada_neuro.erp.maps.channel import ChannelTask, Electrode, deviates, terms_of, with_errors
 from clada_neuro.erp.maps.inference import compared
-from clada_neuro.erp.maps.null import Weights, signs
+from clada_neuro.erp.maps.null import RowWeights, signs
 from clada_neuro.erp.simulate_eeg import standard_info
 from clada_neuro.exports import write_csv
 
@@ -70,7 +70,7 @@ def smallest(
     info: mne.Info, trials: pd.DataFrame, y: np.ndarray, draws: int, seed: int
 ) -> Iterator[tuple[str, str, float]]:
     """Yield test, correction and the smallest p of a study."""
-    task = Task(trials, MODEL, False, draws, seed)
+    task = ChannelTask(trials, MODEL, False, draws, seed)
     shape = y.shape[1:]
     every = Electrode("every electrode and moment", y.reshape(len(y), -1), np.zeros(len(y)))
     model, fits, errors = with_errors(every, task)
@@ -81,7 +81,7 @@ def smallest(
     drawn = signs(model.design, draws, seed)
     rng = np.random.default_rng([seed, 22])
     normals = {group: rng.standard_normal(found.shape) for group, found in drawn.items()}
-    weights, marginal = Weights(model.design), []
+    weights, marginal = RowWeights(model.design), []
     stimuli = trials["stimulus"].to_numpy()
     for member, response in zip(fits, every.amplitudes.T, strict=True):
         residual = response - model.design.X @ member.beta

@@ -21,7 +21,7 @@ from _shared.results import results_folder
 from clada_neuro.artifacts import package_data, write_atomic, write_text
 from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
-from clada_neuro.records.depth import DepthRecord, Profile
+from clada_neuro.records.depth import DepthRecord, ProfileFacts
 from clada_neuro.reporting import markdown
 from clada_neuro.reporting.blocks import Block, Page, Paragraph, Points, Section
 from clada_neuro.reporting.figures import Figure
@@ -106,7 +106,7 @@ def write(name: str, folder: Path, out: Path) -> None:
     write_text(out / f"{name}.md", markdown.render(made, figures="."))
 
 
-def _answer(entry: Profile, record: DepthRecord) -> str:
+def _answer(entry: ProfileFacts, record: DepthRecord) -> str:
     named = f"{entry.name}: " if len(record.entries) > 1 else ""
     return f"{named}{found(entry)} {chosen(entry)}"
 

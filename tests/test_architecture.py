@@ -210,6 +210,15 @@ def test_no_file_is_longer_than_a_reader_keeps_in_mind():
     assert not {str(path): length for path, length in lengths.items() if length > 400}
 
 
+def test_no_two_classes_share_a_name():
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(_module(path))
+    assert not {name: places for name, places in found.items() if len(places) > 1}
+
+
 def test_the_page_of_the_package_has_every_room_and_its_tests_are_there():
     page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms, counts = (

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clada_neuro.artifacts import plain
-from clada_neuro.records.depth import DepthRecord, Profile
+from clada_neuro.records.depth import DepthRecord, ProfileFacts
 from clada_neuro.reporting.blocks import Block, Facts, Points
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
@@ -84,7 +84,7 @@ def registered(results: Results, record: DepthRecord, settings: Path, commit: Co
     return f"{same}, last changed {when}, before the run whose responses are fitted here was done ({ran:%Y-%m-%d %H:%M} UTC)."
 
 
-def _counts(entry: Profile) -> str:
+def _counts(entry: ProfileFacts) -> str:
     groups = [
         plural(count, name) for name, count in entry.n_groups.items() if name not in ("item", "stimulus")
     ]
@@ -94,5 +94,5 @@ def _counts(entry: Profile) -> str:
     )
 
 
-def _slope(entry: Profile) -> bool:
+def _slope(entry: ProfileFacts) -> bool:
     return any(entry.replaces in str(term) for term in parse(entry.formula).random)

@@ -19,8 +19,8 @@ from torch import Tensor
 from clada_neuro.bench.engines import DecodeEngine, Generated, Graph, Loop, Run, Transformers, weight_bytes
 from clada_neuro.bench.llama_worker import peak_memory_mb
 from clada_neuro.bench.peers import write_gguf
-from clada_neuro.bench.streaming import Stream
-from clada_neuro.bench.subjects import PASSAGE, Subject, find_subject
+from clada_neuro.bench.streaming import WeightStream
+from clada_neuro.bench.subjects import PASSAGE, TimedModel, find_subject
 from clada_neuro.bench.turns import Turns
 from clada_neuro.errors import CladaNeuroError, ModelError
 from clada_neuro.models.limits import check_length
@@ -41,7 +41,7 @@ CONTEXT = 512
 
 
 @dataclass(frozen=True)
-class Asked:
+class TimingRequest:
     """What is timed; see `clada_neuro.bench.decode_speed.bench_decode`."""
 
     model: str
@@ -82,7 +82,7 @@ class About:
 class Host:
     """A model with one engine, dense and under its policies."""
 
-    def __init__(self, engine: str, asked: Asked) -> None:
+    def __init__(self, engine: str, asked: TimingRequest) -> None:
         torch.set_num_threads(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         place = find_device(asked.device)
         subject = find_subject(asked.model, asked.dtype, place, asked.revision)
@@ -99,7 +99,7 @@ class Host:
             rules, thresholds = subject.policies(asked.sparsities, asked.calibration, asked.tokens)
             rules = [rule for rule in rules if rule.name in (_FOLLOWED[engine] or (rule.name,))]
         self._engines = [dense, *(_under(dense, rule, subject) for rule in rules)]
-        self._stream = Stream(self._model)
+        self._stream = WeightStream(self._model)
         self.about = About(
             engine,
             tuple((one.policy, one.dtype) for one in self._engines),
@@ -153,7 +153,7 @@ class Alone:
         What the process ran into.
     """
 
-    def __init__(self, engine: str, asked: Asked) -> None:
+    def __init__(self, engine: str, asked: TimingRequest) -> None:
         context = multiprocessing.get_context("spawn")
         self._engine = engine
         self._ours, theirs = context.Pipe()
@@ -191,7 +191,7 @@ class Alone:
         return found
 
 
-def _serve(engine: str, asked: Asked, connection: Connection) -> None:
+def _serve(engine: str, asked: TimingRequest, connection: Connection) -> None:
     """Answer until nobody asks."""
     try:
         host = Host(engine, asked)
@@ -218,7 +218,7 @@ class Remote(DecodeEngine):
         return replace(run, peak_memory_mb=self.host.about.peak_memory_mb)
 
 
-def _dense(name: str, subject: Subject, dtype: str) -> DecodeEngine:
+def _dense(name: str, subject: TimedModel, dtype: str) -> DecodeEngine:
     """Return an engine, dense."""
     about, model = (name, "dense", dtype), subject.model
     if name == TRANSFORMERS:
@@ -241,7 +241,7 @@ def _in_kernel(about: tuple[str, str, str], kernel: Kernel) -> Loop:
     return Loop(*about, lambda rule, prompt: nullcontext(KernelSession(kernel, rule, prompt)), Dense())
 
 
-def _under(dense: DecodeEngine, rule: Policy, subject: Subject) -> DecodeEngine:
+def _under(dense: DecodeEngine, rule: Policy, subject: TimedModel) -> DecodeEngine:
     """Return the engine under a policy, on the same weights; a graph over fewer neurons needs memory of its own."""
     if dense.engine == TRITON and NEURON in rule.sites:
         dense = _dense(dense.engine, subject, dense.dtype)

@@ -27,9 +27,9 @@ from clada_neuro.bench.alone import (
     TRANSFORMERS,
     TRITON,
     Alone,
-    Asked,
     Hosting,
     Remote,
+    TimingRequest,
 )
 from clada_neuro.bench.engines import DecodeEngine, Peer, Run
 from clada_neuro.bench.peers import WIDTHS, LlamaCpp
@@ -97,7 +97,7 @@ def bench_decode(
     if llama_python is not None and place.type != "cpu":
         raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    asked = Asked(model, dtype, device, revision, tuple(sparsities), calibration, tokens)
+    asked = TimingRequest(model, dtype, device, revision, tuple(sparsities), calibration, tokens)
     names = [name for name in ENGINES[place.type] if name != GENERATE or model not in SHAPES]
     with ExitStack() as ends:  # what sleeps would never end by itself
         hosts = []

@@ -11,7 +11,7 @@ from numba import njit
 from transformers import PreTrainedModel
 
 
-class Stream:
+class WeightStream:
     """All threads read a model's own weight arrays, once a call.
 
     Attributes

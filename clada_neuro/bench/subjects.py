@@ -34,7 +34,7 @@ CALIBRATED, QUANTILES = "calibrated", "quantiles"
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class TimedModel:
     """What is timed: a model and a prompt ``(tokens,)``; a shape with random weights has no tokenizer."""
 
     model: PreTrainedModel
@@ -58,16 +58,16 @@ class Subject:
         return rules, QUANTILES if fitted is None else CALIBRATED
 
 
-def find_subject(name: str, dtype: str, device: torch.device, revision: str | None = None) -> Subject:
+def find_subject(name: str, dtype: str, device: torch.device, revision: str | None = None) -> TimedModel:
     """Return a model, or a shape of `SHAPES`, with a prompt."""
     if name in SHAPES:
         model = random_llama(name, getattr(torch, dtype), device)
         source = torch.Generator().manual_seed(1)
         prompt = torch.randint(0, model.config.vocab_size, (48,), generator=source)
-        return Subject(model, prompt.to(device), None)
+        return TimedModel(model, prompt.to(device), None)
     language_model = load_model(name, dtype=dtype, device=str(device), revision=revision)
     prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
-    return Subject(language_model.model, prompt.to(device), language_model)
+    return TimedModel(language_model.model, prompt.to(device), language_model)
 
 
 def _calibration(language_model: LanguageModel, path: str | Path | None) -> Calibration | None:

@@ -17,7 +17,7 @@ from clada_neuro.calibration.allocation import allocate, equal_error
 from clada_neuro.calibration.certify import certify
 from clada_neuro.calibration.online import choose_online
 from clada_neuro.calibration.row_worth import SHARES, sensitivity
-from clada_neuro.calibration.texts import LENGTH, Texts, divide
+from clada_neuro.calibration.texts import LENGTH, CalibrationTexts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models import linear
 from clada_neuro.models.limits import check_length
@@ -147,7 +147,7 @@ def calibrate(
     return calibration
 
 
-def _parts(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
+def _parts(texts: CalibrationTexts) -> tuple[Tensor, Tensor, Tensor]:
     return texts.statistics, texts.selection, texts.certification
 
 
@@ -157,7 +157,7 @@ class _Work:
     def __init__(
         self,
         language_model: LanguageModel,
-        texts: Texts,
+        texts: CalibrationTexts,
         pieces: Pieces,
         tick: Callable[[int], object],
         min_sparsity: float,

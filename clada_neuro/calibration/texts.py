@@ -21,7 +21,7 @@ _LEAST_DOCUMENTS = 12
 
 
 @dataclass(frozen=True)
-class Texts:
+class CalibrationTexts:
     """Token ids ``(texts, LENGTH)``; the three parts have no document in common.
 
     Attributes
@@ -42,7 +42,9 @@ class Texts:
     certified_documents: Tensor
 
 
-def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int, seed: int) -> Texts:
+def divide(
+    language_model: LanguageModel, documents: Sequence[str], tokens: int, seed: int
+) -> CalibrationTexts:
     """Cut at most ``tokens`` tokens from documents in random order, and deal whole documents to the three parts.
 
     A document gives one text; more only where there are too few documents, and then all give about as many. Texts of one
@@ -68,7 +70,7 @@ def divide(language_model: LanguageModel, documents: Sequence[str], tokens: int,
         parts.append(torch.tensor([ids for _, ids in kept], device=language_model.device))
         numbers.append(torch.tensor([number for number, _ in kept]))
     statistics, selection, certification = parts
-    return Texts(statistics, selection, certification, numbers[-1])
+    return CalibrationTexts(statistics, selection, certification, numbers[-1])
 
 
 def first_texts(language_model: LanguageModel, documents: Sequence[str]) -> Tensor:

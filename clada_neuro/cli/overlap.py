@@ -106,14 +106,14 @@ def command(
     folder = output_folder(out)
 
     from clada_neuro.erp.overlap.events import EventModel  # loads MNE and the statistics
-    from clada_neuro.erp.overlap.stage import Asked, OverlapStage, Reading
+    from clada_neuro.erp.overlap.stage import OverlapOptions, OverlapStage, Reading
 
     models = [EventModel("word", formula, start, end, splines)]
     for other in others:
         name, _, own = other.partition("=")
         models.append(EventModel(name.strip(), own.strip() or "1", start, end, splines))
     reading = Reading(declared, 1e-3 * delay_ms, 1e-3 * soa if soa else None, task)
-    asked = Asked(ridge, permutations, seed, tfce, epochs)
+    asked = OverlapOptions(ridge, permutations, seed, tfce, epochs)
     with placed(scheduler, jobs or os.cpu_count() or 1) as place:
         stage = OverlapStage(
             eeg, table, models, reading, asked, lambda line: click.echo(line, err=True), place

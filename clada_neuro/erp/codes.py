@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import DataError
 
 _SPAN = re.compile(r"(bad|edge|boundary|new segment|sync status|comment)", re.IGNORECASE)
@@ -19,7 +19,7 @@ _SETTLED_S = 0.01
 
 
 @quiet
-def triggers_of(session: Session) -> pd.DataFrame:
+def triggers_of(session: EegSession) -> pd.DataFrame:
     """Return the triggers of a recording, from its trigger channel, else its annotations: onset (seconds), code (text).
 
     Codes are what amplifiers number: ``Stimulus/S  5`` is 5, ``Response/R  5`` is R5. Where annotations of several kinds have one

@@ -9,10 +9,10 @@ import pandas as pd
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
-from clada_neuro.erp.kept_epochs import Subject, keep_epochs
+from clada_neuro.erp.kept_epochs import KeptSubject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
+from clada_neuro.erp.raw_sources import EegSession, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
@@ -68,12 +68,12 @@ def cut_epochs(
 
 
 def _subjects(
-    recordings: Mapping[str, list[Session]],
+    recordings: Mapping[str, list[EegSession]],
     table: pd.DataFrame | None,
     delay: float,
     soa: float | None,
     progress: Callable[[str], None],
-) -> Iterator[Subject]:
+) -> Iterator[KeptSubject]:
     notes = []
     for name, sessions in recordings.items():
         tied = tie(name, sessions, table, delay=delay)
@@ -99,7 +99,7 @@ def _spans(annotations: mne.Annotations) -> mne.Annotations:
     return annotations[rejecting]
 
 
-def _cut(session: Session, events: pd.DataFrame) -> mne.BaseEpochs:
+def _cut(session: EegSession, events: pd.DataFrame) -> mne.BaseEpochs:
     raw = session.raw.copy().set_annotations(_spans(session.raw.annotations))
     words = events[events["event"] == WORD]
     samples = raw.first_samp + np.round(words["onset"].to_numpy(float) * raw.info["sfreq"]).astype(int)

@@ -16,7 +16,7 @@ import pandas as pd
 from clada_neuro.erp.channels import eeg_channels, has_position
 from clada_neuro.erp.measurement import Measurement
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.erp.sources import Recordings
 
 Fields = dict[str, Any]
@@ -40,7 +40,7 @@ def described(
     epochs: Recordings,
     measurement: Measurement,
     baseline: str,
-    recordings: Mapping[str, Sequence[Session]] | None = None,
+    recordings: Mapping[str, Sequence[EegSession]] | None = None,
     channels: Mapping[str, Sequence[str]] | None = None,
 ) -> Fields:
     """Return the description as sections of fields, and ``gaps``: the fields that no file fills.
@@ -75,7 +75,7 @@ def described(
     return {**sections, "gaps": gaps}
 
 
-def _participants(epochs: Recordings, sessions: Sequence[Session]) -> Fields:
+def _participants(epochs: Recordings, sessions: Sequence[EegSession]) -> Fields:
     table = _participants_table(sessions)
     found: Fields = {"number analyzed": len(epochs.epochs)}
     for column in ("age", "sex", "hand"):
@@ -91,7 +91,7 @@ def _participants(epochs: Recordings, sessions: Sequence[Session]) -> Fields:
     return found
 
 
-def _recording(epochs: Recordings, sessions: Sequence[Session]) -> Fields:
+def _recording(epochs: Recordings, sessions: Sequence[EegSession]) -> Fields:
     sidecars = [_sidecar(session) for session in sessions]
     infos = [session.raw.info for session in sessions] or [part.info for part in epochs.epochs.values()]
     seconds = [session.raw.times[-1] for session in sessions]
@@ -158,7 +158,7 @@ def _same(values: Sequence[Any]) -> Any:
     return different[0] if different else None
 
 
-def _sidecar(session: Session) -> Fields:
+def _sidecar(session: EegSession) -> Fields:
     """Return the ``eeg.json`` beside a recording; empty where there is none or it cannot be read."""
     files = [Path(file) for file in session.raw.filenames if file]
     if not files:
@@ -170,7 +170,7 @@ def _sidecar(session: Session) -> Fields:
     return found if isinstance(found, dict) else {}
 
 
-def _participants_table(sessions: Sequence[Session]) -> pd.DataFrame:
+def _participants_table(sessions: Sequence[EegSession]) -> pd.DataFrame:
     """Return the ``participants.tsv`` of a BIDS folder; empty where there is none."""
     for session in sessions[:1]:
         for file in session.raw.filenames:

@@ -11,7 +11,7 @@ from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.caps import described_channels
 from clada_neuro.erp.codes import code_of
 from clada_neuro.erp.eeglab import names_at_zero
-from clada_neuro.erp.kept_epochs import Subject, keep_epochs
+from clada_neuro.erp.kept_epochs import KeptSubject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import epoched_files, subject_of
@@ -57,7 +57,7 @@ def tie_epochs(
     return place
 
 
-def _tied(files: list[Path], table: pd.DataFrame, progress: Callable[[str], None]) -> Iterator[Subject]:
+def _tied(files: list[Path], table: pd.DataFrame, progress: Callable[[str], None]) -> Iterator[KeptSubject]:
     sessions: dict[str, list[tuple[mne.BaseEpochs, pd.DataFrame]]] = {}
     channels = []
     for file in files:

@@ -9,10 +9,10 @@ from clada_neuro.cache import Store
 from clada_neuro.erp.bids import joined_runs
 from clada_neuro.erp.triggers import TiedEvents
 
-Subject = tuple[str, list[mne.BaseEpochs], TiedEvents]
+KeptSubject = tuple[str, list[mne.BaseEpochs], TiedEvents]
 
 
-def keep_epochs(store: Store[dict[str, Any]], last: str, subjects: Iterable[Subject]) -> None:
+def keep_epochs(store: Store[dict[str, Any]], last: str, subjects: Iterable[KeptSubject]) -> None:
     """Write each subject's sessions as ``sub-<name>_epo.fif``, and what became of every event and word in ``<last>.json``.
 
     Parameters

@@ -23,7 +23,7 @@ _LATER_PART = re.compile(r"_split-(?!0*1_)\d+_|-\d+\.fif")
 
 
 @dataclass(frozen=True, eq=False)
-class Session:
+class EegSession:
     """One continuous recording.
 
     Attributes
@@ -81,7 +81,7 @@ def _is_epoched_set(path: Path) -> bool:
     return False
 
 
-def stamp(session: Session) -> list[object]:
+def stamp(session: EegSession) -> list[object]:
     """Return what tells a recording's files from changed ones without reading an hour of EEG."""
     files = [Path(file) for file in session.raw.filenames if file]
     return [
@@ -92,7 +92,7 @@ def stamp(session: Session) -> list[object]:
 
 
 @quiet
-def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list[Session]]:
+def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list[EegSession]]:
     """Read continuous recordings of one or more subjects.
 
     Parameters
@@ -115,7 +115,7 @@ def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list
     path = Path(path)
     if not path.exists():
         raise DataError(f"recording '{path}' does not exist")
-    found: dict[str, list[Session]] = {}
+    found: dict[str, list[EegSession]] = {}
     if is_bids(path):
         for subject, session in _of_bids(path, task):
             found.setdefault(subject, []).append(session)
@@ -154,9 +154,9 @@ def _read(file: Path) -> mne.io.BaseRaw:
         raise DataError(f"'{file.name}' cannot be read as a continuous recording: {reason}") from error
 
 
-def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None) -> Session:
+def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None) -> EegSession:
     described, notes = described_channels(raw)
-    return Session(name, described, events, tuple(notes))
+    return EegSession(name, described, events, tuple(notes))
 
 
 def subject_of(file: Path, info: mne.Info) -> str:
@@ -169,7 +169,7 @@ def subject_of(file: Path, info: mne.Info) -> str:
     return (entity.group(1) if entity else own) or re.sub(r"[-_]?(raw|eeg)?\.\w+(\.gz)?$", "", file.name)
 
 
-def _of_bids(root: Path, task: str | None) -> list[tuple[str, Session]]:
+def _of_bids(root: Path, task: str | None) -> list[tuple[str, EegSession]]:
     bids = mne_bids()
     tasks = bids.get_entity_vals(root, "task")
     if task is None and len(tasks) > 1:
@@ -189,7 +189,7 @@ def _plain(raw: mne.io.BaseRaw) -> mne.io.BaseRaw:
     return raw.set_annotations(bare)
 
 
-def _check_rates(found: dict[str, list[Session]]) -> None:
+def _check_rates(found: dict[str, list[EegSession]]) -> None:
     sessions = [
         (f"subject '{subject}', {one.name}", one.raw) for subject, many in found.items() for one in many
     ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clada_neuro.erp.codes import codes_meant, triggers_of
 from clada_neuro.erp.metadata import LABELS, match_words, with_labels
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
 
 WORD = "word"
@@ -51,7 +51,7 @@ class TiedEvents:
 
 @quiet
 def tie(
-    subject: str, sessions: Sequence[Session], table: pd.DataFrame | None = None, *, delay: float = 0.0
+    subject: str, sessions: Sequence[EegSession], table: pd.DataFrame | None = None, *, delay: float = 0.0
 ) -> TiedEvents:
     """Find the word of every event of one subject.
 
@@ -209,7 +209,7 @@ def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:
 
 
 def _from_bids(
-    subject: str, sessions: Sequence[Session]
+    subject: str, sessions: Sequence[EegSession]
 ) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
     tables = []
     for session in sessions:
@@ -239,7 +239,7 @@ def _from_bids(
 
 
 def _from_onsets(
-    subject: str, sessions: Sequence[Session], rows: pd.DataFrame
+    subject: str, sessions: Sequence[EegSession], rows: pd.DataFrame
 ) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
     if len(sessions) > 1 and "session" not in rows:
         raise DataError(

@@ -51,7 +51,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Found:
+class Answered:
     """One answer under one policy.
 
     Attributes
@@ -232,7 +232,7 @@ class Contexts:
         self._follows = self._context.lengths > 0  # which contexts have tokens left for the policy
 
     @torch.no_grad()
-    def run(self, policy: Policy, signals: Signals | None = None) -> tuple[list[list[Found]], Signals]:
+    def run(self, policy: Policy, signals: Signals | None = None) -> tuple[list[list[Answered]], Signals]:
         """Score the answers under a policy.
 
         Parameters
@@ -243,7 +243,7 @@ class Contexts:
 
         Returns
         -------
-        list of list of Found
+        list of list of Answered
             Of each request, its answers.
         Signals
 
@@ -314,7 +314,7 @@ class Contexts:
         answer[:, :, 0] = _read(last[self._parents], self._answer.tokens[:, 0])
         return context, answer
 
-    def _found(self, read: Tensor, affected: Tensor, skipped: Tensor) -> list[list[Found]]:
+    def _found(self, read: Tensor, affected: Tensor, skipped: Tensor) -> list[list[Answered]]:
         real = self._answer.real
         log_prob = -(read[0].cpu().double() * real.cpu()).sum(1) * math.log(2)
         greedy = (read[2].bool() | ~real).all(1)
@@ -327,7 +327,7 @@ class Contexts:
             processed,
             skipped / processed.clamp_min(1),
         )
-        found = iter([Found(*values) for values in zip(*(c.tolist() for c in columns), strict=True)])
+        found = iter([Answered(*values) for values in zip(*(c.tolist() for c in columns), strict=True)])
         return [[next(found) for _ in range(count)] for count in self._counts]
 
     def _pass(self, rows: _Rows, seen: "_Seen | None", asked: Tensor) -> tuple[Tensor, "_Seen"]:

@@ -12,7 +12,7 @@ from clada_neuro.models.loading import LanguageModel
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedRequest:
     """One request of an item: which answers it holds, and how many tokens of the context did not fit."""
 
     request: Request
@@ -30,7 +30,7 @@ def encode_pair(
     return before, whole[len(before) :]
 
 
-def encode_item(model: LanguageModel, item: Item, seed: int) -> list[Encoded]:
+def encode_item(model: LanguageModel, item: Item, seed: int) -> list[EncodedRequest]:
     """Return the requests of an item, one for each different context.
 
     A context too long for the model loses its first tokens, as in the harness; the start token stays.
@@ -58,5 +58,5 @@ def encode_item(model: LanguageModel, item: Item, seed: int) -> list[Encoded]:
         )
         if not kept or not all(answers):
             raise DataError(f"context {context[:40]!r} or one of its answers has no token; use a start token")
-        found.append(Encoded(Request(kept, answers, seed), tuple(places), dropped))
+        found.append(EncodedRequest(Request(kept, answers, seed), tuple(places), dropped))
     return found

@@ -18,7 +18,7 @@ from clada_neuro.artifacts import cache_folder, content_hash
 from clada_neuro.cache import TABLE, Store
 from clada_neuro.errors import IncompleteError
 from clada_neuro.evaluation.contestants import Contestant, contestants
-from clada_neuro.evaluation.continuations import Contexts, Found, Signals, batches
+from clada_neuro.evaluation.continuations import Answered, Contexts, Signals, batches
 from clada_neuro.evaluation.encoding import encode_item
 from clada_neuro.evaluation.items import load_items, sample, task_of
 from clada_neuro.evaluation.tasks import Item, Task
@@ -206,7 +206,7 @@ def _unloaded_first(entered: Sequence[Contestant]) -> list[Contestant]:
 
 
 def _row(
-    chunk: _Chunk, number: int, item: Item, contestant: Contestant, found: list[Found], dropped: int
+    chunk: _Chunk, number: int, item: Item, contestant: Contestant, found: list[Answered], dropped: int
 ) -> dict:
     log_probs = np.array([answer.log_prob for answer in found])
     choice = int(log_probs.argmax())

@@ -25,7 +25,7 @@ except ImportError as error:
     ) from error
 import torch
 
-from clada_neuro.evaluation.continuations import Contexts, Found, Request, batches
+from clada_neuro.evaluation.continuations import Answered, Contexts, Request, batches
 from clada_neuro.evaluation.encoding import encode_pair
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import load_model
@@ -142,7 +142,7 @@ class HarnessModel(LM):
         dropped = max(0, len(head) + len(before) + len(after) - 1 - self.language.max_context)
         return (*head, *before[dropped:]), tuple(after)
 
-    def _score(self, pairs: Sequence[Pair], quiet: bool) -> list[Found]:
+    def _score(self, pairs: Sequence[Pair], quiet: bool) -> list[Answered]:
         """Score pairs; those of one context share it."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for place, (context, _) in enumerate(pairs):
@@ -152,7 +152,7 @@ class HarnessModel(LM):
             for context, places in groups.items()
         ]
         places = list(groups.values())
-        found: dict[int, Found] = {}
+        found: dict[int, Answered] = {}
         with ProgressBar(total=len(pairs), disable=quiet) as bar:
             for batch in batches(requests, self.language.model):
                 contexts = Contexts(self.language.model, [requests[row] for row in batch], self.start)
@@ -188,7 +188,7 @@ class HarnessModel(LM):
         return text
 
 
-def _run(contexts: Contexts, policy: Policy) -> list[list[Found]]:
+def _run(contexts: Contexts, policy: Policy) -> list[list[Answered]]:
     if not policy.sequential:
         return contexts.run(policy)[0]
     assert isinstance(policy, Clada)

@@ -16,10 +16,10 @@ from torch import Tensor
 from clada_neuro import tables
 from clada_neuro.errors import ModelError
 from clada_neuro.instrument.batching import Window, plan_whole
-from clada_neuro.instrument.layer_choice import Choice
+from clada_neuro.instrument.layer_choice import LayerChoice
 from clada_neuro.instrument.lens import lens, movement
 from clada_neuro.instrument.similarity import Association, of_states
-from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.texts import StimulusText
 from clada_neuro.measures.layers import ACTIVE, ASSOCIATION, ATTENTION, LENS, MOVEMENT
 from clada_neuro.measures.measure import Measure
 from clada_neuro.models.attention import Attention
@@ -43,7 +43,7 @@ Activity = Mapping[str, np.ndarray]  # measures of the scored tokens, each (toke
 Found = list[tuple[Window, np.ndarray]]
 
 
-class Depth:
+class MeasuredLayers:
     """The layers of a model made ready to be measured.
 
     Attributes
@@ -61,7 +61,7 @@ class Depth:
         If memory is too short for so many layers.
     """
 
-    def __init__(self, model: LanguageModel, choice: Choice) -> None:
+    def __init__(self, model: LanguageModel, choice: LayerChoice) -> None:
         stream, reason = stream_of(model.model)
         self._missing = [reason] if reason else []
         self._device = model.device
@@ -115,7 +115,7 @@ class Depth:
     @torch.inference_mode()
     def table(
         self,
-        texts: Sequence[Text],
+        texts: Sequence[StimulusText],
         windows: Sequence[Sequence[Window]],
         activity: Mapping[int, Activity],
         words: Sequence[Association],
@@ -212,7 +212,7 @@ class Depth:
         """Return the places that are needed of some layers: themselves, those below and the last."""
         return sorted({*layers, *(layer - 1 for layer in layers), self._stream.n_layers - 1})
 
-    def _words(self, text: Text, found: Found, activity: Activity) -> np.ndarray:
+    def _words(self, text: StimulusText, found: Found, activity: Activity) -> np.ndarray:
         """Return the measures of a text's words, (words, layers, measures), by their rules over a word's own tokens."""
         out = np.full((len(text.words), len(self.layers), len(self.measures)), np.nan)
         own = np.flatnonzero(text.tokens.own & (text.tokens.word_index >= 0))
@@ -232,7 +232,7 @@ class Depth:
                 out[word[first], :, place] = total / count if measure.word_rule == "mean" else total
         return out
 
-    def _tokens(self, text: Text, found: Found, activity: Activity) -> np.ndarray:
+    def _tokens(self, text: StimulusText, found: Found, activity: Activity) -> np.ndarray:
         """Return the measures of a text's tokens, (tokens, layers, measures), predictions from the position before."""
         out = np.full((len(text.ids), len(self.layers), len(self.measures)), np.nan)
         ahead, passed = len(self._lens), len(self._in_passes)
@@ -248,7 +248,7 @@ class Depth:
             out[text.scored :, :, passed:] = np.stack(list(wanted.values()), axis=-1)
         return out
 
-    def _frame(self, texts: Sequence[Text], blocks: Sequence[np.ndarray]) -> pd.DataFrame:
+    def _frame(self, texts: Sequence[StimulusText], blocks: Sequence[np.ndarray]) -> pd.DataFrame:
         counts, n_layers = [len(text.words) for text in texts], len(self.layers)
         values = np.concatenate(blocks) if blocks else np.empty((0, n_layers, len(self.measures)))
         names = np.array([text.stimulus_id for text in texts], dtype=object)
@@ -272,7 +272,7 @@ class Depth:
             return
         n = self._stream.n_layers
         steps = {
-            step: self._needed(len(self._places(Choice(step).of(n))), bytes_a_number)
+            step: self._needed(len(self._places(LayerChoice(step).of(n))), bytes_a_number)
             for step in range(2, n + 1)
         }
         step = next((step for step, fewer in steps.items() if fewer <= min(free, needed)), None)

@@ -24,7 +24,7 @@ from clada_neuro.instrument import branching, information
 from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_whole, split_windows
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
-from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.texts import StimulusText
 from clada_neuro.instrument.tree import (
     ABREAST,
     WIDEST,
@@ -83,7 +83,7 @@ class Forward:
             self._longest = sliding_window(model.model) or model.max_context
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
 
-    def windows(self, number: int, text: Text) -> list[Window]:
+    def windows(self, number: int, text: StimulusText) -> list[Window]:
         """Cut a text into windows."""
         model = self.model
         return split_windows(number, text.ids, model.start_token_id, model.max_context, text.scored)

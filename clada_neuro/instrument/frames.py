@@ -11,7 +11,7 @@ from clada_neuro import tables
 from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.covariates import add_lags, zipf_frequency
 from clada_neuro.instrument.given import with_given
-from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.texts import StimulusText
 from clada_neuro.instrument.words import CONTEXT
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
@@ -28,18 +28,20 @@ class MeasuredText:
 
     Attributes
     ----------
-    text : Text
+    text : StimulusText
     columns : dict of numpy.ndarray, each of shape (tokens,)
         Columns of the tokens table that come from predictions and alignment.
     activity : dict of numpy.ndarray, each of shape (tokens, layers)
     """
 
-    text: Text
+    text: StimulusText
     columns: dict[str, np.ndarray]
     activity: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, text: Text, windows: Sequence[tuple[Window, Measures]], spaced: np.ndarray) -> "MeasuredText":
+    def of(
+        cls, text: StimulusText, windows: Sequence[tuple[Window, Measures]], spaced: np.ndarray
+    ) -> "MeasuredText":
         """Put the windows of one text together; they come in order and score each token once.
 
         `spaced` says for each token of the vocabulary whether it begins with white space.
@@ -134,7 +136,7 @@ def top_k_table(
 
 def words_table(
     tokens: pd.DataFrame,
-    texts: Sequence[Text],
+    texts: Sequence[StimulusText],
     stimuli: pd.DataFrame,
     language: str,
     similarity: Sequence[np.ndarray],
@@ -175,7 +177,7 @@ def _window(
     return columns, {name: values[at] for name, values in measures.activity.items()}
 
 
-def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -> np.ndarray:
+def _corrected(text: StimulusText, columns: dict[str, np.ndarray], spaced: np.ndarray) -> np.ndarray:
     """Return surprisal with the whitespace correction at the first and the last token of each written word.
 
     White space after the last word belongs to no word. Where no token that begins with white space stands at a
@@ -194,7 +196,7 @@ def _corrected(text: Text, columns: dict[str, np.ndarray], spaced: np.ndarray) -
 
 
 def _own_columns(
-    texts: Sequence[Text],
+    texts: Sequence[StimulusText],
     stimuli: pd.DataFrame,
     language: str,
     similarity: Sequence[np.ndarray],
@@ -231,7 +233,7 @@ def _own_columns(
     return frame if holds_lists(regions) else frame.drop(columns="region")
 
 
-def _roles(text: Text) -> np.ndarray:
+def _roles(text: StimulusText) -> np.ndarray:
     """Return for each reported token whether it is its word's own and whether it trails the last word."""
     return np.stack([text.tokens.own, text.trailing])[:, text.scored :]
 

@@ -11,7 +11,7 @@ _EXPECTED = "all, every:N (the last and every N-th before it) or numbers from 0,
 
 
 @dataclass(frozen=True)
-class Choice:
+class LayerChoice:
     """Every `step`-th layer, counted from the last, or those that are numbered, and what of them beyond the usual.
 
     Attributes
@@ -50,7 +50,7 @@ def read_choice(
     policy: bool = False,
     attention: bool = False,
     translators: str | Path | None = None,
-) -> Choice | None:
+) -> LayerChoice | None:
     """Read which layers are asked for, and what of them; None where none are.
 
     Raises
@@ -71,11 +71,11 @@ def read_choice(
     return replace(_layers(given), attention=attention, translators=path)
 
 
-def _layers(given: str | Sequence[int]) -> Choice:
+def _layers(given: str | Sequence[int]) -> LayerChoice:
     text = given if isinstance(given, str) else ",".join(map(str, given))
     every = re.fullmatch(r"all|every:0*([1-9]\d*)", text.strip())
     if every:
-        return Choice(step=int(every[1] or 1))
+        return LayerChoice(step=int(every[1] or 1))
     if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
-        return Choice(numbers=tuple(map(int, text.split(","))))
+        return LayerChoice(numbers=tuple(map(int, text.split(","))))
     raise DataError(f"layers '{text}' given, {_EXPECTED} expected")

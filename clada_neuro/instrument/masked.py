@@ -23,7 +23,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.instrument import information
 from clada_neuro.instrument.batching import Measures, Window
 from clada_neuro.instrument.forward import CPU_TOKENS, GPU_TOKENS, MOST_LOGITS, Forward
-from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.texts import StimulusText
 from clada_neuro.instrument.vocabulary import Vocabulary
 from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import named
@@ -81,7 +81,7 @@ class MaskedForward:
         self.room = model.max_context - len(self.before) - len(self.after)
         self.vocabulary = Vocabulary.of(model.tokenizer, n_logits, model.device)
 
-    def windows(self, number: int, text: Text) -> list[Window]:
+    def windows(self, number: int, text: StimulusText) -> list[Window]:
         """Cut a text into windows."""
         n, step = len(text.ids), max(1, self.room // 2)
         firsts = [*range(0, max(n - self.room, 0), step), max(n - self.room, 0)]

@@ -14,10 +14,10 @@ from clada_neuro.artifacts import (
     content_hash,
 )
 from clada_neuro.instrument.batching import Measures, Window
-from clada_neuro.instrument.depth import Depth
+from clada_neuro.instrument.depth import MeasuredLayers
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.frames import MeasuredText, layers_table, tokens_table, top_k_table, words_table
-from clada_neuro.instrument.layer_choice import Choice
+from clada_neuro.instrument.layer_choice import LayerChoice
 from clada_neuro.instrument.masked import MaskedForward, forward_for
 from clada_neuro.instrument.shards import (
     LAYERS,
@@ -59,7 +59,7 @@ class ModelMeasurer:
     progress: bool
     top_k: int = 0
     cutoffs: Cutoffs | None = None
-    layers: Choice | None = None
+    layers: LayerChoice | None = None
 
     @property
     def described(self) -> dict[str, Any]:
@@ -80,9 +80,9 @@ class ModelMeasurer:
         }
 
     @cached_property
-    def depth(self) -> Depth | None:
+    def depth(self) -> MeasuredLayers | None:
         """What measures by layer, if that was asked for."""
-        return Depth(self.model, self.layers) if self.layers else None
+        return MeasuredLayers(self.model, self.layers) if self.layers else None
 
     @cached_property
     def centre(self) -> Tensor:

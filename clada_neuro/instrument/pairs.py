@@ -27,7 +27,7 @@ _TOKENS = 1024  # of one pass
 
 
 @dataclass(frozen=True)
-class Layout:
+class PairLayout:
     """Where sequences part and are compared.
 
     `position` is the place of the compared token, from 0; `distance` how many differing tokens stand before it.

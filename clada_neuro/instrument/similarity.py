@@ -20,7 +20,7 @@ from torch import Tensor
 
 from clada_neuro.instrument.batching import Window
 from clada_neuro.instrument.covariates import zipf_frequency
-from clada_neuro.instrument.texts import Text
+from clada_neuro.instrument.texts import StimulusText
 from clada_neuro.instrument.words import assign_tokens, find_words
 from clada_neuro.models.loading import LanguageModel
 
@@ -50,7 +50,7 @@ class Association:
     reported: int
 
     @classmethod
-    def of(cls, text: Text, language: str) -> "Association":
+    def of(cls, text: StimulusText, language: str) -> "Association":
         """Find the words of a text."""
         start = text.words[0].start if text.words else len(text.text)
         before = find_words(text.text[:start], text.text[:start].split())
@@ -95,7 +95,7 @@ def mean_embedding(model: LanguageModel) -> Tensor:
 
 @torch.inference_mode()
 def of_embeddings(
-    texts: Sequence[Text], found: Sequence[Association], model: LanguageModel, centre: Tensor
+    texts: Sequence[StimulusText], found: Sequence[Association], model: LanguageModel, centre: Tensor
 ) -> list[np.ndarray]:
     """Return the similarity of each text's words, (words,), by input embeddings less a centre (`mean_embedding`)."""
     embed = model.model.get_input_embeddings()

@@ -12,7 +12,7 @@ from clada_neuro.stimuli.design import words_of
 
 
 @dataclass(frozen=True)
-class Text:
+class StimulusText:
     """One stimulus.
 
     Attributes
@@ -47,7 +47,7 @@ class Text:
         return np.array(blank, dtype=bool) & ~self.tokens.own
 
 
-def read_texts(stimuli: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> list[Text]:
+def read_texts(stimuli: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> list[StimulusText]:
     """Tokenise stimuli and find their words.
 
     Parameters
@@ -69,7 +69,7 @@ def read_texts(stimuli: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> lis
         tokens = assign_tokens(joined[place], offsets, words, len(contexts[place].rstrip()))
         ids = tuple(encoded["input_ids"][place])
         spans = np.array(offsets, dtype=int).reshape(-1, 2)
-        texts.append(Text(str(row["stimulus_id"]), joined[place], ids, spans, words, tokens))
+        texts.append(StimulusText(str(row["stimulus_id"]), joined[place], ids, spans, words, tokens))
     return texts
 
 

@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM
 from clada_neuro.errors import DataError, ModelError
 from clada_neuro.instrument.batching import plan_whole, split_windows
 from clada_neuro.instrument.depth import MOST_TOKENS
-from clada_neuro.instrument.layer_choice import Choice
-from clada_neuro.instrument.texts import Text, read_texts
+from clada_neuro.instrument.layer_choice import LayerChoice
+from clada_neuro.instrument.texts import StimulusText, read_texts
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.memory import free_bytes
@@ -57,7 +57,9 @@ def untrained(model: LanguageModel, seed: int) -> LanguageModel:
 
 
 @torch.inference_mode()
-def vectors_of(model: LanguageModel, stimuli: pd.DataFrame, words: Sequence[Word], choice: Choice) -> Vectors:
+def vectors_of(
+    model: LanguageModel, stimuli: pd.DataFrame, words: Sequence[Word], choice: LayerChoice
+) -> Vectors:
     """Return the vectors of some words of stimuli.
 
     Parameters
@@ -102,7 +104,7 @@ def _blocks(model: LanguageModel) -> tuple[list[FFN], str]:
     return plain, reason
 
 
-def _last_token(text: Text, word: int) -> int | None:
+def _last_token(text: StimulusText, word: int) -> int | None:
     """Return a word's last own token in its text, None where it has none."""
     own = np.flatnonzero((text.tokens.word_index == word) & text.tokens.own)
     return int(own[-1]) if len(own) else None
@@ -113,7 +115,7 @@ def _read(
     stream: Stream,
     layers: Sequence[int],
     blocks: Sequence[FFN],
-    texts: Mapping[str, Text],
+    texts: Mapping[str, StimulusText],
     places: Mapping[Word, int | None],
 ) -> dict[Word, tuple[list[np.ndarray], list[np.ndarray]]]:
     """Return states and activity by layer of each word that has a token."""
@@ -155,7 +157,7 @@ def _into(found: dict[int, torch.Tensor]) -> See:
     return see
 
 
-def _embeddings(model: LanguageModel, texts: Mapping[str, Text], words: Sequence[Word]) -> np.ndarray:
+def _embeddings(model: LanguageModel, texts: Mapping[str, StimulusText], words: Sequence[Word]) -> np.ndarray:
     embed = model.model.get_input_embeddings()
     rows: list[np.ndarray | None] = []
     for name, word in words:

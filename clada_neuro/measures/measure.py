@@ -29,7 +29,7 @@ class Origin(Enum):
     POLICY = "instrument/under_policy.py"  # not in a dense trace
 
 
-class Source(NamedTuple):
+class Publication(NamedTuple):
     """A publication: as a text cites it, and in full."""
 
     short: str
@@ -71,7 +71,7 @@ class Measure:
         The unit on axes, where it is another than `unit`.
     in_methods : str
         What a Methods section says behind the label, in parentheses.
-    source : Source, optional
+    source : Publication, optional
         Whose measure it is.
     """
 
@@ -91,7 +91,7 @@ class Measure:
     main: bool = False
     shown_unit: str | None = None
     in_methods: str = ""
-    source: Source | None = None
+    source: Publication | None = None
 
     @property
     def axis_unit(self) -> str:

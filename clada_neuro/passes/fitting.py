@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
-from clada_neuro.passes.measure import Fitted, fit_thresholds
+from clada_neuro.passes.measure import FittedPass, fit_thresholds
 from clada_neuro.passes.pieces import Piece, Pieces
 from clada_neuro.runtime.thresholds import ThresholdPolicy, norms
 
@@ -51,7 +51,7 @@ class Passes:
         *,
         compensated: bool = False,
         like: ThresholdPolicy | None = None,
-    ) -> Fitted:
+    ) -> FittedPass:
         """Find thresholds block by block (`clada_neuro.passes.measure.fit_thresholds`)."""
         found = fit_thresholds(
             self.model,

@@ -93,7 +93,7 @@ class MeanLoss(Policy):
 
 
 @dataclass(frozen=True, eq=False)
-class Fitting(Policy):
+class FittingPass(Policy):
     """Thresholds found block by block: taken from what arrives there, and applied before the next block sees anything.
 
     Attributes
@@ -138,7 +138,7 @@ class Fitting(Policy):
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedPass:
     """What one pass found.
 
     Attributes
@@ -166,15 +166,15 @@ def fit_thresholds(
     *,
     compensated: bool = False,
     like: ThresholdPolicy | None = None,
-) -> Fitted:
-    """Find thresholds in one pass over texts ``(texts, length)``; arguments as in `Fitting`.
+) -> FittedPass:
+    """Find thresholds in one pass over texts ``(texts, length)``; arguments as in `FittingPass`.
 
     With ``compensated``, later blocks see each block's mean loss added back.
     """
-    rule = Fitting(sites, choose, weights, empty_table(sites, len(layers), tokens.device), like)
+    rule = FittingPass(sites, choose, weights, empty_table(sites, len(layers), tokens.device), like)
     recorder = mean_loss(rule, layers) if compensated else None
     reached = float(measure(model, recorder or rule, tokens).mean())
-    return Fitted(rule.thresholds, reached, None if recorder is None else recorder.bias)
+    return FittedPass(rule.thresholds, reached, None if recorder is None else recorder.bias)
 
 
 def measure(model: PreTrainedModel, policy: Policy, tokens: Tensor, scale: float = 1.0) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.measure import quantile
 from clada_neuro.passes.pieces import Piece
-from clada_neuro.policies.declaration import Asked, Declaration
+from clada_neuro.policies.declaration import Declaration, PolicyRequest
 from clada_neuro.runtime.policy import GATE, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy, score
 
@@ -40,7 +40,7 @@ def _fit(passes: Passes) -> Piece:
     return {}, passes.at_each_sparsity("cats", at)
 
 
-def _make(asked: Asked) -> Cats:
+def _make(asked: PolicyRequest) -> Cats:
     return Cats(asked.fitted("cats", GATE), {})
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clada_neuro.passes.passage import Passage
 from clada_neuro.policies.artifact import Calibration
-from clada_neuro.policies.declaration import Asked, Declaration, Timed
+from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import Bits, LoadSignal
 from clada_neuro.runtime.policy import HIDDEN, INPUT, State
@@ -57,7 +57,7 @@ def changed(
 ) -> Declaration:
     """Declare CLADA with a change, its mean sparsity brought back to the target by an offset of its own."""
 
-    def make(asked: Asked) -> Clada:
+    def make(asked: PolicyRequest) -> Clada:
         policy = change(full_policy(asked.calibration, asked.sparsity), asked.calibration)
         offset = asked.calibration.header["offsets"][name]
         return replace(policy, base_scale=policy.base_scale * math.exp(offset))

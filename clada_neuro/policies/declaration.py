@@ -23,7 +23,7 @@ from clada_neuro.runtime.thresholds import Compensation, norms
 
 
 @dataclass(frozen=True)
-class Asked:
+class PolicyRequest:
     """What a policy is made from.
 
     Attributes
@@ -121,7 +121,7 @@ class Declaration:
 
     name: str
     place: int
-    make: Callable[[Asked], Policy]
+    make: Callable[[PolicyRequest], Policy]
     fit: Callable[[Passes], Piece] | None = None
     calibrated: bool = True
     offset: bool = False

@@ -15,7 +15,7 @@ from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.fitting import GRID, Passes
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.artifact import Calibration, load_calibration
-from clada_neuro.policies.declaration import Asked, Declaration
+from clada_neuro.policies.declaration import Declaration, PolicyRequest
 from clada_neuro.runtime.policy import Policy
 
 _FILES = "clada_neuro.policies.*"  # every file of the folder, for the keys of what is kept, too
@@ -74,7 +74,7 @@ def make_policy(
     if name not in DECLARED:
         known = ", ".join(POLICIES)
         raise CalibrationError(f"no policy '{name}'{did_you_mean(name, list(POLICIES))}; there are {known}")
-    return DECLARED[name].make(Asked(name, layers, sparsity, calibration))
+    return DECLARED[name].make(PolicyRequest(name, layers, sparsity, calibration))
 
 
 def fit_tables(passes: Passes) -> Piece:

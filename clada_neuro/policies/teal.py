@@ -14,9 +14,9 @@ from torch import Tensor
 
 from clada_neuro.passes.error import block_error
 from clada_neuro.passes.fitting import Passes
-from clada_neuro.passes.measure import Fitted, empty_table, quantile
+from clada_neuro.passes.measure import FittedPass, empty_table, quantile
 from clada_neuro.passes.pieces import Piece
-from clada_neuro.policies.declaration import Asked, Declaration, Timed
+from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy, score
 
@@ -33,14 +33,14 @@ class Teal(ThresholdPolicy):
 
 def fit_blocks(
     passes: Passes, weights: Mapping[str, Tensor], sparsity: float
-) -> tuple[dict[str, Tensor], Fitted]:
+) -> tuple[dict[str, Tensor], FittedPass]:
     """Find in each block the split between input and hidden site with the least output error.
 
     Returns
     -------
     dict of site to Tensor
         Shares of rows to drop, ``(layers,)``.
-    Fitted
+    FittedPass
         The thresholds that drop them, and the blocks' mean losses.
     """
     dropped = empty_table(Teal.sites, len(passes.layers), passes.tokens.device)
@@ -77,7 +77,7 @@ def _fit(passes: Passes) -> Piece:
     return {}, passes.at_each_sparsity("teal", at)
 
 
-def _make(asked: Asked, *, compensated: bool) -> Teal:
+def _make(asked: PolicyRequest, *, compensated: bool) -> Teal:
     mean = asked.mean_of_dropped("teal") if compensated else None
     return Teal(asked.fitted("teal", *Teal.sites), {}, mean)
 

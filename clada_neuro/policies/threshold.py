@@ -15,7 +15,7 @@ import torch
 from clada_neuro.passes.error import equal_error_threshold
 from clada_neuro.passes.fitting import GRID, Passes
 from clada_neuro.passes.pieces import Piece
-from clada_neuro.policies.declaration import Asked, Declaration
+from clada_neuro.policies.declaration import Declaration, PolicyRequest
 from clada_neuro.runtime.policy import HIDDEN
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
@@ -52,7 +52,7 @@ def _fit(passes: Passes) -> Piece:
     return {"tt_reach": _REACH}, {f"tt_{HIDDEN}": torch.tensor(table, dtype=torch.float32)}
 
 
-def _make(asked: Asked) -> ThresholdTruncation:
+def _make(asked: PolicyRequest) -> ThresholdTruncation:
     reach = asked.calibration.header["baselines"]["tt_reach"]
     return ThresholdTruncation(asked.fitted("tt", HIDDEN, reach=reach), {HIDDEN: asked.norms[HIDDEN]})
 

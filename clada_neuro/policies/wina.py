@@ -15,7 +15,7 @@ from torch import Tensor
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.passage import Passage
 from clada_neuro.passes.pieces import Piece
-from clada_neuro.policies.declaration import Asked, Declaration, Timed
+from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.policies.teal import fit_blocks
 from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
@@ -75,7 +75,7 @@ def _fit(passes: Passes) -> Piece:
     return {}, passes.at_each_sparsity("wina", at)
 
 
-def _make(asked: Asked, *, compensated: bool) -> Wina:
+def _make(asked: PolicyRequest, *, compensated: bool) -> Wina:
     mean = asked.mean_of_dropped("wina") if compensated else None
     return Wina(asked.fitted("wina", *Wina.sites), asked.norms, mean)
 

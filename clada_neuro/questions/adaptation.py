@@ -15,7 +15,7 @@ import pandas as pd
 from clada_neuro.cache import TABLE, Store
 from clada_neuro.instrument.sequences import KINDS, Corpus, Measured, measure
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.questions.adaptation_page import Found, adaptation_answer
+from clada_neuro.questions.adaptation_page import AdaptationTables, adaptation_answer
 from clada_neuro.questions.analysis import Progress
 from clada_neuro.questions.corpus import read_corpus
 from clada_neuro.questions.page import Answer
@@ -63,7 +63,7 @@ def analyze(
     log_frequency: np.ndarray,
     settings: AdaptationSettings,
     progress: Progress = lambda line: None,
-) -> Found:
+) -> AdaptationTables:
     """Fit every model to measured sequences.
 
     Parameters
@@ -88,7 +88,7 @@ def analyze(
     curve = layer_curve(by_layer, formula(CONTROLS), SIGNALS)
     progress(f"{by_layer['layer'].nunique()} layers fitted")
     natural = {name: panels["natural", name] for name in ("primary", "with sparsity")}
-    return Found(
+    return AdaptationTables(
         pd.DataFrame(models),
         pd.concat([panel.table().assign(model=name) for name, panel in natural.items()], ignore_index=True),
         curve,

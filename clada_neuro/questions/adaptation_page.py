@@ -28,7 +28,7 @@ _TOKENS = {
 
 
 @dataclass(frozen=True)
-class Found:
+class AdaptationTables:
     """Tables of the analysis.
 
     Attributes
@@ -52,7 +52,9 @@ class Found:
     rows: Mapping[str, int]
 
 
-def adaptation_answer(found: Found, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Answer:
+def adaptation_answer(
+    found: AdaptationTables, model: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Answer:
     """Gather tables, figures and text."""
     primary = found.models.loc[found.models["model"] == "primary"].set_index("sequences")
     natural = primary.loc["natural"]

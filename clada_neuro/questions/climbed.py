@@ -14,7 +14,7 @@ _TABLES = ("tests", "coefficients", "rungs", "policies")
 BOOTSTRAPPED = ("delta_r2_low", "delta_r2_high", "p_null")
 
 
-class Counted(Part, frozen=True, kw_only=True):
+class CountedRows(Part, frozen=True, kw_only=True):
     """Rows of one question, and how much of the stimuli's means could be explained at all.
 
     Attributes
@@ -49,7 +49,7 @@ class Climbed:
         A row a step, and a row an added term (REML).
     rungs : pandas.DataFrame
         The random parts that were tried, one a row, and what was taken out.
-    counts : list of Counted
+    counts : list of CountedRows
         One a question.
     policies : pandas.DataFrame
         A row a policy and step: exploratory.
@@ -58,7 +58,7 @@ class Climbed:
     tests: pd.DataFrame
     coefficients: pd.DataFrame
     rungs: pd.DataFrame
-    counts: list[Counted]
+    counts: list[CountedRows]
     policies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
@@ -93,4 +93,4 @@ class Climbed:
         for name in ("tests", "policies"):
             found = tables[name]
             tables[name] = found.astype({key: float for key in BOOTSTRAPPED if key in found})
-        return cls(counts=msgspec.convert(stored["counts"], list[Counted]), **tables)
+        return cls(counts=msgspec.convert(stored["counts"], list[CountedRows]), **tables)

@@ -20,7 +20,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.analysis import Progress
-from clada_neuro.questions.climbed import Climbed, Counted
+from clada_neuro.questions.climbed import Climbed, CountedRows
 from clada_neuro.questions.human_page import human_answer
 from clada_neuro.questions.human_policies import calibration_facts, explore, words_under_policies
 from clada_neuro.questions.nested import Nested
@@ -180,9 +180,9 @@ def _absent(ladder: LadderSpecification, rows: pd.DataFrame) -> list[str]:
     return [step.name for step in ladder.steps if step not in taken]
 
 
-def _counted(rows: pd.DataFrame, ladder: LadderSpecification, n_incomplete: int) -> Counted:
+def _counted(rows: pd.DataFrame, ladder: LadderSpecification, n_incomplete: int) -> CountedRows:
     """Return counts, and how much of the stimuli's means could be explained at all."""
-    counted = Counted(
+    counted = CountedRows(
         question=ladder.name,
         n_obs=len(rows),
         n_incomplete=n_incomplete,

@@ -20,7 +20,7 @@ from clada_neuro.questions.human_tables import (
     under_policies,
 )
 from clada_neuro.questions.page import Answer
-from clada_neuro.reporting.blocks import Block, Facts, Paragraph, Part, Points, Section
+from clada_neuro.reporting.blocks import Block, Facts, Headed, Paragraph, Points, Section
 from clada_neuro.reporting.labels import words
 from clada_neuro.stats.steps import LadderSpecification
 
@@ -114,7 +114,7 @@ def _results(found: Climbed) -> Iterator[Section]:
         "steps",
         "Steps",
         [
-            Part(
+            Headed(
                 question_words(name),
                 [
                     gains(_of(found.tests, name)),
@@ -142,7 +142,7 @@ def _results(found: Climbed) -> Iterator[Section]:
             "policies",
             "Exploratory: the same words read under CLADA and its controls",
             [
-                Part(question_words(str(name)), [gains_under_policies(rows), under_policies(rows)])
+                Headed(question_words(str(name)), [gains_under_policies(rows), under_policies(rows)])
                 for name, rows in found.policies.groupby("question", sort=False)
             ],
         )
@@ -160,9 +160,9 @@ def _shows(found: Climbed) -> Iterator[Block]:
         "Below p = .05, but no gain shown on held-out rows": small & ~better,
         "Not shown": ~small,
     }.items():
-        yield Part(heading, [_named(found.tests.loc[chosen])])
+        yield Headed(heading, [_named(found.tests.loc[chosen])])
     if directions := list(_directions(found.coefficients)):
-        yield Part("Directions", [Points(directions)])
+        yield Headed("Directions", [Points(directions)])
     if verdict := _under_policies(found.policies):
         yield Paragraph(verdict)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from clada_neuro.questions.cells import estimates, parts, question_words, step_words
-from clada_neuro.questions.climbed import Counted
+from clada_neuro.questions.climbed import CountedRows
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.page_tables import coefficient_cells, slug
@@ -114,12 +114,12 @@ def random_parts(rungs: pd.DataFrame) -> Table:
     return Table("random", caption, rungs, shown)
 
 
-def frame_of(counted: Sequence[Counted]) -> pd.DataFrame:
+def frame_of(counted: Sequence[CountedRows]) -> pd.DataFrame:
     """Return a row a question."""
     return pd.DataFrame([one.row() for one in counted]).astype(dict.fromkeys(_CEILING, float))
 
 
-def counts(counted: Sequence[Counted]) -> Table:
+def counts(counted: Sequence[CountedRows]) -> Table:
     """Return counts of rows and stimuli, and how much of the stimuli's means could be explained at all."""
     rows = frame_of(counted)
     shown = pd.DataFrame(

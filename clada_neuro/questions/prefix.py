@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from clada_neuro.cache import TABLE, Store
-from clada_neuro.instrument.pairs import Layout, dealt, similarity
+from clada_neuro.instrument.pairs import PairLayout, dealt, similarity
 from clada_neuro.instrument.sequences import KINDS, Corpus
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.questions.analysis import Progress
 from clada_neuro.questions.corpus import read_corpus
 from clada_neuro.questions.page import Answer
 from clada_neuro.questions.parts import part_r2
-from clada_neuro.questions.prefix_page import Found, prefix_answer
+from clada_neuro.questions.prefix_page import PrefixTables, prefix_answer
 from clada_neuro.questions.settings import PrefixSettings
 from clada_neuro.stats.compare import adjust
 from clada_neuro.stats.mixed import estimate
@@ -35,7 +35,7 @@ _EACH = ("target + shared_same + shared_other", "target")
 _TOGETHER = ("log_shared * kind + target", "kind + target")
 
 
-def stretches(layout: Layout) -> tuple[int, ...]:
+def stretches(layout: PairLayout) -> tuple[int, ...]:
     """Return the lengths compared: none, powers of two, and all tokens before the parting."""
     longest = layout.parting
     return (0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest)
@@ -51,13 +51,18 @@ def prefix(model: LanguageModel, settings: PrefixSettings, folder: Path, progres
     return prefix_answer(analyze(pd.concat(parts), settings), model.describe(), asdict(settings))
 
 
-def layouts(settings: PrefixSettings) -> tuple[Layout, ...]:
+def layouts(settings: PrefixSettings) -> tuple[PairLayout, ...]:
     """Return where sequences part and are compared, nearest first."""
-    return tuple(Layout(settings.position, distance) for distance in sorted(set(settings.distances)))
+    return tuple(PairLayout(settings.position, distance) for distance in sorted(set(settings.distances)))
 
 
 def _measured(
-    kind: str, layout: Layout, corpus: Corpus, model: LanguageModel, settings: PrefixSettings, folder: Path
+    kind: str,
+    layout: PairLayout,
+    corpus: Corpus,
+    model: LanguageModel,
+    settings: PrefixSettings,
+    folder: Path,
 ) -> pd.DataFrame:
     """Return a row a pair and layer, from `folder` where the same pairs stand there."""
     design, first, second = draw_pairs(kind, layout, corpus, settings)
@@ -76,7 +81,7 @@ def _measured(
 
 
 def draw_pairs(
-    kind: str, layout: Layout, corpus: Corpus, settings: PrefixSettings
+    kind: str, layout: PairLayout, corpus: Corpus, settings: PrefixSettings
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Draw the pairs of one kind of sequence at one distance.
 
@@ -100,7 +105,7 @@ def draw_pairs(
     return design.assign(n_chance=number - len(rows)), np.stack(first), np.stack(second)
 
 
-def analyze(layers: pd.DataFrame, settings: PrefixSettings) -> Found:
+def analyze(layers: pd.DataFrame, settings: PrefixSettings) -> PrefixTables:
     """Fit similarity on the logarithm of the shared length; `layers` has a row a pair and layer."""
     keys = ["pair", *_CELLS, "n_chance"]
     pairs = layers.groupby(keys, sort=False)[list(MEASURES)].mean().reset_index()
@@ -115,7 +120,7 @@ def analyze(layers: pd.DataFrame, settings: PrefixSettings) -> Found:
         models.append({**cell, **row})
         coefficients.append(panel.table().assign(**cell))
     table = pd.concat(coefficients, ignore_index=True)
-    return Found(
+    return PrefixTables(
         pairs,
         _cells(pairs, _CELLS),
         _cells(layers, [*_CELLS, "layer"]),

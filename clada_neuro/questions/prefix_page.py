@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from clada_neuro.questions.cells import estimate, listed, parts
 from clada_neuro.questions.page import Answer
-from clada_neuro.reporting.blocks import Block, Facts, Paragraph, Part, Points, Section, Table
+from clada_neuro.reporting.blocks import Block, Facts, Headed, Paragraph, Points, Section, Table
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.text import share
 
@@ -18,7 +18,7 @@ _Z = 1.96
 
 
 @dataclass(frozen=True)
-class Found:
+class PrefixTables:
     """Tables of the analysis.
 
     Attributes
@@ -40,7 +40,7 @@ class Found:
     coefficients: pd.DataFrame
 
 
-def prefix_answer(found: Found, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Answer:
+def prefix_answer(found: PrefixTables, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Answer:
     """Gather tables, figures and text."""
     position = settings["position"]
     return Answer(
@@ -143,7 +143,7 @@ def _shows(coefficients: pd.DataFrame, measure: str) -> Block:
     differences = [
         f"{_kind_of(row.term)}, distance {row.distance}: {_estimate(row)}" for row in less.itertuples()
     ]
-    return Part(
+    return Headed(
         f"{measure.capitalize()}, with each doubling of the shared length",
         [
             Facts(each),

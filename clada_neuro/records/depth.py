@@ -38,7 +38,7 @@ class Layer(Own, frozen=True, kw_only=True):
     as_expected: bool | None
 
 
-class Choice(Part, frozen=True, kw_only=True):
+class ChoiceFacts(Part, frozen=True, kw_only=True):
     """The gain of the layer that is best in the other folds, of one measure or of any; ``heldout_final`` as in `Layer`."""
 
     measure: str
@@ -58,7 +58,7 @@ class Chosen(Part, frozen=True, kw_only=True):
     layer: int
 
 
-class Profile(Part, frozen=True, kw_only=True):
+class ProfileFacts(Part, frozen=True, kw_only=True):
     """One model of the run: what was fitted, and the family of its layers."""
 
     name: str
@@ -83,7 +83,7 @@ class Profile(Part, frozen=True, kw_only=True):
     notes: list[str]
     final: Own
     profile: list[Layer]
-    choice: list[Choice]
+    choice: list[ChoiceFacts]
     chosen: list[Chosen]
 
 
@@ -99,7 +99,7 @@ class DepthRecord(Document, frozen=True, kw_only=True):
     CURRENT: ClassVar[int] = 1
 
     settings: dict[str, Any]
-    entries: list[Profile]
+    entries: list[ProfileFacts]
     notes: list[str]
     inputs: str | None = None
     trials: str | None = None

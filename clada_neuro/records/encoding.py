@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from clada_neuro.records.record import Document, Part
 
 
-class Score(Part, frozen=True, kw_only=True):
+class EncodingScore(Part, frozen=True, kw_only=True):
     """Vectors of one kind and layer: ``r`` with ``se`` over folds, ``p`` by exchange of items, and in the family of layers."""
 
     vectors: str
@@ -25,7 +25,7 @@ class Picked(Part, frozen=True, kw_only=True):
     layers: list[int]
 
 
-class Encoded(Part, frozen=True, kw_only=True):
+class EncodedResponse(Part, frozen=True, kw_only=True):
     """One response: scores of all vectors, and the correlation that no vector can pass (``ceiling``, with its range).
 
     ``shuffled`` is what the states' largest r exceeds in 5 % of the exchanges of items.
@@ -39,7 +39,7 @@ class Encoded(Part, frozen=True, kw_only=True):
     ceiling: float | None
     ceiling_low: float | None
     ceiling_high: float | None
-    scores: list[Score]
+    scores: list[EncodingScore]
     chosen: Picked | None
     notes: list[str]
     shuffled: float | None = None
@@ -95,7 +95,7 @@ class EncodingRecord(Document, frozen=True, kw_only=True):
 
     settings: dict[str, Any]
     model: str
-    entries: list[Encoded]
+    entries: list[EncodedResponse]
     notes: list[str]
     courses: list[Course] = []
     inputs: str | None = None

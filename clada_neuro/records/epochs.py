@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from clada_neuro.records.fits import Scale
+from clada_neuro.records.fits import ScaleFacts
 from clada_neuro.records.record import Document, Part
 
 
@@ -38,7 +38,7 @@ class EpochsRecord(Document, frozen=True, kw_only=True):
     seed: int = 0
     simulated: bool = False
     n_stimuli: int | None = None
-    predictors: dict[str, Scale] = {}
+    predictors: dict[str, ScaleFacts] = {}
     notes: list[str] = []
     reasons: dict[str, list[Reason]] = {}
     inputs: str | None = None

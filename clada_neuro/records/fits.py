@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from clada_neuro.records.curves import Bin, Curve, SmoothRecord, with_interval
 from clada_neuro.records.posterior import PosteriorRecord
 from clada_neuro.records.record import Document, Part
-from clada_neuro.records.response_scale import Profile, ResponseScale
+from clada_neuro.records.response_scale import ProfileLimits, ResponseScale
 
 _NORMAL = NormalDist()
 _NAN = float("nan")
@@ -42,14 +42,14 @@ class Coefficient(Part, frozen=True, kw_only=True):
         return number(self.ci_low), number(self.ci_high)
 
 
-class Scale(Part, frozen=True, kw_only=True):
+class ScaleFacts(Part, frozen=True, kw_only=True):
     """By what a predictor was z-scored."""
 
     mean: float
     sd: float
 
 
-class Coding(Part, frozen=True, kw_only=True):
+class CodingFacts(Part, frozen=True, kw_only=True):
     """The coding matrix of a factor: a row a level."""
 
     levels: list[str]
@@ -66,7 +66,7 @@ class RandomEffect(Part, frozen=True, kw_only=True):
     sdcor: float | None = None
 
 
-class Interval(Part, frozen=True, kw_only=True):
+class IntervalFacts(Part, frozen=True, kw_only=True):
     """Percentiles of bootstrap replicates."""
 
     low: float | None
@@ -114,7 +114,7 @@ class MarginalRow(Part, frozen=True, kw_only=True):
         return {k: v for k, v in self.row().items() if k != "cell" and (k != "mean" or v is not None)}
 
 
-class Marginal(Part, frozen=True, kw_only=True):
+class MarginalFacts(Part, frozen=True, kw_only=True):
     """Estimated means of cells or slopes within them, and their contrasts."""
 
     factors: list[str]
@@ -171,7 +171,7 @@ class Detectable(Part, frozen=True, kw_only=True):
     term: str = ""
 
 
-class Rung(Part, frozen=True, kw_only=True):
+class RungFacts(Part, frozen=True, kw_only=True):
     """A random part that was tried, and what was taken out of it."""
 
     formula: str
@@ -238,10 +238,10 @@ class FitRecord(Document, frozen=True, kw_only=True):
     response_family: str = "gaussian"
     link: str | None = None
     response_scale: ResponseScale | None = None
-    profile: dict[str, Profile] = {}
-    standardized: dict[str, Scale] | None = None
+    profile: dict[str, ProfileLimits] = {}
+    standardized: dict[str, ScaleFacts] | None = None
     contrasts: dict[str, str] = {}
-    codes: dict[str, Coding] = {}
+    codes: dict[str, CodingFacts] = {}
     weights: str | None = None
     levels: dict[str, list[str]] = {}
     n_dropped: int = 0
@@ -254,7 +254,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     aic: float | None = None
     r2_marginal: float | None = None
     r2_conditional: float | None = None
-    r2_intervals: dict[str, Interval] | None = None
+    r2_intervals: dict[str, IntervalFacts] | None = None
     part_r2: PartR2 | None = None
     singular: bool = False
     converged: bool | None = None
@@ -262,7 +262,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     vcov: list[list[float | None]] = []
     effects: dict[str, list[Line]] = {}
     terms: list[TermTest] = []
-    marginal: list[Marginal] = []
+    marginal: list[MarginalFacts] = []
     smooths: list[SmoothRecord] = []
     residual_quantiles: Quantiles | None = None
     residual_summary: dict[str, float | None] | None = None
@@ -277,7 +277,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     allfit: list[Optimized] = []
     influence: dict[str, list[Left]] | None = None
     influence_ranges: list[Range] = []
-    ladder: list[Rung] = []
+    ladder: list[RungFacts] = []
     lme4_script: str = ""
     specified: str = ""
     specified_contrasts: dict[str, Any] = {}
@@ -290,7 +290,7 @@ class FitRecord(Document, frozen=True, kw_only=True):
     # A panel of sequences.
     sequence: str = ""
     n_sequences: int | None = None
-    bootstrap: dict[str, Interval] | None = None
+    bootstrap: dict[str, IntervalFacts] | None = None
     # Where several language models are compared.
     specification: str = ""
     language_model: str = ""

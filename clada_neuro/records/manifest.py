@@ -107,7 +107,7 @@ class Decided(Part, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class Step(Part, frozen=True, kw_only=True):
+class StepFacts(Part, frozen=True, kw_only=True):
     """Rows before and after one step of joining or leaving out."""
 
     step: str
@@ -118,7 +118,7 @@ class Step(Part, frozen=True, kw_only=True):
     language_model: str | None = None
 
 
-def removed_by(steps: Iterable[Step]) -> int:
+def removed_by(steps: Iterable[StepFacts]) -> int:
     """Return how many rows some steps removed together."""
     return sum(step.rows_removed for step in steps)
 
@@ -132,7 +132,7 @@ class Truth(Part, frozen=True, kw_only=True):
     value_uv: float
 
 
-class Simulation(Part, frozen=True, kw_only=True):
+class SimulationFacts(Part, frozen=True, kw_only=True):
     """How responses were simulated."""
 
     description: str = ""
@@ -183,17 +183,17 @@ class Manifest(Document, frozen=True, kw_only=True):
     words_sharing_a_token: int | None = None
     units: dict[str, str] = {}
     versions: dict[str, str] = {}
-    joins: list[Step] = []
+    joins: list[StepFacts] = []
     notes: list[str] = []
     target: str | None = None
     title: str | None = None
     command: str | None = None
     created: str | None = None
     simulated: bool = False
-    simulation: Simulation | None = None
+    simulation: SimulationFacts | None = None
     component: list[str] = []
     dataset: DataFacts | None = None
-    exclusions: list[Step] = []
+    exclusions: list[StepFacts] = []
     analysis: Decided | None = None
     departures: list[str] | None = None
     erp: ErpNotes | None = None

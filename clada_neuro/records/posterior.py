@@ -22,7 +22,7 @@ class PriorRecord(Part, frozen=True, kw_only=True):
     residual: float | None = None
 
 
-class Drawn(Part, frozen=True, kw_only=True):
+class DrawnFacts(Part, frozen=True, kw_only=True):
     """Mean, SD and 95 % interval of a quantity's draws, with R-hat and effective draws."""
 
     mean: float
@@ -36,7 +36,7 @@ class Drawn(Part, frozen=True, kw_only=True):
     group: str = ""
 
 
-class BayesFactor(Part, frozen=True, kw_only=True):
+class BayesFactorFacts(Part, frozen=True, kw_only=True):
     """The natural logarithm of the Bayes factor for a term over none, and its Monte Carlo error."""
 
     term: str
@@ -57,9 +57,9 @@ class PosteriorRecord(Part, frozen=True, kw_only=True):
     """A posterior with its priors, Bayes factors, predictive density and convergence."""
 
     priors: PriorRecord
-    coefficients: list[Drawn]
-    random: list[Drawn]
-    bayes_factors: list[BayesFactor]
+    coefficients: list[DrawnFacts]
+    random: list[DrawnFacts]
+    bayes_factors: list[BayesFactorFacts]
     loo: Loo
     n_draws: int
     divergences: int

@@ -24,7 +24,7 @@ class Form(Part, frozen=True, kw_only=True):
     converged: bool
 
 
-class Compared(Part, frozen=True, kw_only=True):
+class ModelForms(Part, frozen=True, kw_only=True):
     """One model of the run, and the forms in it, surprisal first."""
 
     name: str
@@ -50,7 +50,7 @@ class PredictabilityRecord(Document, frozen=True, kw_only=True):
 
     CURRENT: ClassVar[int] = 1
 
-    entries: list[Compared]
+    entries: list[ModelForms]
     notes: list[str]
     inputs: str | None = None
     trials: str | None = None

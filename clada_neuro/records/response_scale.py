@@ -3,7 +3,7 @@
 from clada_neuro.records.record import Part
 
 
-class Profile(Part, frozen=True, kw_only=True):
+class ProfileLimits(Part, frozen=True, kw_only=True):
     """Profile limits of a coefficient of a generalised model, and of its ratio; an end that is not reached is missing."""
 
     ci_low: float | None

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from clada_neuro.records.fits import Coefficient, Interval, Rung, Scale
+from clada_neuro.records.fits import Coefficient, IntervalFacts, RungFacts, ScaleFacts
 from clada_neuro.records.record import Document, Part
 
 
@@ -24,7 +24,7 @@ class LikelihoodRatio(Part, frozen=True, kw_only=True):
     n_bootstrap: int = 0
 
 
-class HeldOut(Part, frozen=True, kw_only=True):
+class HeldOutFacts(Part, frozen=True, kw_only=True):
     """The gain on items that neither model has seen, in nats a trial."""
 
     delta_loglik_per_trial: float | None
@@ -37,8 +37,8 @@ class HeldOut(Part, frozen=True, kw_only=True):
 class Bootstrapped(Part, frozen=True, kw_only=True):
     """Intervals of the gain in R², and p calibrated under the null."""
 
-    parametric: Interval | None = None
-    cluster: Interval | None = None
+    parametric: IntervalFacts | None = None
+    cluster: IntervalFacts | None = None
     null_p: float | None = None
     n_null: int = 0
     seed: int = 0
@@ -61,14 +61,14 @@ class SynergyRecord(Document, frozen=True, kw_only=True):
     r2_synergy_without_squares: float
     coefficient: Coefficient
     test: LikelihoodRatio
-    cross_validation: HeldOut | None = None
+    cross_validation: HeldOutFacts | None = None
     intervals: Bootstrapped | None = None
     n_groups: dict[str, int] = {}
-    standardized: dict[str, Scale] = {}
+    standardized: dict[str, ScaleFacts] = {}
     formula_baseline: str = ""
     formula_full: str = ""
     warnings: list[str] = []
-    ladder: list[Rung] = []
+    ladder: list[RungFacts] = []
     language_model: str = ""
     inputs: str | None = None
     trials: str | None = None

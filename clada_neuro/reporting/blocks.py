@@ -114,7 +114,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Word:
+class ShownWord:
     """One word with its printed value and colours; `critical` words are underlined."""
 
     text: str
@@ -129,7 +129,7 @@ class Sentence:
     """One presented text shaded by one measure; `cut` counts words left out at the end."""
 
     label: str
-    words: list[Word]
+    words: list[ShownWord]
     cut: int
 
 
@@ -148,12 +148,12 @@ class Shading:
 
 # Not joined by |, which takes no name of a class that follows.
 Block: TypeAlias = Union[
-    Paragraph, Pasted, Points, Facts, Warned, Absent, Code, Table, Figure, Shading, "Part"
+    Paragraph, Pasted, Points, Facts, Warned, Absent, Code, Table, Figure, Shading, "Headed"
 ]
 
 
 @dataclass(frozen=True)
-class Part:
+class Headed:
     """Blocks under a heading within a section."""
 
     kind: ClassVar[str] = "part"
@@ -211,7 +211,7 @@ def inline(text: Inline) -> tuple[str | Typed, ...]:
 
 
 def _leaves(block: Block) -> list[Block]:
-    return [leaf for part in block.blocks for leaf in _leaves(part)] if isinstance(block, Part) else [block]
+    return [leaf for part in block.blocks for leaf in _leaves(part)] if isinstance(block, Headed) else [block]
 
 
 def _is_number(values: pd.Series) -> bool:

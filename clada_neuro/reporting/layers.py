@@ -5,7 +5,7 @@ from itertools import groupby
 
 from clada_neuro.measures.layers import BY_LAYER
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.records.depth import Choice, DepthRecord, Layer, Profile
+from clada_neuro.records.depth import ChoiceFacts, DepthRecord, Layer, ProfileFacts
 from clada_neuro.reporting import references
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.text import p_value, stat
@@ -19,7 +19,7 @@ def label(measure: str) -> str:
     return _LABELS.get(measure, measure)
 
 
-def measures(entry: Profile) -> list[str]:
+def measures(entry: ProfileFacts) -> list[str]:
     """Return the measures of a family, in the order of their profiles."""
     return list(dict.fromkeys(row.measure for row in entry.profile))
 
@@ -42,7 +42,7 @@ def methods(record: DepthRecord | None) -> str:
     )
 
 
-def found(entry: Profile) -> str:
+def found(entry: ProfileFacts) -> str:
     """Return which layers pass in the family, a clause a measure."""
     strong = [row for row in entry.profile if row.p_family <= 1 - entry.confidence]
     limit = "" if entry.critical_t is None else f" (|t| beyond {entry.critical_t:.2f})"
@@ -53,7 +53,7 @@ def found(entry: Profile) -> str:
     return f"{len(strong)} of {entry.n_family} models pass in the family{limit}{': ' + '; '.join(clauses) if clauses else ''}."
 
 
-def chosen(entry: Profile) -> str:
+def chosen(entry: ProfileFacts) -> str:
     """Return what the best layer of any measure gains where it was not chosen."""
     best = entry.choice[-1]
     over = "is that predictor itself" if best.heldout_final is None else f"{_gain(best, 'final')} over it"
@@ -63,7 +63,7 @@ def chosen(entry: Profile) -> str:
     )
 
 
-def largest(entry: Profile, measure: str) -> Layer:
+def largest(entry: ProfileFacts, measure: str) -> Layer:
     """Return the row of a measure with the largest |t|."""
     return max((row for row in entry.profile if row.measure == measure), key=lambda row: abs(row.t or 0))
 
@@ -75,7 +75,7 @@ def sign(row: Layer) -> str:
     return f"{row.expected}, {'as found' if row.as_expected else 'found otherwise'}"
 
 
-def passing(entry: Profile, measure: str) -> str:
+def passing(entry: ProfileFacts, measure: str) -> str:
     """Return the layers of a measure that pass in the family, as ``3–5, 9``."""
     rows = [row for row in entry.profile if row.measure == measure]
     runs = [
@@ -86,7 +86,7 @@ def passing(entry: Profile, measure: str) -> str:
     return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
-def _peak(entry: Profile, measure: str) -> str:
+def _peak(entry: ProfileFacts, measure: str) -> str:
     row = largest(entry, measure)
     digits = decimals(row.se)
     told = (
@@ -98,13 +98,13 @@ def _peak(entry: Profile, measure: str) -> str:
     )
 
 
-def _gain(row: Choice, over: str) -> str:
+def _gain(row: ChoiceFacts, over: str) -> str:
     mean, se = (NATS * getattr(row, f"heldout_{over}{end}") for end in ("", "_se"))
     digits = decimals(se)
     return f"{fixed(mean, digits)} (SE {fixed(se, digits)})"
 
 
-def _layers(entry: Profile) -> str:
+def _layers(entry: ProfileFacts) -> str:
     return f"{entry.n_family} models of {entry.n_obs:,} trials"
 
 
@@ -112,7 +112,7 @@ def _counted(layers: str) -> str:
     return f"layer{'' if layers.isdigit() else 's'} {layers}"
 
 
-def _percent(entry: Profile) -> str:
+def _percent(entry: ProfileFacts) -> str:
     return f"{100 * entry.confidence:g}"
 
 

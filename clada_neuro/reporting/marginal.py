@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.records.fits import FitRecord, Marginal, MarginalRow
+from clada_neuro.records.fits import FitRecord, MarginalFacts, MarginalRow
 from clada_neuro.records.fits import number as drawable
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, draw
@@ -92,7 +92,7 @@ def figures(fit: FitRecord) -> list[Figure]:
     return [_figure(fit, shown) for shown in fit.marginal]
 
 
-def _figure(fit: FitRecord, shown: Marginal) -> Figure:
+def _figure(fit: FitRecord, shown: MarginalFacts) -> Figure:
     (first, *_), rows = shown.factors, shown.estimates
     levels = list(dict.fromkeys(row.cell[first] for row in rows))
     families: dict[str, list[MarginalRow]] = {}
@@ -124,7 +124,7 @@ def _figure(fit: FitRecord, shown: Marginal) -> Figure:
     return draw(f"marginal_{slug(fit.name)}_{slug(name)}", caption, f"{caption} {listed}.", paint)
 
 
-def _what(shown: Marginal, fit: FitRecord) -> str:
+def _what(shown: MarginalFacts, fit: FitRecord) -> str:
     by = " and ".join(map(words, [*shown.factors, *shown.by]))
     if shown.slope:
         return f"Estimated {_slopes(fit)} of {words(shown.slope)} on {response(fit).plural} by {by}"
@@ -135,14 +135,14 @@ def _slopes(fit: FitRecord) -> str:
     return f"{fit.response_scale.ratio}s" if fit.response_scale else "slopes"
 
 
-def _of(shown: Marginal, fit: FitRecord) -> str:
+def _of(shown: MarginalFacts, fit: FitRecord) -> str:
     scale = fit.response_scale
     if shown.slope:
         return f"{scale.ratio if scale else 'slope'} of {words(shown.slope)}"
     return f"{scale.estimated} of {response_of(scale.column).name}" if scale else f"mean {response(fit).name}"
 
 
-def _axis(shown: Marginal, fit: FitRecord) -> str:
+def _axis(shown: MarginalFacts, fit: FitRecord) -> str:
     if not shown.slope:
         return told_on(fit).axis
     if fit.response_scale:
@@ -155,7 +155,7 @@ def digits(row: MarginalRow) -> int:
     return decimals(row.se)
 
 
-def _adjusted(shown: Marginal) -> str:
+def _adjusted(shown: MarginalFacts) -> str:
     return f"p by {_ADJUSTMENTS[shown.adjust]}, 95 % intervals by Bonferroni"
 
 

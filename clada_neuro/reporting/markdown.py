@@ -10,10 +10,10 @@ from clada_neuro.reporting.blocks import (
     Block,
     Code,
     Facts,
+    Headed,
     Inline,
     Page,
     Paragraph,
-    Part,
     Pasted,
     Points,
     Shading,
@@ -59,7 +59,7 @@ def _all(blocks: list[Block], figures: str, level: int = 3) -> list[str]:
 
 def _block(block: Block, figures: str, level: int) -> str:
     match block:
-        case Part():
+        case Headed():
             return "\n\n".join(
                 [f"{'#' * level} {escaped(block.heading)}", *_all(block.blocks, figures, level + 1)]
             )

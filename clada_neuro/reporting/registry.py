@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 
 from clada_neuro.reporting import sections as folder
-from clada_neuro.reporting.blocks import Block, Part, Section, Table
+from clada_neuro.reporting.blocks import Block, Headed, Section, Table
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.results import Results
 
@@ -62,7 +62,7 @@ def named_apart(page: list[Section]) -> list[Section]:
     taken: dict[type, set[str]] = {Figure: set(), Table: set()}  # they stand in a folder each
 
     def apart(block: Block) -> Block:
-        if isinstance(block, Part):
+        if isinstance(block, Headed):
             return replace(block, blocks=[apart(inner) for inner in block.blocks])
         if isinstance(block, Figure | Table):
             return replace(block, name=_free(block.name, taken[type(block)]))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import INTERCEPT
-from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, Prepared
+from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, MixedlmDesign
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.generalized.family import require_linear
 
@@ -34,7 +34,7 @@ def allfit(fit: Fitted, terms: Sequence[str] | None = None) -> pd.DataFrame:
     """
     require_linear("fits by every optimizer", fit.name, fit.family)
     prepared = fit.solver.prepare(fit.design, fit.reml)
-    if not isinstance(prepared, Prepared):
+    if not isinstance(prepared, MixedlmDesign):
         raise FitError(f"engine '{fit.engine}' has one optimizer; fit with engine 'mixedlm'")
     names = list(fit.design.names)
     shown = [name for name in names if name != INTERCEPT] if terms is None else list(terms)

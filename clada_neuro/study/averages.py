@@ -21,7 +21,7 @@ from clada_neuro.stage import Stage
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class ComparedAverages:
     """What subjects' averages of conditions say.
 
     Attributes
@@ -64,8 +64,8 @@ class Compared:
         )
 
 
-def compared(groups: Groups, components: Sequence[Component], in_order: bool = False) -> Compared:
-    """Compare conditions in the components' windows; arguments as the attributes of `Compared`.
+def compared(groups: Groups, components: Sequence[Component], in_order: bool = False) -> ComparedAverages:
+    """Compare conditions in the components' windows; arguments as the attributes of `ComparedAverages`.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def compared(groups: Groups, components: Sequence[Component], in_order: bool = F
     pairs = {one.name: pairwise(groups, one, in_order) for one in components}
     amplitudes, _ = table(groups, components, in_order)
     overall = [omnibus(amplitudes, one) for one in components] if len(groups) > 2 else []
-    return Compared(groups, components, in_order, amplitudes, pairs, overall)
+    return ComparedAverages(groups, components, in_order, amplitudes, pairs, overall)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class AveragesStage(Stage[None]):
 
     Attributes
     ----------
-    found : Compared
+    found : ComparedAverages
     sources : sequence of str
         Where the averages come from, for the manifest.
     negative : {"up", "down"}
@@ -94,7 +94,7 @@ class AveragesStage(Stage[None]):
     name = "averages"
     files = ("amplitudes.csv", "differences.csv", "anova.csv", "manifest.json", "*.png", "*.svg")
 
-    found: Compared
+    found: ComparedAverages
     sources: Sequence[str] = ()
     negative: Literal["up", "down"] = "down"
 

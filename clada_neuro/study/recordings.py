@@ -134,7 +134,7 @@ def take_apart(
         (folder / _OVERLAP).unlink(missing_ok=True)  # of another run: without it the report shows none
         return
     from clada_neuro.erp.overlap.events import EventModel
-    from clada_neuro.erp.overlap.stage import Asked, OverlapStage, Reading
+    from clada_neuro.erp.overlap.stage import OverlapOptions, OverlapStage, Reading
     from clada_neuro.records.overlap import OverlapRecord
 
     progress("      overlapping responses")
@@ -142,7 +142,13 @@ def take_apart(
     model = EventModel("word", f"1 + center({predictor})" if predictor else "1")
     reading = Reading(found.table, found.delay, found.soa, found.task)
     stage = OverlapStage(
-        found.source, words, [model], reading, Asked(seed=seed), lambda line: progress(f"      {line}"), jobs
+        found.source,
+        words,
+        [model],
+        reading,
+        OverlapOptions(seed=seed),
+        lambda line: progress(f"      {line}"),
+        jobs,
     )
     try:
         stage.into((folder / _OVERLAP).parent)

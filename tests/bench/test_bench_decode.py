@@ -22,11 +22,11 @@ from tiny_models import tiny_model
 
 import clada_neuro.bench.alone as alone
 import clada_neuro.bench.decode_speed as bench
-from clada_neuro.bench.alone import Alone, Asked, Host
+from clada_neuro.bench.alone import Alone, Host, TimingRequest
 from clada_neuro.bench.engines import DecodeEngine, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
-from clada_neuro.bench.streaming import Stream, _combined, _read
-from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, Subject, quantile_policies, random_llama
+from clada_neuro.bench.streaming import WeightStream, _combined, _read
+from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, TimedModel, quantile_policies, random_llama
 from clada_neuro.bench.turns import Turns
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
@@ -105,7 +105,7 @@ def test_dense_is_the_fastest_dense_engine_of_the_same_width_peers_included():
 
 
 def test_the_streaming_rate_is_of_every_byte_of_the_weights(model):
-    stream = Stream(model)
+    stream = WeightStream(model)
     assert sum(words.nbytes for words in stream._arrays) == sum(
         w.nbytes for w in model.parameters() if w.dim() == 2
     )
@@ -122,7 +122,7 @@ def test_the_streaming_rate_is_a_limit_and_no_slow_loop():
     """A loop of one word at a time, or threads that meet at every array, would set the limit below what engines reach."""
     layer = torch.nn.Sequential(*(torch.nn.Linear(512, 512) for _ in range(100)))
     layer.device = torch.device("cpu")
-    stream = Stream(layer)
+    stream = WeightStream(layer)
     words = np.concatenate(stream._arrays)
     plain = []
     for _ in range(6):
@@ -177,7 +177,7 @@ def tiny_subject(monkeypatch):
     """All engines in this process, on a tiny model that has a tokenizer and no calibration."""
     language_model = speaking()
     prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
-    subject = Subject(language_model.model, prompt, language_model)
+    subject = TimedModel(language_model.model, prompt, language_model)
 
     def policies(asked, *_):
         tables = [quantile_policies(subject.model, s, prompt, torch.linspace(-1, 1, 9)) for s in asked]
@@ -280,7 +280,7 @@ def test_an_engine_in_its_own_process_sleeps_between_its_turns_and_passes_on_wha
     language_model = speaking()
     for part in (language_model.model, language_model.tokenizer):
         part.save_pretrained(tmp_path / "tiny")
-    asked = Asked(str(tmp_path / "tiny"), "float32", "cpu", None, (0.4,), None, 4)
+    asked = TimingRequest(str(tmp_path / "tiny"), "float32", "cpu", None, (0.4,), None, 4)
     host = Alone("pytorch", asked)
     try:
         assert host.about.rows == (("dense", "float32"),)

@@ -6,29 +6,29 @@ import pandas as pd
 import pytest
 
 from clada_neuro.erp.codes import code_of, triggers_of
-from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.erp.triggers import tie
 from clada_neuro.errors import DataError
 
 SFREQ = 100.0
 
 
-def marked(names) -> Session:
+def marked(names) -> EegSession:
     """A recording of 20 s whose annotations come every half second from 1 s on."""
     noise = np.random.default_rng(0).normal(0, 1e-5, (1, 2000))
     raw = mne.io.RawArray(noise, mne.create_info(["Cz"], SFREQ, "eeg"), verbose="error")
-    return Session(
+    return EegSession(
         "S1.vhdr", raw.set_annotations(mne.Annotations(1 + 0.5 * np.arange(len(names)), 0.0, names))
     )
 
 
-def with_channel(states) -> Session:
+def with_channel(states) -> EegSession:
     """A recording whose trigger channel has these states: (from second, to second, code)."""
     data = np.zeros((2, 2000))
     data[0] = np.random.default_rng(0).normal(0, 1e-5, 2000)
     for start, stop, code in states:
         data[1, round(start * SFREQ) : round(stop * SFREQ)] = code
-    return Session(
+    return EegSession(
         "S1.bdf",
         mne.io.RawArray(data, mne.create_info(["Cz", "Status"], SFREQ, ["eeg", "stim"]), verbose="error"),
     )

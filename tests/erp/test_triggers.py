@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.erp.triggers import _in_order, add_measures, check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
@@ -21,7 +21,7 @@ TABLE = pd.DataFrame(
 )
 
 
-def session(codes, onsets=None, name="S1.vhdr", stim=False) -> Session:
+def session(codes, onsets=None, name="S1.vhdr", stim=False) -> EegSession:
     """A recording of 20 s at 100 Hz with triggers as annotations, or in a channel."""
     onsets = np.arange(len(codes)) * 0.5 + 1 if onsets is None else np.asarray(onsets)
     rng = np.random.default_rng(0)
@@ -30,12 +30,12 @@ def session(codes, onsets=None, name="S1.vhdr", stim=False) -> Session:
             rng.normal(0, 1e-5, (2, 2000)), mne.create_info(["Cz", "Pz"], 100.0, "eeg"), verbose="error"
         )
         raw.set_annotations(mne.Annotations(onsets, 0.0, list(codes)))
-        return Session(name, raw)
+        return EegSession(name, raw)
     data = np.zeros((2, 2000))
     data[0] = rng.normal(0, 1e-5, 2000)
     for onset, code in zip(onsets, codes, strict=True):
         data[1, round(onset * 100) : round(onset * 100) + 2] = code
-    return Session(
+    return EegSession(
         name,
         mne.io.RawArray(data, mne.create_info(["Cz", "Status"], 100.0, ["eeg", "stim"]), verbose="error"),
     )
@@ -129,11 +129,11 @@ def test_bids_rows_say_themselves_which_word_they_are():
         }
     )
     one = session([])
-    tied = tie("01", [Session(one.name, one.raw, events)])
+    tied = tie("01", [EegSession(one.name, one.raw, events)])
     assert tied.events[0]["event"].tolist() == ["word", "word", "button"]
     assert counted(tied) == {"tied to a word": 2, "event without a word": 1}
     with pytest.raises(DataError, match="no column that names a text or word"):
-        tie("01", [Session(one.name, one.raw, events[["onset", "trial_type"]])])
+        tie("01", [EegSession(one.name, one.raw, events[["onset", "trial_type"]])])
     with pytest.raises(DataError, match="declare the words of its triggers"):
         tie("01", [one])
 

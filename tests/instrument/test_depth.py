@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from clada_neuro.errors import DataError, ModelError
 from clada_neuro.instrument import depth
-from clada_neuro.instrument.layer_choice import Choice, read_choice
+from clada_neuro.instrument.layer_choice import LayerChoice, read_choice
 from clada_neuro.instrument.lens import lens
 from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.measures.layers import ACTIVE, ASSOCIATION, BY_LAYER, LENS, MOVEMENT
@@ -411,10 +411,10 @@ def test_wrong_requests_get_one_line(monkeypatch):
     policy = policy_for(model, "griffin", 0.5, None)
     with pytest.raises(DataError, match="dense traces"):
         trace(stimuli(TEXT), model, policy=policy, layers="all", progress=False)
-    needed = depth.Depth(model, Choice(2))._needed(3, 8)
+    needed = depth.MeasuredLayers(model, LayerChoice(2))._needed(3, 8)
     monkeypatch.setattr(depth, "free_bytes", lambda _: needed)
     with pytest.raises(ModelError, match=r"3 layers need .* GB are free on cpu; --layers every:\d takes"):
-        depth.Depth(model, Choice())
+        depth.MeasuredLayers(model, LayerChoice())
     monkeypatch.setattr(depth, "free_bytes", lambda _: 1)
     with pytest.raises(ModelError, match="use a smaller model"):
-        depth.Depth(model, Choice())
+        depth.MeasuredLayers(model, LayerChoice())

@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny_language import tiny_language
 
-from clada_neuro.instrument.pairs import Layout, dealt, last_contributions, similarity
+from clada_neuro.instrument.pairs import PairLayout, dealt, last_contributions, similarity
 from clada_neuro.models.registry import ffn_layers
 
-LAYOUT = Layout(position=8, distance=3)
+LAYOUT = PairLayout(position=8, distance=3)
 FIRST, SECOND = np.arange(9), np.arange(20, 29)
 
 

@@ -7,7 +7,7 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.passes.error import equal_error_threshold, relative_error
 from clada_neuro.passes.measure import (
     DENSE_PREFIX,
-    Fitting,
+    FittingPass,
     empty_table,
     mean_loss,
     measure,
@@ -40,7 +40,7 @@ def test_thresholds_fitted_layer_by_layer_drop_the_wanted_shares(family: str) ->
     def choose(layer: int, site: str, arrived: torch.Tensor) -> torch.Tensor:
         return quantile(score(arrived, weights, layer, site), float(fractions[site][layer]))
 
-    fit = Fitting(("input", "hidden"), choose, weights, empty_table(weights, 2, TOKENS.device))
+    fit = FittingPass(("input", "hidden"), choose, weights, empty_table(weights, 2, TOKENS.device))
     seen: dict[int, torch.Tensor] = {}
     with attach(model, fit) as session, torch.no_grad():
         for ffn in layers:  # hooked after the policy's own hooks: what arrives is masked

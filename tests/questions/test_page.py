@@ -13,7 +13,7 @@ from clada_neuro.questions.analysis import run
 from clada_neuro.questions.cells import estimate, listed, part, question_words, step_words
 from clada_neuro.questions.page import Answer
 from clada_neuro.records.question import QuestionRecord
-from clada_neuro.reporting.blocks import Facts, Paragraph, Part, Points, Section, Table
+from clada_neuro.reporting.blocks import Facts, Headed, Paragraph, Points, Section, Table
 from clada_neuro.reporting.figures import draw
 
 FRAME = pd.DataFrame({"formula": ["y ~ x + (1|item)", "y ~ <b>x</b>"], "n": [1234.56789, 2.0]})
@@ -28,7 +28,7 @@ def answer():
         title="Surprisal & activity",
         question="Does a < b?",
         model={"model": "tiny", "dtype": "float32", "start_token": "<|endoftext|>"},
-        shows=[Part("Shown", [Facts([("P600", "surprisal")])]), Points(["b = −0.15 µV."])],
+        shows=[Headed("Shown", [Facts([("P600", "surprisal")])]), Points(["b = −0.15 µV."])],
         results=[Section("steps", "Steps", [figure, Table("steps", "What each adds.", FRAME, shown)])],
         control=[Paragraph("The model before it.")],
         limits=["No cause."],

@@ -5,7 +5,7 @@ import pytest
 from layers_record import FORMULA, layer, profile_entry
 
 from clada_neuro.artifacts import write_json
-from clada_neuro.records.depth import DepthRecord, Profile
+from clada_neuro.records.depth import DepthRecord, ProfileFacts
 from clada_neuro.reporting import layers, prose
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.sections import depth
@@ -52,7 +52,7 @@ def test_the_section_tells_what_passes_and_draws_the_profile(results):
 def test_layers_that_pass_are_told_as_runs_and_a_sign_found_otherwise_is_named(entry):
     rows = [layer(number, 0.5, p) for number, p in enumerate((0.5, 0.01, 0.02, 0.03, 0.2, 0.04))]
     rows = [row | {"as_expected": False} for row in rows]
-    profile = msgspec.convert(entry | {"profile": rows}, Profile)
+    profile = msgspec.convert(entry | {"profile": rows}, ProfileFacts)
     assert layers.passing(profile, "lens_surprisal_bits") == "1–3, 5"
     assert layers.found(profile).endswith(", where the registered direction was negative).")
     assert depth.family(profile).shown.loc[0, "registered_sign"] == "negative, found otherwise"
@@ -62,7 +62,7 @@ def test_a_predictor_has_no_gain_over_itself(entry):
     none = {"heldout_final": None, "heldout_final_se": None}
     entry["profile"][1] |= none
     entry["choice"][0] |= none
-    profile = msgspec.convert(entry, Profile)
+    profile = msgspec.convert(entry, ProfileFacts)
     table = depth.choice(profile)
     assert table.shown["gain_over_surprisal_bits"].tolist() == ["—"]
     assert table.caption.endswith("—: what was chosen is surprisal_bits itself, over which it has no gain.")

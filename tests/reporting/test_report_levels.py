@@ -12,7 +12,7 @@ from conftest import record
 from clada_neuro.overview.stage import overview
 from clada_neuro.records.overview import OverviewRecord
 from clada_neuro.reporting import effects, levels, prose
-from clada_neuro.reporting.blocks import Part, Section
+from clada_neuro.reporting.blocks import Headed, Section
 from clada_neuro.reporting.figures import draw
 from clada_neuro.reporting.page_tables import means_by_condition, table
 from clada_neuro.reporting.registry import named_apart
@@ -155,7 +155,7 @@ def test_ticks_of_a_narrow_range_do_not_touch():
 
 def test_two_tables_with_one_name_are_two_files():
     twins = [table("coefficients_a_b", "first", [{"x": 1}]), table("coefficients_a_b", "second", [{"x": 2}])]
-    (section,) = named_apart([Section("s", "S", [Part("", twins)])])
+    (section,) = named_apart([Section("s", "S", [Headed("", twins)])])
     assert [part.name for part in section.leaves] == ["coefficients_a_b", "coefficients_a_b_2"]
 
 

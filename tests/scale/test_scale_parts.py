@@ -14,7 +14,7 @@ from misbehave import complain, count_attempts, raise_on_three
 from clada_neuro import artifacts
 from clada_neuro.erp.maps.stage import map_epochs
 from clada_neuro.erp.overlap.events import EventModel
-from clada_neuro.erp.overlap.stage import Asked, Reading, analyze_recordings
+from clada_neuro.erp.overlap.stage import OverlapOptions, Reading, analyze_recordings
 from clada_neuro.erp.simulate_eeg import simulate_epochs
 from clada_neuro.erp.simulate_raw import simulate_reading
 from clada_neuro.errors import DataError, IncompleteError, StimulusError
@@ -64,7 +64,7 @@ def test_subjects_of_overlapping_responses(place, tmp_path):
         made.raw.save(tmp_path / "eeg" / f"sub-0{number}_raw.fif", verbose="error")
     table = WORDS[["stimulus_id", "word_index", "word"]].assign(trigger="word")
     models = [EventModel("word", "1 + center(surprisal_bits)")]
-    how = {"reading": Reading(table), "asked": Asked(n_permutations=20)}
+    how = {"reading": Reading(table), "asked": OverlapOptions(n_permutations=20)}
     for name, jobs in (("one", 1), ("two", place)):
         analyze_recordings(tmp_path / "eeg", WORDS, tmp_path / name, models, jobs=jobs, **how)
     same_files(tmp_path / "one", tmp_path / "two")

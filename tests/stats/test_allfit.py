@@ -10,7 +10,7 @@ from clada_neuro.artifacts import plain
 from clada_neuro.errors import FitError
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting.sections.diagnostics import optimizers
-from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, Prepared
+from clada_neuro.stats.engines.mixedlm import OPTIMIZERS, MixedlmDesign
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.specification import ModelSpecification
@@ -44,14 +44,14 @@ def test_all_of_them_agree_on_a_plain_model(fit: MixedFit) -> None:
 
 
 def test_one_that_breaks_down_has_no_numbers(fit: MixedFit, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Prepared.by
+    whole = MixedlmDesign.by
 
-    def by(self: Prepared, name: str) -> object:
+    def by(self: MixedlmDesign, name: str) -> object:
         if name == "TNC":
             raise FitError("no")
         return whole(self, name)
 
-    monkeypatch.setattr(Prepared, "by", by)
+    monkeypatch.setattr(MixedlmDesign, "by", by)
     row = fit.allfit(["x"]).set_index("optimizer").loc["TNC"]
     assert not row["converged"]
     assert np.isnan(row["loglik"])

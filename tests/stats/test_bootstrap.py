@@ -11,7 +11,7 @@ import pytest
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats.bootstrap import Pair, bootstrap, draw_clusters, simulate
-from clada_neuro.stats.engines.mixedlm import Prepared
+from clada_neuro.stats.engines.mixedlm import MixedlmDesign
 from clada_neuro.stats.mixed import MixedFit, estimate
 from clada_neuro.stats.model import specify
 
@@ -151,14 +151,14 @@ def test_cluster_bootstrap(fits: tuple[MixedFit, MixedFit]) -> None:
 def test_a_failed_replicate_is_counted_not_dropped(
     fits: tuple[MixedFit, MixedFit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, refit = iter(range(100)), Prepared.refit
+    calls, refit = iter(range(100)), MixedlmDesign.refit
 
     def sometimes(prepared, *arguments):
         if next(calls) == 3:
             raise FitError("no optimum")
         return refit(prepared, *arguments)
 
-    monkeypatch.setattr(Prepared, "refit", sometimes)
+    monkeypatch.setattr(MixedlmDesign, "refit", sometimes)
     found = bootstrap(*fits, replicates=4, seed=1).parametric
     assert found is not None
     assert (found.n, found.n_failed) == (4, 1)

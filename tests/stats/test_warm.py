@@ -29,7 +29,9 @@ def crossed(sd: float, seed: int = 3) -> pd.DataFrame:
     )
 
 
-def prepared(random: str, sd: float, reml: bool) -> tuple[mixedlm.Prepared, mixedlm.Prepared, np.ndarray]:
+def prepared(
+    random: str, sd: float, reml: bool
+) -> tuple[mixedlm.MixedlmDesign, mixedlm.MixedlmDesign, np.ndarray]:
     """The same design with and without its own optimum, and that optimum."""
     design = specify(crossed(sd), f"y ~ x + {random}").design
     plain = mixedlm.prepare(design, reml)

@@ -12,7 +12,7 @@ from tiny_models import tiny_checkpoint
 import clada_neuro as cn
 from clada_neuro.errors import DataError, FitError, ModelError
 from clada_neuro.instrument import vectors
-from clada_neuro.instrument.layer_choice import Choice
+from clada_neuro.instrument.layer_choice import LayerChoice
 from clada_neuro.instrument.vectors import untrained, vectors_of
 from clada_neuro.models.loading import load_model
 
@@ -36,7 +36,7 @@ def study(tmp_path_factory) -> Path:
     stimuli = cn.read_stimuli(folder / "stimuli.csv")
     names = [(name, 3) for name in stimuli["stimulus_id"]]
     model = load_model(folder / "model", device="cpu")
-    states = vectors_of(model, stimuli, names, Choice()).states[0]
+    states = vectors_of(model, stimuli, names, LayerChoice()).states[0]
     states = (states - states.mean(axis=0)) / states.std(axis=0)
     driven = states[:, :4].sum(axis=1)
     driven = driven / driven.std()
@@ -94,7 +94,9 @@ def test_what_stands_there_is_not_computed_again_and_the_report_shows_it(study, 
 def test_words_that_follow_are_left_out_where_most_have_none(study, tmp_path):
     stimuli = cn.read_stimuli(study / "stimuli.csv")
     model = load_model(study / "model", device="cpu")
-    beyond = vectors_of(model, stimuli, [(name, 5) for name in stimuli["stimulus_id"]], Choice(numbers=(1,)))
+    beyond = vectors_of(
+        model, stimuli, [(name, 5) for name in stimuli["stimulus_id"]], LayerChoice(numbers=(1,))
+    )
     assert np.isnan(beyond.states[1]).all()
     drawn = untrained(model, 0)
     again = untrained(model, 0)

@@ -11,7 +11,7 @@ from tiny_models import tiny_checkpoint
 
 import clada_neuro as cn
 from clada_neuro.errors import DataError
-from clada_neuro.instrument.layer_choice import Choice
+from clada_neuro.instrument.layer_choice import LayerChoice
 from clada_neuro.instrument.vectors import vectors_of
 from clada_neuro.models.loading import load_model
 
@@ -35,7 +35,9 @@ def study(tmp_path_factory) -> Path:
     pd.DataFrame(rows).to_csv(folder / "stimuli.csv", index=False)
     stimuli = cn.read_stimuli(folder / "stimuli.csv")
     model = load_model(folder / "model", device="cpu")
-    states = vectors_of(model, stimuli, [(name, 3) for name in stimuli["stimulus_id"]], Choice()).states[0]
+    states = vectors_of(model, stimuli, [(name, 3) for name in stimuli["stimulus_id"]], LayerChoice()).states[
+        0
+    ]
     driven = ((states - states.mean(axis=0)) / states.std(axis=0))[:, :4].sum(axis=1)
     driven = driven / driven.std()
     bump = np.where((TIMES >= 0.3) & (TIMES < 0.5), 1.0, 0.0)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from clada_neuro.erp.maps.null import Weights, contributions, signs
+from clada_neuro.erp.maps.null import RowWeights, contributions, signs
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import INTERCEPT
 from clada_neuro.stats.engines.series import Member, series
@@ -19,7 +19,7 @@ FARTHEST = 37.0  # normal deviates beyond which their probability has no number
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class ChannelTask:
     """What is fitted at every electrode.
 
     Attributes
@@ -90,7 +90,7 @@ def components_of(model: Model) -> list[str]:
     return [f"{block.group}: {name}" for block in model.design.blocks for name in block.names] + ["residual"]
 
 
-def fit_electrode(electrode: Electrode, task: Task) -> ElectrodeMaps:
+def fit_electrode(electrode: Electrode, task: ChannelTask) -> ElectrodeMaps:
     """Fit one electrode's mixed models, and draw their coefficients under the null.
 
     Raises
@@ -115,7 +115,7 @@ def fit_electrode(electrode: Electrode, task: Task) -> ElectrodeMaps:
 
 
 def with_errors(
-    electrode: Electrode, task: Task
+    electrode: Electrode, task: ChannelTask
 ) -> tuple[Model, list[Member], dict[str, NDArray[np.float32]]]:
     """Return an electrode's model, its fits over time, and what each level and trial adds to their errors.
 
@@ -127,7 +127,7 @@ def with_errors(
         )
     model = task.model(electrode.amplitudes[:, 0], electrode.baseline)
     terms, amplitudes = terms_of(model), electrode.amplitudes[model.design.rows]
-    weights, fits = Weights(model.design), list(series(model.design, amplitudes))
+    weights, fits = RowWeights(model.design), list(series(model.design, amplitudes))
     errors: dict[str, list[Array]] = {}
     for member, y in zip(fits, amplitudes.T, strict=True):
         added = contributions(model.design, member, weights.of(member), y, terms)

@@ -13,7 +13,7 @@ CLUSTER_FORMING_P = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class MapTests:
     """Tests of one coefficient's map.
 
     Attributes
@@ -32,7 +32,7 @@ class Found:
     cluster_p: Array
 
 
-def compared(z: Array, null: NDArray[np.float32], adjacency: sparse.spmatrix) -> Found:
+def compared(z: Array, null: NDArray[np.float32], adjacency: sparse.spmatrix) -> MapTests:
     """Compare a map with its draws under the null.
 
     Parameters
@@ -48,7 +48,7 @@ def compared(z: Array, null: NDArray[np.float32], adjacency: sparse.spmatrix) ->
     lattice = mne.stats.combine_adjacency(adjacency, z.shape[1]).tocsr()
     numbers, masses = _clusters(z, lattice)
     heaviest = np.array([np.abs(_clusters(draw, lattice)[1]).max(initial=0.0) for draw in null])
-    return Found(_share(np.abs(z), largest), numbers, masses, _share(np.abs(masses), heaviest))
+    return MapTests(_share(np.abs(z), largest), numbers, masses, _share(np.abs(masses), heaviest))
 
 
 def _share(values: Array, draws: Array) -> Array:

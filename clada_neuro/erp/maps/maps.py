@@ -21,14 +21,14 @@ from clada_neuro.erp.epochs import MICROVOLTS
 from clada_neuro.erp.evoked import seen_from_above
 from clada_neuro.erp.maps.channel import (
     BASELINE,
+    ChannelTask,
     Electrode,
     ElectrodeMaps,
-    Task,
     components_of,
     deviates,
     terms_of,
 )
-from clada_neuro.erp.maps.inference import Found, compared
+from clada_neuro.erp.maps.inference import MapTests, compared
 from clada_neuro.erp.maps.work import finished
 from clada_neuro.erp.predictors import PredictedEpochs
 from clada_neuro.erp.quiet import quiet
@@ -80,7 +80,7 @@ class MixedMaps:
     components: list[str]
     sds: Array
     singular: NDArray[np.bool_]
-    tests: dict[str, Found]
+    tests: dict[str, MapTests]
     n_epochs: int
     n_draws: int
     notes: list[str]
@@ -211,7 +211,7 @@ def mixed_maps(
     electrodes = {
         name: Electrode(name, amplitudes[:, c], before[:, c]) for c, name in enumerate(first.ch_names)
     }
-    task = Task(trials, formula, baseline, n_draws, seed)
+    task = ChannelTask(trials, formula, baseline, n_draws, seed)
     model = task.model(amplitudes[:, 0, 0], before[:, 0])
     found: dict[str, ElectrodeMaps] = {}
     kept = None if folder is None else Path(folder)
@@ -245,7 +245,7 @@ def _together(
     info: mne.Info,
     times: Array,
     adjacency: Any,
-    task: Task,
+    task: ChannelTask,
     notes: list[str],
 ) -> MixedMaps:
     channels = list(info["ch_names"])

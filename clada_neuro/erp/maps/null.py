@@ -34,7 +34,7 @@ def signs(design: Design, n_draws: int, seed: int) -> dict[str, NDArray[np.float
     return drawn
 
 
-class Weights:
+class RowWeights:
     """What each row of the data adds to the coefficients, for any variances of one design.
 
     Parameters

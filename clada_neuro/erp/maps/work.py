@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from clada_neuro.artifacts import content_hash
 from clada_neuro.cache import ARRAYS, Store
-from clada_neuro.erp.maps.channel import Electrode, ElectrodeMaps, Task, fit_electrode
+from clada_neuro.erp.maps.channel import ChannelTask, Electrode, ElectrodeMaps, fit_electrode
 from clada_neuro.parts import Place
 
 _ARRAYS = ("b", "se", "df", "null", "sds", "singular")
 
 
 def finished(
-    electrodes: Mapping[str, Electrode], task: Task, place: Place, folder: Path | None
+    electrodes: Mapping[str, Electrode], task: ChannelTask, place: Place, folder: Path | None
 ) -> Iterator[tuple[str, ElectrodeMaps]]:
     """Yield every electrode's maps; those in ``folder`` that were made from the same data by the same code are not fitted again."""
     if folder is None:
@@ -34,7 +34,7 @@ def finished(
         yield name, maps
 
 
-def _store(folder: Path, electrode: Electrode, task: Task) -> Store[dict[str, NDArray[Any]]]:
+def _store(folder: Path, electrode: Electrode, task: ChannelTask) -> Store[dict[str, NDArray[Any]]]:
     """Return where an electrode's maps are kept, in a file of the key's name."""
     made_from = (electrode.name, electrode.amplitudes, electrode.baseline, content_hash(vars(task)))
     return Store.of(folder, fit_electrode.__module__, *made_from, codec=ARRAYS)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.interpolate import BSpline
 
-from clada_neuro.erp.overlap.events import Coding
+from clada_neuro.erp.overlap.events import EventCoding
 from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
@@ -60,7 +60,7 @@ class Columns:
         return ", ".join(parts[:4]) + more
 
 
-def columns_of(codings: Sequence[Coding], sfreq: float) -> Columns:
+def columns_of(codings: Sequence[EventCoding], sfreq: float) -> Columns:
     """Return the columns of all models at a sampling rate, Hz."""
     names: list[str] = []
     lags, of, times, bases = [], [], [], []
@@ -79,7 +79,7 @@ def columns_of(codings: Sequence[Coding], sfreq: float) -> Columns:
     return Columns(tuple(names), tuple(lags), np.array(of), np.concatenate(times), joined, plain)
 
 
-def _basis(coding: Coding, seconds: Array) -> Array:
+def _basis(coding: EventCoding, seconds: Array) -> Array:
     """Return the basis over time, shape (n_lags, n_columns): unit impulses, or cubic B-splines with even knots."""
     number = coding.model.splines
     if number is None:

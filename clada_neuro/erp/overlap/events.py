@@ -81,7 +81,7 @@ class Impulses:
 
 
 @dataclass(frozen=True, eq=False)
-class Coding:
+class EventCoding:
     """What a formula became: its columns' names, and the mean of each number among its variables."""
 
     model: EventModel
@@ -99,7 +99,7 @@ def variables_of(models: Sequence[EventModel]) -> list[str]:
 
 def coded(
     tables: Sequence[pd.DataFrame], models: Sequence[EventModel]
-) -> tuple[list[Coding], list[list[Impulses]]]:
+) -> tuple[list[EventCoding], list[list[Impulses]]]:
     """Evaluate every model's formula over the events of all recordings.
 
     Parameters
@@ -139,12 +139,12 @@ def coded(
         ]
         typical = rows.iloc[used][numbers].astype(float).mean()
         named = tuple("intercept" if name == INTERCEPT else name for name in names)
-        codings.append(Coding(model, named, spec, variables, typical))
+        codings.append(EventCoding(model, named, spec, variables, typical))
         by_model.append(_impulses(rows, np.flatnonzero(of_type), edges, values, used, variables))
     return codings, [list(parts) for parts in zip(*by_model, strict=True)]
 
 
-def coded_alike(table: pd.DataFrame, codings: Sequence[Coding]) -> list[Impulses]:
+def coded_alike(table: pd.DataFrame, codings: Sequence[EventCoding]) -> list[Impulses]:
     """Evaluate formulas over the events of one recording with the knots, centers and levels of an earlier evaluation."""
     parts = []
     for coding in codings:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clada_neuro.erp.overlap.columns import Columns, columns_of
-from clada_neuro.erp.overlap.events import Coding, EventModel, Impulses, coded
+from clada_neuro.erp.overlap.events import EventCoding, EventModel, Impulses, coded
 from clada_neuro.erp.overlap.expansion import gram, predict, project
 from clada_neuro.erp.overlap.recording import Recording, prepared
 from clada_neuro.erp.overlap.result import IN_MODEL, OUTSIDE, OverlapRerp, account
@@ -110,7 +110,7 @@ def estimated(
     who: str,
     raws: Sequence[mne.io.BaseRaw],
     tables: Sequence[pd.DataFrame],
-    codings: Sequence[Coding],
+    codings: Sequence[EventCoding],
     impulses: Sequence[Sequence[Impulses]],
     ridge: bool,
 ) -> OverlapRerp:
@@ -266,7 +266,7 @@ def _check_alike(who: str, raws: Sequence[mne.io.BaseRaw]) -> None:
 
 
 def _account(
-    codings: Sequence[Coding],
+    codings: Sequence[EventCoding],
     runs: Sequence[Recording],
     impulses: Sequence[Sequence[Impulses]],
     tables: Sequence[pd.DataFrame],

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from clada_neuro.artifacts import content_hash, plain
 from clada_neuro.cache import ARRAYS, Store
-from clada_neuro.erp.overlap.events import Coding, EventModel, Impulses
+from clada_neuro.erp.overlap.events import EventCoding, EventModel, Impulses
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.result import OverlapRerp
-from clada_neuro.erp.raw_sources import Session, stamp
+from clada_neuro.erp.raw_sources import EegSession, stamp
 
 Arrays = dict[str, NDArray[Any]]
 _PLAIN = ("seconds", "condition", "inflation", "penalty", "n_blocks", "notes")
@@ -25,7 +25,7 @@ _ACCOUNT = "account"
 
 def fits_of(
     folder: Path,
-    sessions: Sequence[Session],
+    sessions: Sequence[EegSession],
     impulses: Sequence[Sequence[Impulses]],
     models: Sequence[EventModel],
     ridge: bool,
@@ -46,7 +46,7 @@ def arrays_of(fit: OverlapRerp) -> Arrays:
     return arrays | {_ACCOUNT: np.array(json.dumps(plain(account)))}
 
 
-def fit_of(arrays: Arrays, raw: mne.io.BaseRaw, codings: Sequence[Coding]) -> OverlapRerp:
+def fit_of(arrays: Arrays, raw: mne.io.BaseRaw, codings: Sequence[EventCoding]) -> OverlapRerp:
     """Return the fit that `arrays_of` took apart, of a recording and formulas that are at hand."""
     account = json.loads(str(arrays[_ACCOUNT]))
     names = tuple(account["names"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clada_neuro.erp.channels import eeg_channels
 from clada_neuro.erp.epochs import check_units
-from clada_neuro.erp.overlap.events import Coding, Impulses
+from clada_neuro.erp.overlap.events import EventCoding, Impulses
 from clada_neuro.erp.overlap.expansion import Mask, Train, covered
 from clada_neuro.errors import AlignmentError, DataError
 
@@ -58,7 +58,7 @@ class Recording:
 
 
 def prepared(
-    who: str, raw: mne.io.BaseRaw, codings: Sequence[Coding], impulses: Sequence[Impulses]
+    who: str, raw: mne.io.BaseRaw, codings: Sequence[EventCoding], impulses: Sequence[Impulses]
 ) -> Recording:
     """Place a recording's events on its samples and find the samples that can be used.
 
@@ -99,7 +99,7 @@ def prepared(
     return Recording(who, raw, channels, trains, keep, left_out, [_outside(train, keep) for train in trains])
 
 
-def _train(who: str, coding: Coding, part: Impulses, sfreq: float) -> Train:
+def _train(who: str, coding: EventCoding, part: Impulses, sfreq: float) -> Train:
     samples = np.round(part.onsets * sfreq).astype(int)
     if (same := np.flatnonzero(np.diff(samples) == 0)).size:
         raise AlignmentError(
@@ -109,12 +109,12 @@ def _train(who: str, coding: Coding, part: Impulses, sfreq: float) -> Train:
     return Train(samples, part.values, *_lags(coding, sfreq))
 
 
-def _lost(coding: Coding, part: Impulses, sfreq: float) -> Train:
+def _lost(coding: EventCoding, part: Impulses, sfreq: float) -> Train:
     samples = np.unique(np.round(part.lost["onset"].to_numpy(float) * sfreq).astype(int))
     return Train(samples, np.ones((len(samples), 1)), *_lags(coding, sfreq))
 
 
-def _lags(coding: Coding, sfreq: float) -> tuple[int, int]:
+def _lags(coding: EventCoding, sfreq: float) -> tuple[int, int]:
     first, last = round(coding.model.tmin * sfreq), round(coding.model.tmax * sfreq)
     return first, last - first + 1
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from clada_neuro.erp.epochs import MICROVOLTS
-from clada_neuro.erp.overlap.events import Coding
+from clada_neuro.erp.overlap.events import EventCoding
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stats.design import columns_for
 
@@ -55,7 +55,7 @@ class OverlapRerp:
     penalty: float | None
     n_blocks: int
     notes: list[str]
-    codings: tuple[Coding, ...]
+    codings: tuple[EventCoding, ...]
     _info: mne.Info
     _tmin: dict[str, float]
     _estimates: dict[str, Array]
@@ -160,7 +160,7 @@ class OverlapRerp:
 
 
 def account(
-    codings: Sequence[Coding], outcomes: Sequence[Mapping[str, int]], others: Mapping[str, int]
+    codings: Sequence[EventCoding], outcomes: Sequence[Mapping[str, int]], others: Mapping[str, int]
 ) -> pd.DataFrame:
     """Return the table of events: one row per type and outcome, types without a model last."""
     rows = [

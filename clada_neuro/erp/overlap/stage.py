@@ -28,7 +28,7 @@ from clada_neuro.erp.overlap.shown import over_subjects, totals
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.overlap.subjects import Subject, finished
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session, read_recordings, stamp
+from clada_neuro.erp.raw_sources import EegSession, read_recordings, stamp
 from clada_neuro.erp.triggers import WORD, TiedEvents, add_measures, check_intervals, tie
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.parts import Jobs, place_of
@@ -61,7 +61,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Asked:
+class OverlapOptions:
     """What is wanted: ``ridge`` (see `fit.overlap_rerp`), permutations, seed and ``tfce`` (`group.overlap_group`), and ``epochs``, the
     single trials without their neighbours as ``sub-<name>_epo.fif``.
     """
@@ -81,7 +81,7 @@ def analyze_recordings(
     models: Sequence[EventModel],
     *,
     reading: Reading | None = None,
-    asked: Asked | None = None,
+    asked: OverlapOptions | None = None,
     jobs: Jobs = 1,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -114,7 +114,7 @@ def analyze_recordings(
     CladaNeuroError
         For recordings, events and models that cannot be used; finished subjects' files stay.
     """
-    how, wanted = reading or Reading(), asked or Asked()
+    how, wanted = reading or Reading(), asked or OverlapOptions()
     place = output_folder(folder)
     recordings = read_recordings(source, how.task)
     store = _store(place, recordings, words, models, how, wanted)
@@ -174,7 +174,7 @@ class OverlapStage(Stage[Path]):
     words: pd.DataFrame
     models: Sequence[EventModel]
     reading: Reading
-    asked: Asked
+    asked: OverlapOptions
     progress: Callable[[str], None]
     jobs: Jobs = 1
 
@@ -188,11 +188,11 @@ class OverlapStage(Stage[Path]):
 
 def _store(
     place: Path,
-    recordings: Mapping[str, list[Session]],
+    recordings: Mapping[str, list[EegSession]],
     words: pd.DataFrame,
     models: Sequence[EventModel],
     how: Reading,
-    wanted: Asked,
+    wanted: OverlapOptions,
 ) -> Store[dict[str, Any]]:
     """Return where the account is kept; it holds for these files, words and choices, and this code."""
     files = {name: [stamp(session) for session in sessions] for name, sessions in recordings.items()}
@@ -201,7 +201,7 @@ def _store(
     return Store.of(place, __name__, made_from, codec=OverlapRecord.codec())
 
 
-def _channels(recordings: Mapping[str, list[Session]]) -> list[str]:
+def _channels(recordings: Mapping[str, list[EegSession]]) -> list[str]:
     """Return what was done to the recordings' channels."""
     flat = [session for sessions in recordings.values() for session in sessions]
     return together([(one.name, note) for one in flat for note in one.notes], "recording", len(flat))
@@ -214,7 +214,7 @@ def _finished(store: Store[dict[str, Any]]) -> bool:
 
 
 def _over_stimuli(
-    recordings: Mapping[str, list[Session]],
+    recordings: Mapping[str, list[EegSession]],
     tables: Mapping[str, list[pd.DataFrame]],
     fits: Mapping[str, OverlapRerp],
     group: OverlapGroup,
@@ -228,7 +228,7 @@ def _over_stimuli(
         return str(error)
 
 
-def _tied(name: str, sessions: list[Session], how: Reading, progress: Callable[[str], None]) -> TiedEvents:
+def _tied(name: str, sessions: list[EegSession], how: Reading, progress: Callable[[str], None]) -> TiedEvents:
     found = tie(name, sessions, how.table, delay=how.delay)
     progress(f"subject '{name}': {found.in_words()}")
     if how.soa:
@@ -312,11 +312,11 @@ def _write_epochs(path: Path, epochs: mne.BaseEpochs) -> None:
 
 
 def _facts(
-    recordings: Mapping[str, list[Session]],
+    recordings: Mapping[str, list[EegSession]],
     fits: Mapping[str, OverlapRerp],
     models: Sequence[EventModel],
     how: Reading,
-    wanted: Asked,
+    wanted: OverlapOptions,
     notes: list[str],
     check: ItemCheck | str | None,
 ) -> dict[str, Any]:

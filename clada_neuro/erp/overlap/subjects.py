@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from clada_neuro.erp.overlap.events import Coding, Impulses
+from clada_neuro.erp.overlap.events import EventCoding, Impulses
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.kept import Arrays, arrays_of, fit_of, fits_of
 from clada_neuro.erp.overlap.result import OverlapRerp
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import Session
+from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.parts import Place
 
 
@@ -20,7 +20,7 @@ class Subject:
     """What one subject's fit is made from: recordings, their tables of events, and what these are in the regression."""
 
     name: str
-    sessions: Sequence[Session]
+    sessions: Sequence[EegSession]
     tables: Sequence[pd.DataFrame]
     impulses: Sequence[Sequence[Impulses]]
 
@@ -31,14 +31,14 @@ class Subject:
 
 
 @quiet
-def fitted(subject: Subject, codings: Sequence[Coding], ridge: bool) -> Arrays:
+def fitted(subject: Subject, codings: Sequence[EventCoding], ridge: bool) -> Arrays:
     """Return one subject's fit, as it is kept."""
     who = f"subject '{subject.name}'"
     return arrays_of(estimated(who, subject.raws, subject.tables, codings, subject.impulses, ridge))
 
 
 def finished(
-    subjects: Mapping[str, Subject], codings: Sequence[Coding], ridge: bool, place: Place, folder: Path
+    subjects: Mapping[str, Subject], codings: Sequence[EventCoding], ridge: bool, place: Place, folder: Path
 ) -> Iterator[tuple[str, OverlapRerp, bool]]:
     """Yield every subject's name, fit, and whether it was in the folder already, made from the same data by the same code."""
     models = [coding.model for coding in codings]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.reporting import effects, marginal, page_tables
-from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Part, Points
+from clada_neuro.reporting.blocks import Absent, Block, Headed, Paragraph, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import number
@@ -14,7 +14,7 @@ def blocks(results: Results) -> Iterator[Block]:
     """Yield a table of all regressions, and a part for each."""
     yield from filter(None, [page_tables.summary(results.fits)])
     for fit in results.fits:
-        yield Part(fit.name, list(_one(fit)))
+        yield Headed(fit.name, list(_one(fit)))
     yield from map(Absent, results.lacking("fits"))
 
 

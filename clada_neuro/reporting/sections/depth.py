@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed, interval
-from clada_neuro.records.depth import Profile
-from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points, Typed
+from clada_neuro.records.depth import ProfileFacts
+from clada_neuro.reporting.blocks import Block, Headed, Paragraph, Points, Typed
 from clada_neuro.reporting.figures import COLORS, Canvas, Figure, compose
 from clada_neuro.reporting.layers import (
     NATS,
@@ -30,18 +30,18 @@ def blocks(results: Results) -> Iterator[Block]:
     if not results.depth:
         return
     for entry in results.depth.entries:
-        yield Part(entry.name, [Paragraph(methods(entry)), *shown(entry)])
+        yield Headed(entry.name, [Paragraph(methods(entry)), *shown(entry)])
     yield Paragraph(("Every layer and fold stands in ", Typed("tables/depth_*.csv"), "."))
     if notes := [*results.depth.notes, *(note for entry in results.depth.entries for note in entry.notes)]:
         yield Points(notes)
 
 
-def shown(entry: Profile) -> list[Block]:
+def shown(entry: ProfileFacts) -> list[Block]:
     """Return what was found of a model: in words, as profiles, by measure, and the choice."""
     return [Paragraph(found(entry)), figure(entry), family(entry), Paragraph(chosen(entry)), choice(entry)]
 
 
-def methods(entry: Profile) -> str:
+def methods(entry: ProfileFacts) -> str:
     """Return what was done, in a sentence or two."""
     return (
         f"Each layer's measures stood in place of {entry.replaces} in the model {entry.formula} "
@@ -52,7 +52,7 @@ def methods(entry: Profile) -> str:
     )
 
 
-def family(entry: Profile) -> Table:
+def family(entry: ProfileFacts) -> Table:
     """Return a row a measure: which layers pass in the family, and the estimate with the largest |t|."""
     caption = (
         f"Layers that pass in the family, and of each measure the layer with the largest |t|: b a standard deviation, with limits "
@@ -85,7 +85,7 @@ def family(entry: Profile) -> Table:
     return Table(f"depth_{slug(entry.name)}_family", caption, frame, told)
 
 
-def choice(entry: Profile) -> Table:
+def choice(entry: ProfileFacts) -> Table:
     """Return the gains of layers chosen from the other folds."""
     caption = (
         f"The layer that is best in the other folds, scored on {entry.fold}s that had no part in choosing it (0.001 nats a trial, SE over "
@@ -113,7 +113,7 @@ def _milli(gain: float | None) -> float | None:
     return None if gain is None else NATS * gain
 
 
-def figure(entry: Profile) -> Figure:
+def figure(entry: ProfileFacts) -> Figure:
     """Draw a column a measure: b with simultaneous intervals above, held-out gains below."""
     names = measures(entry)
 

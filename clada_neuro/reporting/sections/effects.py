@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from clada_neuro.reporting import effects
-from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Part
+from clada_neuro.reporting.blocks import Absent, Block, Headed, Paragraph
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 
@@ -11,7 +11,7 @@ from clada_neuro.reporting.results import Results
 def blocks(results: Results) -> Iterator[Block]:
     """Yield what larger values mean, and the figures of each regression."""
     drawn = [
-        Part(fit.name, [*figures])
+        Headed(fit.name, [*figures])
         for fit in effects.primary(results.fits)
         if (figures := effects.figures(fit, results))
     ]

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from clada_neuro.records.encoding import Encoded
+from clada_neuro.records.encoding import EncodedResponse
 from clada_neuro.reporting import encoded
-from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points, Typed
+from clada_neuro.reporting.blocks import Block, Headed, Paragraph, Points, Typed
 from clada_neuro.reporting.encoded import KINDS, color
 from clada_neuro.reporting.figures import Figure, draw
 from clada_neuro.reporting.page_tables import Table, slug, table
@@ -28,9 +28,9 @@ def blocks(results: Results) -> Iterator[Block]:
     for entry in found.entries:
         said: list[Block] = [Paragraph(_methods(entry, found.settings)), figure(entry), _best(entry)]
         said += [Paragraph(_chosen(entry))] if entry.chosen else []
-        yield Part(entry.response, said)
+        yield Headed(entry.response, said)
     for course in found.courses:
-        yield Part(f"{' and '.join(course.components)} over time", encoded.blocks(course, found.settings))
+        yield Headed(f"{' and '.join(course.components)} over time", encoded.blocks(course, found.settings))
     where = "tables/encoding*.csv" if found.courses else "tables/encoding.csv"
     yield Paragraph(("Every layer stands in ", Typed(where), "."))
     of_each = [note for entry in found.entries for note in entry.notes]
@@ -39,7 +39,7 @@ def blocks(results: Results) -> Iterator[Block]:
         yield Points(notes)
 
 
-def _methods(entry: Encoded, settings: dict[str, Any]) -> str:
+def _methods(entry: EncodedResponse, settings: dict[str, Any]) -> str:
     return (
         f"Mean {entry.response} of {entry.n_words:,} words ({entry.n_trials:,} trials of {entry.n_subjects} subjects, whose own means "
         f"are taken out) was predicted by ridge regression on principal components of vectors of the words: {settings['folds']} folds "
@@ -50,7 +50,7 @@ def _methods(entry: Encoded, settings: dict[str, Any]) -> str:
     )
 
 
-def _best(entry: Encoded) -> Table:
+def _best(entry: EncodedResponse) -> Table:
     """Return a row a kind of vectors: its best layer."""
     rows = []
     for kind, name in KINDS.items():
@@ -67,7 +67,7 @@ def _best(entry: Encoded) -> Table:
     return table(f"encoding_{slug(entry.response)}", caption, pd.DataFrame(rows))
 
 
-def _chosen(entry: Encoded) -> str:
+def _chosen(entry: EncodedResponse) -> str:
     assert entry.chosen is not None
     layers = ", ".join(map(str, entry.chosen.layers))
     return (
@@ -76,7 +76,7 @@ def _chosen(entry: Encoded) -> str:
     )
 
 
-def figure(entry: Encoded) -> Figure:
+def figure(entry: EncodedResponse) -> Figure:
     """Draw r by layer of all kinds of vectors, controls without layers as lines, and the noise ceiling."""
 
     def paint(axes: Axes) -> None:

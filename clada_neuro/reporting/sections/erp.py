@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from clada_neuro.reporting import overlap, recording, waveforms
-from clada_neuro.reporting.blocks import Absent, Block, Facts, Paragraph, Part, Points
+from clada_neuro.reporting.blocks import Absent, Block, Facts, Headed, Paragraph, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.responses.response import response_of
@@ -22,10 +22,10 @@ def blocks(results: Results) -> Iterator[Block]:
     yield from waveforms.figures(results)
     yield from waveforms.tables(results)
     for name, described in recording.parts(results):
-        yield Part(name, [Facts(described)])
+        yield Headed(name, [Facts(described)])
     if heading := overlap.heading(results):
         found: list[Block] = [Points(overlap.lines(results)), *overlap.figures(results)]
-        yield Part(heading, [*found, *overlap.tables(results)])
+        yield Headed(heading, [*found, *overlap.tables(results)])
 
 
 def of_brains(results: Results) -> bool:

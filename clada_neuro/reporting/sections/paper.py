@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from clada_neuro.reporting import prose
-from clada_neuro.reporting.blocks import Absent, Block, Part, Pasted, Points
+from clada_neuro.reporting.blocks import Absent, Block, Headed, Pasted, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 
@@ -15,9 +15,9 @@ def blocks(results: Results) -> Iterator[Block]:
         ("Results", prose.results_paragraphs(results)),
     ):
         if texts:
-            yield Part(heading, [Pasted(texts)])
+            yield Headed(heading, [Pasted(texts)])
     if works := prose.cited(results):
-        yield Part("References", [Points(works)])
+        yield Headed("References", [Points(works)])
     yield from map(Absent, results.lacking("manifest", "fits"))
 
 

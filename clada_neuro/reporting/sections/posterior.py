@@ -8,7 +8,7 @@ import pandas as pd
 from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.posterior import PosteriorRecord
-from clada_neuro.reporting.blocks import Block, Paragraph, Part, Table
+from clada_neuro.reporting.blocks import Block, Headed, Paragraph, Table
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.page_tables import slug
 from clada_neuro.reporting.registry import Declared
@@ -20,7 +20,7 @@ def blocks(results: Results) -> Iterator[Block]:
     """Yield a part for each regression whose posterior was sampled."""
     for fit in results.fits:
         if fit.bayes:
-            yield Part(fit.name, [*map(Paragraph, lines(fit.bayes)), coefficients(fit, fit.bayes)])
+            yield Headed(fit.name, [*map(Paragraph, lines(fit.bayes)), coefficients(fit, fit.bayes)])
 
 
 def lines(found: PosteriorRecord) -> list[str]:

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, fixed
-from clada_neuro.records.predictability import Compared, Form
-from clada_neuro.reporting.blocks import Block, Paragraph, Part, Points, Typed
+from clada_neuro.records.predictability import Form, ModelForms
+from clada_neuro.reporting.blocks import Block, Headed, Paragraph, Points, Typed
 from clada_neuro.reporting.figures import COLORS, Figure, draw
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.layers import NATS
@@ -29,13 +29,13 @@ def blocks(results: Results) -> Iterator[Block]:
         return
     found = results.predictability
     for entry in found.entries:
-        yield Part(entry.name, [Paragraph(_methods(entry)), figure(entry), _table(entry)])
+        yield Headed(entry.name, [Paragraph(_methods(entry)), figure(entry), _table(entry)])
     yield Paragraph(("In full: ", Typed("tables/predictability.csv"), "."))
     if notes := [*found.notes, *(note for entry in found.entries for note in entry.notes)]:
         yield Points(notes)
 
 
-def _methods(entry: Compared) -> str:
+def _methods(entry: ModelForms) -> str:
     return (
         f"Each form stood in place of surprisal in {entry.formula}, on the same {entry.n_obs:,} rows and with the same random part. Gains "
         f"in log-likelihood are on held-out {entry.fold}s, {entry.folds} folds of {entry.n_items}; estimates by REML, a standard "
@@ -48,7 +48,7 @@ def _name(form: Form) -> str:
     return _FORMS.get(form.form) or words(form.form)
 
 
-def figure(entry: Compared) -> Figure:
+def figure(entry: ModelForms) -> Figure:
     """Draw each form's gain on items left out, over none and over surprisal, with one standard error."""
 
     def paint(axes: Axes) -> None:
@@ -82,7 +82,7 @@ def figure(entry: Compared) -> Figure:
     )
 
 
-def _table(entry: Compared) -> Table:
+def _table(entry: ModelForms) -> Table:
     rows = [
         {
             "form": _name(form),

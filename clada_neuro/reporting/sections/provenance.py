@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from clada_neuro.artifacts import read_provenance
-from clada_neuro.reporting.blocks import Absent, Block, Code, Facts, Part
+from clada_neuro.reporting.blocks import Absent, Block, Code, Facts, Headed
 from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
@@ -34,7 +34,7 @@ def blocks(results: Results) -> Iterator[Block]:
     if versions:
         yield table("versions", "Versions.", versions)
     if rest := {key: value for key, value in results.document.items() if key not in _SHOWN_ELSEWHERE}:
-        yield Part("Rest of the manifest", [Code(json.dumps(rest, indent=1, ensure_ascii=False))])
+        yield Headed("Rest of the manifest", [Code(json.dumps(rest, indent=1, ensure_ascii=False))])
     yield from map(Absent, results.missing.values())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from clada_neuro.records.manifest import Manifest, ModelFacts
 from clada_neuro.reporting import prose
-from clada_neuro.reporting.blocks import Absent, Block, Facts, Paragraph, Part, Points
+from clada_neuro.reporting.blocks import Absent, Block, Facts, Headed, Paragraph, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.text import cell
@@ -70,9 +70,9 @@ def _departures(manifest: Manifest, found: list[str]) -> Block:
     if manifest.analysis and manifest.analysis.kind == "default":
         lead = "No analysis file was given, so nothing was specified in advance: the built-in default analysis was run"
         rest = ", with these differences:" if found else " as it is."
-        return Part("Built-in default analysis", [Paragraph(lead + rest), *listed])
+        return Headed("Built-in default analysis", [Paragraph(lead + rest), *listed])
     none = Paragraph("Nothing differs from the analysis as specified.")
-    return Part("Departures from the specified analysis", listed or [none])
+    return Headed("Departures from the specified analysis", listed or [none])
 
 
 SECTION = Declared("run", "What was run", 300, blocks)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from clada_neuro.reporting.blocks import Absent, Block, Code, Paragraph, Part
+from clada_neuro.reporting.blocks import Absent, Block, Code, Headed, Paragraph
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 
@@ -10,7 +10,7 @@ from clada_neuro.reporting.results import Results
 def blocks(results: Results) -> Iterator[Block]:
     """Yield a script a regression."""
     scripts: list[Block] = [
-        Part(fit.name, [Code(fit.lme4_script)]) for fit in results.fits if fit.lme4_script
+        Headed(fit.name, [Code(fit.lme4_script)]) for fit in results.fits if fit.lme4_script
     ]
     if not scripts:
         yield Absent("fits.json carries no R script.")

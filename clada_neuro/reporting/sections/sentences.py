@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import Colormap, to_hex
 
-from clada_neuro.reporting.blocks import Absent, Block, Paragraph, Part, Sentence, Shading, Word
+from clada_neuro.reporting.blocks import Absent, Block, Headed, Paragraph, Sentence, Shading, ShownWord
 from clada_neuro.reporting.labels import axis
 from clada_neuro.reporting.prose import policy_name
 from clada_neuro.reporting.registry import Declared
@@ -31,7 +31,7 @@ def blocks(results: Results) -> Iterator[Block]:
             "defined, as the surprisal of a first word without context."
         )
     for shading in shaded:
-        yield Part(shading.label, [shading])
+        yield Headed(shading.label, [shading])
     yield from map(Absent, results.lacking("words"))
 
 
@@ -106,11 +106,11 @@ def _shading(
     )
 
 
-def _word(text: str, value: float, height: float, scale: Colormap, digits: int, critical: bool) -> Word:
+def _word(text: str, value: float, height: float, scale: Colormap, digits: int, critical: bool) -> ShownWord:
     if pd.isna(value):
-        return Word(text, "NA", "#ffffff", "#000000", critical)
+        return ShownWord(text, "NA", "#ffffff", "#000000", critical)
     color = scale(_position(height))
-    return Word(text, f"{value:.{digits}f}", to_hex(color), _ink(color), critical)
+    return ShownWord(text, f"{value:.{digits}f}", to_hex(color), _ink(color), critical)
 
 
 def _position(height: float) -> float:

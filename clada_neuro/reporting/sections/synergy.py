@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clada_neuro.numerals import decimals, interval, spread
-from clada_neuro.records.fits import FitRecord, Interval
+from clada_neuro.records.fits import FitRecord, IntervalFacts
 from clada_neuro.records.fits import number as drawable
 from clada_neuro.records.synergy import Bootstrapped, SynergyRecord
 from clada_neuro.reporting.blocks import Absent, Block, Table, Typed
@@ -187,7 +187,7 @@ def _names(found: SynergyRecord) -> str:
     return words(found.term) + (f" ({model})" if model else "")
 
 
-def _limits(drawn: Interval | None) -> tuple[float, float] | None:
+def _limits(drawn: IntervalFacts | None) -> tuple[float, float] | None:
     return (drawable(drawn.low), drawable(drawn.high)) if drawn else None
 
 

@@ -35,7 +35,7 @@ from clada_neuro.runtime.kernels.cpu import (
     share,
     widen,
 )
-from clada_neuro.runtime.kernels.llama_weights import Weights, check, pack, pack_blocks, rotation
+from clada_neuro.runtime.kernels.llama_weights import LlamaWeights, check, pack, pack_blocks, rotation
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
 _LOG_2 = math.log(2)
@@ -92,7 +92,7 @@ def _rotate(head: Array, rotation: Array) -> None:
 
 
 @njit(**COMPILED)
-def _store_heads(layer: int, position: int, start: int, stop: int, weights: Weights, work: Work) -> None:
+def _store_heads(layer: int, position: int, start: int, stop: int, weights: LlamaWeights, work: Work) -> None:
     """Rotate queries and keys of heads start to stop; put keys and values into the cache."""
     groups, size = work.keys.shape[1], work.keys.shape[3]
     queries = work.mixed.shape[0] // size
@@ -130,7 +130,7 @@ def _attend(head: int, layer: int, position: int, scores: Array, work: Work) -> 
 
 @njit(**COMPILED)
 def _feed_forward(
-    thread: int, layer: int, scale: float, weights: Weights, cutoffs: RowCutoffs, work: Work
+    thread: int, layer: int, scale: float, weights: LlamaWeights, cutoffs: RowCutoffs, work: Work
 ) -> None:
     """Set this thread's partial sum to what its own neurons contribute."""
     x, hidden, kept, partial = (
@@ -162,7 +162,7 @@ def _token(
     token: int,
     position: int,
     scale: float,
-    weights: Weights,
+    weights: LlamaWeights,
     cutoffs: RowCutoffs,
     work: Work,
 ) -> None:
@@ -341,7 +341,7 @@ def _zeros(*shape: int, dtype: Any = np.float32) -> Array:
     return aligned(shape, dtype)
 
 
-def _work(model: PreTrainedModel, weights: Weights, threads: int) -> Work:
+def _work(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> Work:
     layers, hidden = weights.qkv.shape[0], weights.qkv.shape[2]
     return Work(
         residual=_zeros(threads, hidden),
@@ -359,14 +359,14 @@ def _work(model: PreTrainedModel, weights: Weights, threads: int) -> Work:
     )
 
 
-def _context_work(model: PreTrainedModel, weights: Weights, threads: int) -> dict[str, Array]:
+def _context_work(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> dict[str, Array]:
     """Return what depends on the longest sequence."""
     context, _, half = weights.rotation.shape
     shape = (weights.qkv.shape[0], model.config.num_key_value_heads, context, 2 * half)
     return {"keys": _zeros(*shape), "values": _zeros(*shape), "scores": _zeros(threads, context)}
 
 
-def _block_work(weights: Weights) -> dict[str, Array]:
+def _block_work(weights: LlamaWeights) -> dict[str, Array]:
     """Return what depends on the number of neurons."""
     threads, layers, hidden, both = weights.gate_up.shape
     return {

@@ -16,7 +16,7 @@ from clada_neuro.runtime.kernels.pages import use_large_pages
 MODEL_TYPES = ("llama", "mistral")
 
 
-class Weights(NamedTuple):
+class LlamaWeights(NamedTuple):
     """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary."""
 
     embedding: Array  # (V, H)
@@ -52,7 +52,7 @@ def _projections(attention: nn.Module) -> tuple[Any, ...]:
     return attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj
 
 
-def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
+def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
     """Copy the weights of a model that passed `check`; embedding and head stay where they are."""
     base = model.model
     attention = [layer.self_attn for layer in base.layers]
@@ -61,7 +61,7 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> Weights:
     norms = [
         norm for layer in base.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)
     ]
-    return Weights(
+    return LlamaWeights(
         embedding=_stored(base.embed_tokens.weight),
         head=_stored(model.lm_head.weight),
         qkv=_stack([torch.cat([p.weight for p in _projections(a)[:3]]) for a in attention]),

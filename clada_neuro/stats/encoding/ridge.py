@@ -18,7 +18,7 @@ _NOTHING = 1e-10  # of the largest squared singular value
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class RidgePredictions:
     """Predictions (n, responses) of rows by fits without their fold, and the mean squared errors inside, (folds, responses)."""
 
     predictions: np.ndarray
@@ -62,7 +62,7 @@ class _Decomposed:
         return scores @ (weights[:, None] * self.shares[:dimension][:, which]) + self.level[which]
 
 
-def held_out(x: np.ndarray, y: np.ndarray, fold_of: np.ndarray) -> HeldOut:
+def held_out(x: np.ndarray, y: np.ndarray, fold_of: np.ndarray) -> RidgePredictions:
     """Predict each row without its fold.
 
     Parameters
@@ -94,7 +94,7 @@ def held_out(x: np.ndarray, y: np.ndarray, fold_of: np.ndarray) -> HeldOut:
             which = np.flatnonzero(chosen == place)
             dimension, penalty = grid[place]
             predictions[np.ix_(rows, which)] = fitted.predictions(x[rows], dimension, penalty, which)
-    return HeldOut(predictions, inside_mse)
+    return RidgePredictions(predictions, inside_mse)
 
 
 def correlations(predictions: np.ndarray, y: np.ndarray, fold_of: np.ndarray) -> np.ndarray:

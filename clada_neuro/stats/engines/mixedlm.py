@@ -53,7 +53,7 @@ MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared(base.Prepared):
+class MixedlmDesign(base.Prepared):
     """A design that mixedlm has taken in once, and its own optimum when that is known."""
 
     design: Design
@@ -132,7 +132,7 @@ class Prepared(base.Prepared):
         return curvature(self.optimizer, self.near)
 
 
-def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepared:
+def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> MixedlmDesign:
     """Hand a design to mixedlm in scaled units; ``near`` is the theta of its own fit."""
     if not design.blocks:
         raise FitError(
@@ -149,7 +149,7 @@ def prepare(design: Design, reml: bool, near: np.ndarray | None = None) -> Prepa
     parsed = lFormula(
         f"y ~ {' + '.join(right)}", pd.DataFrame(frame), REML=reml, weights=design.weights, na_action=None
     )
-    return Prepared(design, scaled, parsed, mkLmerDevfun(parsed).optimizer, near)
+    return MixedlmDesign(design, scaled, parsed, mkLmerDevfun(parsed).optimizer, near)
 
 
 def _take(design: Design, reml: bool, near: np.ndarray | None) -> base.Prepared:
@@ -159,7 +159,7 @@ def _take(design: Design, reml: bool, near: np.ndarray | None) -> base.Prepared:
 ENGINE = Engine(DEFAULT, _take, smooths=True)
 
 
-def _theta(prepared: Prepared, ratios: Sequence[np.ndarray]) -> np.ndarray:
+def _theta(prepared: MixedlmDesign, ratios: Sequence[np.ndarray]) -> np.ndarray:
     parts = []
     for r, ratio in zip(prepared.scaled.block_rs, ratios, strict=True):
         values, vectors = np.linalg.eigh(r @ ratio @ r.T)
@@ -170,7 +170,7 @@ def _theta(prepared: Prepared, ratios: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _scattered(prepared: Prepared) -> list[np.ndarray]:
+def _scattered(prepared: MixedlmDesign) -> list[np.ndarray]:
     """Return starts whose standard deviations are spread evenly over all orders that matter, the same ones each time."""
     sizes = [len(block.names) for block in prepared.design.blocks]
     points = qmc.Halton(len(sizes), scramble=False).random(MORE_STARTS + 1)[1:]
@@ -207,7 +207,7 @@ def _optimize(optimizer: LMMOptimizer) -> OptimizationResult:
             raise FitError(f"mixedlm could not fit the model ({error}); simplify the random part") from error
 
 
-def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]]:
+def _two_starts(prepared: MixedlmDesign) -> tuple[OptimizationResult, tuple[str, ...]]:
     """Descend from mixedlm's start and from a second one; where they disagree, run the careful optimizer too."""
     optimizer = prepared.optimizer
     start = np.concatenate([diagonal(len(b.names), SECOND_START) for b in prepared.design.blocks])
@@ -231,19 +231,19 @@ def _two_starts(prepared: Prepared) -> tuple[OptimizationResult, tuple[str, ...]
     return best, (f"starts ended {_spread(found):.4f} apart in log-likelihood; the highest is reported",)
 
 
-def _has_flat_direction(prepared: Prepared, theta: np.ndarray) -> bool:
+def _has_flat_direction(prepared: MixedlmDesign, theta: np.ndarray) -> bool:
     """Return whether a correlated block is singular: descents stop early beside such a boundary."""
     found = factors(prepared.design, theta)
     return any(len(factor) > 1 and bool((np.diag(factor) < SINGULAR_BELOW).any()) for factor in found)
 
 
-def _has_ridge(prepared: Prepared, theta: np.ndarray) -> bool:
+def _has_ridge(prepared: MixedlmDesign, theta: np.ndarray) -> bool:
     """Return whether a singular block has directions along which quasi-Newton steps end .002 too low, if seldom."""
     found = factors(prepared.design, theta)
     return any(len(factor) > 2 and bool((abs(np.diag(factor)) < SINGULAR_BELOW).any()) for factor in found)
 
 
-def _exchanged(prepared: Prepared, theta: np.ndarray) -> np.ndarray | None:
+def _exchanged(prepared: MixedlmDesign, theta: np.ndarray) -> np.ndarray | None:
     """Return a start where the factors without variance have most of it; nothing when all have some.
 
     Where groupings overlap, as items and their stimuli do, one of them can hold the other's variance at a lower optimum:
@@ -265,7 +265,9 @@ def _spread(found: list[OptimizationResult]) -> float:
     return float(max(deviances) - min(deviances)) / 2
 
 
-def _nested_floor(prepared: Prepared, best: OptimizationResult) -> tuple[OptimizationResult, tuple[str, ...]]:
+def _nested_floor(
+    prepared: MixedlmDesign, best: OptimizationResult
+) -> tuple[OptimizationResult, tuple[str, ...]]:
     """Check that slopes do not lower the likelihood of the model with one variance a block."""
     blocks = prepared.design.blocks
     if all(len(block.names) == 1 for block in blocks):
@@ -281,7 +283,7 @@ def _nested_floor(prepared: Prepared, best: OptimizationResult) -> tuple[Optimiz
     return best, ("the first fit was worse than its own intercept-only model; refitted from there",)
 
 
-def _first_columns(prepared: Prepared) -> LMMOptimizer:
+def _first_columns(prepared: MixedlmDesign) -> LMMOptimizer:
     frame = prepared.parsed.matrices.frame
     fixed = " + ".join(f"x{j}" for j in range(prepared.scaled.X.shape[1]))
     random = " + ".join(f"(0 + z{b}_0 | g{b})" for b in range(len(prepared.design.blocks)))
@@ -301,19 +303,19 @@ def _from_scalar(k: int, value: float) -> np.ndarray:
     return factor[np.tril_indices(k)]
 
 
-def off_zero(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
+def off_zero(prepared: MixedlmDesign, theta: np.ndarray) -> np.ndarray:
     """Lift standard deviations off zero, where their gradient vanishes and an optimizer would stay."""
     on_diagonal = np.concatenate([diagonal(len(b.names), 1.0) for b in prepared.design.blocks]) == 1
     return np.where(on_diagonal, np.maximum(theta, OFF_ZERO), theta)
 
 
-def with_positive_diagonals(prepared: Prepared, theta: np.ndarray) -> np.ndarray:
+def with_positive_diagonals(prepared: MixedlmDesign, theta: np.ndarray) -> np.ndarray:
     """Turn the columns of factors whose diagonal is negative, which leaves their covariances."""
     found = factors(prepared.design, theta)
     return np.concatenate([vector(factor * np.sign(np.diag(factor))) for factor in found])
 
 
-def _estimate(prepared: Prepared, result: OptimizationResult, notes: tuple[str, ...]) -> Estimate:
+def _estimate(prepared: MixedlmDesign, result: OptimizationResult, notes: tuple[str, ...]) -> Estimate:
     scaled, theta = prepared.scaled, np.asarray(result.theta)
     inverse = scaled.inverse_r()
     if not result.converged:

@@ -13,7 +13,7 @@ from mixedlm.estimation.reml import LMMOptimizer
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import Design
 from clada_neuro.stats.engines.mixedlm import (
-    Prepared,
+    MixedlmDesign,
     off_zero,
     prepare,
     with_positive_diagonals,
@@ -74,7 +74,9 @@ def _inverse(hessian: np.ndarray) -> np.ndarray:
     return (vectors / np.maximum(np.abs(values), FLATTEST * np.abs(values).max())) @ vectors.T
 
 
-def _member(prepared: Prepared, optimizer: LMMOptimizer, theta: np.ndarray, curvature: np.ndarray) -> Member:
+def _member(
+    prepared: MixedlmDesign, optimizer: LMMOptimizer, theta: np.ndarray, curvature: np.ndarray
+) -> Member:
     core, scaled = optimizer._evaluate_core(theta), prepared.scaled
     if core is None:
         raise FitError("the covariance matrix cannot be factored at the optimum; simplify the random part")

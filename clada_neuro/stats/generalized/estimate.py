@@ -12,7 +12,7 @@ from scipy import linalg, optimize
 from clada_neuro.errors import FitError
 from clada_neuro.stats.design import INTERCEPT, Design
 from clada_neuro.stats.engines.base import Engine, Estimate, Prepared, Scaled, orthonormal
-from clada_neuro.stats.generalized.family import Family
+from clada_neuro.stats.generalized.family import CountFamily
 from clada_neuro.stats.generalized.laplace import Laplace
 from clada_neuro.stats.generalized.separation import separating
 from clada_neuro.stats.uncertainty.base import Known
@@ -33,7 +33,7 @@ class Counted(Prepared):
     """A design with the counts that it is to explain."""
 
     design: Design
-    family: Family
+    family: CountFamily
     counts: np.ndarray
     trials: np.ndarray
 
@@ -42,12 +42,12 @@ class Counted(Prepared):
         return estimate(self.design, self.family, self.counts, self.trials)
 
 
-def laplace(family: Family, counts: np.ndarray, trials: np.ndarray) -> Engine:
+def laplace(family: CountFamily, counts: np.ndarray, trials: np.ndarray) -> Engine:
     """Return the engine of a generalised model of these counts, which fits once."""
     return Engine("laplace", lambda design, reml, near: Counted(design, family, counts, trials), refits=False)
 
 
-def estimate(design: Design, family: Family, counts: np.ndarray, trials: np.ndarray) -> Estimate:
+def estimate(design: Design, family: CountFamily, counts: np.ndarray, trials: np.ndarray) -> Estimate:
     """Fit a generalised mixed model; what should be known before it is believed is in ``warnings``.
 
     Raises

@@ -20,7 +20,7 @@ class Cumulants:
 
 
 @dataclass(frozen=True)
-class Family:
+class CountFamily:
     """A distribution of counts with its canonical link.
 
     ``cumulants`` and ``loglik`` take eta and the trials, ``loglik`` the counts before them; ``ratio`` names exp(b).
@@ -59,14 +59,14 @@ def _exp(eta: np.ndarray) -> np.ndarray:
 
 
 _FAMILIES = {
-    "binomial": Family("binomial", "logit", "odds ratio", special.expit, _binomial, _binomial_loglik),
-    "poisson": Family("poisson", "log", "rate ratio", _exp, _poisson, _poisson_loglik),
+    "binomial": CountFamily("binomial", "logit", "odds ratio", special.expit, _binomial, _binomial_loglik),
+    "poisson": CountFamily("poisson", "log", "rate ratio", _exp, _poisson, _poisson_loglik),
 }
 FAMILIES = list(_FAMILIES)
 GAUSSIAN = "gaussian"
 
 
-def family_of(name: str) -> Family:
+def family_of(name: str) -> CountFamily:
     """Return a family by its name.
 
     Raises

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import linalg
 
 from clada_neuro.stats.design import Block
-from clada_neuro.stats.generalized.family import Cumulants, Family
+from clada_neuro.stats.generalized.family import CountFamily, Cumulants
 
 _MOST_STEPS, _MOST_HALVINGS = 100, 30
 # The last step is the one that changes the penalised likelihood by less than this.
@@ -188,7 +188,7 @@ class Laplace:
 
     def __init__(
         self,
-        family: Family,
+        family: CountFamily,
         counts: np.ndarray,
         trials: np.ndarray,
         X: np.ndarray,

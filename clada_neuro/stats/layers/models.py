@@ -42,7 +42,7 @@ class Given:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedColumns:
     """A baseline without the replaced predictor, and the columns of which each model has one more.
 
     ``columns`` names those of `candidates`, (measure, layer), the last one `FINAL`; ``scales`` holds their mean and SD over the
@@ -69,7 +69,9 @@ def replaceable(formula: str, predictor: str) -> str:
     return f"'{predictor}' is no term of '{formula}'" + (f", only part of {', '.join(gone)}" if gone else "")
 
 
-def prepare(trials: pd.DataFrame, word_layers: pd.DataFrame, given: Given, settings: Replacing) -> Prepared:
+def prepare(
+    trials: pd.DataFrame, word_layers: pd.DataFrame, given: Given, settings: Replacing
+) -> PreparedColumns:
     """Bring a model of a run and measures by layer together.
 
     Parameters
@@ -126,7 +128,7 @@ def prepare(trials: pd.DataFrame, word_layers: pd.DataFrame, given: Given, setti
         for (name, layer), kept in zip(columns, keep, strict=True)
         if not kept
     ]
-    return Prepared(
+    return PreparedColumns(
         given,
         baseline,
         Candidates(candidates.values[:, keep], candidates.codes),

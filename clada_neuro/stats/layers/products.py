@@ -53,7 +53,7 @@ class Scales:
 
 
 @dataclass(frozen=True, eq=False)
-class Response:
+class ScaledResponse:
     """Products of a scaled response with the columns, (p + J,), the random effects, (q,), and itself."""
 
     u: np.ndarray
@@ -80,7 +80,7 @@ class Products:
     sizes: tuple[tuple[int, int], ...]
     order: tuple[int, ...]
     scales: Scales
-    response: Response
+    response: ScaledResponse
 
     @property
     def first(self) -> int:
@@ -107,7 +107,7 @@ class Products:
         """The other blocks' product without the first one, by its relative variance."""
         return Recent()
 
-    def of(self, response: Response) -> "Products":
+    def of(self, response: ScaledResponse) -> "Products":
         """Return the same design with another response, which shares what was computed for it."""
         other = replace(self, response=response)
         for name in ("block", "sizes_seen", "thetas_seen"):
@@ -160,7 +160,7 @@ def products(design: Design, candidates: Candidates, rows: np.ndarray | None = N
         tuple((len(design.blocks[b].levels), len(design.blocks[b].names)) for b in order),
         order,
         Scales(r, a, sx, g, s, float(np.log(weights).sum()) / 2),
-        Response(U.T @ y, Z.T @ y, float(y @ y)),
+        ScaledResponse(U.T @ y, Z.T @ y, float(y @ y)),
     )
 
 
@@ -208,7 +208,7 @@ class Drawn:
         self._root = vectors[:, kept] * np.sqrt(values[kept])
         self._made, self._factors, self._sigma = made, factors, sigma
 
-    def __call__(self, rng: np.random.Generator) -> Response:
+    def __call__(self, rng: np.random.Generator) -> ScaledResponse:
         """Return one response of mean zero, which no test of a further column depends on."""
         made, sigma = self._made, self._sigma
         columns, split = len(made.uu), made.first
@@ -231,4 +231,4 @@ class Drawn:
         u = made.zu.T @ effects + residual[:columns]
         z = products + residual[columns:]
         y = effects @ products + 2 * effects @ residual[columns:] + squares
-        return Response(u, z, float(y))
+        return ScaledResponse(u, z, float(y))

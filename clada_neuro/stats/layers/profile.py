@@ -14,7 +14,7 @@ from clada_neuro.stats.crossval import item_folds
 from clada_neuro.stats.layers.family import Null, adjusted, critical
 from clada_neuro.stats.layers.folds import Folds, leave_out
 from clada_neuro.stats.layers.likelihood import Fit, fit, fit_each, start_from
-from clada_neuro.stats.layers.models import FINAL, Given, Prepared, prepare
+from clada_neuro.stats.layers.models import FINAL, Given, PreparedColumns, prepare
 from clada_neuro.stats.layers.products import products
 from clada_neuro.stats.layers.settings import LayerSettings
 from clada_neuro.stats.mixed import estimate
@@ -119,13 +119,13 @@ def profile_of(
     }
 
 
-def _itself(ready: Prepared) -> np.ndarray:
+def _itself(ready: PreparedColumns) -> np.ndarray:
     """Return the columns that hold the replaced predictor's own values: by definition they have no gain over it."""
     values = ready.candidates.values
     return np.flatnonzero(np.abs(values[:, :-1] - values[:, -1:]).max(axis=0) < ITSELF)
 
 
-def _same(ready: Prepared, itself: np.ndarray, replaced: str) -> list[str]:
+def _same(ready: PreparedColumns, itself: np.ndarray, replaced: str) -> list[str]:
     return [
         f"{measure} of layer {layer} is {replaced} itself, and so has no gain over it"
         for measure, layer in (ready.columns[column] for column in itself)
@@ -133,7 +133,7 @@ def _same(ready: Prepared, itself: np.ndarray, replaced: str) -> list[str]:
 
 
 def _rows(
-    ready: Prepared,
+    ready: PreparedColumns,
     settings: LayerSettings,
     fits: list[tuple[Fit, Fit]],
     baseline: Fit,
@@ -187,7 +187,7 @@ def _rows(
 
 
 def _choices(
-    ready: Prepared, folds: Folds, itself: np.ndarray
+    ready: PreparedColumns, folds: Folds, itself: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the gains of the best layer of each measure, and of all, chosen without the items it is scored on."""
     measures = dict.fromkeys(measure for measure, layer in ready.columns if (measure, layer) != FINAL)

@@ -26,7 +26,7 @@ from clada_neuro.stimuli.registry import data_set
 
 
 @dataclass(frozen=True)
-class Schema:
+class FileSchema:
     """How one file is read.
 
     ``conditions`` are the columns that make the condition (none: the set's name); ``position`` is the column of the
@@ -43,23 +43,25 @@ class Schema:
     truncated: tuple[tuple[str, str], ...] = ()
 
 
-_FRAME = Schema("SentenceFrame", ("Condition",))
-_URBACH = Schema("SentenceFrame", ("Typicality", "QuantifierType"))
+_FRAME = FileSchema("SentenceFrame", ("Condition",))
+_URBACH = FileSchema("SentenceFrame", ("Typicality", "QuantifierType"))
 SCHEMAS = {
-    "kim2005": Schema("Context", ("Condition",)),
+    "kim2005": FileSchema("Context", ("Condition",)),
     "ainsworth1998": _FRAME,
     "osterhout1995_controls": _FRAME,
     "osterhout1995_pronouns": _FRAME,
     "ito2016": _FRAME,
-    "kutas1993": Schema("Context", ("Condition",), last_word=True, truncated=(("SentenceFrame144", "BC"),)),
-    "urbach2010_exp1": Schema("SentenceFrame", ("Typicality",)),
+    "kutas1993": FileSchema(
+        "Context", ("Condition",), last_word=True, truncated=(("SentenceFrame144", "BC"),)
+    ),
+    "urbach2010_exp1": FileSchema("SentenceFrame", ("Typicality",)),
     "urbach2010_exp2": _URBACH,
     "urbach2010_exp3": _URBACH,
-    "sap_agreement": Schema("item", ("condition",), "disambPosition", 1),
-    "sap_attachment": Schema("item", ("condition",), "disambPosition", 1),
-    "sap_classicgp": Schema("item", ("condition",), "disambPosition_0idx", 0),
-    "sap_relative": Schema("item", ("condition",), "targetPosition", 1, {("42", "RC_Obj"): 6}),
-    "sap_fillers": Schema("item", ()),
+    "sap_agreement": FileSchema("item", ("condition",), "disambPosition", 1),
+    "sap_attachment": FileSchema("item", ("condition",), "disambPosition", 1),
+    "sap_classicgp": FileSchema("item", ("condition",), "disambPosition_0idx", 0),
+    "sap_relative": FileSchema("item", ("condition",), "targetPosition", 1, {("42", "RC_Obj"): 6}),
+    "sap_fillers": FileSchema("item", ()),
 }
 
 
@@ -93,7 +95,7 @@ def close_up(text: str) -> str:
     return re.sub(r"\s+'(s|t|re|m|ve|ll|d)\b", r"'\1", text)
 
 
-def _condition(frame: pd.DataFrame, schema: Schema, name: str) -> pd.Series:
+def _condition(frame: pd.DataFrame, schema: FileSchema, name: str) -> pd.Series:
     if not schema.conditions:
         return pd.Series(name.rpartition("_")[2], index=frame.index)
     return frame[list(schema.conditions)].agg("_".join, axis=1)
@@ -114,7 +116,7 @@ def _letters(text: str) -> str:
     return re.sub(r"\W", "", text)
 
 
-def _last_word(key: tuple[str, str], sentence: str, schema: Schema) -> str:
+def _last_word(key: tuple[str, str], sentence: str, schema: FileSchema) -> str:
     """Return the sentence with its mark moved to the last word."""
     sentence = sentence.replace("*", "")
     both = re.search(r"(\w+) \((\w+)\)\.$", sentence)

@@ -11,14 +11,14 @@ import clada_neuro as cn
 from clada_neuro.erp.maps.channel import (
     AMPLITUDE,
     BASELINE,
+    ChannelTask,
     Electrode,
-    Task,
     deviates,
     fit_electrode,
     with_errors,
 )
 from clada_neuro.erp.maps.inference import compared
-from clada_neuro.erp.maps.null import TRIALS, Weights, signs
+from clada_neuro.erp.maps.null import TRIALS, RowWeights, signs
 from clada_neuro.errors import FitError
 
 FORMULA = "x + (1 + x | subject) + (1 | item) + (1 | stimulus)"
@@ -50,8 +50,8 @@ def electrode(table: pd.DataFrame, seed: int, n_times: int = 10, effect: float =
     return Electrode("Cz", y + 4 * smooth(rng, len(table), n_times), rng.normal(size=len(table)))
 
 
-def task(table: pd.DataFrame, n_draws: int = 99, formula: str = FORMULA) -> Task:
-    return Task(table, formula, True, n_draws, 0)
+def task(table: pd.DataFrame, n_draws: int = 99, formula: str = FORMULA) -> ChannelTask:
+    return ChannelTask(table, formula, True, n_draws, 0)
 
 
 def test_twenty_points_are_those_of_single_fits():
@@ -75,7 +75,7 @@ def test_weights_give_coefficients_and_standard_errors():
     table = trials()
     given = electrode(table, 3, n_times=2)
     model, fits, _ = with_errors(given, task(table))
-    found = Weights(model.design)
+    found = RowWeights(model.design)
     for member, y in zip(fits, given.amplitudes.T, strict=True):
         weights = found.of(member)
         np.testing.assert_allclose(weights.T @ y, member.beta, rtol=1e-6, atol=1e-8)

@@ -1,6 +1,6 @@
 """How many different words were read, one a condition."""
 
-from clada_neuro.reporting.blocks import Paragraph, Part, Typed
+from clada_neuro.reporting.blocks import Headed, Paragraph, Typed
 from clada_neuro.reporting.figures import draw
 from clada_neuro.reporting.page_tables import table
 from clada_neuro.reporting.registry import Declared
@@ -22,7 +22,7 @@ def blocks(results):
         lambda axes: axes.bar(counts.index, counts),
         (4, 3),
     )
-    yield Part("As bars", [figure])
+    yield Headed("As bars", [figure])
 
 
 SECTION = Declared("vocabulary", "Vocabulary", 150, blocks, shown=lambda results: "words" in results.tables)
