@@ -1,25 +1,59 @@
 """What does each policy lose on nine zero-shot benchmarks, at feed-forward sparsity 0.40?
 
     python analyses/09_zero_shot.py [--limit 300] [--start answer middle] [--policy clada …] [--task piqa …]
+    python analyses/09_zero_shot.py --tables [--name zero_shot]
 
 Every policy answers the same items. The context is read densely; from its last token (``answer``) or its middle
 (``middle``) the policy is on; an answer scores by log-probability, per character where lm-evaluation-harness does so.
-Writes results/zero_shot/.
+Writes results/zero_shot/, with the exact binomial test of the dense score against chance; ``--tables`` writes the page
+anew from the scores that are there.
 Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit adds to a smaller one.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
+import pandas as pd
 from _shared.results import results_folder
 
 from clada_neuro import load_model
 from clada_neuro.artifacts import write_text
 from clada_neuro.evaluation.evaluate import evaluate
 from clada_neuro.evaluation.score_table import markdown
-from clada_neuro.evaluation.summary import summarise
+from clada_neuro.evaluation.summary import against_chance, summarise
 from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.policies.registry import COMPARED
+
+
+def rounded(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return scores with five decimals and p-values with three digits."""
+    p = summary["above_chance_p"].map(lambda value: float(f"{value:.3g}"))
+    return summary.round(5).assign(above_chance_p=p)
+
+
+def page_anew(results: Path, name: str) -> None:
+    """Write chance and its test into a table and its page from the scores on disk; what was found stays as printed."""
+    table, page = results / f"{name}.csv", results / f"{name}.md"
+    command = table.read_text(encoding="utf-8").partition("\n")[0]
+    made, *lines = page.read_text(encoding="utf-8").splitlines()
+    found = [line for line in lines[3:] if not line.startswith("|  |")]
+    summary = pd.read_csv(table, comment="#")
+    tested = [
+        {"chance": float("nan"), "above_chance_p": float("nan")}
+        if task == "mean"
+        else against_chance(task, int(n), score)
+        for task, n, score in zip(summary["task"], summary["n"], summary["score"], strict=True)
+    ]
+    summary = summary.assign(**pd.DataFrame(tested))
+    cells = ["start", "asked", "policy"]
+    means = summary.groupby(cells)["chance"].transform("mean")
+    summary["chance"] = summary["chance"].fillna(means)
+    write_text(table, f"{command}\n{rounded(summary).to_csv(index=False)}")
+    # Scores on disk are rounded: rows made of them anew would be rounded twice.
+    anew = markdown(summary).splitlines()
+    head = [*anew[:2], *(line for line in anew if line.startswith("|  |"))]
+    write_text(page, "\n".join([made, "", *head, *found]) + "\n")
 
 
 def main() -> None:
@@ -33,7 +67,11 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, default=0.4)
     parser.add_argument("--start-token", default="auto")
     parser.add_argument("--name", default="zero_shot", help="of the tables")
+    parser.add_argument("--tables", action="store_true", help="only write the page of --name anew")
     options = parser.parse_args()
+    if options.tables:
+        page_anew(results_folder(__file__), options.name)
+        return
     model = load_model("smollm2", start_token=options.start_token)
     items = evaluate(
         model,
@@ -52,7 +90,7 @@ def main() -> None:
         f"weights {model.weights_hash}, calibration {calibrations}\n\n"
     )
     results = results_folder(__file__)
-    write_text(results / f"{options.name}.csv", f"# {command}\n{summary.round(5).to_csv(index=False)}")
+    write_text(results / f"{options.name}.csv", f"# {command}\n{rounded(summary).to_csv(index=False)}")
     write_text(results / f"{options.name}.md", made + markdown(summary))
     print(markdown(summary))
 

@@ -6,7 +6,7 @@ import pandas as pd
 def markdown(summary: pd.DataFrame) -> str:
     """Return a Markdown table: tasks as columns, one row a start, sparsity and policy, with the paired differences.
 
-    The first row is what guessing scores.
+    The first row is what guessing scores; the second, where dense was run, the p-value of its being above that.
     """
     shown = summary.assign(
         cell=summary["policy"] + summary["asked"].map(lambda s: "" if s == 0 else f" @ {s:g}")
@@ -22,6 +22,10 @@ def markdown(summary: pd.DataFrame) -> str:
     chances = [f"{100 * guessed[task]:.1f}" for task in (*tasks, "mean")]
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
     lines.append(" | ".join(["", "chance", "", *chances, *("" for _ in compared)]))
+    dense = shown[shown["policy"] == "dense"].drop_duplicates("task").set_index("task")["above_chance_p"]
+    if len(dense):
+        tested = [_p_value(dense[task]) for task in tasks]
+        lines.append(" | ".join(["", "dense above chance, p", "", *tested, "", *("" for _ in compared)]))
     for (start, cell), rows in shown.groupby(["start", "cell"], sort=False):
         by_task = rows.set_index("task")
         mean = by_task.loc["mean"]
@@ -41,6 +45,12 @@ def markdown(summary: pd.DataFrame) -> str:
             )
         )
     return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _p_value(p: float) -> str:
+    if pd.isna(p):
+        return ""
+    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
 def _difference(row: pd.Series, name: str) -> str:

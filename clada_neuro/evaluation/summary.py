@@ -4,7 +4,8 @@ Standard errors of a score are those of lm-evaluation-harness, s/√n of the 0/1
 is paired: with n₁ items that only the first answers correctly and n₂ that only the second does, its interval is that of
 Bonett & Price (2012, J. Educ. Behav. Stat. 37:479), the Wald interval of (n₁ − n₂)/n after one is added to n₁ and n₂
 and two to n, which keeps its coverage where few items differ. The mean over tasks takes tasks as given and items as
-drawn: variances of tasks add up.
+drawn: variances of tasks add up. Whether a score is above chance is the exact binomial test, one-sided, of the items
+answered correctly against what guessing scores; a policy cannot lose accuracy where the dense model has none.
 """
 
 import math
@@ -44,8 +45,8 @@ def summarise(items: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         task, start, asked, policy, n, ffn_sparsity, affected (share of answer tokens), acc, acc_stderr, acc_norm,
-        acc_norm_stderr, perplexity (of completions), metric, score, stderr, chance (the score of guessing); and, where the policy was run on the same
-        items, minus_dense and clada_minus (differences of the score) with ``_low`` and ``_high``.
+        acc_norm_stderr, perplexity (of completions), metric, score, stderr, chance (the score of guessing), above_chance_p (missing where guessing scores 0, and of
+        the mean); and, where the policy was run on the same items, minus_dense and clada_minus (differences of the score) with ``_low`` and ``_high``.
 
     Raises
     ------
@@ -55,12 +56,11 @@ def summarise(items: pd.DataFrame) -> pd.DataFrame:
     _check(items)
     rows = []
     for task, of_task in items.groupby("task", sort=False):
-        declared = TASKS[str(task)]
-        metric = declared.metric
+        metric = TASKS[str(task)].metric
         cells = {key: cell.sort_values("item") for key, cell in of_task.groupby(CELL, sort=False)}
         for key, cell in cells.items():
             row = {"task": task, **dict(zip(CELL, key, strict=True)), **_scores(cell, metric)}
-            row["chance"] = declared.chance
+            row |= against_chance(str(task), row["n"], row["score"])
             for name, (other, sign) in _references(key, cells).items():
                 here, there = _correct(cell, metric), _correct(other, metric)
                 row[name], centre, row[f"{name}_se"] = paired_difference(*(here, there)[::sign])
@@ -72,6 +72,18 @@ def summarise(items: pd.DataFrame) -> pd.DataFrame:
         centre, error = found.pop(f"{name}_centre"), found.pop(f"{name}_se")
         found[f"{name}_low"], found[f"{name}_high"] = centre - _Z * error, centre + _Z * error
     return found
+
+
+def against_chance(task: str, n: int, score: float) -> dict[str, float]:
+    """Return what guessing scores on a task, and the p-value of a score on ``n`` items being above it.
+
+    Exact binomial test, one-sided. ``above_chance_p`` is missing where guessing scores 0 (completions), which any right
+    answer exceeds.
+    """
+    chance = TASKS[task].chance
+    correct = round(score * n)
+    p = float(stats.binom.sf(correct - 1, n, chance)) if chance else math.nan
+    return {"chance": chance, "above_chance_p": p}
 
 
 def long_rows(summary: pd.DataFrame) -> list[dict]:

@@ -7,7 +7,7 @@ from scipy import stats
 
 from clada_neuro.errors import DataError
 from clada_neuro.evaluation.score_table import markdown
-from clada_neuro.evaluation.summary import long_rows, paired_difference, summarise
+from clada_neuro.evaluation.summary import against_chance, long_rows, paired_difference, summarise
 
 
 def results(correct: dict[str, np.ndarray], task: str = "winogrande", start: str = "answer") -> pd.DataFrame:
@@ -122,7 +122,41 @@ def test_rows_and_markdown_say_the_same() -> None:
     assert {"task", "policy", "start", "ffn_sparsity", "metric", "value", "stderr", "n"} == set(rows[0])
     scores = [row for row in rows if row["task"] == "mean" and row["metric"] == "score"]
     text = markdown(summary)
-    assert len(scores) == 6 == text.count("\n") - 3
+    assert len(scores) == 6 == text.count("\n") - 4
     assert text.splitlines()[2].startswith("|  | chance |  | 50.0 | 50.0 |")  # of winogrande's two answers
+    assert text.splitlines()[3].startswith("|  | dense above chance, p |")
     for row in scores:
         assert f"{100 * row['value']:.1f} ± {100 * row['stderr']:.1f}" in text
+
+
+@pytest.mark.parametrize(
+    ("task", "n", "correct", "chance", "p"),
+    [
+        # R: binom.test(154, 300, 0.5, alternative = "greater")$p.value, and so on
+        ("winogrande", 300, 154, 0.5, 0.343087712),
+        ("arc_challenge", 300, 69, 0.25, 0.806183201),
+        ("hellaswag", 300, 119, 0.25, 1.6506749e-08),
+    ],
+)
+def test_above_chance_is_the_exact_binomial_test(
+    task: str, n: int, correct: int, chance: float, p: float
+) -> None:
+    # scores are stored with five decimals
+    found = against_chance(task, n, round(correct / n, 5))
+    assert found["chance"] == pytest.approx(chance)
+    assert found["above_chance_p"] == pytest.approx(p, rel=1e-6)
+
+
+def test_a_completion_cannot_be_guessed() -> None:
+    assert np.isnan(against_chance("lambada", 300, 0.3)["above_chance_p"])
+    items = results(drawn(50, 1), "lambada")
+    line = markdown(summarise(items)).splitlines()[3]
+    assert [cell.strip() for cell in line.split("|")[4:6]] == ["", ""]
+
+
+def test_the_page_says_which_dense_scores_are_at_chance() -> None:
+    guessing = {"dense": np.arange(300) < 150}
+    knowing = {"dense": np.arange(300) >= 240}  # arc_easy counts by characters: the others are right
+    summary = summarise(pd.concat([results(guessing), results(knowing, "arc_easy")]))
+    line = [cell.strip() for cell in markdown(summary).splitlines()[3].split("|")]
+    assert line[4:6] == [".523", "<.001"]
