@@ -23,9 +23,9 @@ ITEMS_FIXED = (
     "The cluster permutation treats items as fixed: it generalizes over subjects to these stimuli only. "
     "See the by-item check and the mixed models."
 )
-_CLUSTER_FORMING_P = 0.05
+CLUSTER_FORMING_P = 0.05
 _BIN_SECONDS = 0.01
-_TFCE = {"start": 0.0, "step": 0.2}
+TFCE = {"start": 0.0, "step": 0.2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def _clusters(
     betas: Array, adjacency: Any, n_permutations: int, seed: int
 ) -> tuple[Array, list[NDArray[np.bool_]], Array]:
     """Return t (n_times, n_channels), cluster masks of that shape, and their p; betas (n_subjects, …)."""
-    threshold = stats.t.ppf(1 - _CLUSTER_FORMING_P / 2, len(betas) - 1)
+    threshold = stats.t.ppf(1 - CLUSTER_FORMING_P / 2, len(betas) - 1)
     t, masks, p, _ = mne.stats.spatio_temporal_cluster_1samp_test(
         betas,
         threshold=threshold,
@@ -136,7 +136,7 @@ def _clusters(
         adjacency=adjacency,
         out_type="mask",
         rng=seed,
-        stat_fun=_t_values,
+        stat_fun=t_values,
     )
     order = np.argsort(p, kind="stable")
     return t, [masks[number] for number in order], p[order]
@@ -146,16 +146,16 @@ def _enhanced(betas: Array, adjacency: Any, n_permutations: int, seed: int) -> A
     """Return p of threshold-free cluster enhancement, shape (n_channels, n_times)."""
     t, _, p, _ = mne.stats.spatio_temporal_cluster_1samp_test(
         betas,
-        threshold=_TFCE,
+        threshold=TFCE,
         n_permutations=n_permutations,
         adjacency=adjacency,
         rng=seed,
-        stat_fun=_t_values,
+        stat_fun=t_values,
     )
     return p.reshape(t.shape).T
 
 
-def _t_values(betas: Array) -> Array:
+def t_values(betas: Array) -> Array:
     """Return t over subjects; 0 where all are 0, as at a reference that was kept as a channel."""
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(mne.stats.ttest_1samp_no_p(betas), nan=0.0)

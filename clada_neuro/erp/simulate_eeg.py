@@ -26,7 +26,7 @@ ELECTRODES = [
     "CP5", "CP1", "CPz", "CP2", "CP6", "P7", "P3", "Pz", "P4", "P8", "PO3", "POz", "PO4", "O1", "Oz", "O2",
 ]
 # fmt: on
-_TMIN, _TMAX, _MARGIN = -0.2, 1.0, 0.1
+TMIN, TMAX, _MARGIN = -0.2, 1.0, 0.1
 _CENTERS = {"n400": "CPz", "p600": "Pz"}
 VOLTS = 1e-6
 
@@ -99,7 +99,7 @@ def simulate_epochs(
         raise DataError(f"no component has the column '{unknown[0]}'; known: {', '.join(shapes)}")
     simulation = simulate_trials(words, effects=effects, n_subjects=n_subjects, seed=seed, missing=0)
     info = standard_info(sfreq)
-    times = np.arange(round(_TMIN * sfreq), round(_TMAX * sfreq) + 1) / sfreq
+    times = np.arange(round(TMIN * sfreq), round(TMAX * sfreq) + 1) / sfreq
     waves = {column: unit_wave(info, times, shapes[column]) for column in effects}
     predictors = words.set_index("stimulus_id")[list(simulation.scales.index)]
     rng = np.random.default_rng([seed, 1])
@@ -109,7 +109,7 @@ def simulate_epochs(
         for column, wave in waves.items():
             data += trials[column].to_numpy()[:, None, None] * wave
         metadata = trials.drop(columns=list(effects)).join(predictors, on="stimulus_id")
-        epochs[str(subject)] = _epochs(data * VOLTS, info, metadata, rng.random(len(trials)) < missing)
+        epochs[str(subject)] = as_epochs(data * VOLTS, info, metadata, rng.random(len(trials)) < missing)
     return EpochSimulation(epochs, simulation)
 
 
@@ -177,9 +177,10 @@ def unit_wave(info: mne.Info, times: Array, component: Component) -> Array:
     return (scalp / scalp[roi].mean())[:, None] * (course / course[window].mean())
 
 
-def _epochs(
+def as_epochs(
     data: Array, info: mne.Info, metadata: pd.DataFrame, dropped: NDArray[np.bool_]
 ) -> mne.EpochsArray:
+    """Return voltages (n_epochs, n_channels, n_times) from 200 ms before the word as epochs, those `dropped` in the drop log."""
     n = len(data)
     spacing = data.shape[-1] + 1
     events = np.column_stack([np.arange(n) * spacing, np.zeros(n, int), np.ones(n, int)])
@@ -187,7 +188,7 @@ def _epochs(
         data,
         info.copy(),
         events,
-        tmin=_TMIN,
+        tmin=TMIN,
         event_id={"critical_word": 1},
         metadata=metadata.reset_index(drop=True),
         verbose="error",
