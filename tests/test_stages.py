@@ -12,7 +12,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.stage import Stage
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("calibration.stage", "erp.maps.stage", "erp.overlap.stage", "erp.stage", "instrument.trace", "overview.stage", "questions.analysis", "reporting.build", "responses.stage",
+ROOMS = ("calibration.stage", "erp.layers.stage", "erp.maps.stage", "erp.overlap.stage", "erp.stage", "instrument.trace", "overview.stage", "questions.analysis", "reporting.build", "responses.stage",
          "stats.formulas", "stats.stages", "study.averages", "study.depth", "study.encode", "study.predictability", "study.recordings")  # fmt: skip
 
 

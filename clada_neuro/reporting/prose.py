@@ -8,7 +8,7 @@ from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.records.fits import FitRecord
 from clada_neuro.records.manifest import DataFacts, Manifest, ModelFacts, removed_by
 from clada_neuro.records.terms import contrast, factors
-from clada_neuro.reporting import layers, levels, maps, marginal, overlap, references, smooths
+from clada_neuro.reporting import layer_maps, layers, levels, maps, marginal, overlap, references, smooths
 from clada_neuro.reporting.analyzed import GROUPS, Analyzed, analyzed
 from clada_neuro.reporting.effects import primary, reported_terms, response
 from clada_neuro.reporting.interaction import paragraph
@@ -35,6 +35,7 @@ def methods(results: Results) -> list[str]:
         layers.methods(results.depth),
         overlap.methods(results),
         maps.methods(results),
+        layer_maps.methods(results),
     )
     return [paragraph for paragraph in parts if paragraph]
 
@@ -252,8 +253,11 @@ def findings(results: Results) -> list[tuple[str, list[str]]]:
 def results_paragraphs(results: Results) -> list[str]:
     """Return the findings as APA paragraphs; simulated data are named in each."""
     prefix = "In simulated data: " if results.simulated else ""
-    mapped = maps.results_sentences(results)
-    found = [*findings(results), *([("Maps of mixed models", mapped)] if mapped else [])]
+    found = [
+        *findings(results),
+        ("Maps of mixed models", maps.results_sentences(results)),
+        ("Layers in time", layer_maps.results_sentences(results)),
+    ]
     return [f"{prefix}{name}. {' '.join(sentences)}" for name, sentences in found if sentences]
 
 

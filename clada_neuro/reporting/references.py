@@ -69,6 +69,21 @@ _WORKS = {
         "Modugno, L., & Giannerini, S. (2015). The wild bootstrap for multilevel models. Communications in Statistics: Theory "
         "and Methods, 44(22), 4812–4825.",
     ),
+    "clusters": (
+        "Maris & Oostenveld, 2007",
+        "Maris, E., & Oostenveld, R. (2007). Nonparametric statistical testing of EEG- and MEG-data. Journal of Neuroscience "
+        "Methods, 164(1), 177–190.",
+    ),
+    "tfce": (
+        "Smith & Nichols, 2009",
+        "Smith, S. M., & Nichols, T. E. (2009). Threshold-free cluster enhancement: Addressing problems of smoothing, threshold "
+        "dependence and localisation in cluster inference. NeuroImage, 44(1), 83–98.",
+    ),
+    "fractional_peak": (
+        "Kiesel et al., 2008",
+        "Kiesel, A., Miller, J., Jolicoeur, P., & Brisson, B. (2008). Measurement of ERP latency differences: A comparison of "
+        "single-participant and jackknife-based scoring methods. Psychophysiology, 45(2), 250–274.",
+    ),
     "max_t": (
         "Westfall & Young, 1993",
         "Westfall, P. H., & Young, S. S. (1993). Resampling-based multiple testing: Examples and methods for p-value "

@@ -115,8 +115,7 @@ def depth(
     if replicates is not None:
         chosen = replace(chosen, replicates=replicates)
     folder = Path(run)
-    if not folder.is_dir():
-        raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run --layers all` wrote to")
+    _check_there(folder)  # before it is made
     with placed(scheduler, jobs) as place:
         return DepthStage(chosen, place, progress).into(folder)
 
@@ -225,12 +224,33 @@ def _over_final(row: Mapping[str, Any], replaced: str) -> str:
 
 def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame, str | None]:
     """Return fits, words by layer and trials of a run, and the name of its data set, if it is of one."""
+    layers, manifest = read_layers(folder, "manifest.json", "trials.parquet", "fits.json")
+    fits = FitRecord.read_all(folder / "fits.json")
+    refuse_mixed_trials(folder, {"fits.json": fits})
+    trials = artifacts.read_table(folder / "trials.parquet")
+    return fits, layers, trials, (manifest.get("dataset") or {}).get("name")
+
+
+def read_layers(folder: Path, *needed: str) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    """Return the words by layer of a run and its manifest.
+
+    Parameters
+    ----------
+    needed : str
+        Files that must be there.
+
+    Raises
+    ------
+    DataError
+        If the folder is no run of one language model with layers, or lacks a file.
+    """
+    _check_there(folder)
     if (folder / "models").is_dir():
         names = sorted(place.name for place in (folder / "models").iterdir())
         raise DataError(
             f"'{folder}' compares language models; give the folder of one, such as '{folder / 'models' / names[0]}'"
         )
-    for name in ("manifest.json", "trials.parquet", "fits.json"):
+    for name in needed:
         if not (folder / name).is_file():
             raise DataError(
                 f"'{folder}' has no {name}; give a folder that `clada-neuro run --layers all` wrote to"
@@ -245,10 +265,12 @@ def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, pd.DataFrame, st
             f"'{folder}' has no measures by layer: {asked.get('missing', 'the trace is not finished')}"
         )
     refuse_mixture(path, manifest)
-    fits = FitRecord.read_all(folder / "fits.json")
-    refuse_mixed_trials(folder, {"fits.json": fits})
-    tables = artifacts.read_table(path), artifacts.read_table(folder / "trials.parquet")
-    return fits, *tables, (manifest.get("dataset") or {}).get("name")
+    return artifacts.read_table(path), manifest
+
+
+def _check_there(folder: Path) -> None:
+    if not folder.is_dir():
+        raise DataError(f"'{folder}' is not a folder; give one that `clada-neuro run --layers all` wrote to")
 
 
 def models_of(fits: Sequence[FitRecord], predictor: str) -> tuple[list[Given], list[str]]:

@@ -88,7 +88,8 @@ def planes(
     items = pd.Index(pd.concat([epochs.metadata["item"] for epochs in data.epochs.values()]).unique())
     if len(items) < _FEWEST_ITEMS:
         raise DataError(f"{len(items)} items arrived; a test over items needs {_FEWEST_ITEMS} or more")
-    layout, betas, scores = data.layout, [], 0.0
+    layout, betas = data.layout, []
+    scores: Array | float = 0.0
     for subject, recording in data.epochs.items():
         epochs = layout.of(f"subject '{subject}'", recording).crop(tmax=tmax)
         times, voltages = bins(epochs, tmin)
