@@ -91,12 +91,12 @@ def bids_paths(root: str | Path, task: str | None, subjects: Sequence[str] | Non
     return paths
 
 
-def read_events(path: Path) -> pd.DataFrame:
-    """Read a BIDS events file; only ``n/a`` is missing."""
+def read_events(path: Path, *, types: bool = True) -> pd.DataFrame:
+    """Read a BIDS events file; only ``n/a`` is missing. With `types`, a column ``trial_type`` must be there."""
     if not path.is_file():
         raise DataError(f"'{path}' does not exist; a BIDS recording needs its events file")
     events = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["n/a"])
-    for name in ("onset", "trial_type"):
+    for name in ("onset", *(["trial_type"] if types else [])):
         if name not in events:
             raise DataError(f"'{path}' has no column '{name}'; it has {', '.join(events.columns)}")
     onsets = pd.to_numeric(events["onset"], errors="coerce")

@@ -31,8 +31,8 @@ class Roi:
     notes: tuple[str, ...]
 
 
-def find_roi(info: mne.Info, component: Component) -> Roi:
-    """Return the good EEG channels that stand for ``component.roi``.
+def find_roi(info: mne.Info, component: Component, who: str = "the recording") -> Roi:
+    """Return the good EEG channels that stand for ``component.roi``; ``who`` is the recording's name in messages.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def find_roi(info: mne.Info, component: Component) -> Roi:
                 "to one electrode or to the average"
             )
         raise DataError(
-            f"component '{component.name}' needs {needed} of {', '.join(component.roi)}, but the recording has "
+            f"component '{component.name}' needs {needed} of {', '.join(component.roi)}, but {who} has "
             f"{', '.join(eeg[:12])}{', …' if len(eeg) > 12 else ''}{marked}; {advice}"
         )
     if bad:

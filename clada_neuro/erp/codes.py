@@ -11,6 +11,7 @@ from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import DataError
 
+WORD = "word"  # the type of the events that are words
 _SPAN = re.compile(r"(bad|edge|boundary|new segment|sync status|comment)", re.IGNORECASE)
 _CODE = re.compile(r"(?:(?P<kind>.*)/)?\s*(?P<letter>[SR]?)\s*0*(?P<number>\d+)(?:\.0+)?\s*")
 _RESPONSE = "response"

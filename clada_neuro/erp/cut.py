@@ -9,11 +9,12 @@ import pandas as pd
 
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
+from clada_neuro.erp.codes import WORD
 from clada_neuro.erp.kept_epochs import KeptSubject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import EegSession, read_recordings, stamp
-from clada_neuro.erp.triggers import WORD, check_intervals, tie
+from clada_neuro.erp.raw_sources import EegSession, read_recordings, sessions_in_words, stamp
+from clada_neuro.erp.triggers import check_intervals, tie
 from clada_neuro.errors import AlignmentError, DataError
 
 TMIN, TMAX = -0.2, 1.0
@@ -75,6 +76,8 @@ def _subjects(
     progress: Callable[[str], None],
 ) -> Iterator[KeptSubject]:
     notes = []
+    for line in sessions_in_words(recordings):
+        progress(line)
     for name, sessions in recordings.items():
         tied = tie(name, sessions, table, delay=delay)
         progress(f"subject '{name}': {tied.in_words()}")

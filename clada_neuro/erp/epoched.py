@@ -9,13 +9,13 @@ import pandas as pd
 from clada_neuro.artifacts import output_folder
 from clada_neuro.cache import DOCUMENT, Store
 from clada_neuro.erp.caps import described_channels
-from clada_neuro.erp.codes import code_of
+from clada_neuro.erp.codes import WORD, code_of
 from clada_neuro.erp.eeglab import names_at_zero
 from clada_neuro.erp.kept_epochs import KeptSubject, keep_epochs
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import epoched_files, subject_of
-from clada_neuro.erp.triggers import WORD, tie_codes
+from clada_neuro.erp.raw_sources import epoched_files, subjects_of
+from clada_neuro.erp.triggers import tie_codes
 from clada_neuro.errors import DataError
 
 
@@ -60,9 +60,11 @@ def tie_epochs(
 def _tied(files: list[Path], table: pd.DataFrame, progress: Callable[[str], None]) -> Iterator[KeptSubject]:
     sessions: dict[str, list[tuple[mne.BaseEpochs, pd.DataFrame]]] = {}
     channels = []
+    given = {file: _read(file) for file in files}
+    names = subjects_of({file: epochs.info for file, epochs in given.items()})
     for file in files:
-        epochs, notes = described_channels(_read(file))
-        sessions.setdefault(subject_of(file, epochs.info), []).append((epochs, _codes(file, epochs)))
+        epochs, notes = described_channels(given.pop(file))
+        sessions.setdefault(names[file], []).append((epochs, _codes(file, epochs)))
         channels += [(file.name, note) for note in notes]
     for line in together(channels, "recording", len(files)):
         progress(line)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.components import Component, get_components, soa_warnings
-from clada_neuro.erp.layout import check_finite
+from clada_neuro.erp.layout import check_alive, check_finite
 from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.metadata import LABELS, match_words
 from clada_neuro.erp.quiet import quiet
@@ -200,9 +200,10 @@ def _measure(
                 f"({1e3 * epochs.tmin:g}–{1e3 * epochs.tmax:g} ms); epoch the recording again, move the window or leave the "
                 "component out"
             )
-        roi = find_roi(epochs.info, component)
+        roi = find_roi(epochs.info, component, f"subject '{subject}'")
         notes += [*roi.notes, f"{component.name}: mean of {', '.join(roi.channels)}, {component.window}"]
         check_finite(f"subject '{subject}'", epochs, list(roi.channels))
+        check_alive(f"subject '{subject}'", epochs, list(roi.channels))
         data = epochs.get_data(picks=list(roi.channels))
         check_units(data, f"subject '{subject}'")
         frame[component.column] = MICROVOLTS * window_mean(data, epochs.times, component.tmin, component.tmax)

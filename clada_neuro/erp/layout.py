@@ -56,14 +56,16 @@ class Layout:
         return picked
 
     def check(self, who: str, recording: mne.BaseEpochs | mne.Evoked) -> None:
-        """Refuse a recording whose channels, other than bad ones, hold values that are not finite.
+        """Refuse a recording whose channels, other than bad ones, hold values that are not finite, or one value throughout.
 
         Raises
         ------
         DataError
             Naming the recording and the channels.
         """
-        check_finite(who, recording, [name for name in self.channels if name not in recording.info["bads"]])
+        good = [name for name in self.channels if name not in recording.info["bads"]]
+        check_finite(who, recording, good)
+        check_alive(who, recording, good)
 
 
 def common_layout(recordings: Mapping[str, mne.BaseEpochs | mne.Evoked]) -> Layout:
@@ -114,7 +116,25 @@ def check_finite(who: str, recording: mne.BaseEpochs | mne.Evoked, channels: lis
         several = f" in {int(holes.any(axis=1).sum())} of {len(holes)} epochs" if len(holes) > 1 else ""
         raise DataError(
             f"{who}: channel {', '.join(names[:5])}{' and others' if len(names) > 5 else ''} holds values that are not "
-            f"finite{several}; mark it bad (info['bads']), or drop these epochs"
+            f"finite{several}; mark it bad (info['bads']), or drop these epochs (in a continuous recording: annotate the span as BAD)"
+        )
+
+
+def check_alive(who: str, recording: mne.BaseEpochs | mne.Evoked, channels: list[str]) -> None:
+    """Refuse channels that hold one value throughout, which averages over electrodes would take for a response.
+
+    Raises
+    ------
+    DataError
+        Naming the recording and the channels.
+    """
+    data = recording.get_data(picks=channels)
+    spread = np.ptp(data, axis=(0, 2) if data.ndim == 3 else 1)
+    dead = [name for name, size in zip(channels, spread, strict=True) if size == 0]
+    if dead:
+        raise DataError(
+            f"{who}: channel {', '.join(dead[:5])}{' and others' if len(dead) > 5 else ''} is flat; mark it bad (info['bads']), or "
+            "drop it where it is the reference"
         )
 
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+import pandas as pd
+
 _SHOWN = 3
+_VALUES = 5
 
 
 def together(notes: Iterable[tuple[str, str]], what: str, of: int) -> list[str]:
@@ -30,3 +33,10 @@ def _named(whom: list[str], what: str, of: int) -> str:
         return f"all {of} {what}s"
     more = f" and {len(whom) - _SHOWN} more" if len(whom) > _SHOWN else ""
     return f"{what}s {', '.join(whom[:_SHOWN])}{more}"
+
+
+def most_frequent(values: pd.Series) -> str:
+    """Return the most frequent values with their counts."""
+    counts = values.value_counts()
+    parts = [f"{value} ({n})" if n > 1 else str(value) for value, n in counts.head(_VALUES).items()]
+    return ", ".join([*parts, *([f"and {len(counts) - _VALUES} more"] if len(counts) > _VALUES else [])])

@@ -1,10 +1,12 @@
 """Where continuous EEG comes from: files and folders as amplifiers and EEGLAB write them, and BIDS folders.
 
 Read by MNE and left on disk until samples are needed. A file's subject is the ``sub-…`` of its name, else the recording's own
-``his_id``, else its name; several files of one subject are sessions, in the order of their names.
+``his_id``, else its name, or its folder's where several folders have a file of that name; several files of one subject are
+sessions, in the order of their names, with numbers as numbers.
 """
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +68,19 @@ def epoched_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [file for file in path.rglob("*") if _EPOCHS.search(file.name) or file.suffix.lower() == ".set"]
-    return sorted(file for file in found if not _LATER_PART.search(file.name))
+    return in_order(file for file in found if not _LATER_PART.search(file.name))
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Return files in the order of their names, run-2 before run-10."""
+
+    def parts(file: Path) -> list[tuple[bool, int, str]]:
+        return [
+            (not part.isdigit(), int(part) if part.isdigit() else 0, part)
+            for part in re.split(r"(\d+)", file.as_posix())
+        ]
+
+    return sorted(files, key=parts)
 
 
 def _is_epoched_set(path: Path) -> bool:
@@ -120,9 +134,10 @@ def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list
         for subject, session in _of_bids(path, task):
             found.setdefault(subject, []).append(session)
     else:
-        for file in _files(path):
-            raw = _read(file)
-            found.setdefault(subject_of(file, raw.info), []).append(_session(file.name, raw))
+        raws = {file: _read(file) for file in _files(path)}
+        names = subjects_of({file: raw.info for file, raw in raws.items()})
+        for file, raw in raws.items():
+            found.setdefault(names[file], []).append(_session(file.name, raw))
     _check_rates(found)
     return found
 
@@ -134,7 +149,7 @@ def _files(path: Path) -> list[Path]:
                 f"'{path.name}' is no recording that is read here; known are {', '.join(ENDINGS)}, and BIDS folders"
             )
         return [path]
-    files = sorted(
+    files = in_order(
         file
         for file in path.rglob("*")
         if file.is_file() and file.name.lower().endswith(ENDINGS) and not _LATER_PART.search(file.name)
@@ -159,14 +174,42 @@ def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None)
     return EegSession(name, described, events, tuple(notes))
 
 
-def subject_of(file: Path, info: mne.Info) -> str:
-    """Return whose recording it is: the ``sub-…`` of the file's name or folder, else the recording's own name for it, else the file's."""
+def subjects_of(infos: Mapping[Path, mne.Info]) -> dict[Path, str]:
+    """Return whose each recording is: the ``sub-…`` of the file's name or folder, else the recording's own name for it, else the file's.
+
+    Where several folders have a file of one name (``P01/eeg.vhdr``, ``P02/eeg.vhdr``), and where it says nothing
+    (``raw.fif``), it is the folder's name.
+    """
+    return {file: _subject_of(file, info, list(infos)) for file, info in infos.items()}
+
+
+def _subject_of(file: Path, info: mne.Info, files: Sequence[Path]) -> str:
     entity = re.search(r"sub-([A-Za-z0-9]+)", file.name) or re.search(
         r"sub-([A-Za-z0-9]+)", file.parent.as_posix()
     )
     own = (info.get("subject_info") or {}).get("his_id")
     own = None if own in ("X", "x", "0") else own  # what EDF writes for nobody
-    return (entity.group(1) if entity else own) or re.sub(r"[-_]?(raw|eeg)?\.\w+(\.gz)?$", "", file.name)
+    if entity or own:
+        return entity.group(1) if entity else str(own)
+    named = re.sub(r"(^|[-_])?(raw|eeg|epo)?\.\w+(\.gz)?$", "", file.name)
+    alike = [other.parent.parts for other in files if other.name == file.name]
+    own_folder = next(
+        (part for number, part in enumerate(file.parent.parts) if _differ(alike, number)), file.parent.name
+    )
+    return own_folder if len(alike) > 1 or not named else named
+
+
+def _differ(folders: Sequence[tuple[str, ...]], number: int) -> bool:
+    return len({parts[number : number + 1] for parts in folders}) > 1
+
+
+def sessions_in_words(recordings: Mapping[str, Sequence[EegSession]]) -> list[str]:
+    """Return a line for each subject of several recordings: which they are, and in which order."""
+    return [
+        f"subject '{subject}' has {len(sessions)} recordings, in this order: {', '.join(one.name for one in sessions)}"
+        for subject, sessions in recordings.items()
+        if len(sessions) > 1
+    ]
 
 
 def _of_bids(root: Path, task: str | None) -> list[tuple[str, EegSession]]:
@@ -176,8 +219,10 @@ def _of_bids(root: Path, task: str | None) -> list[tuple[str, EegSession]]:
         raise DataError(f"'{root}' holds the tasks {', '.join(tasks)}; choose one with task=")
     paths = bids_paths(root, task or (tasks[0] if tasks else None), None)
     sessions = []
-    for path in sorted(paths, key=lambda one: one.basename):
-        events = read_events(path.copy().update(suffix="events", extension=".tsv").fpath)
+    by_file = {Path(path.basename): path for path in paths}
+    for path in (by_file[name] for name in in_order(by_file)):
+        file = path.copy().update(suffix="events", extension=".tsv").fpath
+        events = read_events(file, types=False) if file.is_file() else None
         sessions.append((path.subject, _session(path.basename, _plain(bids.read_raw_bids(path)), events)))
     return sessions
 

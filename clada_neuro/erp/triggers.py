@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clada_neuro.erp.codes import codes_meant, triggers_of
-from clada_neuro.erp.metadata import LABELS, match_words, with_labels
+from clada_neuro.erp.codes import WORD, codes_meant, triggers_of
+from clada_neuro.erp.metadata import match_words, with_labels
+from clada_neuro.erp.notes import most_frequent
+from clada_neuro.erp.onsets import from_bids, from_onsets
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
 
-WORD = "word"
 _TOLERANCE = 0.05
 
 
@@ -64,7 +65,7 @@ def tie(
     table
         Words with a column ``onset`` or ``trigger`` (see this module) and the labels that find their measures:
         ``stimulus_id`` or ``item`` and ``condition``, ``word_index``, ``word``. With ``onset`` and several sessions also
-        ``session``, the name of the file.
+        ``session``: the file's name, or its ``ses-…``.
     delay
         Seconds from a trigger to the word on the screen, added to every onset.
 
@@ -81,9 +82,9 @@ def tie(
         named, notes = with_labels(table, ("session", "onset", "trigger"), "the table of words")
         rows = _of_subject(named, subject)
     if rows is None:
-        events, counts = _from_bids(subject, sessions)
+        events, counts, notes = from_bids(subject, sessions)
     elif "onset" in rows:
-        events, counts = _from_onsets(subject, sessions, rows)
+        events, counts = from_onsets(subject, sessions, rows)
     elif "trigger" in rows:
         events, counts = _from_triggers(subject, [triggers_of(session) for session in sessions], rows)
     else:
@@ -198,7 +199,7 @@ def check_intervals(subject: str, tied: Sequence[pd.DataFrame], soa: float) -> N
 def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:
     if "subject" not in table:
         return table.reset_index(drop=True)
-    names = table["subject"].astype(str).str.strip()
+    names = table["subject"].astype(str).str.strip().str.removeprefix("sub-")
     rows = table[names == subject].drop(columns="subject")
     if rows.empty:
         known = list(dict.fromkeys(names))
@@ -206,70 +207,6 @@ def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:
             f"the table of words has no row of subject '{subject}'{did_you_mean(subject, known)}; it has {', '.join(known[:12])}"
         )
     return rows.reset_index(drop=True)
-
-
-def _from_bids(
-    subject: str, sessions: Sequence[EegSession]
-) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
-    tables = []
-    for session in sessions:
-        if session.events is None:
-            raise DataError(
-                f"'{session.name}' is no BIDS recording; declare the words of its triggers in a table with 'trigger' or 'onset'"
-            )
-        tables.append(session.events.assign(event=session.events["trial_type"].astype("string").str.strip()))
-    labels = [name for name in LABELS if any(name in table for table in tables)]
-    if not labels:
-        raise DataError(
-            f"the events of '{sessions[0].name}' have no column that names a text or word ({', '.join(LABELS)}); they have "
-            f"{', '.join(map(str, tables[0].columns))}: add them, or declare a table"
-        )
-    named = [table.reindex(columns=labels).notna().any(axis=1) for table in tables]
-    events = [
-        table.assign(event=table["event"].mask(words, WORD).fillna("n/a"))
-        for table, words in zip(tables, named, strict=True)
-    ]
-    others = pd.concat([table.loc[table["event"] != WORD, "event"] for table in events])
-    n_words = sum(int(words.sum()) for words in named)
-    if not n_words:
-        raise AlignmentError(
-            f"subject '{subject}': no event names a text or word ({', '.join(labels)} are all n/a)"
-        )
-    return events, [("tied to a word", n_words, ""), ("event without a word", len(others), _shown(others))]
-
-
-def _from_onsets(
-    subject: str, sessions: Sequence[EegSession], rows: pd.DataFrame
-) -> tuple[list[pd.DataFrame], list[tuple[str, int, str]]]:
-    if len(sessions) > 1 and "session" not in rows:
-        raise DataError(
-            f"subject '{subject}' has {len(sessions)} recordings; name each word's in a column 'session' "
-            f"({', '.join(session.name for session in sessions)})"
-        )
-    onsets = pd.to_numeric(rows["onset"], errors="coerce")
-    if onsets.isna().any():
-        row = int(onsets.isna().to_numpy().argmax())
-        raise DataError(f"row {row + 2} of the words: onset '{rows['onset'][row]}' given, seconds expected")
-    events, outside = [], rows.iloc[:0]
-    left = pd.Series(True, index=rows.index)
-    for session in sessions:
-        mine = rows["session"].astype(str) == session.name if len(sessions) > 1 else left
-        late = mine & ~onsets.between(0, session.raw.times[-1])
-        outside = pd.concat([outside, rows[late]])
-        left = left & ~mine
-        kept = rows[mine & ~late].assign(onset=onsets[mine & ~late], event=WORD)
-        events.append(kept.sort_values("onset").reset_index(drop=True))
-    if len(sessions) > 1:
-        outside = pd.concat([outside, rows[left]])
-    n_words = sum(map(len, events))
-    if not n_words:
-        raise AlignmentError(
-            f"subject '{subject}': none of {len(rows)} onsets lies in a recording; are they seconds from its start?"
-        )
-    return events, [
-        ("tied to a word", n_words, ""),
-        ("word without an event", len(outside), _shown(outside["onset"])),
-    ]
 
 
 def _from_triggers(
@@ -281,8 +218,8 @@ def _from_triggers(
     of_words = np.flatnonzero(codes.isin(known))
     if not len(of_words):
         raise AlignmentError(
-            f"subject '{subject}': none of {len(codes)} triggers ({_shown(codes)}) is in the table of words, which has "
-            f"{_shown(wanted)}"
+            f"subject '{subject}': none of {len(codes)} triggers ({most_frequent(codes)}) is in the table of words, which has "
+            f"{most_frequent(wanted)}"
         )
     row = pd.Series(-1, index=codes.index)
     uncertain = np.array([], dtype=int)
@@ -306,9 +243,9 @@ def _from_triggers(
     without = wanted[~np.isin(np.arange(len(wanted)), row)]
     counts = [
         ("tied to a word", int((row >= 0).sum()), ""),
-        ("event whose word is uncertain", len(uncertain), _shown(codes.iloc[uncertain])),
-        ("event without a word", int((~codes.isin(known)).sum()), _shown(codes[~codes.isin(known)])),
-        ("word without an event", len(without), _shown(without)),
+        ("event whose word is uncertain", len(uncertain), most_frequent(codes.iloc[uncertain])),
+        ("event without a word", int((~codes.isin(known)).sum()), most_frequent(codes[~codes.isin(known)])),
+        ("word without an event", len(without), most_frequent(without)),
     ]
     return events, counts
 
@@ -336,10 +273,3 @@ def _longest(equal: NDArray[np.bool_]) -> NDArray[np.int32]:
         best = np.maximum(lengths[number, 1:], lengths[number, :-1] + row)
         lengths[number + 1, 1:] = np.maximum.accumulate(best)
     return lengths
-
-
-def _shown(values: pd.Series) -> str:
-    """Return the most frequent values with their counts."""
-    counts = values.value_counts()
-    parts = [f"{value} ({n})" if n > 1 else str(value) for value, n in counts.head(5).items()]
-    return ", ".join([*parts, *([f"and {len(counts) - 5} more"] if len(counts) > 5 else [])])

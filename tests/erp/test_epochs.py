@@ -102,6 +102,18 @@ def test_values_that_are_not_finite_are_refused():
         epochs_to_trials(epochs, components=[VERTEX])
 
 
+def test_a_flat_channel_is_no_response():
+    epochs = ramp()
+    epochs.get_data(copy=False)[:, 1] = 1e-6
+    with pytest.raises(
+        DataError, match=r"subject '1': channel Pz is flat; mark it bad \(info\['bads'\]\), or drop it"
+    ):
+        epochs_to_trials(epochs, components=[VERTEX])
+    epochs.info["bads"] = ["Pz"]
+    alone = Component("vertex", 0.1, 0.2, ("Cz", "Pz"), -1, min_channels=1)
+    np.testing.assert_allclose(epochs_to_trials(epochs, components=[alone]).trials["vertex_uv"], [25, 50])
+
+
 def test_missing_metadata_says_what_is_needed():
     epochs = ramp()
     epochs.metadata = None
@@ -110,7 +122,7 @@ def test_missing_metadata_says_what_is_needed():
 
 
 def test_missing_electrodes_are_named():
-    with pytest.raises(DataError, match=r"component 'n400' needs 3 of C3.* but the recording has Cz, Pz"):
+    with pytest.raises(DataError, match=r"component 'n400' needs 3 of C3.* but subject '1' has Cz, Pz"):
         epochs_to_trials(ramp(), components=[dataclasses.replace(N400, tmin=0.1, tmax=0.2)])
 
 

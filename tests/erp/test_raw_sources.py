@@ -7,7 +7,7 @@ from scipy.io import savemat
 
 from clada_neuro.erp.caps import described_channels
 from clada_neuro.erp.channels import has_position
-from clada_neuro.erp.raw_sources import read_recordings
+from clada_neuro.erp.raw_sources import read_recordings, sessions_in_words
 from clada_neuro.errors import DataError
 
 DATA = np.random.default_rng(0).normal(0, 1e-5, (3, 500))
@@ -102,6 +102,21 @@ def test_a_folder_holds_subjects_and_their_sessions(tmp_path):
     assert {subject: [one.name for one in many] for subject, many in found.items()} == {
         "01": ["sub-01_ses-1_raw.fif", "sub-01_ses-2_raw.fif"], "02": ["sub-02_ses-1_raw.fif"],
     }  # fmt: skip
+
+
+def test_files_of_one_name_are_their_folders_subjects(tmp_path):
+    """A folder a subject, with sessions or without; numbers in names are numbers."""
+    for place in ("P01/ses1/eeg_raw.fif", "P01/ses2/eeg_raw.fif", "P02/ses1/eeg_raw.fif", "P02/raw.fif"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        write_fif(tmp_path / place)
+    assert {who: len(many) for who, many in read_recordings(tmp_path).items()} == {"P01": 2, "P02": 2}
+    for number in (1, 2, 10):
+        write_fif(tmp_path / f"sub-1_run-{number}_raw.fif")
+    found = read_recordings(tmp_path)
+    assert [one.name for one in found["1"]] == [f"sub-1_run-{n}_raw.fif" for n in (1, 2, 10)]
+    assert sessions_in_words(found)[-1] == (
+        "subject '1' has 3 recordings, in this order: sub-1_run-1_raw.fif, sub-1_run-2_raw.fif, sub-1_run-10_raw.fif"
+    )
 
 
 def test_a_bids_folder_brings_its_events(tmp_path):

@@ -106,38 +106,6 @@ def test_a_subjects_own_rows_and_the_delay_of_the_screen():
         tie("S3", [session(["2"])], table)
 
 
-def test_onsets_need_no_triggers():
-    table = TABLE.drop(columns="trigger").assign(onset=[3.0, 3.5, 4.0, 1.0, 1.5, 99.0])
-    tied = tie("S1", [session(["BAD_blink"])], table)
-    assert tied.events[0]["word"].tolist() == ["A", "cat", "The", "dog", "ran."]
-    assert counted(tied) == {"tied to a word": 5, "word without an event": 1}
-    with pytest.raises(DataError, match="row 3 of the words: onset 'soon'"):
-        tie("S1", [session([])], table.astype({"onset": object}).assign(onset=[3.0, "soon", 1, 2, 3, 4]))
-    with pytest.raises(AlignmentError, match="none of 6 onsets"):
-        tie("S1", [session([])], table.assign(onset=[3e3, 4e3, 5e3, 6e3, 7e3, 8e3]))
-    with pytest.raises(DataError, match="2 recordings; name each word's in a column 'session'"):
-        tie("S1", [session([]), session([], name="b")], table)
-
-
-def test_bids_rows_say_themselves_which_word_they_are():
-    events = pd.DataFrame(
-        {
-            "onset": [1.0, 2.0, 3.0],
-            "trial_type": ["stim", "stim", "button"],
-            "stimulus_id": ["a", "b", np.nan],
-            "word_index": [0, 1, np.nan],
-        }
-    )
-    one = session([])
-    tied = tie("01", [EegSession(one.name, one.raw, events)])
-    assert tied.events[0]["event"].tolist() == ["word", "word", "button"]
-    assert counted(tied) == {"tied to a word": 2, "event without a word": 1}
-    with pytest.raises(DataError, match="no column that names a text or word"):
-        tie("01", [EegSession(one.name, one.raw, events[["onset", "trial_type"]])])
-    with pytest.raises(DataError, match="declare the words of its triggers"):
-        tie("01", [one])
-
-
 @pytest.mark.parametrize(
     ("codes", "table", "message"),
     [

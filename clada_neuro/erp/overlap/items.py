@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clada_neuro.erp.by_item import SELECTED, over_stimuli
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.clusters import bins
+from clada_neuro.erp.codes import WORD
 from clada_neuro.erp.components import PRESETS, Component
 from clada_neuro.erp.epochs import MICROVOLTS
 from clada_neuro.erp.layout import Layout, common_layout
@@ -23,7 +24,6 @@ from clada_neuro.erp.overlap.group import OverlapGroup
 from clada_neuro.erp.overlap.result import IN_MODEL, OUTSIDE, OverlapRerp
 from clada_neuro.erp.overlap.single import stretches_without_overlap
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.triggers import WORD
 from clada_neuro.errors import DataError
 from clada_neuro.stimuli.unit import stimulus_of
 

@@ -18,6 +18,7 @@ import pandas as pd
 from clada_neuro.artifacts import content_hash, output_folder, write_atomic, write_table
 from clada_neuro.cache import Store
 from clada_neuro.erp.clusters import ClusterTest
+from clada_neuro.erp.codes import WORD
 from clada_neuro.erp.made_from import hash_of_words
 from clada_neuro.erp.notes import together
 from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
@@ -28,8 +29,8 @@ from clada_neuro.erp.overlap.shown import over_subjects, totals
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.overlap.subjects import Subject, finished
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import EegSession, read_recordings, stamp
-from clada_neuro.erp.triggers import WORD, TiedEvents, add_measures, check_intervals, tie
+from clada_neuro.erp.raw_sources import EegSession, read_recordings, sessions_in_words, stamp
+from clada_neuro.erp.triggers import TiedEvents, add_measures, check_intervals, tie
 from clada_neuro.errors import CladaNeuroError
 from clada_neuro.parts import Jobs, place_of
 from clada_neuro.records.overlap import OverlapRecord
@@ -121,7 +122,7 @@ def analyze_recordings(
     if store.whole(_LAST) and _finished(store):
         progress("nothing has changed since the recordings were analyzed")
         return place
-    for line in _channels(recordings):
+    for line in [*sessions_in_words(recordings), *_channels(recordings)]:
         progress(line)
     tied = {name: _tied(name, sessions, how, progress) for name, sessions in recordings.items()}
     for line in together(
