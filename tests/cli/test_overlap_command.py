@@ -68,7 +68,7 @@ def call(desk, *arguments):
 @pytest.fixture(scope="module")
 def done(desk):
     return call(
-        desk, "--eeg", desk / "eeg", "--out", desk / "out", "--span", "-100:1100", "--event", "9", "--epochs",
+        desk, "--eeg", desk / "eeg", "--out", desk / "out", "--span", "-100:1100", "--event", "R9", "--epochs",
         "--permutations", 32, "--tfce",
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ def test_recordings_become_waveforms_events_and_clusters(desk, done):
     assert set(waveforms["event"] + "/" + waveforms["predictor"]) == {
         "word/intercept",
         f"word/{SURPRISAL}",
-        "9/intercept",
+        "R9/intercept",
     }
     events = artifacts.read_table(desk / "out" / "events.parquet")
     first = events[(events["subject"] == "01") & (events["stage"] == "events and words")]
@@ -107,7 +107,7 @@ def test_recordings_become_waveforms_events_and_clusters(desk, done):
     stored = events[events["stage"] == "by-item check"].groupby("outcome")["n"].sum().to_dict()
     assert stored == by_item
     names = [one.comment for one in mne.read_evokeds(desk / "out" / "sub-01-ave.fif", verbose="error")]
-    assert names == ["word/intercept", f"word/{SURPRISAL}", "9/intercept"]
+    assert names == ["word/intercept", f"word/{SURPRISAL}", "R9/intercept"]
 
 
 def test_the_epochs_are_read_by_run(desk, done):
