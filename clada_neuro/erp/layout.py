@@ -56,16 +56,14 @@ class Layout:
         return picked
 
     def check(self, who: str, recording: mne.BaseEpochs | mne.Evoked) -> None:
-        """Refuse a recording whose channels, other than bad ones, hold values that are not finite, or one value throughout.
+        """Refuse a recording whose channels, other than bad ones, hold values that are not finite.
 
         Raises
         ------
         DataError
             Naming the recording and the channels.
         """
-        good = [name for name in self.channels if name not in recording.info["bads"]]
-        check_finite(who, recording, good)
-        check_alive(who, recording, good)
+        check_finite(who, recording, [name for name in self.channels if name not in recording.info["bads"]])
 
 
 def common_layout(recordings: Mapping[str, mne.BaseEpochs | mne.Evoked]) -> Layout:
@@ -120,18 +118,21 @@ def check_finite(who: str, recording: mne.BaseEpochs | mne.Evoked, channels: lis
         )
 
 
-def check_alive(who: str, recording: mne.BaseEpochs | mne.Evoked, channels: list[str]) -> None:
-    """Refuse channels that hold one value throughout, which averages over electrodes would take for a response.
+def flat_channels(epochs: mne.BaseEpochs, channels: list[str]) -> list[str]:
+    """Return the channels that hold one value throughout."""
+    spread = np.ptp(epochs.get_data(picks=channels), axis=(0, 2))
+    return [name for name, size in zip(channels, spread, strict=True) if size == 0]
+
+
+def check_alive(who: str, epochs: mne.BaseEpochs, channels: list[str]) -> None:
+    """Refuse channels that hold one value throughout, which a mean over electrodes would take for a response.
 
     Raises
     ------
     DataError
         Naming the recording and the channels.
     """
-    data = recording.get_data(picks=channels)
-    spread = np.ptp(data, axis=(0, 2) if data.ndim == 3 else 1)
-    dead = [name for name, size in zip(channels, spread, strict=True) if size == 0]
-    if dead:
+    if dead := flat_channels(epochs, channels):
         raise DataError(
             f"{who}: channel {', '.join(dead[:5])}{' and others' if len(dead) > 5 else ''} is flat; mark it bad (info['bads']), or "
             "drop it where it is the reference"
