@@ -22,7 +22,7 @@ from clada_neuro.stage import Stage
 from clada_neuro.stats.ceiling import noise_ceiling
 from clada_neuro.stats.encoding.scores import Key, encoding_scores
 from clada_neuro.stats.formula import parse
-from clada_neuro.study.encode_course import courses
+from clada_neuro.study.encode_course import over_time, scored
 from clada_neuro.study.how import Progress
 
 if TYPE_CHECKING:
@@ -165,20 +165,25 @@ class EncodeStage(Stage[pd.DataFrame]):
     def _computed(self, folder: Path, facts: dict[str, Any], fits: Sequence[FitRecord]) -> dict[str, Any]:
         trials = artifacts.read_table(folder / "trials.parquet")
         responses, notes = _responses(fits, trials)
+        taken = (
+            over_time(folder, self.epochs, trials, self.settings.step_ms) if self.epochs is not None else []
+        )
         words = trials[WORD].drop_duplicates().reset_index(drop=True)
         vectors, left_out = self._vectors(folder, facts, words)
         settings, entries = self.settings, []
         for response in responses:
             self.progress(f"{response}: {len(vectors)} regressions of {len(words):,} words")
             entries.append(_entry(trials, words, vectors, response, settings))
-        over_time = []
-        if self.epochs is not None:
-            self.progress(f"{len(vectors)} regressions at every moment")
-            numbers = {name: value for name, value in asdict(settings).items() if name != "layers"}
-            over_time = courses(folder, self.epochs, trials, words, vectors, **numbers)
+        courses = []
+        for course in taken:
+            self.progress(
+                f"{' and '.join(course.components)} over time: {len(vectors)} regressions at every moment"
+            )
+            numbers = {"folds": settings.folds, "shuffles": settings.shuffles, "seed": settings.seed}
+            courses.append(scored(course, trials, words, vectors, **numbers))
         return {
             "settings": asdict(settings),
-            "courses": over_time,
+            "courses": courses,
             "model": facts["model"],
             "entries": entries,
             "notes": notes + left_out,

@@ -1,6 +1,7 @@
 """Encoding at every moment: a run's words in the epochs that its amplitudes were measured in."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,76 +18,85 @@ SPLITS = 50  # of the subjects, for the noise ceiling of each moment
 WORD = ["stimulus_id", "word_index"]
 
 
-def courses(
-    folder: Path,
-    epochs: Path,
-    trials: pd.DataFrame,
-    words: pd.DataFrame,
-    vectors: Mapping[Key, np.ndarray],
-    *,
-    step_ms: float,
-    folds: int,
-    shuffles: int,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Score vectors of words at every moment, in the electrodes of each component that the run measured.
+@dataclass(frozen=True, eq=False)
+class TrialsOverTime:
+    """Trials over time in one group of electrodes; ``values`` (n_trials, n_times) µV, missing where a trial has no epoch."""
 
-    Parameters
-    ----------
-    folder, epochs : Path
-        The run's, and where its epochs are.
-    trials, words : pandas.DataFrame
-        Those of the run, and the words that the rows of ``vectors`` are.
+    components: list[str]
+    channels: tuple[str, ...]
+    values: np.ndarray
+    times_ms: np.ndarray
+    step_ms: float
+    baseline: str
 
-    Returns
-    -------
-    list of dict
-        An entry for each group of electrodes, as `clada_neuro.records.encoding.Course` has it.
+
+def over_time(folder: Path, epochs: Path, trials: pd.DataFrame, step_ms: float) -> list[TrialsOverTime]:
+    """Read a run's trials over time, in the electrodes of each component that it measured.
 
     Raises
     ------
     DataError
         If the run measured no epochs, or these are others.
     """
-    measured = folder / "erp" / "erp.json"
-    if not measured.is_file() or "epoch" not in trials:
+    account = folder / "erp" / "erp.json"
+    if not account.is_file() or "epoch" not in trials:
         raise DataError(
             f"'{folder}' is no run of epochs; --epochs is for those of `clada-neuro run … --epochs`"
         )
     from clada_neuro.erp.courses import baselined, courses_of  # loads MNE
 
-    facts = EpochsRecord.read(measured)
+    facts = EpochsRecord.read(account)
     recordings, baseline = baselined(epochs, facts.baseline)
     found = []
     for channels, components in _by_electrodes(facts.components).items():
         taken = courses_of(recordings, trials, channels, step_ms)
-        known = np.isfinite(taken.values).all(axis=1)
-        rows = trials[known].reset_index(drop=True)
-        values = _within(taken.values[known], rows["subject"])
-        means, kept = _means(values, rows, words, vectors)
-        items, _ = pd.factorize(
-            rows.drop_duplicates(WORD).set_index(WORD)["item"].reindex(pd.MultiIndex.from_frame(words[kept]))
-        )
-        chosen = {key: x[kept] for key, x in vectors.items()}
-        scores = encoding_course(chosen, means[kept], items, folds=folds, shuffles=shuffles, seed=seed)
-        notes = [f"{(~known).sum():,} of {len(known):,} trials have no epoch here"] if not known.all() else []
-        found.append(
-            {
-                "components": components,
-                "channels": list(channels),
-                "times_ms": taken.times_ms.tolist(),
-                "step_ms": step_ms,
-                "baseline": baseline,
-                "n_trials": len(rows),
-                "n_words": int(kept.sum()),
-                "n_items": int(items.max()) + 1,
-                "n_subjects": int(rows["subject"].nunique()),
-                "ceiling": _ceilings(taken.values[known], rows, seed),
-                **scores,
-                "notes": notes,
-            }
-        )
+        found.append(TrialsOverTime(components, channels, taken.values, taken.times_ms, step_ms, baseline))
     return found
+
+
+def scored(
+    taken: TrialsOverTime,
+    trials: pd.DataFrame,
+    words: pd.DataFrame,
+    vectors: Mapping[Key, np.ndarray],
+    *,
+    folds: int,
+    shuffles: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Score vectors of words at every moment, as `clada_neuro.records.encoding.Course` has it.
+
+    Parameters
+    ----------
+    trials, words : pandas.DataFrame
+        Those of the run, and the words that the rows of ``vectors`` are.
+    """
+    known = np.isfinite(taken.values).all(axis=1)
+    rows = trials[known].reset_index(drop=True)
+    means, kept = _means(_within(taken.values[known], rows["subject"]), rows, words, vectors)
+    item = rows.drop_duplicates(WORD).set_index(WORD)["item"]
+    items, _ = pd.factorize(item.reindex(pd.MultiIndex.from_frame(words[kept])))
+    chosen = {key: x[kept] for key, x in vectors.items()}
+    scores = encoding_course(chosen, means[kept], items, folds=folds, shuffles=shuffles, seed=seed)
+    return {
+        "components": taken.components,
+        "channels": list(taken.channels),
+        "times_ms": taken.times_ms.tolist(),
+        "step_ms": taken.step_ms,
+        "baseline": taken.baseline,
+        "n_trials": len(rows),
+        "n_words": int(kept.sum()),
+        "n_items": int(items.max()) + 1,
+        "n_subjects": int(rows["subject"].nunique()),
+        "ceiling": _ceilings(taken.values[known], rows, seed),
+        **scores,
+        "notes": _lost(known, kept),
+    }
+
+
+def _lost(known: np.ndarray, kept: np.ndarray) -> list[str]:
+    lost = [(known, "trials have no epoch here"), (kept, "words lack an epoch or a vector of some kind")]
+    return [f"{(~there).sum():,} of {len(there):,} {what}" for there, what in lost if not there.all()]
 
 
 def _by_electrodes(components: Sequence[MeasuredComponent]) -> dict[tuple[str, ...], list[str]]:

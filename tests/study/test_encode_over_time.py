@@ -1,5 +1,6 @@
 """`encode --epochs`: voltage that a layer drives from 300 to 500 ms is predicted there and nowhere else, beside its controls."""
 
+import shutil
 from pathlib import Path
 
 import mne
@@ -14,6 +15,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.instrument.layer_choice import LayerChoice
 from clada_neuro.instrument.vectors import vectors_of
 from clada_neuro.models.loading import load_model
+from clada_neuro.study.encode import EncodeStage
 
 N_ITEMS, N_SUBJECTS, SFREQ = 45, 8, 50
 TIMES = np.arange(-10, 36) / SFREQ  # -200 to 700 ms
@@ -92,7 +94,8 @@ def test_the_moments_that_a_layer_drives_are_found_beside_the_controls(study, ca
     assert done.out.rstrip().endswith("encoding_over_time.csv")
 
 
-def test_epochs_that_are_not_the_runs_are_told_in_one_line(study, tmp_path):
+def test_epochs_that_are_not_the_runs_are_told_before_the_work(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(EncodeStage, "_vectors", None)  # said before they are taken
     with pytest.raises(DataError, match="do not exist"):
         cn.encode(study / "run", epochs=tmp_path / "none")
     with pytest.raises(DataError, match=r"a step of 5 ms given, but the samples are 20 ms apart"):
@@ -104,3 +107,7 @@ def test_epochs_that_are_not_the_runs_are_told_in_one_line(study, tmp_path):
     other.rename_channels({"Cz": "C9"}).save(tmp_path / "sub-q1_epo.fif", verbose="error", overwrite=True)
     with pytest.raises(DataError, match="have no channel 'Cz'"):
         cn.encode(study / "run", epochs=tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(study / "run", copy, ignore=shutil.ignore_patterns("erp"))
+    with pytest.raises(DataError, match="is no run of epochs; --epochs is for those of"):
+        cn.encode(copy, epochs=study / "epochs")
