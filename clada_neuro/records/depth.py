@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from clada_neuro.records.record import Document, Part
+from clada_neuro.records.record import OfTrials, Part
 
 
 class Own(Part, frozen=True, kw_only=True):
@@ -87,19 +87,11 @@ class ProfileFacts(Part, frozen=True, kw_only=True):
     chosen: list[Chosen]
 
 
-class DepthRecord(Document, frozen=True, kw_only=True):
-    """All models of a run, the settings that were fixed in advance, and which models were left out.
-
-    Attributes
-    ----------
-    trials : str or None
-        The id of the trials.
-    """
+class DepthRecord(OfTrials, frozen=True, kw_only=True):
+    """All models of a run, the settings that were fixed in advance, and which models were left out."""
 
     CURRENT: ClassVar[int] = 1
 
     settings: dict[str, Any]
     entries: list[ProfileFacts]
     notes: list[str]
-    inputs: str | None = None
-    trials: str | None = None

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from clada_neuro.records.record import Document, Part
+from clada_neuro.records.record import OfTrials, Part
 
 
 class EncodingScore(Part, frozen=True, kw_only=True):
@@ -82,14 +82,8 @@ class Course(Part, frozen=True, kw_only=True):
     notes: list[str]
 
 
-class EncodingRecord(Document, frozen=True, kw_only=True):
-    """All responses of a run, and how they were predicted.
-
-    Attributes
-    ----------
-    trials : str or None
-        The id of the trials.
-    """
+class EncodingRecord(OfTrials, frozen=True, kw_only=True):
+    """All responses of a run, and how they were predicted."""
 
     CURRENT: ClassVar[int] = 1
 
@@ -98,5 +92,3 @@ class EncodingRecord(Document, frozen=True, kw_only=True):
     entries: list[EncodedResponse]
     notes: list[str]
     courses: list[Course] = []
-    inputs: str | None = None
-    trials: str | None = None

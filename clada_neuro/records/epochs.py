@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from clada_neuro.records.fits import ScaleFacts
-from clada_neuro.records.record import Document, Part
+from clada_neuro.records.record import OfTrials, Part
 
 
 class MeasuredComponent(Part, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Reason(Part, frozen=True, kw_only=True):
     epochs: int
 
 
-class EpochsRecord(Document, frozen=True, kw_only=True):
+class EpochsRecord(OfTrials, frozen=True, kw_only=True):
     """Counts, components and notes of averages and regression ERPs; `reasons` of ``rejections`` and of ``lost`` epochs."""
 
     CURRENT: ClassVar[int] = 2
@@ -41,5 +41,3 @@ class EpochsRecord(Document, frozen=True, kw_only=True):
     predictors: dict[str, ScaleFacts] = {}
     notes: list[str] = []
     reasons: dict[str, list[Reason]] = {}
-    inputs: str | None = None
-    trials: str | None = None

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from clada_neuro.records.curves import Bin, Curve, SmoothRecord, with_interval
 from clada_neuro.records.posterior import PosteriorRecord
-from clada_neuro.records.record import Document, Part
+from clada_neuro.records.record import Document, OfTrials, Part
 from clada_neuro.records.response_scale import ProfileLimits, ResponseScale
 
 _NORMAL = NormalDist()
@@ -222,7 +222,7 @@ class Used(Part, frozen=True, kw_only=True):
     missing: dict[str, int]
 
 
-class FitRecord(Document, frozen=True, kw_only=True):
+class FitRecord(OfTrials, frozen=True, kw_only=True):
     """One regression, as it was fitted; fields that may be absent are those of other models, and of earlier versions."""
 
     CURRENT: ClassVar[int] = 2
@@ -294,9 +294,6 @@ class FitRecord(Document, frozen=True, kw_only=True):
     # Where several language models are compared.
     specification: str = ""
     language_model: str = ""
-    # What it was computed from.
-    inputs: str | None = None
-    trials: str | None = None
 
     @classmethod
     def older(cls, found: Mapping[str, Any]) -> dict[str, Any]:

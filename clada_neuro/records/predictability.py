@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from clada_neuro.records.record import Document, Part
+from clada_neuro.records.record import OfTrials, Part
 
 
 class Form(Part, frozen=True, kw_only=True):
@@ -39,18 +39,10 @@ class ModelForms(Part, frozen=True, kw_only=True):
     forms: list[Form]
 
 
-class PredictabilityRecord(Document, frozen=True, kw_only=True):
-    """All models of a run, and which were left out.
-
-    Attributes
-    ----------
-    trials : str or None
-        The id of the trials.
-    """
+class PredictabilityRecord(OfTrials, frozen=True, kw_only=True):
+    """All models of a run, and which were left out."""
 
     CURRENT: ClassVar[int] = 1
 
     entries: list[ModelForms]
     notes: list[str]
-    inputs: str | None = None
-    trials: str | None = None

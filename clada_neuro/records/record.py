@@ -127,3 +127,18 @@ def _told(error: Exception) -> str:
     """Return msgspec's message in the middle of a sentence."""
     text = str(error)
     return text[:1].lower() + text[1:]
+
+
+class OfTrials(Document, frozen=True, kw_only=True):
+    """A record of what was computed from a run's trials.
+
+    Attributes
+    ----------
+    inputs : str or None
+        The key of what it was computed from.
+    trials : str or None
+        The id of the trials.
+    """
+
+    inputs: str | None = None
+    trials: str | None = None

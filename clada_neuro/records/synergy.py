@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from clada_neuro.records.fits import Coefficient, IntervalFacts, RungFacts, ScaleFacts
-from clada_neuro.records.record import Document, Part
+from clada_neuro.records.record import OfTrials, Part
 
 
 class LikelihoodRatio(Part, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Bootstrapped(Part, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class SynergyRecord(Document, frozen=True, kw_only=True):
+class SynergyRecord(OfTrials, frozen=True, kw_only=True):
     """What the product of two predictors explains beyond both, their squares and the controls."""
 
     CURRENT: ClassVar[int] = 2
@@ -70,5 +70,3 @@ class SynergyRecord(Document, frozen=True, kw_only=True):
     warnings: list[str] = []
     ladder: list[RungFacts] = []
     language_model: str = ""
-    inputs: str | None = None
-    trials: str | None = None

@@ -19,7 +19,7 @@ from clada_neuro.stats.contrasts import Contrasts
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import check_contrasts, parse, refuse_smooths
 from clada_neuro.stats.generalized.family import GAUSSIAN, refuse_linear
-from clada_neuro.stats.generalized.fit_counts import GeneralizedFit, fit_counts
+from clada_neuro.stats.generalized.fit_counts import GeneralizedFit, specify_counts
 from clada_neuro.stats.marginal.offered import Marginal
 from clada_neuro.stats.model import Model, specify
 from clada_neuro.stats.rscript import to_r_script
@@ -254,7 +254,10 @@ def fitted(
         refuse_linear(family, engine=engine, weights=weights, df=df, robust=robust)
     check_contrasts(parse(formula), contrasts or {})
     if not linear:
-        return fit_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts)
+        counts = specify_counts(
+            data, formula, family, name=name, standardize=standardize, contrasts=contrasts
+        )
+        return GeneralizedFit.of_counts(counts, family)
     model = specify(data, formula, name=name, standardize=standardize, contrasts=contrasts, weights=weights)
     return estimate(model, reml=reml, engine=engine, df=df, robust=robust)
 

@@ -32,20 +32,34 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
     Also what a report draws and prints: `vcov` in the coefficients' order, fitted lines, quantiles of
     residual / sigma, and the lme4 script for ``trials.csv``.
     """
+    return common(fit) | {
+        "reml": fit.reml,
+        "df_method": "" if isinstance(fit.uncertainty, Known) else fit.df_method,
+        "robust": fit.sequences,
+        "sigma": fit.sigma,
+        "terms": anova(fit).to_dict("records"),
+        "smooths": smooth_records(fit),
+        "residual_quantiles": {
+            "p": _QUANTILES.tolist(),
+            "normal": ndtri(_QUANTILES).tolist(),
+            "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
+        },
+        "lme4_script": to_r_script(fit),
+    }
+
+
+def common(fit: Fitted) -> dict[str, Any]:
+    """Return the part of an entry that every fit has: what was fitted to what, estimates, R², flags, marginal means."""
     shares, notes = fit.r2(), list(fit.warnings)
     return {
         "name": fit.name,
         "formula": fit.formula,
         "response": fit.model.formula.response,
         "engine": fit.engine,
-        "reml": fit.reml,
         **sizes(fit),
         **on_response(fit),
-        "df_method": "" if isinstance(fit.uncertainty, Known) else fit.df_method,
-        "robust": fit.sequences,
         "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
         "random": fit.random.to_dict("records"),
-        "sigma": fit.sigma,
         "loglik": fit.loglik,
         "aic": fit.aic,
         "r2_marginal": shares.marginal,
@@ -55,15 +69,7 @@ def to_dict(fit: Fitted) -> dict[str, Any]:
         "warnings": notes,
         "vcov": fit.uncertainty.vcov.tolist(),
         "effects": effects(fit),
-        "terms": anova(fit).to_dict("records"),
-        "smooths": smooth_records(fit),
         "marginal": attempt("marginal means", partial(overview, fit), notes) or [],
-        "residual_quantiles": {
-            "p": _QUANTILES.tolist(),
-            "normal": ndtri(_QUANTILES).tolist(),
-            "value": np.quantile(fit.residuals() / fit.sigma, _QUANTILES).tolist(),
-        },
-        "lme4_script": to_r_script(fit),
     }
 
 

@@ -11,7 +11,6 @@ from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.formula import refuse_smooths
 from clada_neuro.stats.generalized.counts import trials_of
 from clada_neuro.stats.marginal.overview import overview
-from clada_neuro.stats.rsmooths import smooth_fit
 from clada_neuro.stats.rwriter import Writer, text
 from clada_neuro.stats.uncertainty.base import KENWARD_ROGER
 
@@ -38,7 +37,7 @@ def lme4(fit: Fitted, writer: Writer, weight_mean: float) -> list[str]:
             "" if weight_mean == 1 else f" / {float(weight_mean)!r}"
         )
     if fit.design.smooths:
-        return smooth_fit(fit, writer, weights)
+        return _smooth_fit(fit, writer, weights)
     method = f", REML = {'TRUE' if fit.reml else 'FALSE'}" if mixed else ""
     ddf = f', ddf = "{_DDF[fit.df_method]}"' if fit.df_method in _DDF else ""
     return [
@@ -187,3 +186,33 @@ def _normals(sds: Iterable[float]) -> str:
 
 def _crossed(writer: Writer, names: list[str]) -> str:
     return " * ".join(map(writer.name, names))
+
+
+def _smooth_fit(fit: Fitted, writer: Writer, weights: str) -> list[str]:
+    """Return the lines that fit ``m`` with gamm4, else mgcv, and print it; ``weights`` is an argument with its comma, or empty."""
+    formula, groups = fit.model.formula, writer.random()
+    right = [writer.side(formula.fixed), *(term.written(writer.name) for term in formula.smooths)]
+    left = f"{writer.expression(formula.response)} ~ "
+    if groups and not any(term.kind == "te" for term in formula.smooths):
+        method = f"REML = {'TRUE' if fit.reml else 'FALSE'}"
+        return [
+            "library(gamm4)",
+            f"m <- gamm4({left}{' + '.join(right)}, random = ~ {' + '.join(groups)}, data = d, {method}{weights})",
+            "print(summary(m$gam))",
+            "print(summary(m$mer))",
+        ]
+    lines = ["library(mgcv)"]
+    for term, block, written in zip(formula.random, fit.design.blocks, groups, strict=True):
+        names = [writer.name(name) for name in term.factors]
+        lines += [f"d${name} <- factor(d${name})" for name in names]
+        if len(block.names) > 1:
+            lines.append(f"# mgcv has no correlations of random effects: those of {written} are left out.")
+        slopes = [[] if name == INTERCEPT else [writer.expression(name)] for name in block.names]
+        right += [f's({", ".join([*names, *slope])}, bs = "re")' for slope in slopes]
+    function, method = ("bam", "fREML") if groups else ("gam", "REML")
+    method = method if fit.reml else "ML"
+    return [
+        *lines,
+        f'm <- {function}({left}{" + ".join(right)}, data = d, method = "{method}"{weights})',
+        "print(summary(m))",
+    ]

@@ -1,10 +1,12 @@
 """What is wrong with continuous EEG is one line, and finished subjects stay."""
 
+from pathlib import Path
+
 import mne
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from clada_neuro import artifacts
 from clada_neuro.cli.main import cli
@@ -108,6 +110,12 @@ def test_one_line_and_finished_subjects_stay(words, tmp_path, spoil, options, me
     assert not (tmp_path / "out" / "overlap.json").exists()
 
 
+def taken_apart(place: Path) -> Result:
+    """Run the command on the words, the recording and the table of what was presented that lie in a folder."""
+    given = ["--eeg", place / "sub-1_raw.fif", "--triggers", place / "presented.csv", "--out", place / "out"]
+    return CliRunner().invoke(cli, list(map(str, ["overlap", place / "words.parquet", *given])))
+
+
 def test_a_few_samples_that_are_not_finite_are_left_out_and_counted(words, tmp_path):
     artifacts.write_table(words, tmp_path / "words.parquet")
     presented = words[["stimulus_id", "word_index", "word"]].assign(trigger=1 + np.arange(N) % 6)
@@ -115,15 +123,7 @@ def test_a_few_samples_that_are_not_finite_are_left_out_and_counted(words, tmp_p
     raw = reader(words, 1)
     raw._data[raw.ch_names.index("Pz"), 900:910] = np.nan
     raw.save(tmp_path / "sub-1_raw.fif", verbose="error")
-    given = [
-        "overlap",
-        tmp_path / "words.parquet",
-        "--eeg",
-        tmp_path / "sub-1_raw.fif",
-        "--triggers",
-        tmp_path / "presented.csv",
-    ]
-    done = CliRunner().invoke(cli, list(map(str, [*given, "--out", tmp_path / "out"])))
+    done = taken_apart(tmp_path)
     assert done.exit_code == 0, done.output
     assert "0.2 s not finite" in done.output
     assert artifacts.read_table(tmp_path / "out" / "waveforms.parquet")["estimate_uv"].notna().all()
@@ -146,15 +146,7 @@ def test_a_table_of_words_that_says_too_little_is_one_line(words, tmp_path, chan
     table = words[["stimulus_id", "word_index", "word"]].assign(trigger=1 + np.arange(N) % 6)
     change(table).to_csv(tmp_path / "presented.csv", index=False)
     reader(words, 1).save(tmp_path / "sub-1_raw.fif", verbose="error")
-    given = [
-        "overlap",
-        tmp_path / "words.parquet",
-        "--eeg",
-        tmp_path / "sub-1_raw.fif",
-        "--triggers",
-        tmp_path / "presented.csv",
-    ]
-    done = CliRunner().invoke(cli, list(map(str, [*given, "--out", tmp_path / "out"])))
+    done = taken_apart(tmp_path)
     assert isinstance(done.exception, CladaNeuroError), done.output
     assert message in str(done.exception)
     assert "\n" not in str(done.exception)

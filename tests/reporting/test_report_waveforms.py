@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.artifacts import read_json, write_json, write_table
 from clada_neuro.erp.overlap.shown import over_subjects
-from clada_neuro.reporting import overlap, prose, recording, waveforms
+from clada_neuro.reporting import overlap, prose, waveforms
 from clada_neuro.reporting.results import read_results
 from clada_neuro.reporting.scalp import mapped, microvolts_up
 from clada_neuro.reporting.sections import erp
@@ -85,13 +85,13 @@ def test_the_recording_is_described_and_its_gaps_are_named(results, tmp_path):
     (tmp_path / "erp").mkdir()
     found = {"recording": {"sampling rate": "500 Hz", "ground": None}, "gaps": ["recording: ground"]}
     write_json(tmp_path / "erp" / "recording.json", found)
-    parts = recording.parts(replace(results, folder=tmp_path))
+    parts = erp.recording(replace(results, folder=tmp_path))
     assert parts[0] == (
         "Recording and processing: recording",
         [("sampling rate", "500 Hz"), ("ground", "not in the files")],
     )
     assert parts[1][1] == [("Fields that no file fills", "recording: ground")]
-    assert not recording.parts(replace(results, folder=tmp_path / "elsewhere"))
+    assert not erp.recording(replace(results, folder=tmp_path / "elsewhere"))
 
 
 def _overlap(folder, subjects=("01", "02", "03")):

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from clada_neuro.errors import ModelError
 from clada_neuro.runtime.kernels.cpu import exponential, moments
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
-from clada_neuro.runtime.kernels.pages import use_large_pages
+from clada_neuro.runtime.kernels.llama_weights import use_large_pages
 
 IDS = torch.randint(0, VOCABULARY, (1, 24), generator=torch.Generator().manual_seed(3))
 

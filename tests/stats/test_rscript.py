@@ -13,9 +13,8 @@ import pytest
 from clada_neuro.errors import FitError
 from clada_neuro.exports import write_csv
 from clada_neuro.stats.bayes.priors import priors_of
-from clada_neuro.stats.generalized.fit_counts import fit_counts
 from clada_neuro.stats.marginal.overview import overview
-from clada_neuro.stats.mixed import MixedFit, estimate
+from clada_neuro.stats.mixed import MixedFit, estimate, fit
 from clada_neuro.stats.model import specify
 
 BOTH = "(1 | subject) + (1 | item)"
@@ -172,7 +171,7 @@ def test_brms_takes_the_priors_of_the_sampler(data: pd.DataFrame, tmp_path: Path
     assert "# In units of the response. An effect" in script
     before, call, _ = script.partition("m <- brm(")
     assert call
-    counts = fit_counts(data.assign(hits=data["count"] // 2), "hits/count ~ x + (1 | item)", "binomial")
+    counts = fit(data.assign(hits=data["count"] // 2), "hits/count ~ x + (1 | item)", family="binomial")
     tested = """
 v <- validate_prior(priors, f, d, family = family)
 r <- v[v$class == "b" & v$coef != "", ]

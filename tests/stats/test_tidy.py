@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.generalized.fit_counts import fit_counts
-from clada_neuro.stats.mixed import estimate
+from clada_neuro.stats.mixed import estimate, fit
 from clada_neuro.stats.model import specify
 from clada_neuro.stats.tidy import r_terms
 
@@ -60,8 +59,8 @@ def test_a_linear_fit() -> None:
 
 def test_a_generalised_fit() -> None:
     # glmer(accurate ~ surprisal + (1 | subject), family = binomial)
-    fit = fit_counts(DATA, "accurate ~ surprisal + (1 | subject)", "binomial")
-    table = fit.tidy()
+    answers = fit(DATA, "accurate ~ surprisal + (1 | subject)", family="binomial")
+    table = answers.tidy()
     assert list(table) == [name for name in COLUMNS if name != "df"]
     expected = [-0.1762401, 0.02830419, -6.226645, 4.765281e-10, -0.2317153, -0.1207649]
     assert table.iloc[1][COLUMNS[3:6] + COLUMNS[7:]].astype(float).tolist() == pytest.approx(
@@ -72,8 +71,8 @@ def test_a_generalised_fit() -> None:
     assert table["term"].iloc[-1] == "sd__(Intercept)"
     assert table["estimate"].iloc[-1] == pytest.approx(0.7271156, rel=1e-3)
     expected = [864, 1, -522.3433, 1050.687, 1064.971, 988.6572, 861]
-    assert fit.glance().iloc[0].tolist() == pytest.approx(expected, rel=1e-5)
-    counts = fit_counts(DATA, "regressions ~ surprisal + (1 | subject)", "poisson")
+    assert answers.glance().iloc[0].tolist() == pytest.approx(expected, rel=1e-5)
+    counts = fit(DATA, "regressions ~ surprisal + (1 | subject)", family="poisson")
     events, mean = DATA["regressions"].to_numpy(float), counts.fitted()
     by_hand = 2 * sum(y * np.log(y / m) - (y - m) if y else m for y, m in zip(events, mean, strict=True))
     assert counts.glance()["deviance"][0] == pytest.approx(by_hand)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
-from clada_neuro.reporting import overlap, recording, waveforms
+from clada_neuro.artifacts import read_json
+from clada_neuro.reporting import overlap, waveforms
 from clada_neuro.reporting.blocks import Absent, Block, Facts, Headed, Paragraph, Points
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
 from clada_neuro.responses.response import response_of
+
+_MISSING = "not in the files"
 
 
 def blocks(results: Results) -> Iterator[Block]:
@@ -21,7 +24,7 @@ def blocks(results: Results) -> Iterator[Block]:
         yield Points(notes)
     yield from waveforms.figures(results)
     yield from waveforms.tables(results)
-    for name, described in recording.parts(results):
+    for name, described in recording(results):
         yield Headed(name, [Facts(described)])
     if heading := overlap.heading(results):
         found: list[Block] = [Points(overlap.lines(results)), *overlap.figures(results)]
@@ -32,6 +35,24 @@ def of_brains(results: Results) -> bool:
     """Return whether there are epochs, or may have been: responses that are all times or answers have none."""
     amplitudes = [response_of(str(fit.response)).unit == "µV" for fit in results.fits]
     return bool(results.erp) or not amplitudes or any(amplitudes)
+
+
+def recording(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return headings and facts that reviewers ask for, and last the gaps, which the authors have to fill; empty without epochs."""
+    place = results.folder / "erp" / "recording.json"
+    if not results.erp or not place.is_file():
+        return []
+    found = read_json(place)
+    gaps = found.pop("gaps")
+    named = [
+        (
+            f"Recording and processing: {name}",
+            [(field, _MISSING if value is None else str(value)) for field, value in fields.items()],
+        )
+        for name, fields in found.items()
+    ]
+    filled = "; ".join(gaps) if gaps else "none: the files say everything"
+    return [*named, ("For ARTEM-IS, to be filled in by hand", [("Fields that no file fills", filled)])]
 
 
 SECTION = Declared("erp", "ERPs", 1100, blocks, shown=of_brains)

@@ -1,5 +1,7 @@
 """The weights of a Llama-like model in the order in which the compiled token step reads them."""
 
+import ctypes
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +13,10 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.kernels.cpu import Array, aligned
 from clada_neuro.runtime.kernels.limits import common, require
-from clada_neuro.runtime.kernels.pages import use_large_pages
 
 MODEL_TYPES = ("llama", "mistral")
+_PAGE = 1 << 21
+_COLLAPSE = 25  # as Linux calls it from 6.1 on; earlier ones refuse, and pages stay as they are
 
 
 class LlamaWeights(NamedTuple):
@@ -115,3 +118,16 @@ def rotation(model: PreTrainedModel, context: int) -> Array:
     rotary = model.model.rotary_emb
     angles = torch.arange(context).float()[:, None] * rotary.inv_freq.float()
     return (torch.stack([angles.cos(), angles.sin()], dim=1) * rotary.attention_scaling).numpy()
+
+
+def use_large_pages(weight: Tensor) -> None:
+    """Move a contiguous weight to large pages, where it is: neither its address nor a number changes.
+
+    Weights that every token reads from end to end cost a look-up less for each few kilobytes.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    start = -(-weight.data_ptr() // _PAGE) * _PAGE
+    size = (weight.data_ptr() + weight.nbytes) // _PAGE * _PAGE - start
+    if size > 0:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _COLLAPSE)

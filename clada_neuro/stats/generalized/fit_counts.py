@@ -1,4 +1,4 @@
-"""`fit` for counts: a model and the name of a family in, a `GeneralizedFit` out."""
+"""Fits of counts: a model and the name of a family in, a `GeneralizedFit` out."""
 
 import re
 from collections.abc import Sequence
@@ -149,27 +149,6 @@ class GeneralizedFit(Marginal):
         return text.html(self)
 
 
-def fit_counts(
-    data: pd.DataFrame,
-    formula: str,
-    family: str,
-    *,
-    name: str | None = None,
-    standardize: bool | Sequence[str] = False,
-    contrasts: Contrasts | None = None,
-) -> GeneralizedFit:
-    """Fit a generalised mixed model by Laplace's approximation; the arguments are those of `mixed.fit`.
-
-    Raises
-    ------
-    FitError
-        When the model cannot be specified on these data, or the response is not what the family generates.
-    """
-    return GeneralizedFit.of_counts(
-        specify_counts(data, formula, family, name=name, standardize=standardize, contrasts=contrasts), family
-    )
-
-
 def specify_counts(
     data: pd.DataFrame,
     formula: str,
@@ -179,7 +158,13 @@ def specify_counts(
     standardize: bool | Sequence[str] = False,
     contrasts: Contrasts | None = None,
 ) -> Model:
-    """Bring a formula and the counts of a data frame together, as `model.specify` does, and check that they are counts."""
+    """Bring a formula and the counts of a data frame together, as `model.specify` does, and check that they are counts.
+
+    Raises
+    ------
+    FitError
+        When the model cannot be specified on these data, or the response is not what the family generates.
+    """
     if _OFFSET.search(formula.partition("~")[2]):
         raise FitError(f"offset() in '{formula}' is not offered for a {family} model; leave it out")
     refuse_smooths(parse(formula), f"{family} models")

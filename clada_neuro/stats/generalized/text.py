@@ -1,16 +1,12 @@
 """A generalised fit as text, HTML, JSON and an APA sentence."""
 
-from functools import partial
 from html import escape
 from typing import Any
 
 from clada_neuro.numerals import decimals, p_text
 from clada_neuro.stats import output
-from clada_neuro.stats.effects import effects
 from clada_neuro.stats.fitted import Fitted
 from clada_neuro.stats.generalized.family import family_of
-from clada_neuro.stats.marginal.overview import overview
-from clada_neuro.stats.secondary import attempt
 
 _SHORT = {"odds ratio": "OR", "rate ratio": "RR"}
 
@@ -33,29 +29,8 @@ def apa(row: dict[str, float], ratio: str) -> str:
 
 def to_dict(fit: Fitted) -> dict[str, Any]:
     """Return the entry of fits.json: what a linear model's has, without residuals, with family and link."""
-    family, shares, notes = family_of(fit.family), fit.r2(), list(fit.warnings)
-    return {
-        "name": fit.name,
-        "formula": fit.formula,
-        "response": fit.model.formula.response,
-        "response_family": family.name,
-        "link": family.link,
-        "engine": fit.engine,
-        **output.sizes(fit),
-        **output.on_response(fit),
-        "coefficients": {term: fit.coefficient(term) for term in fit.design.names},
-        "random": fit.random.to_dict("records"),
-        "loglik": fit.loglik,
-        "aic": fit.aic,
-        "r2_marginal": shares.marginal,
-        "r2_conditional": shares.conditional,
-        "singular": fit.singular,
-        "converged": fit.converged,
-        "warnings": notes,
-        "vcov": fit.uncertainty.vcov.tolist(),
-        "effects": effects(fit),
-        "marginal": attempt("marginal means", partial(overview, fit), notes) or [],
-    }
+    family = family_of(fit.family)
+    return output.common(fit) | {"response_family": family.name, "link": family.link}
 
 
 def summary(fit: Fitted) -> str:
