@@ -12,6 +12,7 @@ from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import DataError
 
 WORD = "word"  # the type of the events that are words
+NO_WORD = "no_word"  # their column that says why one is not in the table of words; empty where it is
 _SPAN = re.compile(r"(bad|edge|boundary|new segment|sync status|comment)", re.IGNORECASE)
 _CODE = re.compile(r"(?:(?P<kind>.*)/)?\s*(?P<letter>[SR]?)\s*0*(?P<number>\d+)(?:\.0+)?\s*")
 _RESPONSE = "response"

@@ -55,6 +55,14 @@ class EpochTrials:
     joins: list[dict[str, Any]]
     notes: list[str]
 
+    def joins_setting_aside(self, aside: pd.Series, why: str) -> list[dict[str, Any]]:
+        """Return the joins, with a step of its own, before the last, for those of the `unmatched` epochs that were not asked for."""
+        if not aside.any():
+            return self.joins
+        before, rest = self.joins[-1]["rows_before"], self.unmatched[~aside]
+        n = int(aside.sum())
+        return [*self.joins[:-1], step("limit", before, n, why), _without_word(before - n, rest)]
+
     @property
     def simulated(self) -> bool:
         """Whether any epoch's metadata say that it is simulated."""
@@ -122,12 +130,7 @@ def epochs_to_trials(
         before = len(trials)
         trials, unmatched, respelled = _with_words(trials, words, on)
         notes += respelled
-        why = unmatched["reason"].value_counts()
-        joins.append(
-            step(
-                "epochs without a word", before, len(unmatched), _listed(why) or "every epoch found its word"
-            )
-        )
+        joins.append(_without_word(before, unmatched))
     return EpochTrials(trials, recordings.dropped, unmatched, joins, notes)
 
 
@@ -254,6 +257,11 @@ def _attributed(said: dict[str, list[str]], n_subjects: int) -> list[str]:
         whom = f" (subject{'s' if len(who) > 1 else ''} {', '.join(who[:5])}{more})"
         notes.append(note if len(who) == n_subjects else note + whom)
     return notes
+
+
+def _without_word(before: int, unmatched: pd.DataFrame) -> dict[str, Any]:
+    why = _listed(unmatched["reason"].value_counts()) or "every epoch found its word"
+    return step("epochs without a word", before, len(unmatched), why)
 
 
 def _listed(counts: pd.Series) -> str:

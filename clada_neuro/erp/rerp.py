@@ -21,6 +21,7 @@ from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
 
 Array = NDArray[np.float64]
+_REASONS = 3  # that are shown; all stand in the table of lost epochs
 _ROUNDING = 1e-20
 
 
@@ -181,4 +182,6 @@ def _baseline_shifts(design: Array, before: Array, data: Array) -> Array:
 
 def _lost_note(data: PredictedEpochs) -> list[str]:
     counts = data.lost["reason"].value_counts()
-    return [f"{n} epochs left out: {reason}" for reason, n in counts.items()]
+    shown, others = counts.head(_REASONS), counts.iloc[_REASONS:]
+    rest = [f"{others.sum()} epochs left out for {len(others)} more reasons"] if len(others) else []
+    return [*(f"{n} epochs left out: {reason}" for reason, n in shown.items()), *rest]

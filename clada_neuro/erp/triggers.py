@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clada_neuro.erp.codes import WORD, codes_meant, triggers_of
+from clada_neuro.erp.codes import NO_WORD, WORD, codes_meant, triggers_of
 from clada_neuro.erp.metadata import match_words, with_labels
 from clada_neuro.erp.notes import most_frequent
 from clada_neuro.erp.onsets import from_bids, from_onsets
@@ -125,8 +125,8 @@ def tie_codes(subject: str, recorded: Sequence[pd.DataFrame], table: pd.DataFram
 
 def add_measures(
     tied: Sequence[pd.DataFrame], words: pd.DataFrame, predictors: Sequence[str]
-) -> list[pd.DataFrame]:
-    """Give every event that is a word the measures of its word; a word that is not in the trace has none.
+) -> tuple[list[pd.DataFrame], list[str]]:
+    """Give every event that is a word the measures of its word; a word that is not in the trace has none, and a reason (`NO_WORD`).
 
     Parameters
     ----------
@@ -136,6 +136,12 @@ def add_measures(
         Words table of a trace.
     predictors
         Columns of ``words``.
+
+    Returns
+    -------
+    tables, notes
+        The events, and lines on labels that are spelled otherwise, on words of events that the table of words lacks, and on those
+        of the table that no event shows.
 
     Raises
     ------
@@ -155,8 +161,21 @@ def add_measures(
     values = words[list(predictors)].reset_index(drop=True).reindex(match.row)  # −1 is no row
     values = values.set_axis(np.flatnonzero(is_word))
     whole[list(predictors)] = values.reindex(whole.index)
+    reasons = match.unmatched["reason"]
+    whole[NO_WORD] = pd.Series(
+        reasons.to_numpy(), index=np.flatnonzero(is_word)[reasons.index], dtype=object
+    ).reindex(whole.index)
     edges = np.cumsum([0, *map(len, tied)])
-    return [whole.iloc[a:b].reset_index(drop=True) for a, b in pairwise(edges)]
+    notes, lost, unseen = list(match.notes), len(reasons), len(words) - match.row[match.row >= 0].nunique()
+    if lost:
+        notes.append(
+            f"{lost:,} of {is_word.sum():,} words of events are not in the table of words: {most_frequent(reasons)}"
+        )
+    if unseen:
+        notes.append(
+            f"{unseen:,} of {len(words):,} words in the table of words have no event: no response to them is in the model"
+        )
+    return [whole.iloc[a:b].reset_index(drop=True) for a, b in pairwise(edges)], notes
 
 
 def check_intervals(subject: str, tied: Sequence[pd.DataFrame], soa: float) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.responses.alignment import Alignment, align
 from clada_neuro.responses.unmatched import warn_of_loss
+from clada_neuro.stimuli.keys import as_key, respelled
 from clada_neuro.study.how import Progress
 from clada_neuro.study.target import Target
 
@@ -38,10 +39,13 @@ def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Al
     assert plan.epochs is not None
     words, base = traced.words, plan.index_base
     measured = epochs_to_trials(plan.epochs, counted_from(words, base), **vars(plan.measurement))
-    lost = measured.joins[-1]
+    why = next((one["reason"] for one in plan.exclusions if one["step"] == "limit, stimuli"), "")
+    *joins, lost = measured.joins_setting_aside(_not_asked_for(plan, measured.unmatched), why)
     warnings = warn_of_loss(
         "epochs", lost["rows_before"], lost["rows_removed"], lost["reason"], plan.max_lost
     )
+    for one in joins[1:]:
+        progress(f"      {one['rows_removed']:,} of {one['rows_before']:,} epochs left out: {one['reason']}")
     known = [name for name in MAIN if name in words]
     aligned = align(
         add_next(words, known) if plan.measurement.soa else words, measured.trials, index_base=base
@@ -51,11 +55,24 @@ def _measure_epochs(plan: Target, traced: Trace, progress: Progress) -> tuple[Al
     for note in notes:
         progress(f"      {note}")
     facts = {
-        "joins": [*measured.joins, *aligned.joins],
+        "joins": [*joins, lost, *aligned.joins],
         "erp": {"notes": notes},
         "simulated": measured.simulated,
     }
     return aligned, facts
+
+
+def _not_asked_for(plan: Target, lost: pd.DataFrame) -> pd.Series:
+    """Return which epochs without a word are of stimuli that were not asked for."""
+    none = pd.Series(False, index=lost.index)
+    if plan.beyond is None:
+        return none
+    shared = [name for name in ("stimulus_id", "item", "sentence") if name in lost and name in plan.beyond]
+    if not shared:
+        return none
+    known = set(as_key(plan.beyond[shared[0]]))
+    given = as_key(lost[shared[0]])
+    return given.replace(respelled(given, known)).isin(known)
 
 
 def counted_from(words: pd.DataFrame, base: int | None) -> pd.DataFrame:

@@ -63,7 +63,8 @@ def _first_items(target: Target, limit: int) -> Target:
     why = f"only the first {limit} items were asked for"
     if target.trials is None:
         lost = step("limit, stimuli", len(target.stimuli), len(target.stimuli) - len(stimuli), why)
-        return replace(target, stimuli=stimuli, exclusions=[*target.exclusions, lost])
+        beyond = target.stimuli.drop(index=stimuli.index)
+        return replace(target, stimuli=stimuli, exclusions=[*target.exclusions, lost], beyond=beyond)
     key = "stimulus_id" if "stimulus_id" in target.trials else "item"
     if key not in target.trials:
         return replace(target, stimuli=stimuli)  # `align` says which key is missing

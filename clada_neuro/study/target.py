@@ -29,7 +29,8 @@ class Target:
     amplitudes are taken from epochs; `controls` names terms that may be left out. `decided_by` says whose the analysis
     is: of a ``file``, of ``formula``s, of the ``data set``, or the built-in ``default``. Of the trials, only those `where`
     these conditions are true are used. `index_base` and `max_lost` are for `align`. `continuous` are the recordings that
-    `epochs` were cut from; `described` are the columns of the epochs' metadata.
+    `epochs` were cut from; `described` are the columns of the epochs' metadata. `beyond` are stimuli that were not asked for,
+    of which there may be epochs.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Target:
     where: tuple[str, ...] = ()
     described: tuple[str, ...] = ()
     continuous: Continuous | None = None
+    beyond: pd.DataFrame | None = None
 
     def suited_to(self, trials: pd.DataFrame) -> tuple["Target", list[str]]:
         """Leave out of an analysis that knows nothing of the stimuli what these trials cannot carry; say what."""

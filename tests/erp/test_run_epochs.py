@@ -81,3 +81,14 @@ def test_measurement_options_reach_the_tables_and_a_rerun_keeps_the_regression_e
     before = (out / "erp" / "rerp_clusters.parquet").stat().st_mtime_ns
     run(material / "stimuli.csv", **options)
     assert (out / "erp" / "rerp_clusters.parquet").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_the_first_items_alone_leave_the_others_epochs_out_and_counted(material, tmp_path):
+    run(material / "stimuli.csv", epochs=material / "eeg", component="n400", limit=15, out=tmp_path)
+    manifest = artifacts.read_json(tmp_path / "manifest.json")
+    (aside,) = [step for step in manifest["joins"] if step["step"] == "limit"]
+    assert aside["reason"] == "only the first 15 items were asked for"
+    trials = artifacts.read_table(tmp_path / "trials.parquet")
+    assert (trials["item"].nunique(), len(trials)) == (15, aside["rows_after"])
+    assert aside["rows_before"] == 190  # of 200, 10 were rejected before

@@ -125,8 +125,13 @@ def test_codes_that_mean_nothing_are_one_line(codes, table, message):
 def test_words_bring_their_measures_and_other_events_none():
     words = TABLE.drop(columns="trigger").assign(surprisal_bits=np.arange(6.0)).drop(index=5)
     tied = tie("S1", [session(["11", "2", "2", "99", "12", "2", "2"])], TABLE)
-    (found,) = add_measures(tied.events, words, ["surprisal_bits"])
+    (found,), notes = add_measures(tied.events, words, ["surprisal_bits"])
     assert found["surprisal_bits"].fillna(-1).tolist() == [0, 1, 2, -1, 3, 4, -1]
+    assert notes == [
+        "1 of 6 words of events are not in the table of words: no word has stimulus_id=b, word_index=2"
+    ]
+    (found,), notes = add_measures([found.iloc[:3].drop(columns="surprisal_bits")], words, ["surprisal_bits"])
+    assert notes == ["2 of 5 words in the table of words have no event: no response to them is in the model"]
     with pytest.raises(DataError, match=r"no column 'surprisal'.*did you mean 'surprisal_bits'"):
         add_measures(tied.events, words, ["surprisal"])
 

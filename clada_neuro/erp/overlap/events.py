@@ -13,11 +13,13 @@ import pandas as pd
 from formulaic import ModelSpec
 from numpy.typing import NDArray
 
+from clada_neuro.erp.codes import NO_WORD
 from clada_neuro.errors import DataError, did_you_mean
 from clada_neuro.stats.design import INTERCEPT, columns_for, complete_rows, fixed_part
 from clada_neuro.stats.formula import names_of, parse
 
 Array = NDArray[np.float64]
+NOT_A_WORD = "not in the table of words"
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,9 @@ def _impulses(
     missing = rows[list(variables)].isna()
     without = np.flatnonzero(missing.any(axis=1))
     reason = [f"{missing.columns[missing.iloc[row].to_numpy().argmax()]} is missing" for row in without]
+    if NO_WORD in rows:
+        unknown = rows[NO_WORD].iloc[without].notna()
+        reason = [NOT_A_WORD if none else why for none, why in zip(unknown, reason, strict=True)]
     lost = pd.DataFrame({"onset": onsets[without], "reason": reason})
     parts = []
     for start, stop in pairwise(edges):

@@ -129,7 +129,9 @@ def analyze_recordings(
         [(name, note) for name, one in tied.items() for note in one.notes], "subject", len(tied)
     ):
         progress(line)
-    tables = _measured(tied, words, models)
+    tables, said = _measured(tied, words, models)
+    for line in said:
+        progress(line)
     flat = [table for parts in tables.values() for table in parts]
     codings, impulses = coded(flat, models)
     own = iter(impulses)
@@ -157,7 +159,7 @@ def analyze_recordings(
     for note in notes:
         progress(f"note: {note}")
     account = _write_tables(place, fits, tied, group, check)
-    facts = _facts(recordings, fits, models, how, wanted, notes, check)
+    facts = _facts(recordings, fits, models, how, wanted, [*said, *notes], check)
     store.write(_LAST, facts | totals(fits, account))
     return place
 
@@ -239,13 +241,14 @@ def _tied(name: str, sessions: list[EegSession], how: Reading, progress: Callabl
 
 def _measured(
     tied: Mapping[str, TiedEvents], words: pd.DataFrame, models: Sequence[EventModel]
-) -> dict[str, list[pd.DataFrame]]:
-    """Return the events with the columns that formulas need: their own, else the measures of their words."""
+) -> tuple[dict[str, list[pd.DataFrame]], list[str]]:
+    """Return the events with the columns that formulas need, their own, else the measures of their words, and lines on these."""
     flat = [table for one in tied.values() for table in one.events]
     own = {str(column) for table in flat for column in table}
     wanted = [name for name in variables_of(models) if name not in own]
-    measured = iter(add_measures(flat, words, wanted) if wanted else flat)
-    return {name: [next(measured) for _ in one.events] for name, one in tied.items()}
+    measured, said = add_measures(flat, words, wanted) if wanted else (flat, [])
+    each = iter(measured)
+    return {name: [next(each) for _ in one.events] for name, one in tied.items()}, said
 
 
 def _in_words(fit: OverlapRerp) -> str:
