@@ -10,21 +10,26 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import HTML, display
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Canvas
 
-from clada_neuro.errors import CladaNeuroError
+from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.instrument.activity import active_set
 from clada_neuro.instrument.lens_of_text import lens_of_text
 from clada_neuro.instrument.trace import Trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.models.watching import watching
-from clada_neuro.reporting.figures import COLORS, Figure, compose
+from clada_neuro.reporting.figures import COLORS, Figure, compose, wrapped
+from clada_neuro.reporting.labels import axis
 from clada_neuro.runtime.scoring import Score
 
+WORD_MEASURES = ("surprisal_bits", "entropy_bits", "sparsity_energy99")
+_HEIGHT = 1.4  # inches a measure
 _INACTIVE, _STAYED, _NEW = "#ffffff", "#8a939e", COLORS[0]
 
 
@@ -169,32 +174,90 @@ def lens_map(model: LanguageModel, sentence: str, every: int = 3) -> Figure:
     )
 
 
-def word_by_word(traced: Trace) -> Figure:
-    """Draw the first text of a trace: surprisal, entropy, sparsity, and how many neurons each layer used."""
-    words = traced.words[traced.words["stimulus_id"] == traced.words["stimulus_id"].iloc[0]]
-    tokens = traced.tokens.merge(words[["stimulus_id", "word_index"]], on=["stimulus_id", "word_index"])
-    layers = traced.layers.merge(tokens[["stimulus_id", "token_index", "word_index"]])
-    active = 100 * (1 - layers.pivot_table("sparsity_energy99", "layer", "word_index"))
+def word_by_word(
+    traced: Trace,
+    stimulus_id: str | None = None,
+    measures: Sequence[str] = WORD_MEASURES,
+    *,
+    layers: bool = True,
+) -> Figure:
+    """Draw a text of a trace: measures of its words, and how many neurons each layer used.
+
+    Parameters
+    ----------
+    stimulus_id : str, optional
+        Which text; the first one by default.
+    measures : sequence of str
+        Columns of `Trace.words`, a panel each.
+    layers : bool
+        Also draw the share of neurons that are active by layer, where the trace holds activity.
+
+    Raises
+    ------
+    DataError
+        The trace holds no such text or measure, or nothing is left to draw.
+    """
+    words = _of_text(traced, stimulus_id)
+    missing = [name for name in measures if name not in words]
+    if missing:
+        raise DataError(f"this trace has no measure '{missing[0]}'; {', '.join(WORD_MEASURES)} are usual")
+    layers = layers and not traced.manifest.get("activity")
+    if not (measures or layers):
+        raise DataError("nothing to draw; choose a measure")
+    active = _active_by_layer(traced, words) if layers else None
+    heights = [_HEIGHT] * len(measures) + [2 * _HEIGHT] * layers
     places = range(len(words))
 
     def paint(canvas: Canvas) -> None:
-        axes = canvas.subplots(4, 1, sharex=True, height_ratios=(2, 1.4, 1.1, 3.2))
-        axes[0].bar(places, words["surprisal_bits"], color=COLORS[0], width=0.7)
-        axes[0].set_ylabel("surprisal\n(bits)")
-        axes[1].bar(places, words["entropy_bits"], color=COLORS[1], width=0.7)
-        axes[1].set_ylabel("entropy\nbefore (bits)")
-        axes[2].plot(places, words["sparsity_energy99"], "o-", color=COLORS[2])
-        axes[2].margins(y=0.2)
-        axes[2].set_ylabel("sparsity\n(share)")
-        image = axes[3].pcolormesh(places, active.index, active, cmap="viridis", shading="nearest")
-        axes[3].set(ylabel="layer")
-        axes[3].grid(False)
-        canvas.colorbar(image, ax=axes[3], label="neurons active (%)", pad=0.01, aspect=12)
-        axes[3].set_xticks(places, words["word"], rotation=45, ha="right")
+        panels = canvas.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        for number, (axes, name) in enumerate(zip(panels, measures, strict=False)):
+            _draw_measure(axes, words[name], COLORS[number % len(COLORS)])
+            axes.set_ylabel("\n".join(wrapped([axis(name)], 14)))
+        if active is not None:
+            image = panels[-1].pcolormesh(places, active.index, active, cmap="viridis", shading="nearest")
+            panels[-1].set(ylabel="layer")
+            panels[-1].grid(False)
+            canvas.colorbar(image, ax=panels[-1], label="neurons active (%)", pad=0.01, aspect=12)
+        panels[-1].set_xticks(places, words["word"].str.replace("$", r"\$"), rotation=45, ha="right")
 
-    most = words.loc[words["surprisal_bits"].idxmax(), "word"]
-    caption = f"{len(words)} words; the most surprising one is “{most}”."
-    return compose("word_by_word", caption, caption, paint, (max(5.0, 1.6 + 0.5 * len(words)), 6.4))
+    caption = f"{len(words)} words" + _extreme(words)
+    size = (max(5.0, 1.6 + 0.5 * len(words)), 1.0 + sum(heights))
+    return compose("word_by_word", caption, caption, paint, size)
+
+
+def _of_text(traced: Trace, stimulus_id: str | None) -> pd.DataFrame:
+    words = traced.words
+    wanted = words["stimulus_id"].iloc[0] if stimulus_id is None else stimulus_id
+    found = words[words["stimulus_id"] == wanted]
+    if found.empty:
+        raise DataError(
+            f"this trace has no text '{wanted}'; its first one is '{words['stimulus_id'].iloc[0]}'"
+        )
+    return found
+
+
+def _active_by_layer(traced: Trace, words: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of active neurons in per cent, a row a layer and a column a word."""
+    keys = ["stimulus_id", "word_index"]
+    tokens = traced.tokens.merge(words[keys], on=keys)
+    found = traced.layers.merge(tokens[["stimulus_id", "token_index", "word_index"]])
+    return 100 * (1 - found.pivot_table("sparsity_energy99", "layer", "word_index"))
+
+
+def _draw_measure(axes: Axes, values: pd.Series, color: str) -> None:
+    """Draw bits as bars, which start at zero, and what lies on a scale of its own as a line."""
+    if str(values.name).endswith("_bits"):
+        axes.bar(range(len(values)), values, color=color, width=0.7)
+    else:
+        axes.plot(range(len(values)), values, "o-", color=color)
+        axes.margins(y=0.2)
+
+
+def _extreme(words: pd.DataFrame) -> str:
+    surprisal = words["surprisal_bits"]
+    if surprisal.isna().all():
+        return "."
+    return f"; the most surprising one is “{words.loc[surprisal.idxmax(), 'word']}”."
 
 
 @torch.inference_mode()

@@ -63,6 +63,7 @@ ALLOWED = {
     "questions": BASE | {"study", "models", "policies", "stimuli", "instrument", "responses", "stats", "reporting"},
     "by_name": BASE | {"models", "runtime", "policies"},
     "arguments": {"errors"},
+    "app": BASE | {"models", "instrument", "reporting", "stimuli", "widgets"},
     "widgets": BASE | {"models", "runtime", "instrument", "reporting"},
     "cli": None,
     "__main__": None,

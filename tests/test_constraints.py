@@ -21,7 +21,7 @@ WANTED = [
         *PROJECT["dependencies"],
         *(
             one
-            for extra in ("dev", "bids", "dask", "docs")
+            for extra in ("dev", "app", "bids", "dask", "docs")
             for one in PROJECT["optional-dependencies"][extra]
         ),
     )

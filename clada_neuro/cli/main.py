@@ -31,6 +31,7 @@ _COMMANDS = {
     "evaluate": "clada_neuro.cli.evaluate",
     "generate": "clada_neuro.cli.generate",
     "data": "clada_neuro.cli.data",
+    "app": "clada_neuro.cli.app",
 }
 
 

@@ -169,7 +169,7 @@ def load_model(
     target = find_device(device)
     if target.type == "mps" and dtype == "float64":
         raise ModelError("Apple's GPUs compute no float64; use dtype float32, or device cpu")
-    folder, weights_hash = _locate(str(name), revision)
+    folder, weights_hash = locate(str(name), revision)
     for together in devices_of(device):
         check_memory(str(name), Path(folder), _DTYPES[dtype], together)
     source = {"pretrained_model_name_or_path": folder}
@@ -203,7 +203,7 @@ def _origin(name: str, folder: Path, revision: str | None) -> dict[str, str]:
     return origin_of_snapshot(name, folder, revision)
 
 
-def _locate(name: str, revision: str | None) -> tuple[str, str]:
+def locate(name: str, revision: str | None = None) -> tuple[str, str]:
     """Return what transformers should load and the hash of its weights."""
     path = Path(name).expanduser()
     here = name == EMBEDDED or path.exists() or path.suffix == ".gguf" or name.startswith((".", "/", "~"))

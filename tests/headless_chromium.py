@@ -44,7 +44,8 @@ class Chromium:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
-    def open(self, path: Path, width: int, *, dark: bool = False, media: str = "") -> None:
+    def open(self, page: Path | str, width: int, *, dark: bool = False, media: str = "") -> None:
+        """Open a file or an address, and wait until it is loaded."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
@@ -52,7 +53,7 @@ class Chromium:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
         self.events.clear()
-        self.send("Page.navigate", {"url": path.resolve().as_uri()})
+        self.send("Page.navigate", {"url": page if isinstance(page, str) else page.resolve().as_uri()})
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._receive()
 
@@ -61,6 +62,28 @@ class Chromium:
         answer = self.send("Runtime.evaluate", options)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = 60):
+        """Wait until an expression is true, and return its value."""
+        limit = time.monotonic() + seconds
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < limit, f"not within {seconds} s: {expression}"
+            time.sleep(0.1)
+        return value
+
+    def click(self, element: str) -> None:
+        """Click the middle of an element, given as an expression, as a mouse does."""
+        at = self.evaluate(
+            f"(e => {{ e.scrollIntoView({{block: 'center'}}); const r = e.getBoundingClientRect();"
+            f" return {{x: r.x + r.width / 2, y: r.y + r.height / 2}}; }})({element})"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", {"type": kind, "button": "left", "clickCount": 1, **at})
+
+    def choose_file(self, element: str, path: Path) -> None:
+        """Put a file into a field of files, as its dialog does."""
+        found = self.send("Runtime.evaluate", {"expression": element})["result"]["objectId"]
+        self.send("DOM.setFileInputFiles", {"objectId": found, "files": [str(path)]})
 
     def press(self, key: str, code: int) -> None:
         for kind in ("rawKeyDown", "char", "keyUp"):
@@ -72,6 +95,7 @@ class Chromium:
                 )
 
     def screenshot(self, path: Path) -> None:
+        """Photograph the whole page."""
         options = {"format": "png", "captureBeyondViewport": True}
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", options)["data"]))
 
