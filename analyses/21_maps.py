@@ -18,11 +18,11 @@ from collections.abc import Iterator
 import mne
 import numpy as np
 import pandas as pd
+from _shared.fields import fields
 from _shared.results import results_folder
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
-from clada_neuro.erp.channels import directions
 from clada_neuro.erp.clusters import channel_adjacency
 from clada_neuro.erp.maps.channel import ChannelTask, Electrode, deviates, terms_of, with_errors
 from clada_neuro.erp.maps.inference import compared
@@ -31,7 +31,7 @@ from clada_neuro.erp.simulate_eeg import standard_info
 from clada_neuro.exports import write_csv
 
 ELECTRODES = ["Fz", "C3", "Cz", "C4", "Pz"]
-TIMES, SMOOTH, DEGREES = np.arange(10) * 0.05, 0.06, 35
+TIMES = np.arange(10) * 0.05
 SDS = {"subject": 2.0, "slope": 0.5, "item": 0.8, "stimulus": 1.0, "residual": 5.0}  # µV
 MODEL = "x + (1 + x | subject) + (1 | item) + (1 | stimulus)"
 SIGNS, NORMAL, MARGINAL, FIXED = (
@@ -42,23 +42,13 @@ SIGNS, NORMAL, MARGINAL, FIXED = (
 )
 
 
-def fields(rng: np.random.Generator, info: mne.Info, n: int) -> np.ndarray:
-    """Return n maps (n, electrodes, moments) of variance 1, correlated over the scalp and over time."""
-    vectors = directions(np.array([channel["loc"][:3] for channel in info["chs"]]))
-    apart = np.degrees(np.arccos(np.clip(vectors @ vectors.T, -1, 1)))
-    scalp = np.exp(-((apart / DEGREES) ** 2) / 2)
-    course = np.exp(-(((TIMES[:, None] - TIMES) / SMOOTH) ** 2) / 2)
-    rooted = [np.linalg.cholesky(part + 1e-8 * np.eye(len(part))) for part in (scalp, course)]
-    return rooted[0] @ rng.standard_normal((n, len(scalp), len(course))) @ rooted[1].T
-
-
 def study(info: mne.Info, n_subjects: int, n_items: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Return trials and their maps, µV."""
     rng = np.random.default_rng([seed, 21])
     subject, stimulus = (part.ravel() for part in np.indices((n_subjects, 2 * n_items)))
     item = stimulus // 2
     x = rng.standard_normal(2 * n_items)
-    maps = {name: sd * fields(rng, info, n) for (name, sd), n in zip(
+    maps = {name: sd * fields(rng, info, TIMES, n) for (name, sd), n in zip(
         SDS.items(), (n_subjects, n_subjects, n_items, 2 * n_items, len(subject)), strict=True)}  # fmt: skip
     y = maps["subject"][subject] + maps["slope"][subject] * x[stimulus][:, None, None]
     y = y + maps["item"][item] + maps["stimulus"][stimulus] + maps["residual"]

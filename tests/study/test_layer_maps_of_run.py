@@ -113,6 +113,17 @@ def test_the_command_line(study, made, capsys):
     assert "give --epochs" in done.complaint
 
 
+def test_maps_of_another_trace_are_not_shown(study, made):
+    place = made / "layer_maps.json"
+    kept = place.read_bytes()
+    artifacts.write_json(place, artifacts.read_json(place) | {"trace": "another"})
+    report(study / "run")
+    text = (study / "run" / "report.md").read_text(encoding="utf-8")
+    place.write_bytes(kept)
+    assert "of the words of another trace" in text
+    assert "To ask when each layer speaks" not in text
+
+
 def test_bad_input_is_one_line(study, tmp_path):
     with pytest.raises(DataError, match=r"epochs '.*nowhere' do not exist"):
         layer_maps(study / "run", tmp_path / "nowhere")

@@ -86,8 +86,10 @@ def test_nothing_is_found_where_nothing_is(words_by_layer):
 
 def test_the_plane_is_tested_as_mne_tests_a_lattice(one_layer):
     _, roi, tested = one_layer
+    neighbours = mne.stats.combine_adjacency(*roi.shape[1:])
+    forming = stats.t.ppf(0.975, len(roi) - 1)
     t, clusters, p, _ = mne.stats.permutation_cluster_1samp_test(
-        roi, threshold=stats.t.ppf(0.975, len(roi) - 1), n_permutations=100, rng=1, verbose="error"
+        roi, threshold=forming, n_permutations=100, adjacency=neighbours, rng=1, verbose="error"
     )
     own = tested.table[tested.table["over"] == SUBJECTS]
     np.testing.assert_allclose(tested.t[:, 0], t)
