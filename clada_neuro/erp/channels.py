@@ -39,7 +39,7 @@ def find_roi(info: mne.Info, component: Component, who: str = "the recording") -
     DataError
         When fewer electrodes are found than the component needs.
     """
-    eeg = eeg_channels(info)
+    eeg = eeg_channels(info, who)
     by_name, bipolar, notes = _electrodes(eeg)
     found = {e: by_name[canonical(e)] for e in component.roi if canonical(e) in by_name}
     found |= {e: e for e in component.roi if e in eeg}
@@ -75,8 +75,8 @@ def canonical(name: str) -> str:
     return _ALIASES.get(bare, bare)
 
 
-def eeg_channels(info: mne.Info) -> list[str]:
-    """Return the names of the EEG channels, bad ones included.
+def eeg_channels(info: mne.Info, who: str = "the recording") -> list[str]:
+    """Return the names of the EEG channels, bad ones included; ``who`` is the recording's name in messages.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def eeg_channels(info: mne.Info) -> list[str]:
     picks = mne.pick_types(info, meg=False, eeg=True, exclude=[])
     if not len(picks):
         raise DataError(
-            f"no EEG channels among {', '.join(info['ch_names'][:8])}; set their type with set_channel_types"
+            f"{who}: no EEG channels among {', '.join(info['ch_names'][:8])}; set their type with set_channel_types"
         )
     return [info["ch_names"][pick] for pick in picks]
 

@@ -76,7 +76,7 @@ def common_layout(recordings: Mapping[str, mne.BaseEpochs | mne.Evoked]) -> Layo
     """
     _check_rates(recordings)
     usable = {who: _usable(recording.info) for who, recording in recordings.items()}
-    having = {who: eeg_channels(recording.info) for who, recording in recordings.items()}
+    having = {who: eeg_channels(recording.info, who) for who, recording in recordings.items()}
     lost: dict[str, list[str]] = {}
     mended: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for names in having.values() for name in names):

@@ -6,6 +6,7 @@ recorded codes are aligned with them, so that a lost trigger loses one word, or 
 columns name the words. Whatever is matched, and whatever is not, is counted.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
 
 _TOLERANCE = 0.05
+_ONE = re.compile(r"^(event|word)\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,10 @@ class TiedEvents:
     def in_words(self) -> str:
         """Return the account as a line."""
         rows = [row for row in self.account.itertuples() if row.n]
-        return ", ".join(f"{row.n:,} {row.outcome}{f' ({row.shown})' if row.shown else ''}" for row in rows)
+        parts = [
+            (row.n, row.outcome if row.n == 1 else _ONE.sub(r"\1s", row.outcome), row.shown) for row in rows
+        ]
+        return ", ".join(f"{n:,} {outcome}{f' ({shown})' if shown else ''}" for n, outcome, shown in parts)
 
 
 @quiet
@@ -184,35 +189,40 @@ def check_intervals(subject: str, tied: Sequence[pd.DataFrame], soa: float) -> N
     Parameters
     ----------
     tied
-        Tables of events with ``word_index`` and a column that names the text.
+        Tables of events. With ``word_index`` and a column that names the text, intervals are those between neighbours of a text;
+        without, between all successive words, of which the typical one must agree.
     soa
         Seconds from word to word.
 
     Raises
     ------
     AlignmentError
-        When the typical interval, or more than 5 % of the intervals, differ by more than 5 %.
+        When the typical interval, or more than 5 % of those within texts, differ by more than 5 %.
     """
-    steps = []
-    for events in tied:
-        words = events[events["event"] == WORD].sort_values("onset")
-        texts = [name for name in ("stimulus_id", "item", "condition") if name in words]
-        if "word_index" not in words or not texts:
-            return
-        follows = pd.to_numeric(words["word_index"]).diff().eq(1)
-        for name in texts:
-            follows &= words[name].eq(words[name].shift())
-        steps.append(words["onset"].diff()[follows].to_numpy(float))
-    intervals = np.concatenate(steps)
+    steps = [_intervals(events[events["event"] == WORD].sort_values("onset")) for events in tied]
+    within = all(known for _, known in steps)
+    intervals = np.concatenate([found for found, _ in steps])
     if not len(intervals):
         return
     off = np.abs(intervals / soa - 1) > _TOLERANCE
     typical = float(np.median(intervals))
-    if off.mean() > _TOLERANCE:
+    if off.mean() > _TOLERANCE if within else abs(typical / soa - 1) > _TOLERANCE:
         raise AlignmentError(
             f"subject '{subject}': {off.sum():,} of {len(intervals):,} intervals from word to word differ from the stated {1e3 * soa:g} ms "
             f"by more than {_TOLERANCE:.0%} (typical {1e3 * typical:.0f} ms); state the interval that was used, or do clocks drift?"
         )
+
+
+def _intervals(words: pd.DataFrame) -> tuple[NDArray[np.float64], bool]:
+    """Return the intervals between neighbouring words, and whether it is known that they are neighbours in a text."""
+    steps = words["onset"].diff()
+    texts = [name for name in ("stimulus_id", "item", "condition") if name in words]
+    if "word_index" not in words or not texts:
+        return steps.dropna().to_numpy(float), False
+    follows = pd.to_numeric(words["word_index"], errors="coerce").diff().eq(1)
+    for name in texts:
+        follows &= words[name].eq(words[name].shift())
+    return steps[follows].to_numpy(float), True
 
 
 def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:

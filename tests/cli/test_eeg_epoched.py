@@ -64,7 +64,7 @@ def test_epochs_whose_codes_have_no_word_are_counted_and_left_out(desk):
     table.loc[table["trigger"] != 6].to_csv(desk / "some.csv", index=False)
     said: list[str] = []
     _, place = tied(desk, desk / "eeg" / "sub-01.set", said, "some.csv")
-    assert said[-1] == "subject '01': 47 tied to a word, 9 event without a word (6 (9))"
+    assert said[-1] == "subject '01': 47 tied to a word, 9 events without a word (6 (9))"
     assert len(read_epochs(place).epochs["01"]) == 47
     assert artifacts.read_json(place / "tied.json")["subjects"]["01"][0]["n"] == 47
 

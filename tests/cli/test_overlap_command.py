@@ -103,7 +103,7 @@ def test_recordings_become_waveforms_events_and_clusters(desk, done):
         == by_item["in the check"] + by_item["in part outside, or in spans left out"]
         == 4 * 240
     )
-    assert f"by-item check of 960 words {by_item['in the check']} in the check" in done.output
+    assert f"by-item check of 960 words: {by_item['in the check']} in the check" in done.output
     stored = events[events["stage"] == "by-item check"].groupby("outcome")["n"].sum().to_dict()
     assert stored == by_item
     names = [one.comment for one in mne.read_evokeds(desk / "out" / "sub-01-ave.fif", verbose="error")]

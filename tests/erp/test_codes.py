@@ -75,7 +75,7 @@ def test_a_button_is_no_word_of_the_same_number():
     table = pd.DataFrame({"trigger": [1, 2], "stimulus_id": ["a", "a"], "word_index": [0, 1]})
     tied = tie("S1", [marked(["Stimulus/S  1", "Response/R  1", "Stimulus/S  2", "Response/R  2"])], table)
     assert tied.events[0]["event"].tolist() == ["word", "R1", "word", "R2"]
-    assert tied.in_words() == "2 tied to a word, 2 event without a word (R1, R2)"
+    assert tied.in_words() == "2 tied to a word, 2 events without a word (R1, R2)"
 
 
 def test_names_of_several_kinds_with_one_number_stay_apart():

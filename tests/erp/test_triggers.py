@@ -145,3 +145,13 @@ def test_clocks_that_drift_are_one_line():
         AlignmentError, match=r"4 of 4 intervals .* the stated 550 ms by more than 5% \(typical 500 ms\)"
     ):
         check_intervals("S1", tied, 0.55)
+
+
+def test_a_stated_interval_is_checked_where_words_have_no_numbers():
+    tied = tie("S1", [session(["11", "2", "2", "12", "2", "2"])], TABLE).events
+    unnumbered = [part.drop(columns="word_index") for part in tied]
+    check_intervals("S1", unnumbered, 0.5)
+    with pytest.raises(
+        AlignmentError, match=r"5 of 5 intervals .* the stated 400 ms by more than 5% \(typical 500 ms\)"
+    ):
+        check_intervals("S1", unnumbered, 0.4)

@@ -69,7 +69,7 @@ class ItemCheck:
             for outcome, n in self.words.items()
             if n
         ]
-        return f"of {sum(self.words.values()):,} words {', '.join(parts)}"
+        return f"of {sum(self.words.values()):,} words: {', '.join(parts)}"
 
 
 @dataclass(frozen=True, eq=False)

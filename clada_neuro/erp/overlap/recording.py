@@ -74,7 +74,7 @@ def prepared(
     AlignmentError
         For two events of a type at one sample, and types that are all outside.
     """
-    channels = eeg_channels(raw.info)
+    channels = eeg_channels(raw.info, who)
     sfreq, n_times = raw.info["sfreq"], raw.n_times
     trains = [_train(who, coding, part, sfreq) for coding, part in zip(codings, impulses, strict=True)]
     lost = [_lost(coding, part, sfreq) for coding, part in zip(codings, impulses, strict=True)]

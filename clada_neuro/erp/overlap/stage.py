@@ -252,7 +252,11 @@ def _measured(
 
 
 def _in_words(fit: OverlapRerp) -> str:
-    used = ", ".join(f"{row.n:,} {row.event} {row.outcome}" for row in fit.events.itertuples())
+    by_event = [
+        f"{event}: {', '.join(f'{row.n:,} {row.outcome}' for row in rows.itertuples())}"
+        for event, rows in fit.events.groupby("event", sort=False)
+    ]
+    used = "; ".join(by_event)
     left = ", ".join(f"{seconds:.3g} s {use}" for use, seconds in fit.seconds.items() if seconds)
     return f"{used}; {left}; condition number {fit.condition:.0f}"
 
