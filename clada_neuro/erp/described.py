@@ -136,7 +136,7 @@ def _processing(epochs: Recordings, baseline: str) -> Fields:
         "bad channels": "; ".join(f"{name}: {', '.join(names)}" for name, names in bad.items())
         or "none marked",
         "correction of artifacts": f"{len(first.info['projs'])} projectors" if first.info["projs"] else None,
-        "epochs": f"{1e3 * first.tmin:g} to {1e3 * first.tmax:g} ms",
+        "epochs": f"{1e3 * first.tmin:g} to {1e3 * first.tmax:g} ms".replace("-", "−"),
         "baseline": baseline,
         "trials": f"{kept:,} kept; rejected: "
         + (", ".join(f"{n} {reason}" for reason, n in reasons.items()) or "none"),

@@ -10,10 +10,10 @@ from clada_neuro.records.overlap import EventFormula, OverlapRecord
 from clada_neuro.reporting import references
 from clada_neuro.reporting.blocks import Table
 from clada_neuro.reporting.figures import COLORS, Figure, compose
-from clada_neuro.reporting.labels import words
+from clada_neuro.reporting.labels import unit_of, words
 from clada_neuro.reporting.page_tables import coefficient_cells, table
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.scalp import microvolts_up
+from clada_neuro.reporting.scalp import heads, mapped, microvolts_up
 from clada_neuro.reporting.text import number, plural
 
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")
@@ -51,7 +51,7 @@ def lines(results: Results) -> list[str]:
     formulas = ", ".join(f"{model.event} ~ {model.formula}" for model in found.models)
     said = [
         f"Responses to successive words were estimated together ({formulas}) from {found.seconds_used / 60:.0f} minutes of "
-        f"{plural(len(fits), 'recording')}; overlap makes the variance of a response {number(found.worst_inflation, 1)} times larger at its "
+        f"{plural(sum(max(1, len(fit.recordings)) for fit in fits), 'recording')}; overlap makes the variance of a response {number(found.worst_inflation, 1)} times larger at its "
         f"worst moment; condition numbers up to {number(found.worst_condition, 0)}."
     ]
     if found.by_item and found.by_item.left_out:
@@ -94,13 +94,13 @@ def figures(results: Results) -> list[Figure]:
     site = next((name for name in _MIDLINE if name in there), sorted(there)[0])
     at = waveforms[waveforms["channel"] == site]
     groups = [
-        (f"{event}: {_named(str(predictor))}", rows)
+        (f"{event}: {_named(str(predictor))}", _unit(str(predictor)), rows)
         for (event, predictor), rows in at.groupby(["event", "predictor"], sort=False)
     ]
 
     def paint(canvas: Canvas) -> None:
         panels = canvas.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (label, rows) in zip(panels, groups, strict=True):
+        for axes, (label, unit, rows) in zip(panels, groups, strict=True):
             axes.fill_between(
                 rows["time_ms"], rows["ci_low"], rows["ci_high"], color=COLORS[0], alpha=0.15, linewidth=0
             )
@@ -108,7 +108,7 @@ def figures(results: Results) -> list[Figure]:
             axes.axhline(0, color="#374151", linewidth=0.8)
             axes.axvline(0, color="#374151", linewidth=1)
             axes.set_title(label, fontsize=9.5)
-            axes.set_ylabel("µV")
+            axes.set_ylabel(unit)
             axes.margins(x=0)
             microvolts_up(axes, results.negative)
         panels[-1].set_xlabel("Time from onset (ms)")
@@ -119,7 +119,37 @@ def figures(results: Results) -> list[Figure]:
         "of each predictor."
     )
     size = (5.0, 0.9 + 1.9 * len(groups))
-    return [compose("overlap", caption, f"Line plots over time. {caption}", paint, size)]
+    lines = compose("overlap", caption, f"Line plots over time. {caption}", paint, size)
+    return [lines, *_scalp(results, subjects)]
+
+
+def _scalp(results: Results, subjects: str) -> list[Figure]:
+    """Return the same responses over the scalp, a row a predictor with a scale of its own; nothing where places are not known."""
+    place = results.folder / "overlap" / "scalp.parquet"
+    maps = read_table(place) if place.is_file() else pd.DataFrame()
+    if not mapped(maps):
+        return []
+    predictors = list(maps.groupby(["event", "predictor"], sort=False))
+    windows = maps[["from_ms", "to_ms"]].drop_duplicates().to_records(index=False)
+
+    def paint(canvas: Canvas) -> None:
+        grid = canvas.subplots(len(predictors), len(windows), squeeze=False)
+        for axes, ((event, predictor), rows) in zip(grid, predictors, strict=True):
+            label = f"{event}: {_named(str(predictor))}"
+            heads(
+                list(axes),
+                [
+                    (f"{label}\n{start:.0f}–{end:.0f} ms", rows[rows["from_ms"] == start])
+                    for start, end in windows
+                ],
+            )
+
+    caption = (
+        f"The same responses over the scalp: means over {subjects} in the components' windows, µV per unit of each predictor; "
+        "each row has a scale of its own."
+    )
+    size = (5.0, 0.3 + 1.8 * len(predictors))
+    return [compose("overlap_scalp", caption, f"Scalp maps. {caption}", paint, size)]
 
 
 def tables(results: Results) -> list[Table]:
@@ -175,3 +205,11 @@ def _of_event(name: str) -> str:
 def _named(predictor: str) -> str:
     plain = predictor.removeprefix("center(").removesuffix(")")
     return "average response" if predictor == "intercept" else words(plain)
+
+
+def _unit(predictor: str) -> str:
+    if predictor == "intercept":
+        return "µV"
+    return (
+        f"µV per {unit_of(predictor.removeprefix('center(').removesuffix(')')).removesuffix('s') or 'unit'}"
+    )

@@ -28,7 +28,7 @@ def test_epochs_alone_fill_what_they_hold_and_name_the_rest(epochs):
     rejected = int(epochs.dropped["n"].sum())
     assert found["processing"]["trials"] == f"{kept:,} kept; rejected: {rejected} SIMULATED_ARTIFACT"
     assert found["processing"]["bad channels"].endswith(": Fp1")
-    assert found["processing"]["epochs"] == "-200 to 1000 ms"
+    assert found["processing"]["epochs"] == "−200 to 1000 ms"
     assert found["processing"]["high-pass filter"] is None
     assert set(found["measurement"]) == {"n400", "p600"}
     assert "recording: amplifier maker" in found["gaps"]

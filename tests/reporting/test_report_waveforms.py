@@ -173,6 +173,30 @@ def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path)
     assert any(work.startswith("Ehinger") for work in prose.cited(found))
     (figure,) = overlap.figures(found)
     assert "at Cz" in figure.caption
+    scalp = [
+        {
+            "event": "word",
+            "predictor": predictor,
+            "from_ms": start,
+            "to_ms": start + 200.0,
+            "channel": channel,
+            "x": x,
+            "y": y,
+            "amplitude_uv": x,
+        }
+        for predictor in ("intercept", "center(surprisal_bits)")
+        for start in (300.0, 600.0)
+        for channel, x, y in (
+            ("Cz", 0.0, 0.0),
+            ("C3", -0.5, 0.0),
+            ("C4", 0.5, 0.0),
+            ("Fz", 0.0, 0.5),
+            ("Pz", 0.0, -0.5),
+        )
+    ]
+    write_table(pd.DataFrame(scalp), tmp_path / "overlap" / "scalp.parquet")
+    _, maps = overlap.figures(found)
+    assert "over the scalp: means over 3 subjects in the components' windows" in maps.caption
     clusters, by_item, events = overlap.tables(found)
     assert by_item.caption.endswith(
         "clustered over 20 items. Of 90 words shown to readers: 85 in the check, 5 not in the table of words. Optimistic."

@@ -2,7 +2,7 @@
 
 In the folder: ``waveforms.parquet`` (one row per subject, event, predictor, channel and moment, µV), ``averages.parquet`` (over subjects),
 ``events.parquet`` (what became of every event and word), ``sub-<name>-ave.fif`` (each subject's waveforms for MNE), ``clusters.parquet`` and
-``group-ave.fif`` (over subjects), with ``tfce.parquet`` where asked for, ``by_item.parquet`` (whether effects hold over stimuli), and
+``group-ave.fif`` (over subjects), ``scalp.parquet`` (their means in the components' windows), with ``tfce.parquet`` where asked for, ``by_item.parquet`` (whether effects hold over stimuli), and
 ``overlap.json``, what was done. A subject's files are written when it is finished, so that an error in a later one leaves them, and its fit is
 kept in ``fits/``: the same call goes on from there.
 """
@@ -25,7 +25,7 @@ from clada_neuro.erp.overlap.events import EventModel, coded, variables_of
 from clada_neuro.erp.overlap.group import OverlapGroup, overlap_group
 from clada_neuro.erp.overlap.items import ItemCheck, overlap_by_item
 from clada_neuro.erp.overlap.result import OverlapRerp
-from clada_neuro.erp.overlap.shown import over_subjects, totals
+from clada_neuro.erp.overlap.shown import over_scalp, over_subjects, totals
 from clada_neuro.erp.overlap.single import epochs_without_overlap
 from clada_neuro.erp.overlap.subjects import Subject, finished
 from clada_neuro.erp.quiet import quiet
@@ -170,7 +170,7 @@ class OverlapStage(Stage[Path]):
 
     name = "overlap"
     files = ("overlap.json", "waveforms.parquet", "averages.parquet", "events.parquet", "clusters.parquet", "tfce.parquet",
-             "by_item.parquet", "group-ave.fif", "sub-*-ave.fif", "sub-*_epo*.fif")  # fmt: skip
+             "by_item.parquet", "scalp.parquet", "group-ave.fif", "sub-*-ave.fif", "sub-*_epo*.fif")  # fmt: skip
     parts = ("fits/*.npz",)
 
     source: Path
@@ -278,7 +278,7 @@ def _write_tables(
         events.append(check.account.assign(event=WORD, stage="by-item check"))
     account = pd.concat(events, ignore_index=True).fillna({"event": ""})
     write_table(account, place / "events.parquet")
-    for stale in ("clusters.parquet", "tfce.parquet", "by_item.parquet", "group-ave.fif"):
+    for stale in ("clusters.parquet", "tfce.parquet", "by_item.parquet", "scalp.parquet", "group-ave.fif"):
         (place / stale).unlink(missing_ok=True)
     if group is None:
         return account
@@ -289,6 +289,7 @@ def _write_tables(
     for name, average in zip(group.betas, averages, strict=True):
         average.comment = name
     _write_waveforms(place / "group-ave.fif", averages)
+    write_table(over_scalp(dict(zip(group.betas, averages, strict=True))), place / "scalp.parquet")
     maps = [
         _map(name, test, group.betas[name][0].ch_names)
         for name, test in group.tests.items()

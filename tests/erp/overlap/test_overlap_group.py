@@ -195,7 +195,7 @@ def test_words_that_leave_the_by_item_check_are_counted_by_subject_and_reason(re
         "without a value of every predictor": 0,
     }  # fmt: skip
     said = check.in_words()
-    assert said.startswith("of 640 words ")
+    assert said.startswith("of 640 words: ")
     assert f"{lost + 8} not in the table of words (no word has stimulus_id=t3)" in said
 
 

@@ -1,11 +1,12 @@
 """Waveforms over subjects, and totals of an account of events."""
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from clada_neuro.erp.overlap.shown import over_subjects, totals
+from clada_neuro.erp.overlap.shown import over_scalp, over_subjects, totals
 from clada_neuro.erp.stage import _by_reason
 
 
@@ -51,3 +52,16 @@ def test_counts_epochs_by_reason():
         {"reason": "drift", "subjects": 1, "epochs": 1},
     ]
     assert [row["epochs"] for row in _by_reason(rejected.drop(columns="n"))] == [2, 1]
+
+
+def test_scalp_maps_are_means_in_the_windows_at_the_electrodes_places():
+    info = mne.create_info(["Fz", "Cz", "Pz", "C3", "C4"], 100.0, "eeg").set_montage("colin27_1020")
+    rising = np.arange(71.0) * np.arange(1, 6)[:, None]  # −100 to 600 ms, microvolts
+    found = over_scalp({"word/center(surprisal_bits)": mne.EvokedArray(1e-6 * rising, info, tmin=-0.1)})
+    assert found[["event", "predictor", "from_ms", "to_ms"]].drop_duplicates().to_numpy().tolist() == [
+        ["word", "center(surprisal_bits)", 300.0, 500.0]  # the P600's window is not in it
+    ]
+    np.testing.assert_allclose(found["amplitude_uv"], 50.0 * np.arange(1, 6))
+    at = found.set_index("channel")
+    assert at.at["C3", "x"] < -0.2 < 0.2 < at.at["C4", "x"]
+    assert over_scalp({"word/intercept": mne.EvokedArray(1e-6 * rising[:, :20], info, tmin=-0.1)}).empty
