@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula, ModelSpec
+from formulaic import ModelSpec
 from formulaic.errors import FormulaicError
 from formulaic.parser.types import Term
 from pandas.api import types
@@ -22,6 +22,7 @@ from clada_neuro.stats.formula import (
     names_in,
     names_of,
     refuse_smooths,
+    side_of,
     with_contrasts,
 )
 from clada_neuro.stats.functions import CONTEXT
@@ -220,7 +221,7 @@ def _evaluate(
     used = with_contrasts(side, contrasts) if contrasts else side
     try:
         with np.errstate(all="ignore"):
-            matrix: Any = Formula(used).get_model_matrix(frame, context=CONTEXT, na_action="ignore")
+            matrix: Any = side_of(used).get_model_matrix(frame, context=CONTEXT, na_action="ignore")
     except (FormulaicError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FitError(f"cannot evaluate '{side.strip()}' of '{text}': {reason}") from error

@@ -228,11 +228,17 @@ def _check_smooths(smooths: Sequence[SmoothTerm], others: Sequence[str], text: s
 
 
 @lru_cache(maxsize=1024)  # a fit asks some forty times what the same few sides hold
+def side_of(side: str) -> Formula:
+    """Return one side of a formula, or the columns of a random term, as formulaic reads it; not to be changed."""
+    return Formula(side)
+
+
+@lru_cache(maxsize=1024)
 def _terms(side: str, text: str, smooths: bool = False) -> tuple[Term, ...]:
     if "." in tokens(side):
         raise FitError(f"'.' stands for all columns in the formula '{text}'; name the predictors")
     try:
-        found = Formula(side)
+        found = side_of(side)
     except Exception as error:  # formulaic's own kinds, and StopIteration and others where it does not check
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FitError(f"cannot read '{side.strip()}' in the formula '{text}': {reason}") from error

@@ -1,11 +1,15 @@
 """Formulas are split as lme4 reads them."""
 
+import numpy as np
+import pandas as pd
 import pytest
+from formulaic.parser.types.formula_parser import FormulaParser
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clada_neuro.errors import FitError
 from clada_neuro.stats import formula as module
+from clada_neuro.stats import mixed
 from clada_neuro.stats.contrasts import canonical
 from clada_neuro.stats.formula import RandomTerm, names_of, parse, plain_names, with_contrasts
 
@@ -92,3 +96,19 @@ def test_what_a_side_holds_is_found_out_once(monkeypatch):
     assert [names_of("aa * bb") for _ in range(3)] == [["aa", "bb", "aa", "bb"]] * 3
     assert plain_names("aa * bb") == ["aa", "bb"]
     assert read == ["aa * bb"]
+
+
+def test_a_fit_reads_each_side_of_its_formula_once(monkeypatch):
+    read, get_terms = [], FormulaParser.get_terms
+
+    def counted(self, formula, **given):
+        read.append(formula)
+        return get_terms(self, formula, **given)
+
+    monkeypatch.setattr(FormulaParser, "get_terms", counted)
+    rng = np.random.default_rng(0)
+    groups = {"person": np.arange(200) % 10, "word": np.arange(200) // 10}
+    data = pd.DataFrame({**groups, **{name: rng.normal(size=200) for name in ("once", "twice", "answer")}})
+    mixed.fitted(data, "answer ~ once * twice + (1 + once | person) + (1 | word)", standardize=True)
+    assert sorted(read) == sorted(set(read))
+    assert "once * twice" in read
