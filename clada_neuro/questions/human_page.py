@@ -176,12 +176,12 @@ def _named(rows: pd.DataFrame) -> Block:
 
 
 def _directions(coefficients: pd.DataFrame) -> Iterator[str]:
-    """Say for each registered term in the step that adds it which way amplitudes went."""
+    """Say for each registered term in the step that adds it which way responses went."""
     first = coefficients.drop_duplicates(["question", "term"])
     for row in first.loc[first["registered"] != ""].itertuples():
         yield (
-            f"{question_words(str(row.question))}, {words(str(row.term))}: b = {estimate(row.estimate, row.ci_low, row.ci_high)} µV "
-            f"for one SD, registered {row.registered}, {_agrees(row)}."
+            f"{question_words(str(row.question))}, {words(str(row.term))}: b = {estimate(row.estimate, row.ci_low, row.ci_high)}"
+            f"{row.unit and f' {row.unit}'} for one SD, registered {row.registered}, {_agrees(row)}."
         )
 
 

@@ -71,7 +71,8 @@ def terms(coefficients: pd.DataFrame) -> Table:
     shown.insert(1, "term", [words(name) for name in rows["term"]])
     if (rows["registered"] != "").any():
         shown["registered"] = rows["registered"]
-    caption = "Added terms: µV for one SD (REML, Satterthwaite); squares stand in coefficients.csv."
+    unit = rows["unit"].iloc[0] or "the response's own units"
+    caption = f"Added terms: {unit} for one SD (REML, Satterthwaite); squares stand in coefficients.csv."
     return Table(f"terms_{slug(rows['question'].iloc[0])}", caption, rows, shown)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clada_neuro.responses.response import response_of
 from clada_neuro.stats.compare import compare
 from clada_neuro.stats.crossval import HeldOut, gain, held_out
 from clada_neuro.stats.mixed import MixedFit, estimate
@@ -73,8 +74,11 @@ class Nested:
     def added(self, step: Step) -> list[dict[str, Any]]:
         """Return the coefficients of the terms that a step adds, by REML."""
         inference = self.fit(step.larger).refit(reml=True)
-        row, registered = {"question": self.ladder.name, "step": step.name}, self.ladder.directions
+        registered, unit = self.ladder.directions, response_of(self.ladder.response).unit
         return [
-            {**row, "term": term, **inference.coefficient(term), "registered": registered.get(term, "")}
+            {
+                "question": self.ladder.name, "step": step.name, "term": term, **inference.coefficient(term), "unit": unit,
+                "registered": registered.get(term, ""),
+            }
             for term in step.added
-        ]
+        ]  # fmt: skip

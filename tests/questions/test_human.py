@@ -238,7 +238,7 @@ def test_a_ladder_of_ones_own_is_climbed_and_its_page_claims_no_more_than_it_hol
         [[ladder]]
         name = "own"
         target = "mine"
-        response = "n400_uv"
+        response = "rt_ms"
         controls = ["position"]
         random = "(1 | subject) + (1 | stimulus)"
         fold = "item"
@@ -255,9 +255,11 @@ def test_a_ladder_of_ones_own_is_climbed_and_its_page_claims_no_more_than_it_hol
     settings = HumanSettings(analysis=str(path), folds=2)
     (own,) = settings.asked
     lines: list[str] = []
-    found = climb_ladder(planted(0.0), own, settings, progress=lines.append)
+    found = climb_ladder(
+        planted(0.0).rename(columns={"n400_uv": "rt_ms"}), own, settings, progress=lines.append
+    )
     assert found.tests["step"].tolist() == ["length"]
-    assert found.rungs["formula"].iloc[0] == "n400_uv ~ position + length + (1 | subject) + (1 | stimulus)"
+    assert found.rungs["formula"].iloc[0] == "rt_ms ~ position + length + (1 | subject) + (1 | stimulus)"
     assert "own: cloze left out, as the trials lack what they need" in lines
     page = said(
         human_answer(
@@ -266,5 +268,6 @@ def test_a_ladder_of_ones_own_is_climbed_and_its_page_claims_no_more_than_it_hol
     )
     assert page.startswith("# Length alone")
     assert "steps left out" in page
-    for claim in ("both squares", "Varda", "CLADA", "R² of the products", "sparsity"):
+    assert "Added terms: ms for one SD" in page
+    for claim in ("both squares", "Varda", "CLADA", "R² of the products", "sparsity", "µV"):
         assert claim not in page
