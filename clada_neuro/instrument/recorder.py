@@ -6,9 +6,10 @@ so that the next pass over the same sequences can go on where this one stopped.
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from clada_neuro.measures.measure import Origin, in_order
 from clada_neuro.measures.tokens import named
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.mixtures import Experts
+from clada_neuro.models.watching import watching
 from clada_neuro.runtime.cutoffs import Cutoffs
 
 MEASURES = named(Origin.CONTRIBUTIONS, Origin.CUTOFFS)
@@ -63,7 +65,7 @@ class ActivityRecorder:
     def __init__(self, layers: Sequence[FFN | Experts], cutoffs: Cutoffs | None = None) -> None:
         self._layers = layers
         self._cutoffs = cutoffs
-        self._handles: list[Any] = []
+        self._hooks = ExitStack()
         self._values: list[Tensor] = []
         self._carry: list[Carry] = []
         self._rows = 0
@@ -71,14 +73,18 @@ class ActivityRecorder:
         self._waiting: list[_Layer] = []
 
     def __enter__(self) -> "ActivityRecorder":
-        self._handles = [self._watch(place, block) for place, block in enumerate(self._layers)]
+        for place, block in enumerate(self._layers):
+            if isinstance(block, Experts):
+                hook = block.module.register_forward_pre_hook(partial(self._see_experts, place, block))
+                self._hooks.callback(hook.remove)
+            else:
+                self._hooks.enter_context(watching([block], a=partial(self._see, place)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
+        self._hooks.close()
 
     def begin(self, rows: int, carry: list[Carry], branches: Branches | None = None) -> None:
         """Announce a pass over `rows` sequences, or trees.
@@ -99,22 +105,15 @@ class ActivityRecorder:
         values = torch.stack(together, dim=1).cpu().numpy()  # at once: a device is asked to wait once
         return dict(zip(MEASURES, values, strict=True)), self._carry
 
-    def _watch(self, place: int, block: FFN | Experts) -> Any:
-        if isinstance(block, Experts):
+    def _see_experts(self, place: int, block: Experts, _: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
+        e = self._by_row(block.contributions(*args), block.size)
+        missing = e.new_full(e.shape[:-1], math.nan)
+        self._observe(place, e, missing, share=block.ran(args[1]) / block.size)
 
-            def experts(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-                e = self._by_row(block.contributions(*args), block.size)
-                missing = e.new_full(e.shape[:-1], math.nan)
-                self._observe(place, e, missing, share=block.ran(args[1]) / block.size)
-
-            return block.module.register_forward_pre_hook(experts)
-
-        def observe(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-            magnitude = self._by_row(args[0], block.intermediate_size).abs().float()  # ours to change
-            sparsity = self._sparsity(place, magnitude)
-            self._observe(place, magnitude.mul_(block.neuron_norms.to(magnitude.device)), sparsity)
-
-        return block.down.register_forward_pre_hook(observe)
+    def _see(self, place: int, block: FFN, a: Tensor) -> None:
+        magnitude = self._by_row(a, block.intermediate_size).abs().float()  # ours to change
+        sparsity = self._sparsity(place, magnitude)
+        self._observe(place, magnitude.mul_(block.neuron_norms.to(magnitude.device)), sparsity)
 
     def _by_row(self, values: Tensor, size: int) -> Tensor:
         return values.reshape(self._rows, -1, size)
