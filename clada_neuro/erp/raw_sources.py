@@ -216,7 +216,9 @@ def _of_bids(root: Path, task: str | None) -> list[tuple[str, EegSession]]:
     bids = mne_bids()
     tasks = bids.get_entity_vals(root, "task")
     if task is None and len(tasks) > 1:
-        raise DataError(f"'{root}' holds the tasks {', '.join(tasks)}; choose one with task=")
+        raise DataError(
+            f"'{root}' holds the tasks {', '.join(tasks)}; choose one: --task {tasks[0]} (in Python task=)"
+        )
     paths = bids_paths(root, task or (tasks[0] if tasks else None), None)
     sessions = []
     by_file = {Path(path.basename): path for path in paths}

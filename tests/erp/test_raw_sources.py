@@ -134,6 +134,20 @@ def test_a_bids_folder_brings_its_events(tmp_path):
     assert session.raw.n_times == 500
 
 
+def test_a_bids_folder_of_several_tasks_asks_which(tmp_path):
+    pytest.importorskip("mne_bids")
+    (tmp_path / "dataset_description.json").write_text(
+        '{"Name": "test", "BIDSVersion": "1.9.0"}', encoding="utf-8"
+    )
+    place = tmp_path / "sub-01" / "eeg"
+    place.mkdir(parents=True)
+    for task in ("read", "rest"):
+        write_brainvision(place / f"sub-01_task-{task}_eeg.vhdr")
+    with pytest.raises(DataError, match=r"holds the tasks read, rest; choose one: --task read"):
+        read_recordings(tmp_path)
+    assert list(read_recordings(tmp_path, "read")) == ["01"]
+
+
 def test_what_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         read_recordings(tmp_path / "none.fif")

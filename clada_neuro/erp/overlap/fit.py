@@ -7,7 +7,8 @@ EEG noise is correlated over time, so the usual standard errors are far too smal
 stretches of 30 s or longer, as for clustered data (a sandwich; Liang & Zeger 1986), with t on the number of stretches less one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -25,7 +26,7 @@ from clada_neuro.erp.overlap.result import IN_MODEL, OUTSIDE, OverlapRerp, accou
 from clada_neuro.erp.overlap.ridge import Fold, choose_penalty
 from clada_neuro.erp.overlap.solve import Factor, factorized
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.errors import DataError
+from clada_neuro.errors import DataError, FitError
 
 Array = NDArray[np.float64]
 _BLOCK_S, _MOST_BLOCKS = 30.0, 50
@@ -122,9 +123,10 @@ def estimated(
     columns = columns_of(codings, sfreq)
     blocks = _blocks(runs)
     folds = [_fold(part, columns) for part in _dealt(blocks, _FOLDS if ridge else 1)]
-    penalty = choose_penalty(folds, columns) if ridge else None
-    projected = reduce(np.add, [fold.projected for fold in folds])
-    factor = factorized(_emptied(folds), columns, penalty or 0.0)
+    with _named(who):
+        penalty = choose_penalty(folds, columns) if ridge else None
+        projected = reduce(np.add, [fold.projected for fold in folds])
+        factor = factorized(_emptied(folds), columns, penalty or 0.0)
     found = factor.solve(projected)
     found, errors = _refined(found, blocks, columns, factor, penalty)
     inflation, inflated = _inflation(runs, factor, columns)
@@ -139,6 +141,15 @@ def estimated(
         {name: first / sfreq for name, (first, _) in zip(columns.names, columns.lags, strict=True)},
         {name: estimates[part].T for name, part in parts.items()}, {name: errors[part].T for name, part in parts.items()},
     )  # fmt: skip
+
+
+@contextmanager
+def _named(who: str) -> Iterator[None]:
+    """Say of an error in the equations whose they are."""
+    try:
+        yield
+    except (DataError, FitError) as error:
+        raise type(error)(f"{who}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ def choose_penalty(folds: Sequence[Fold], columns: Columns) -> float:
         With fewer than two folds.
     """
     if len(folds) < 2:
-        raise DataError("the recording is too short to hold out stretches of time; leave ridge out")
+        raise DataError(
+            "too short to hold out stretches of time, by which a penalty is chosen; leave ridge out"
+        )
     gram = np.sum([fold.gram for fold in folds], axis=0)
     projected = np.sum([fold.projected for fold in folds], axis=0)
     power = np.sum([fold.squares for fold in folds], axis=0)

@@ -257,9 +257,9 @@ def test_a_type_that_copies_another_is_named_as_a_whole(raw, events):
     both = pd.concat([events.assign(event="word"), events.assign(event="copy")])
     with pytest.raises(
         FitError,
-        match=r"has rank 56 of 112: copy/intercept \(-100 to 1000 ms\) cannot be told apart from word",
+        match=r"^subject '7': the expanded design has rank 56 of 112: copy/intercept \(-100 to 1000 ms\) cannot be told apart from word",
     ):
-        overlap_rerp(raw, both, [EventModel("word"), EventModel("copy")])
+        overlap_rerp(raw, both, [EventModel("word"), EventModel("copy")], who="subject '7'")
 
 
 def test_at_a_fixed_interval_only_predictors_that_vary_are_known_well():
@@ -301,6 +301,12 @@ def test_ridge_takes_the_penalty_that_predicts_held_out_time_best(raw, events):
     peak = found.evoked("word/intercept").get_data("Pz")[0, 5 + 15]
     assert peak == pytest.approx(3e-3, rel=0.05)
     assert any("shrunken" in note for note in found.notes)
+
+
+def test_a_recording_too_short_for_a_penalty_is_named(raw, events):
+    short = events[events["onset"] < 18.0]
+    with pytest.raises(DataError, match=r"^subject '7': too short to hold out stretches of time"):
+        overlap_rerp(raw.copy().crop(0, 20.0), short, MODELS, ridge=True, who="subject '7'")
 
 
 def test_slow_drifts_are_no_unit_error(raw, events):
