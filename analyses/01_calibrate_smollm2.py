@@ -15,7 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
-from _shared.texts import c4_for_calibration, c4_for_measuring, data_folder
+from _shared.texts import books, c4_for_calibration, c4_for_measuring
 
 from clada_neuro import calibrate, load_model
 from clada_neuro.calibration.certify import certify_anew
@@ -23,8 +23,7 @@ from clada_neuro.policies.artifact import load_calibration
 
 
 def documents() -> list[str]:
-    books = [path.read_text(encoding="utf-8") for path in sorted(data_folder("gutenberg").glob("*.body.txt"))]
-    return c4_for_calibration() + books
+    return c4_for_calibration() + books()
 
 
 def main() -> None:

@@ -22,6 +22,11 @@ def c4_for_measuring() -> list[str]:
     return _c4()[C4_CALIBRATION:]
 
 
+def books() -> list[str]:
+    """Return the Gutenberg texts, which serve calibration only."""
+    return [path.read_text(encoding="utf-8") for path in sorted(data_folder("gutenberg").glob("*.body.txt"))]
+
+
 def wikitext2() -> list[str]:
     """Return the articles of the test part."""
     text = (data_folder("wikitext2") / "wiki.test.raw.rebuilt").read_text(encoding="utf-8")
