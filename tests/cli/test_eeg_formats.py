@@ -147,3 +147,12 @@ def test_a_fixed_delay_moves_the_responses(desk, expected):
     same = expected.xs("01", level="subject").xs("Cz", level="channel").loc["word", "intercept"]
     moved = pd.Series(same.to_numpy(), index=same.index - 40.0).reindex(first.index).dropna()
     assert np.corrcoef(first.loc[moved.index], moved)[0, 1] > 0.95
+
+
+def test_words_of_events_that_the_table_lacks_are_counted_at_every_stage(tmp_path):
+    artifacts.write_table(files.words().iloc[:54], tmp_path / "words.parquet")
+    files.presented(trigger=files.CODES).to_csv(tmp_path / "codes.csv", index=False)
+    _, said = waveforms(tmp_path, "some", files.fif, "codes.csv")
+    assert "12 of 120 words of events are not in the table of words: no word has stimulus_id=t9 (12)" in said
+    assert "word: 54 in the model, 6 not in the table of words;" in said
+    assert "12 not in the table of words" in said.split("by-item check of 120 words")[1]

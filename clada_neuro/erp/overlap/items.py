@@ -20,6 +20,7 @@ from clada_neuro.erp.components import PRESETS, Component
 from clada_neuro.erp.epochs import MICROVOLTS
 from clada_neuro.erp.layout import Layout, common_layout
 from clada_neuro.erp.metadata import match_words
+from clada_neuro.erp.overlap.events import NOT_A_WORD
 from clada_neuro.erp.overlap.group import OverlapGroup
 from clada_neuro.erp.overlap.result import IN_MODEL, OUTSIDE, OverlapRerp
 from clada_neuro.erp.overlap.single import stretches_without_overlap
@@ -31,7 +32,7 @@ _ALPHA = 0.05
 _IN_CHECK, _NOT_WHOLE, _UNKNOWN, _WITHOUT = (
     "in the check",
     "in part outside, or in spans left out",
-    "not in the table of words",
+    NOT_A_WORD,
     "without a value of every predictor",
 )
 
@@ -204,10 +205,11 @@ def _account(fits: Mapping[str, OverlapRerp], whole: pd.DataFrame, unknown: pd.D
         valued = int(counts.reindex([IN_MODEL, OUTSIDE]).fillna(0).sum())
         n, lost = int((whole["subject"] == subject).sum()), unknown[unknown["subject"] == subject]
         shown = str(lost["reason"].iloc[0]) if len(lost) else ""
+        not_there = int(counts.get(NOT_A_WORD, 0))  # known before the fit, so that they have no value either
         rows += [
             (subject, _IN_CHECK, n - len(lost), ""),
             (subject, _NOT_WHOLE, valued - n, ""),
-            (subject, _UNKNOWN, len(lost), shown),
-            (subject, _WITHOUT, int(counts.sum()) - valued, ""),
+            (subject, _UNKNOWN, len(lost) + not_there, shown),
+            (subject, _WITHOUT, int(counts.sum()) - valued - not_there, ""),
         ]
     return pd.DataFrame(rows, columns=["subject", "outcome", "n", "shown"])
