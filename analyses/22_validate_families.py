@@ -11,15 +11,12 @@ value at α = .001 (exact binomial test) is marked. Laplace's fits with Wald tes
 Writes results/validate_families/families.csv.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from _shared.results import results_folder
+from _shared.simulated import judge
 from scipy import stats
 
-from clada_neuro.artifacts import output_folder
 from clada_neuro.stats.mixed import fitted
 
 SUBJECTS, ITEMS, ALPHA = 20, 40, 0.001
@@ -75,28 +72,5 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "what", "n", "rate", "nominal", "p", "ok"])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=results_folder(__file__))
-    options = parser.parse_args()
-    found = summarize(
-        pd.DataFrame(
-            [
-                {"kind": kind, **outcomes(kind, number, options.seed)}
-                for kind in KINDS
-                for number in range(options.runs)
-            ]
-        )
-    )
-    found.to_csv(output_folder(options.out) / "families.csv", index=False, float_format="%.6g")
-    print(found.to_string(index=False, float_format="{:.4f}".format))
-    if not found["ok"].all():
-        raise SystemExit("a rate differs from its nominal value; see the rows with ok = False")
-
-
 if __name__ == "__main__":
-    main()
+    judge(__doc__, results_folder(__file__), "families.csv", KINDS, outcomes, summarize)

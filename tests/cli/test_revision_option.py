@@ -6,19 +6,23 @@ from tiny_models import tiny_checkpoint
 
 from clada_neuro.errors import ModelError
 
+LOADING = [
+    "run demo --limit 20 --out {0}/out",
+    "trace demo --out {0}/out",
+    "calibrate --text {0}/config.json --out {0}/out.safetensors",
+    "evaluate --json {0}/out.json",
+    "generate w3",
+    "synergy adaptation --out {0}/out",
+    "bench trace --json {0}/out.json",
+]
+
 
 @pytest.mark.parametrize(
     "command",
     [
-        "run demo --limit 20 --out {0}/out",
-        "trace demo --out {0}/out",
-        "calibrate --text {0}/config.json --out {0}/out.safetensors",
-        "evaluate --json {0}/out.json",
-        "generate w3",
-        "synergy adaptation --out {0}/out",
+        *LOADING,
         "synergy prefix --out {0}/out",
         "synergy human --out {0}/out",
-        "bench trace --json {0}/out.json",
         "bench decode --json {0}/out.json",
     ],
     ids=lambda command: " ".join(command.split()[:2]),
@@ -31,17 +35,6 @@ def test_a_revision_reaches_the_loader(tmp_path, capsys, command):
         f"clada-neuro: revision 'step3' given, but '{tmp_path}' is no Hugging Face name, and only those have revisions; "
         "leave it out"
     )
-
-
-LOADING = [
-    "run demo --limit 20 --out {0}/out",
-    "trace demo --out {0}/out",
-    "calibrate --text {0}/config.json --out {0}/out.safetensors",
-    "evaluate --json {0}/out.json",
-    "generate w3",
-    "synergy adaptation --out {0}/out",
-    "bench trace --json {0}/out.json",
-]
 
 
 @pytest.mark.parametrize("command", LOADING, ids=lambda command: " ".join(command.split()[:2]))

@@ -12,17 +12,8 @@ from clada_neuro.stimuli.cleaning import Cleaning, Trials
 from clada_neuro.stimuli.formats import read_stimuli
 
 FILE = "data_EEG.csv"
-TRIAL_COLUMNS = [
-    "subject",
-    "stimulus_id",
-    "item",
-    "stimulus",
-    "sentence",
-    "word_index",
-    "word",
-    "n400_uv",
-    "baseline_uv",
-]
+IDENTIFIERS = ("subject", "stimulus_id", "item", "stimulus", "sentence", "word_index", "word")
+TRIAL_COLUMNS = [*IDENTIFIERS, "n400_uv", "baseline_uv"]
 
 
 def read(folder: Path) -> pd.DataFrame:

@@ -10,19 +10,10 @@ import pandas as pd
 
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.cleaning import Cleaning, Trials
+from clada_neuro.stimuli.sets.frank import IDENTIFIERS
 
 FILE, SUBJECTS = "data_ET.csv", "subjects.csv"
-TRIAL_COLUMNS = [
-    "subject",
-    "stimulus_id",
-    "item",
-    "stimulus",
-    "sentence",
-    "word_index",
-    "word",
-    "first_pass_ms",
-    "previous_fixated",
-]
+TRIAL_COLUMNS = [*IDENTIFIERS, "first_pass_ms", "previous_fixated"]
 
 
 def read(folder: Path) -> pd.DataFrame:
