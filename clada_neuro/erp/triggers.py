@@ -287,18 +287,25 @@ def _in_order(codes: list[str], wanted: list[str]) -> tuple[NDArray[np.int64], N
     """
     if codes == wanted:
         return np.arange(len(codes)), np.ones(len(codes), dtype=bool)
-    equal = np.array(codes, dtype=object)[:, None] == np.array(wanted, dtype=object)
-    before, after = _longest(equal), _longest(equal[::-1, ::-1])[::-1, ::-1]
+    numbers = {code: number for number, code in enumerate(dict.fromkeys([*codes, *wanted]))}
+    recorded, given = (np.array([numbers[code] for code in part]) for part in (codes, wanted))
+    before, after = _longest(recorded, given), _longest(recorded[::-1], given[::-1])[::-1, ::-1]
     most = before[-1, -1]
-    possible = equal & (before[:-1, :-1] + 1 + after[1:, 1:] == most)
-    left_out = (before[:-1] + after[1:] == most).any(axis=1)
-    return possible.argmax(axis=1), (possible.sum(axis=1) == 1) & ~left_out
+    found, certain = np.zeros(len(codes), dtype=np.int64), np.zeros(len(codes), dtype=bool)
+    for number, code in enumerate(
+        recorded
+    ):  # row by row: whole tables of a long text would not fit into memory
+        possible = (given == code) & (before[number, :-1] + after[number + 1, 1:] == most - 1)
+        left_out = (before[number] + after[number + 1] == most).any()
+        found[number] = possible.argmax()
+        certain[number] = possible.sum() == 1 and not left_out
+    return found, certain
 
 
-def _longest(equal: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _longest(codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return the length of the longest common subsequence of every pair of beginnings, shape (n + 1, m + 1)."""
-    lengths = np.zeros((equal.shape[0] + 1, equal.shape[1] + 1), dtype=np.int32)
-    for number, row in enumerate(equal):
-        best = np.maximum(lengths[number, 1:], lengths[number, :-1] + row)
+    lengths = np.zeros((len(codes) + 1, len(wanted) + 1), dtype=np.int32)
+    for number, code in enumerate(codes):
+        best = np.maximum(lengths[number, 1:], lengths[number, :-1] + (wanted == code))
         lengths[number + 1, 1:] = np.maximum.accumulate(best)
     return lengths
