@@ -2,10 +2,12 @@
 
     clada-neuro run nieuwland2018 --layers all --out DIR
     clada-neuro depth DIR
+    clada-neuro predictability DIR          # these two for sections of their own
+    clada-neuro encode DIR
     python analyses/24_depth_pages.py nieuwland2018=DIR [NAME=DIR ...]
 
 Writes results/depth_pages/: for every NAME a page (NAME.md), its figures (NAME_*.png) and its tables (NAME_profile.csv,
-NAME_choice.csv). Nothing is fitted here; a page is made of the report's blocks.
+NAME_choice.csv, NAME_predictability.csv, NAME_encoding.csv). Nothing is fitted here; a page is made of the report's blocks.
 """
 
 import argparse
@@ -23,13 +25,16 @@ from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
 from clada_neuro.records.depth import DepthRecord, ProfileFacts
 from clada_neuro.reporting import markdown
-from clada_neuro.reporting.blocks import Block, Page, Paragraph, Points, Section
+from clada_neuro.reporting.blocks import Block, Headed, Page, Paragraph, Points, Section
 from clada_neuro.reporting.figures import Figure
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.layers import chosen, found
 from clada_neuro.reporting.page_tables import slug
 from clada_neuro.reporting.results import Results, read_results
+from clada_neuro.reporting.sections import encoding, predictability
 from clada_neuro.reporting.sections.depth import shown
+from clada_neuro.study.encode import TABLE as ENCODING
+from clada_neuro.study.predictability import TABLE as PREDICTABILITY
 
 SETTINGS = package_data("analyses", "depth.toml")
 
@@ -57,6 +62,7 @@ def page(name: str, results: Results, record: DepthRecord) -> Page:
             Section(slug(entry.name), entry.name, _named(name, shown(entry), len(record.entries) > 1))
             for entry in record.entries
         ),
+        *_beside(name, results),
         Section("controls", "What it is compared with", [Points(compared(results, record))]),
         Section("limits", "What it does not show", [Points(not_shown(results, record))]),
         Section(
@@ -69,6 +75,26 @@ def page(name: str, results: Results, record: DepthRecord) -> Page:
     glance = [("Language model", model.name if model else "unnamed"), ("Layers", _layers(record))]
     footer = f"Written by analyses/24_depth_pages.py. In full: {name}_profile.csv (every layer), {name}_choice.csv."
     return Page(f"{name}: by layer", str(results.manifest.title or name), "", glance, sections, footer)
+
+
+def _beside(name: str, results: Results) -> list[Section]:
+    """Return what `predictability` and `encode` found of the run, where they were asked."""
+    return [
+        Section(
+            one.id,
+            one.title,
+            [_renamed(name, block) for block in one.blocks(results) if isinstance(block, Headed)],
+        )
+        for one in (predictability.SECTION, encoding.SECTION)
+        if one.shown(results)
+    ]
+
+
+def _renamed(name: str, block: Block) -> Block:
+    """Return a block whose figures are files of this page."""
+    if isinstance(block, Headed):
+        return replace(block, blocks=[_renamed(name, one) for one in block.blocks])
+    return replace(block, name=f"{name}_{block.name}") if isinstance(block, Figure) else block
 
 
 def committed(path: Path) -> tuple[str, datetime] | None:
@@ -103,6 +129,9 @@ def write(name: str, folder: Path, out: Path) -> None:
             for row in getattr(entry, part)
         ]
         write_csv(pd.DataFrame(table), out / f"{name}_{part}.csv")
+    for beside in (PREDICTABILITY, ENCODING):
+        if (there := folder / beside).is_file():
+            write_text(out / f"{name}_{there.name}", there.read_text(encoding="utf-8"))
     write_text(out / f"{name}.md", markdown.render(made, figures="."))
 
 

@@ -41,7 +41,9 @@ def compared(results: Results, record: DepthRecord) -> list[str]:
         f"{one.replicates:,} responses drawn from the model without {replaced}, each analysed as the observed one (seed {one.seed}): "
         f"critical |t| {', '.join(f'{entry.critical_t:.2f}' for entry in record.entries if entry.critical_t)}",
         f"{one.folds} folds of {one.fold}s; the best layer of a fold is chosen in the other folds alone",
-        "Not controlled here: a model with random weights, the static embedding, shuffled items.",
+        "A model with random weights, the static embedding, the next word and shuffled items stand beside the encoding above."
+        if results.encoding
+        else "Not controlled here: a model with random weights, the static embedding, shuffled items.",
     ]
 
 

@@ -63,6 +63,35 @@ def test_a_page_has_question_counts_figure_tables_controls_and_limits(tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_a_page_shows_encoding_and_its_table_where_it_was_asked(tmp_path):
+    _run(tmp_path)
+    scores = [
+        {"vectors": kind, "layer": 1, "r": r, "se": 0.05, "p": 0.02, "p_family": None}
+        for kind, r in (("states", 0.4), ("untrained", 0.1))
+    ]
+    entry = {
+        "response": "n400_uv", "n_trials": 1200, "n_words": 60, "n_items": 30, "n_subjects": 12, "ceiling": 0.9,
+        "ceiling_low": 0.85, "ceiling_high": 0.93, "scores": scores, "chosen": None, "shuffled": 0.2, "notes": [],
+    }  # fmt: skip
+    document = {
+        "schema": 1,
+        "settings": {"folds": 5, "shuffles": 200},
+        "model": "tiny",
+        "entries": [entry],
+        "notes": [],
+    }
+    write_json(tmp_path / "encoding.json", document)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "encoding.csv").write_text("response,r\nn400_uv,0.4\n")
+    pages.write("kim2005", tmp_path, tmp_path)
+    text = (tmp_path / "kim2005.md").read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert "the model untrained" in text
+    assert "(./kim2005_encoding_n400_uv.png)" in text.replace("\\_", "_")
+    assert "shuffled items stand beside the encoding above" in text
+    assert (tmp_path / "kim2005_encoding_n400_uv.png").is_file()
+    assert (tmp_path / "kim2005_encoding.csv").read_text().startswith("response")
+
+
 def test_only_settings_that_were_there_before_the_run_are_called_fixed(tmp_path):
     results, record = _run(tmp_path)
     before, after = (("abc1234", datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 3))
