@@ -13,8 +13,10 @@ from clada_neuro.errors import DataError
 from clada_neuro.exports import write_csv
 from clada_neuro.lineage import refuse_mixed_trials
 from clada_neuro.records.fits import FitRecord
+from clada_neuro.records.manifest import read_manifest
 from clada_neuro.records.predictability import PredictabilityRecord
 from clada_neuro.stage import Stage
+from clada_neuro.stats.layers.settings import read_settings
 from clada_neuro.stats.predictability import SURPRISAL, predictability_of
 from clada_neuro.study.depth import models_of
 
@@ -31,7 +33,7 @@ def predictability(run: str | Path, *, folds: int = 10, jobs: int = 1) -> pd.Dat
     run : path
         A folder that `clada_neuro.run` wrote.
     folds : int
-        Parts of the items, each of which is left out once.
+        Parts of the items (of sentences in data sets whose items are words), each of which is left out once.
     jobs : int
         Processes; no value depends on them.
 
@@ -66,12 +68,16 @@ class PredictabilityStage(Stage[pd.DataFrame]):
 
     def make(self, folder: Path) -> pd.DataFrame:
         """Fit the forms in each model, and write the table."""
-        fits, trials = _read(folder)
+        fits, trials, dataset = _read(folder)
         models, notes = models_of(fits, SURPRISAL)
-        store = Store.of(folder, __name__, fits, self.folds, codec=PredictabilityRecord.codec())
+        fold = read_settings().on(dataset).fold  # as `depth`: of sentences where items are words
+        store = Store.of(folder, __name__, fits, self.folds, fold, codec=PredictabilityRecord.codec())
 
         def compute() -> dict[str, Any]:
-            entries = [predictability_of(trials, model, folds=self.folds, jobs=self.jobs) for model in models]
+            entries = [
+                predictability_of(trials, model, folds=self.folds, fold=fold, jobs=self.jobs)
+                for model in models
+            ]
             return {"entries": entries, "notes": notes, "trials": fits[0].trials}
 
         stored = store.once(Path(FILE).stem, compute)
@@ -81,13 +87,15 @@ class PredictabilityStage(Stage[pd.DataFrame]):
         return table
 
 
-def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame]:
-    for name in ("trials.parquet", "fits.json"):
+def _read(folder: Path) -> tuple[list[FitRecord], pd.DataFrame, str | None]:
+    """Return fits and trials of a run, and the name of its data set, if it is of one."""
+    for name in ("manifest.json", "trials.parquet", "fits.json"):
         if not (folder / name).is_file():
             raise DataError(f"'{folder}' has no {name}; give a folder that `clada-neuro run` wrote to")
     fits = FitRecord.read_all(folder / "fits.json")
     refuse_mixed_trials(folder, {"fits.json": fits})
-    return fits, artifacts.read_table(folder / "trials.parquet")
+    dataset = read_manifest(folder / "manifest.json").get("dataset") or {}
+    return fits, artifacts.read_table(folder / "trials.parquet"), dataset.get("name")
 
 
 def _table(stored: Mapping[str, Any]) -> pd.DataFrame:

@@ -77,6 +77,15 @@ def test_a_run_gets_its_forms_of_predictability(study, monkeypatch, capsys):
     assert "minus_probability" in done.out
     page = cn.report(study / "run").read_text(encoding="utf-8")
     assert "Forms of predictability" in page
+    manifest = artifacts.read_json(study / "run" / "manifest.json")
+    copy = study / "words_as_items"
+    shutil.copytree(study / "run", copy)
+    artifacts.write_json(copy / "manifest.json", manifest | {"dataset": {"name": "frank2015"}})
+    monkeypatch.undo()
+    with pytest.raises(
+        FitError, match="'sentence'"
+    ):  # whose folds are of sentences, of which these trials know nothing
+        cn.predictability(copy, folds=4)
     done = clada(capsys, "predictability", study / "nowhere")
     assert done.code == 2
     assert "is not a folder" in done.complaint
