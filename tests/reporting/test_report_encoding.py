@@ -46,7 +46,7 @@ def test_the_section_tells_what_was_done_and_shows_each_kind_once(results):
     ]
     assert best.frame["layer"].tolist() == ["1", "0", ""]
     assert best.frame["p"].tolist() == [0.005, 0.02, 0.02]
-    assert "(1, 1, 0) scores r = 0.38" in chosen.text
+    assert "(1, 1, 0) scores r = 0.38 (SE 0.04, p = .005)" in chosen.text
     assert "tables/encoding.csv" in {getattr(piece, "text", piece) for piece in where.text}
     assert notes.texts == ["3 of 103 words lack a response"]
 

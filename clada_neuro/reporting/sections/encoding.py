@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from clada_neuro.numerals import p_text
 from clada_neuro.records.encoding import EncodedResponse
 from clada_neuro.reporting import encoded
 from clada_neuro.reporting.blocks import Block, Headed, Paragraph, Points, Typed
@@ -15,7 +16,6 @@ from clada_neuro.reporting.figures import Figure, draw
 from clada_neuro.reporting.page_tables import Table, slug, table
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.text import p_value
 
 _STYLES = {"states": "o-", "activity": "s-", "untrained": "^--", "next word": "v:"}
 
@@ -72,7 +72,7 @@ def _chosen(entry: EncodedResponse) -> str:
     layers = ", ".join(map(str, entry.chosen.layers))
     return (
         f"The layer that was best inside each fold ({layers}) scores r = {entry.chosen.r:.2f} (SE {entry.chosen.se:.2f}, "
-        f"{p_value(entry.chosen.p)}) outside of it."
+        f"{p_text(entry.chosen.p)}) outside of it."
     )
 
 
