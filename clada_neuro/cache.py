@@ -7,7 +7,7 @@ package that it imports, however deep or late, and the versions of the packages 
 import ast
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -158,6 +158,31 @@ class Store(Generic[T]):
     def clear(self) -> None:
         """Remove the folder, whose results stand elsewhere by now."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def kept_or_made(
+    kept: Mapping[str, tuple[Store[T], str]], make: Callable[[list[str]], Iterable[tuple[str, T]]]
+) -> Iterator[tuple[str, T, bool]]:
+    """Yield independent results by name, and whether each was there: those that are kept first, the rest as they are made.
+
+    Parameters
+    ----------
+    kept : mapping of str to (Store, str)
+        Where each result is kept, and under which name there.
+    make : callable
+        Makes those whose names it is given, in any order; each is kept at once.
+    """
+    missing = []
+    for name, (store, file) in kept.items():
+        value = store.read(file)
+        if value is None:
+            missing.append(name)
+        else:
+            yield name, value, True
+    for name, value in make(missing):
+        store, file = kept[name]
+        store.write(file, value)
+        yield name, value, False
 
 
 def cache_key(module: str, *inputs: Any) -> str:

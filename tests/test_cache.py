@@ -10,7 +10,7 @@ import torch
 
 from clada_neuro import cache
 from clada_neuro.artifacts import content_hash
-from clada_neuro.cache import ARRAYS, DOCUMENT, TABLE, Codec, Store, cache_key, made_with
+from clada_neuro.cache import ARRAYS, DOCUMENT, TABLE, Codec, Store, cache_key, kept_or_made, made_with
 from clada_neuro.passes.pieces import PIECE
 
 
@@ -156,6 +156,24 @@ def test_what_is_half_made_is_not_taken_for_whole(kept, tmp_path):
     assert not store.path("last").exists()
     store.write("last", value(1))
     assert not Store(tmp_path, "", codec).whole("last")  # of inputs that are not known
+
+
+def test_parts_that_are_kept_are_not_made_again_and_a_stop_loses_none_that_are_done(tmp_path):
+    asked: list[list[str]] = []
+    kept = {name: (Store(tmp_path, "one", DOCUMENT), f"part-{name}") for name in "abc"}
+
+    def make(names):
+        asked.append(names)
+        for name in reversed(names):
+            if name == "a" and len(asked) == 1:
+                raise KeyboardInterrupt
+            yield name, {"is": name}
+
+    with pytest.raises(KeyboardInterrupt):
+        list(kept_or_made(kept, make))
+    found = [(name, value["is"], before) for name, value, before in kept_or_made(kept, make)]
+    assert found == [("b", "b", True), ("c", "c", True), ("a", "a", False)]
+    assert asked == [["a", "b", "c"], ["a"]]
 
 
 def test_what_is_computed_is_what_is_read_back(tmp_path):

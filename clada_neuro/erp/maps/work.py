@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from clada_neuro.artifacts import content_hash
-from clada_neuro.cache import ARRAYS, Store
+from clada_neuro.cache import ARRAYS, Store, kept_or_made
 from clada_neuro.erp.maps.channel import ChannelTask, Electrode, ElectrodeMaps, fit_electrode
 from clada_neuro.parts import Place
 
@@ -22,16 +22,13 @@ def finished(
         yield from place.each(fit_electrode, electrodes, task)
         return
     stores = {name: _store(folder, electrode, task) for name, electrode in electrodes.items()}
-    waiting = {}
-    for name, store in stores.items():
-        kept = store.read(store.key)
-        if kept is None:
-            waiting[name] = electrodes[name]
-        else:
-            yield name, ElectrodeMaps(**kept)
-    for name, maps in place.each(fit_electrode, waiting, task):
-        stores[name].write(stores[name].key, {array: getattr(maps, array) for array in _ARRAYS})
-        yield name, maps
+
+    def make(names: list[str]) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+        for name, maps in place.each(fit_electrode, {name: electrodes[name] for name in names}, task):
+            yield name, {array: getattr(maps, array) for array in _ARRAYS}
+
+    for name, arrays, _ in kept_or_made({name: (store, store.key) for name, store in stores.items()}, make):
+        yield name, ElectrodeMaps(**arrays)
 
 
 def _store(folder: Path, electrode: Electrode, task: ChannelTask) -> Store[dict[str, NDArray[Any]]]:

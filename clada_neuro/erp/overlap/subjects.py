@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clada_neuro.artifacts import content_hash, plain
-from clada_neuro.cache import ARRAYS, Store
+from clada_neuro.cache import ARRAYS, Store, kept_or_made
 from clada_neuro.erp.overlap.events import EventCoding, EventModel, Impulses
 from clada_neuro.erp.overlap.fit import estimated
 from clada_neuro.erp.overlap.result import OverlapRerp
@@ -55,19 +55,16 @@ def finished(
 ) -> Iterator[tuple[str, OverlapRerp, bool]]:
     """Yield every subject's name, fit, and whether it was in the folder already, made from the same data by the same code."""
     models = [coding.model for coding in codings]
-    stores = {
-        name: _fits_of(folder, subject.sessions, subject.impulses, models, ridge) for name, subject in subjects.items()
-    }  # fmt: skip
-    waiting = {}
-    for name, subject in subjects.items():
-        arrays = stores[name].read(f"sub-{name}")
-        if arrays is None:
-            waiting[name] = subject
-        else:
-            yield name, _fit_of(arrays, subject.raws[0], codings), True
-    for name, arrays in place.each(fitted, waiting, codings, ridge):
-        stores[name].write(f"sub-{name}", arrays)
-        yield name, _fit_of(arrays, subjects[name].raws[0], codings), False
+    kept = {
+        name: (_fits_of(folder, subject.sessions, subject.impulses, models, ridge), f"sub-{name}")
+        for name, subject in subjects.items()
+    }
+
+    def make(names: list[str]) -> Iterator[tuple[str, Arrays]]:
+        return place.each(fitted, {name: subjects[name] for name in names}, codings, ridge)
+
+    for name, arrays, before in kept_or_made(kept, make):
+        yield name, _fit_of(arrays, subjects[name].raws[0], codings), before
 
 
 def _fits_of(
