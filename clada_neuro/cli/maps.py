@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from clada_neuro.cli.options import negative_option, parts_options
+from clada_neuro.cli.options import index_base_option, negative_option, parts_options
 
 
 @click.command(short_help="Fit mixed models at every electrode and moment.")
@@ -15,6 +15,7 @@ from clada_neuro.cli.options import negative_option, parts_options
     "--epochs", required=True, type=click.Path(path_type=Path), help="MNE epochs (FIF file or folder)."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for tables and figures.")
+@index_base_option
 @click.option(
     "--formula",
     default="surprisal_bits + (1 + surprisal_bits | subject) + (1 | item) + (1 | stimulus)",
@@ -41,6 +42,7 @@ def command(
     words: Path,
     epochs: Path,
     out: Path,
+    trial_index_base: int | None,
     formula: str,
     baseline: str,
     start: float,
@@ -62,6 +64,7 @@ def command(
         words,
         epochs,
         out,
+        index_base=trial_index_base,
         scheduler=scheduler,
         jobs=jobs or os.cpu_count() or 1,
         progress=lambda line: click.echo(line, err=True),

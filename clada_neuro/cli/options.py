@@ -151,6 +151,14 @@ def where_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+index_base_option = click.option(
+    "--trial-index-base",
+    type=click.Choice(["0", "1"]),
+    callback=_whole,
+    help="What word_index counts from in trials, epochs or events [default: 0].",
+)
+
+
 def matching_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --trial-column, --trial-index-base and --max-lost: how trials find their words."""
     for add in (
@@ -169,12 +177,7 @@ def matching_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Largest share of trials that may stay without a word.",
         ),
-        click.option(
-            "--trial-index-base",
-            type=click.Choice(["0", "1"]),
-            callback=_whole,
-            help="What word_index counts from in trials or epochs [default: 0].",
-        ),
+        index_base_option,
     ):
         command = add(command)
     return command

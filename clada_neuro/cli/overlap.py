@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import parts_options, recording_options
+from clada_neuro.cli.options import index_base_option, parts_options, recording_options
 
 
 @click.command(short_help="Take overlapping responses in continuous EEG apart.")
@@ -17,6 +17,7 @@ from clada_neuro.cli.options import parts_options, recording_options
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
 @recording_options
+@index_base_option
 @click.option(
     "--formula",
     default="1 + center(surprisal_bits)",
@@ -70,6 +71,7 @@ def command(
     eeg: Path,
     out: Path,
     triggers: Path | None,
+    trial_index_base: int | None,
     formula: str,
     others: tuple[str, ...],
     span: str,
@@ -96,10 +98,10 @@ def command(
     from clada_neuro.errors import DataError
     from clada_neuro.lineage import read_words
     from clada_neuro.scale.parts import placed
-    from clada_neuro.study.recordings import read_triggers
+    from clada_neuro.study.recordings import counted_from, read_triggers
 
     start, end = _span(span)
-    table = read_words(words)
+    table = counted_from(read_words(words), trial_index_base)
     declared = read_triggers(triggers)
     if not eeg.exists():
         raise DataError(f"recording '{eeg}' does not exist")

@@ -7,7 +7,7 @@ sessions, in the order of their names, with numbers as numbers.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mne
@@ -139,7 +139,28 @@ def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list
         for file, raw in raws.items():
             found.setdefault(names[file], []).append(_session(file.name, raw))
     _check_rates(found)
-    return found
+    return {subject: _alike(subject, sessions) for subject, sessions in found.items()}
+
+
+def _alike(subject: str, sessions: list[EegSession]) -> list[EegSession]:
+    """Return a subject's recordings with the channels in one order, and bad in all where bad in one."""
+    first = sessions[0].raw.ch_names
+    bads = sorted({name for session in sessions for name in session.raw.info["bads"]})
+    made = []
+    for session in sessions:
+        raw, notes = session.raw, session.notes
+        also = [name for name in bads if name in raw.ch_names and name not in raw.info["bads"]]
+        if also:
+            raw = raw.copy()
+            raw.info["bads"] = [*raw.info["bads"], *also]
+            notes = (
+                *notes,
+                f"bad in another recording of subject '{subject}', and so here: {', '.join(also)}",
+            )
+        if raw.ch_names != first and set(raw.ch_names) == set(first):
+            raw = raw.copy().reorder_channels(first)
+        made.append(replace(session, raw=raw, notes=notes))
+    return made
 
 
 def _files(path: Path) -> list[Path]:

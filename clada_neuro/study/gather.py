@@ -11,6 +11,7 @@ from clada_neuro.responses.alignment import Alignment, align
 from clada_neuro.responses.unmatched import warn_of_loss
 from clada_neuro.stimuli.keys import as_key, respelled
 from clada_neuro.study.how import Progress
+from clada_neuro.study.recordings import counted_from
 from clada_neuro.study.target import Target
 
 
@@ -73,11 +74,6 @@ def _not_asked_for(plan: Target, lost: pd.DataFrame) -> pd.Series:
     known = set(as_key(plan.beyond[shared[0]]))
     given = as_key(lost[shared[0]])
     return given.replace(respelled(given, known)).isin(known)
-
-
-def counted_from(words: pd.DataFrame, base: int | None) -> pd.DataFrame:
-    """Return the words with the indices that metadata counting from `base` give them."""
-    return words.assign(word_index=words["word_index"] + (base or 0))
 
 
 def _unused_baselines(plan: Target, trials: pd.DataFrame) -> list[str]:

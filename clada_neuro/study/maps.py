@@ -13,7 +13,7 @@ from clada_neuro.errors import CladaNeuroError, DataError
 from clada_neuro.lineage import read_words
 from clada_neuro.scale.parts import placed
 from clada_neuro.study.how import How, Progress
-from clada_neuro.study.recordings import explaining
+from clada_neuro.study.recordings import counted_from, explaining
 
 if TYPE_CHECKING:
     from clada_neuro.erp.measurement import Measurement
@@ -26,6 +26,7 @@ def maps(
     epochs: str | Path,
     out: str | Path,
     *,
+    index_base: int | None = None,
     scheduler: str | None = None,
     jobs: int = 1,
     progress: Progress = lambda line: None,
@@ -33,12 +34,14 @@ def maps(
 ) -> Path:
     """Read words and epochs, map them (see `clada_neuro.erp.maps.stage.MapsStage` for ``choices``) and return the folder.
 
+    ``index_base`` is what the ``word_index`` of the epochs' metadata counts from, 0 where nothing is said.
+
     Raises
     ------
     CladaNeuroError
         For wrong input; fitted electrodes stay in the folder.
     """
-    table = read_words(Path(words))
+    table = counted_from(read_words(Path(words)), index_base)
     if not Path(epochs).exists():
         raise DataError(f"epochs '{epochs}' do not exist")
     from clada_neuro.erp.maps.stage import MapsStage, predictors_of  # loads MNE and the statistics

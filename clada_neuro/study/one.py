@@ -14,11 +14,11 @@ from clada_neuro.scale.spread import trace_by
 from clada_neuro.stats.exclusions import exclude, keep
 from clada_neuro.study.depth import depth_study
 from clada_neuro.study.estimate import estimate
-from clada_neuro.study.gather import counted_from, gather
+from clada_neuro.study.gather import gather
 from clada_neuro.study.how import How, Progress
 from clada_neuro.study.maps import map_study
 from clada_neuro.study.record import calibration_of, manifest_of, peak_memory_mb
-from clada_neuro.study.recordings import DescriptionStage, take_apart
+from clada_neuro.study.recordings import DescriptionStage, counted_from, take_apart
 from clada_neuro.study.target import Target
 from clada_neuro.study.unmeasured import with_pseudo_surprisal, without_activity
 

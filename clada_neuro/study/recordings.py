@@ -162,6 +162,11 @@ def explaining(words: pd.DataFrame) -> str | None:
     return next((name for name in _PREDICTORS if name in words and words[name].notna().any()), None)
 
 
+def counted_from(words: pd.DataFrame, base: int | None) -> pd.DataFrame:
+    """Return the words with the indices that metadata counting from `base` give them."""
+    return words.assign(word_index=words["word_index"] + (base or 0))
+
+
 def read_triggers(path: str | Path | None) -> pd.DataFrame | None:
     """Read the table that ties triggers to words; None without one."""
     return None if path is None else read_columns(path, numbers=["onset"])

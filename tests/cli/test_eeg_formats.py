@@ -156,3 +156,10 @@ def test_words_of_events_that_the_table_lacks_are_counted_at_every_stage(tmp_pat
     assert "12 of 120 words of events are not in the table of words: no word has stimulus_id=t9 (12)" in said
     assert "word: 54 in the model, 6 not in the table of words;" in said
     assert "12 not in the table of words" in said.split("by-item check of 120 words")[1]
+
+
+def test_events_may_count_words_from_one(desk, expected):
+    table = files.presented(trigger=files.CODES)
+    table.assign(word_index=table["word_index"] + 1).to_csv(desk / "from_one.csv", index=False)
+    found, _ = waveforms(desk, "from_one", files.fif, "from_one.csv", "--trial-index-base", 1)
+    np.testing.assert_array_equal(found, expected)

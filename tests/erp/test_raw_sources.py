@@ -119,6 +119,20 @@ def test_files_of_one_name_are_their_folders_subjects(tmp_path):
     )
 
 
+def test_sessions_of_a_subject_are_made_alike(tmp_path):
+    """Bad in one, bad in all, and said; channels in the order of the first."""
+    write_fif(tmp_path / "sub-1_ses-1_raw.fif")
+    other = recording(("Pz", "Cz", "HEOG"))
+    other.info["bads"] = ["Pz"]
+    other.save(tmp_path / "sub-1_ses-2_raw.fif", verbose="error")
+    (first, second) = read_recordings(tmp_path)["1"]
+    assert first.raw.ch_names == second.raw.ch_names == ["Cz", "Pz", "HEOG"]
+    assert first.raw.info["bads"] == second.raw.info["bads"] == ["Pz"]
+    assert "bad in another recording of subject '1', and so here: Pz" in first.notes
+    assert not any(note.startswith("bad in another") for note in second.notes)
+    np.testing.assert_allclose(second.raw.get_data("Pz"), other.get_data("Pz"), atol=1e-9)
+
+
 def test_a_bids_folder_brings_its_events(tmp_path):
     pytest.importorskip("mne_bids")
     (tmp_path / "dataset_description.json").write_text('{"Name": "test", "BIDSVersion": "1.9.0"}')
