@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from clada_neuro.records.encoding import Course
 from clada_neuro.reporting.blocks import Block, Paragraph
@@ -85,15 +86,7 @@ def figure(course: Course) -> Figure:
                 linestyle="--",
                 label="noise ceiling",
             )
-        if course.shuffled is not None:
-            lines.axhline(
-                course.shuffled,
-                color="0.6",
-                linewidth=1,
-                linestyle=":",
-                label="shuffled items (largest, 95 %)",
-            )
-        lines.axhline(0, color="0.8", linewidth=1)
+        mark_nothing(lines, course.shuffled)
         lines.axvline(0, color="0.8", linewidth=1)
         lines.set(xlabel="ms from the word", ylabel="r on items left out")
         lines.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
@@ -105,6 +98,14 @@ def figure(course: Course) -> Figure:
     return compose(
         f"encoding_over_time_{slug(name)}", caption, f"{caption} {_found(course)}", paint, (9.0, 4.6)
     )
+
+
+def mark_nothing(axes: Axes, shuffled: float | None) -> None:
+    """Draw r = 0, and what items exchanged at random reach where that is known."""
+    if shuffled is not None:
+        label = "shuffled items (largest, 95 %)"
+        axes.axhline(shuffled, color="0.6", linewidth=1, linestyle=":", label=label)
+    axes.axhline(0, color="0.8", linewidth=1)
 
 
 def _found(course: Course) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import clada
-from tiny_models import tiny_checkpoint
+from driven_texts import driven_texts
 
 import clada_neuro as cn
 from clada_neuro.errors import DataError, FitError, ModelError
@@ -23,23 +23,8 @@ N_ITEMS = 45
 def study(tmp_path_factory) -> Path:
     """Return a folder with a run in which four directions of layer 0 drive the response."""
     folder = tmp_path_factory.mktemp("encode")
-    tiny_checkpoint(folder / "model")
     rng = np.random.default_rng(0)
-    rows = []
-    for item in range(N_ITEMS):
-        words = [f"w{number}" for number in rng.choice(np.arange(6, 96), 6, replace=False)]
-        rows += [
-            {"item": item, "condition": c, "sentence": " ".join([*words[:3], words[3 + n], "w5"]), "critical_word": words[3 + n]}
-            for n, c in enumerate("ab")
-        ]  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / "stimuli.csv", index=False)
-    stimuli = cn.read_stimuli(folder / "stimuli.csv")
-    names = [(name, 3) for name in stimuli["stimulus_id"]]
-    model = load_model(folder / "model", device="cpu")
-    states = vectors_of(model, stimuli, names, LayerChoice()).states[0]
-    states = (states - states.mean(axis=0)) / states.std(axis=0)
-    driven = states[:, :4].sum(axis=1)
-    driven = driven / driven.std()
+    stimuli, driven = driven_texts(folder, rng, N_ITEMS)
     trials = stimuli[["item", "condition"]].assign(driven=driven)
     trials = trials.merge(pd.DataFrame({"subject": [f"p{n}" for n in range(12)]}), how="cross")
     people = dict(zip(trials["subject"].unique(), rng.normal(0, 3, 12), strict=True))

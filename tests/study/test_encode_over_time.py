@@ -8,13 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import clada
-from tiny_models import tiny_checkpoint
+from driven_texts import driven_texts
 
 import clada_neuro as cn
 from clada_neuro.errors import DataError
-from clada_neuro.instrument.layer_choice import LayerChoice
-from clada_neuro.instrument.vectors import vectors_of
-from clada_neuro.models.loading import load_model
 from clada_neuro.study.encode import EncodeStage
 
 N_ITEMS, N_SUBJECTS, SFREQ = 45, 8, 50
@@ -25,23 +22,8 @@ TIMES = np.arange(-10, 36) / SFREQ  # -200 to 700 ms
 def study(tmp_path_factory) -> Path:
     """Return a folder with a run of epochs in which four directions of layer 0 drive two electrodes."""
     folder = tmp_path_factory.mktemp("encode_over_time")
-    tiny_checkpoint(folder / "model")
     rng = np.random.default_rng(0)
-    rows = []
-    for item in range(N_ITEMS):
-        words = [f"w{number}" for number in rng.choice(np.arange(6, 96), 6, replace=False)]
-        rows += [
-            {"item": item, "condition": c, "sentence": " ".join([*words[:3], words[3 + n], "w5"]), "critical_word": words[3 + n]}
-            for n, c in enumerate("ab")
-        ]  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / "stimuli.csv", index=False)
-    stimuli = cn.read_stimuli(folder / "stimuli.csv")
-    model = load_model(folder / "model", device="cpu")
-    states = vectors_of(model, stimuli, [(name, 3) for name in stimuli["stimulus_id"]], LayerChoice()).states[
-        0
-    ]
-    driven = ((states - states.mean(axis=0)) / states.std(axis=0))[:, :4].sum(axis=1)
-    driven = driven / driven.std()
+    stimuli, driven = driven_texts(folder, rng, N_ITEMS)
     bump = np.where((TIMES >= 0.3) & (TIMES < 0.5), 1.0, 0.0)
     metadata = stimuli[["item", "condition"]].assign(word_index=3, word=stimuli["critical_word"])
     (folder / "epochs").mkdir()

@@ -11,7 +11,7 @@ from clada_neuro.numerals import p_text
 from clada_neuro.records.encoding import EncodedResponse
 from clada_neuro.reporting import encoded
 from clada_neuro.reporting.blocks import Block, Headed, Paragraph, Points, Typed
-from clada_neuro.reporting.encoded import KINDS, color
+from clada_neuro.reporting.encoded import KINDS, color, mark_nothing
 from clada_neuro.reporting.figures import Figure, draw
 from clada_neuro.reporting.page_tables import Table, slug, table
 from clada_neuro.reporting.registry import Declared
@@ -89,15 +89,7 @@ def figure(entry: EncodedResponse) -> Figure:
                 axes.axhline(rows[0].r, color=color(kind), linestyle="-.", linewidth=1.5, label=name)
         if entry.ceiling is not None:
             axes.axhline(entry.ceiling, color="0.4", linewidth=1, linestyle="--", label="noise ceiling")
-        if entry.shuffled is not None:
-            axes.axhline(
-                entry.shuffled,
-                color="0.6",
-                linewidth=1,
-                linestyle=":",
-                label="shuffled items (largest, 95 %)",
-            )
-        axes.axhline(0, color="0.8", linewidth=1)
+        mark_nothing(axes, entry.shuffled)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="layer", ylabel="r on items left out")
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
