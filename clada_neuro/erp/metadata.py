@@ -10,12 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from clada_neuro.errors import AlignmentError
-from clada_neuro.stimuli.keys import as_key, plain_words, respelled, spellings, without_conditions
+from clada_neuro.stimuli.keys import as_key, plain_words, without_conditions
+from clada_neuro.stimuli.matching import NOWHERE, in_their_spelling, one_lower, only_text, places
 
 LABELS = ("stimulus_id", "item", "condition", "sentence", "word_index", "word")
 _NAMES = ("stimulus_id", "item", "condition")
@@ -95,18 +94,17 @@ def match_words(
     AlignmentError
         When the tables share no label that names a text, or no row finds its word.
     """
-    metadata = _of_the_only_text(metadata, words)
+    if only := only_text(metadata, words, _TEXT_LABELS):
+        metadata = metadata.assign(stimulus_id=only)
     labels = _shared(metadata, words, on, what)
     wanted, notes = _respelled(_keys(metadata, labels), offered := _keys(words, labels), rows)
     chosen = _unambiguous(offered, words)
-    position = pd.Series(chosen.index, index=pd.MultiIndex.from_frame(chosen))
-    found = _positions(wanted, position)
-    row = pd.Series(found, index=metadata.index)
-    lost = row.index[row < 0]
+    row = pd.Series(places(wanted, chosen), index=metadata.index)
+    lost = row.index[row == NOWHERE]
     reasons = _reasons(wanted.loc[lost], offered)
     if len(lost) == len(metadata):
         first = reasons[0] if reasons else f"the {what} have no rows"
-        advice = _counts_from_one(wanted, position) or f"use the stimuli's own labels in the {what}"
+        advice = _counts_from_one(wanted, chosen) or f"use the stimuli's own labels in the {what}"
         raise AlignmentError(
             f"none of {len(metadata)} {rows} finds its word by {', '.join(labels)} ({first}); {advice}"
         )
@@ -123,14 +121,6 @@ def add_next(words: pd.DataFrame, predictors: Sequence[str]) -> pd.DataFrame:
     """
     following = words.groupby("stimulus_id", sort=False)[list(predictors)].shift(-1).add_suffix("_next")
     return pd.concat([words, following], axis=1)
-
-
-def _of_the_only_text(metadata: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
-    """Name the text of words of a story, where there is only one."""
-    named = set(_TEXT_LABELS) & set(map(str, metadata))
-    if named or "word_index" not in metadata or words["stimulus_id"].nunique() != 1:
-        return metadata
-    return metadata.assign(stimulus_id=words["stimulus_id"].iloc[0])
 
 
 def _shared(
@@ -168,22 +158,17 @@ def _respelled(
     """Return the labels in the words' spelling, and what was spelled otherwise."""
     notes = []
     for name in [name for name in _NAMES if name in wanted]:
-        if meant := respelled(wanted[name], set(offered[name])):
-            notes.append(spellings(name, wanted[name], meant, rows))
-            wanted = wanted.assign(**{name: wanted[name].replace(meant)})
+        spelled, note = in_their_spelling(name, wanted[name], offered[name], rows)
+        wanted = wanted.assign(**{name: spelled})
+        notes += [note] if note else []
     return wanted, tuple(notes)
 
 
-def _positions(wanted: pd.DataFrame, position: pd.Series) -> NDArray[np.int64]:
-    return position.reindex(pd.MultiIndex.from_frame(wanted)).fillna(-1).astype(int).to_numpy()
-
-
-def _counts_from_one(wanted: pd.DataFrame, position: pd.Series) -> str:
+def _counts_from_one(wanted: pd.DataFrame, offered: pd.DataFrame) -> str:
     """Say that `word_index` counts from 1, where that finds most of the words."""
     if "word_index" not in wanted:
         return ""
-    shifted = as_key(pd.to_numeric(wanted["word_index"], errors="coerce") - 1)
-    found = (_positions(wanted.assign(word_index=shifted), position) >= 0).mean()
+    found = (places(one_lower(wanted), offered) != NOWHERE).mean()
     return "word_index seems to count from 1: say so with --trial-index-base 1" if found > 0.5 else ""
 
 

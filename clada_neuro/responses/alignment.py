@@ -17,7 +17,8 @@ from clada_neuro.responses.columns import missing_advice, take_columns
 from clada_neuro.responses.repeats import repeats
 from clada_neuro.responses.trials import label_text
 from clada_neuro.responses.unmatched import MAX_LOST
-from clada_neuro.stimuli.keys import as_key, loose, plain_words, respelled, spellings, without_conditions
+from clada_neuro.stimuli.keys import as_key, loose, plain_words, without_conditions
+from clada_neuro.stimuli.matching import NOWHERE, in_their_spelling, one_lower, only_text, places
 from clada_neuro.stimuli.unit import stimulus_of
 from clada_neuro.tables import WORDS
 
@@ -108,10 +109,11 @@ def align(
     trials, taken = take_columns(trials.reset_index(drop=True), columns)
     trials, said_of_text = _with_the_only_text(label_text(trials), words)
     key, targets = _join_key(words, trials)
+    targets = targets.reset_index(drop=True)
     offered = pd.DataFrame({name: as_key(targets[name]) for name in key})
     _refuse_ambiguous(offered)
     wanted, notes = _wanted(trials, words, key, index_base or 0)
-    found = _places(wanted, offered)
+    found = places(wanted, offered)
     reasons = lost.reasons(trials, wanted, words, targets, found)
     gone = reasons.ne("").to_numpy()
     hint = _index_hint(trials, wanted, targets, offered, gone) if index_base is None else ""
@@ -125,7 +127,7 @@ def align(
     result = pd.concat(
         [
             kept.loc[~gone].drop(columns="word_index", errors="ignore").reset_index(drop=True),
-            own.iloc[found[~gone].astype(int)].reset_index(drop=True),
+            own.iloc[found[~gone]].reset_index(drop=True),
         ],
         axis=1,
     )
@@ -183,12 +185,10 @@ def _difference(given: pd.Series, text: pd.Series) -> tuple[str, ...]:
 
 def _with_the_only_text(trials: pd.DataFrame, words: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Name the text of trials of its words (a story) that name none, where there is only one."""
-    named = {"stimulus_id", "item"} & set(trials)
-    if named or "word_index" not in trials or words["stimulus_id"].nunique() != 1:
+    if not (only := only_text(trials, words, ("stimulus_id", "item"))):
         return trials, []
-    only = words["stimulus_id"].iloc[0]
     note = f"the trials name no text; all of them are taken to be of the only one, '{only}'"
-    return trials.assign(stimulus_id=str(only)), [note]
+    return trials.assign(stimulus_id=only), [note]
 
 
 def _of_one_trial(trials: pd.DataFrame, key: list[str]) -> list[str]:
@@ -235,10 +235,9 @@ def _wanted(
         if name == "word_index":
             wanted[name] = as_key(pd.to_numeric(given, errors="coerce") - index_base)
             continue
-        meant = respelled(given, set(as_key(words[name])))
-        wanted[name] = given.replace(meant)
-        if meant:
-            notes.append(spellings(name, given, meant, "trials") + _kept_apart(trials, name))
+        wanted[name], note = in_their_spelling(name, given, as_key(words[name]), "trials")
+        if note:
+            notes.append(note + _kept_apart(trials, name))
     return pd.DataFrame(wanted), notes
 
 
@@ -248,23 +247,16 @@ def _kept_apart(trials: pd.DataFrame, name: str) -> str:
     return f" (the column '{own[0]}' keeps them apart: name {name} in formulas)" if own else ""
 
 
-def _places(wanted: pd.DataFrame, offered: pd.DataFrame) -> np.ndarray:
-    """Return the position of each trial's word, NaN where there is none."""
-    places = pd.Series(np.arange(len(offered), dtype=float), index=pd.MultiIndex.from_frame(offered))
-    return places.reindex(pd.MultiIndex.from_frame(wanted)).to_numpy()
-
-
 def _index_hint(
     trials: pd.DataFrame, wanted: pd.DataFrame, targets: pd.DataFrame, offered: pd.DataFrame, gone: np.ndarray
 ) -> str:
     """Say that `word_index` counts from 1, where that finds more of the trials' words, and nearly all."""
     if "word_index" not in wanted or not gone.any():
         return ""
-    shifted = as_key(pd.to_numeric(wanted["word_index"], errors="coerce") - 1)
-    found = _places(wanted.assign(word_index=shifted), offered)
-    right = ~np.isnan(found)
+    found = places(one_lower(wanted), offered)
+    right = found != NOWHERE
     if "word" in trials:
-        there = targets["word"].iloc[found[right].astype(int)]
+        there = targets["word"].iloc[found[right]]
         right[right] = plain_words(trials["word"][right]).to_numpy() == plain_words(there).to_numpy()
     if right.mean() < _NEARLY_ALL or right.mean() <= 1 - gone.mean():
         return ""
@@ -273,7 +265,7 @@ def _index_hint(
 
 def _one_too_far(wanted: pd.DataFrame, targets: pd.DataFrame, found: np.ndarray) -> list[str]:
     """Say that all trials are of the word after the critical one: spillover, or an index that counts from 1."""
-    at = np.unique(found).astype(int)
+    at = np.unique(found)
     if "word_index" not in wanted or "is_critical" not in targets:
         return []
     critical = targets["is_critical"].to_numpy(bool)

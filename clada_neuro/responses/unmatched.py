@@ -10,6 +10,7 @@ import pandas as pd
 from clada_neuro.errors import AlignmentError
 from clada_neuro.losses import step
 from clada_neuro.stimuli.keys import as_key, nearest, plain_words
+from clada_neuro.stimuli.matching import NOWHERE
 
 # A mistyped condition of a design with up to ten cells loses at least a tenth of the trials; single items that were
 # dropped from the stimuli lose less.
@@ -32,7 +33,7 @@ def reasons(
     wanted
         The trials' keys, in the words' spelling.
     targets, found
-        The words a trial can have, and the position among them of each trial's own; NaN where there is none.
+        The words a trial can have, and the position among them of each trial's own; `NOWHERE` where there is none.
     """
     text_key = [name for name in wanted if name != "word_index"]
     known = set(zip(*(as_key(words[name]) for name in text_key), strict=True))
@@ -41,10 +42,10 @@ def reasons(
     why = {text: f"{NO_TEXT}: {_unknown(text_key, text, columns)}" for text in set(texts) - known}
     no_word = "no such word in the text" if "word_index" in wanted else "the text has no critical word"
     out = pd.Series([why.get(text, no_word) for text in texts], index=trials.index, dtype=object)
-    located = ~np.isnan(found)
+    located = found != NOWHERE
     out[located] = ""
     if "word" in trials and "word" in targets:
-        there = targets["word"].iloc[found[located].astype(int)]
+        there = targets["word"].iloc[found[located]]
         out[located] = _disagreements(trials["word"][located], there)
     if "subject" in trials:
         out[as_key(trials["subject"]).eq("").to_numpy()] = NO_SUBJECT
