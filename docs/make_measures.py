@@ -101,7 +101,7 @@ save_file(load("lens/params.pt", weights_only=True), "lens/lens.safetensors")
 ```
 
 The vocabulary projection is the cost: one a layer for `all`, up to two a layer that is asked for otherwise. 200 sentences by
-SmolLM2-135M take 62 s of one core with all 30 layers, 37 s with `every:4` and 7 s without, and no more memory than without.
+SmolLM2-135M take 65 s of one core with all 30 layers, 39 s with `every:4` and 8 s without, and no more memory than without.
 
 `Trace.read("traced").word_layers` is this table; `.by_layer("lens_surprisal_bits")` is one measure of it with a column a layer.
 
