@@ -2,13 +2,15 @@
 
     python analyses/01_calibrate_smollm2.py [--tokens 65536]
     python analyses/01_calibrate_smollm2.py --certificate
+    python analyses/01_calibrate_smollm2.py --add
 
 The first 600 documents of the C4 sample serve calibration; later ones stay free. Interrupted, the same command goes on
 where it stopped.
 
 The file that ships has thresholds from a time when a book was cut into pieces that counted as documents, so that two books
 were in its certificate, too. Its certificate was stated again with ``--certificate``: on the first 48 documents of the
-sample from the 601st on that have 256 tokens, one text of each; of none of them had thresholds or choices seen anything.
+sample from the 601st on that have 256 tokens, one text of each; of none of them had thresholds or choices seen anything. Tables of policies that came later were added with ``--add``,
+from texts of the first 600 documents and books; all else stayed as it was.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from pathlib import Path
 from _shared.texts import books, c4_for_calibration, c4_for_measuring
 
 from clada_neuro import calibrate, load_model
+from clada_neuro.calibration.additions import add_tables
 from clada_neuro.calibration.certify import certify_anew
 from clada_neuro.policies.artifact import load_calibration
 
@@ -34,11 +37,19 @@ def main() -> None:
     parser.add_argument(
         "--certificate", action="store_true", help="state the shipped file's certificate again"
     )
+    parser.add_argument("--add", action="store_true", help="add tables of policies that the file lacks")
     options = parser.parse_args()
     model = load_model("smollm2")
     out = Path(__file__).parent.parent / "data" / "calibration" / f"{model.weights_hash}.safetensors"
+    parts = out.with_name(f"{out.name}.parts")
+    if options.add:
+        calibration = add_tables(
+            model, load_calibration(model, out), documents(), parts, tokens=options.tokens
+        )
+        calibration.save(out)
+        print(json.dumps(calibration.added, indent=1))
+        return
     if options.certificate:
-        parts = out.with_name(f"{out.name}.parts")
         calibration = certify_anew(model, load_calibration(model, out), c4_for_measuring(), parts)
         calibration.save(out)
     else:

@@ -45,7 +45,7 @@ _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)  # of the thresholds, where compensation a
 _SENSITIVITY_TEXTS = 16
 _FIT_TEXTS = 32
 _CURVE_TEXTS = 32
-_BASELINE_TEXTS = 8
+BASELINE_TEXTS = 8
 _SELECTION_TEXTS = 16
 _CERTIFICATION_TEXTS = 48
 
@@ -175,7 +175,7 @@ class _Work:
         shares, thresholds = self.pieces.once("thresholds", lambda: self._thresholds(weights))
         curve, bias = self._curve(thresholds)
         _, prior = self.pieces.once("prior", self._prior)
-        tokens = self.texts.statistics[:_BASELINE_TEXTS]
+        tokens = self.texts.statistics[:BASELINE_TEXTS]
         baselines, tables = fit_tables(Passes(self.model, self.layers, tokens, self.pieces, self.tick))
         header = {**shares, **curve, "baselines": baselines}
         calibration = Calibration(header, {**thresholds, **prior, **tables, "bias": bias}).to(self.device)

@@ -25,6 +25,8 @@ class Contestant:
         The policy without load that a policy with load takes its signals from.
     calibration : str or None
         Hash of the calibration; None for policies that need none.
+    added : str or None
+        Hash of the policy's own tables where they were added to the calibration later.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Contestant:
     policy: Policy
     unloaded: Policy | None
     calibration: str | None
+    added: str | None = None
 
 
 def contestants(
@@ -58,5 +61,6 @@ def contestants(
         policy = unloaded[asked] if name == "no-load" else make_policy(name, layers, loaded, asked)
         made_from = None if name in UNCALIBRATED else digest
         source = unloaded[asked] if policy.sequential else None
-        found.append(Contestant(name, asked, policy, source, made_from))
+        added = None if loaded is None else loaded.added.get(name)
+        found.append(Contestant(name, asked, policy, source, made_from, added))
     return found

@@ -156,7 +156,7 @@ class _Kept:
     def _place(self, chunk: _Chunk, contestant: Contestant) -> tuple[Store[pd.DataFrame], str]:
         """Return the store of all that decides the results, and their name in it."""
         items = [(number, item.contexts, item.answers, item.gold) for number, item in chunk.items]
-        asked = [contestant.name, contestant.asked, contestant.calibration]
+        asked = [contestant.name, contestant.asked, contestant.calibration, contestant.added]
         store = Store.of(
             self._folder, __name__, self._model, chunk.task, items, chunk.start, asked, codec=TABLE
         )

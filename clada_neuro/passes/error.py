@@ -26,16 +26,23 @@ def relative_error(full: Tensor, partial: Tensor) -> float:
 
 
 def block_error(
-    ffn: FFN, x: Tensor, input_share: float, hidden_share: float, score: Callable[[str, Tensor], Tensor]
+    ffn: FFN,
+    x: Tensor,
+    input_share: float,
+    hidden_share: float,
+    score: Callable[[str, Tensor], Tensor],
+    masked: Callable[[str, Tensor, Tensor], Tensor] = lambda site, values, mask: values * mask,
 ) -> float:
-    """Return the relative error when the lowest-scored shares of rows are dropped at both sites."""
+    """Return the relative error when the lowest-scored shares of rows are dropped at both sites.
+
+    ``masked`` says what the block sees of a site's values and mask.
+    """
     x = x[:: max(1, len(x) // _ROWS)]
     scores = score(INPUT, x)
-    a = ffn.hidden(x * (scores >= quantile(scores, input_share)))
+    a = ffn.hidden(masked(INPUT, x, scores >= quantile(scores, input_share)))
     scores = score(HIDDEN, a)
-    return relative_error(
-        ffn.output(ffn.hidden(x)), ffn.output(a * (scores >= quantile(scores, hidden_share)))
-    )
+    passed = masked(HIDDEN, a, scores >= quantile(scores, hidden_share))
+    return relative_error(ffn.output(ffn.hidden(x)), ffn.output(passed))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ another model select at random and look almost plausible.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -47,13 +47,19 @@ class Calibration:
 
     @property
     def identity(self) -> str:
-        """Hash of all that decides what is computed; a certificate only says what that costs."""
-        decides = {key: value for key, value in self.header.items() if key != "certificate"}
-        tensors = {
-            name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest()
-            for name, tensor in self.tensors.items()
-        }
-        return content_hash(decides, tensors)
+        """Hash of all that decides what is computed; a certificate only says what that costs.
+
+        Tables of policies that were added later (`added`) have a hash of their own: what was computed before goes on
+        belonging to this calibration.
+        """
+        decides = {key: value for key, value in self.header.items() if key not in ("certificate", "added")}
+        later = tuple(f"{name}_" for name in self.added)
+        return content_hash(decides, hashes(self.tensors, lambda name: not name.startswith(later)))
+
+    @property
+    def added(self) -> dict[str, str]:
+        """Policies whose tables were added to a finished calibration, each with the hash of its tables."""
+        return self.header.get("added", {})
 
     def save(self, path: str | Path) -> Path:
         """Write the file atomically."""
@@ -95,6 +101,15 @@ class Calibration:
     def to(self, device: torch.device) -> "Calibration":
         """Return the calibration with its tensors on a device."""
         return Calibration(self.header, {name: tensor.to(device) for name, tensor in self.tensors.items()})
+
+
+def hashes(tensors: Mapping[str, Tensor], wanted: Callable[[str], bool]) -> dict[str, str]:
+    """Return a hash of each tensor with a wanted name."""
+    return {
+        name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest()
+        for name, tensor in tensors.items()
+        if wanted(name)
+    }
 
 
 def check_reach(sparsity: float, reach: float, what: str) -> None:

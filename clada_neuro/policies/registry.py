@@ -77,6 +77,15 @@ def make_policy(
     return DECLARED[name].make(PolicyRequest(name, layers, sparsity, calibration))
 
 
+def without_tables(calibration: Calibration) -> list[Declaration]:
+    """Return the policies that fit tables of which a calibration holds none."""
+    return [
+        declared
+        for name, declared in DECLARED.items()
+        if declared.fit is not None and not any(key.startswith(f"{name}_") for key in calibration.tensors)
+    ]
+
+
 def fit_tables(passes: Passes) -> Piece:
     """Let every policy fit what it needs; return a calibration's ``"baselines"`` and tables."""
     header: dict[str, Any] = {"ffn_sparsity": list(GRID)}

@@ -18,7 +18,7 @@ from clada_neuro.passes.measure import FittedPass, empty_table, quantile
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
-from clada_neuro.runtime.thresholds import ThresholdPolicy, score
+from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 _SPLITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
@@ -32,9 +32,12 @@ class Teal(ThresholdPolicy):
 
 
 def fit_blocks(
-    passes: Passes, weights: Mapping[str, Tensor], sparsity: float
+    passes: Passes, weights: Mapping[str, Tensor], sparsity: float, *, like: ThresholdPolicy | None = None
 ) -> tuple[dict[str, Tensor], FittedPass]:
     """Find in each block the split between input and hidden site with the least output error.
+
+    Rows are scored by |value| · weight and later blocks see each block's mean loss added back; where a rule is given, rows
+    are scored and dropped as it does, and nothing is added.
 
     Returns
     -------
@@ -44,17 +47,18 @@ def fit_blocks(
         The thresholds that drop them, and the blocks' mean losses.
     """
     dropped = empty_table(Teal.sites, len(passes.layers), passes.tokens.device)
+    rule = like or Teal({}, weights)
 
     def choose(layer: int, site: str, seen: Tensor) -> Tensor:
         if site == INPUT:
-            dropped[INPUT][layer], dropped[HIDDEN][layer] = _split(passes, weights, sparsity, layer, seen)
-        return quantile(score(seen, weights, layer, site), float(dropped[site][layer]))
+            dropped[INPUT][layer], dropped[HIDDEN][layer] = _split(passes, rule, sparsity, layer, seen)
+        return quantile(rule.score(layer, site, seen), float(dropped[site][layer]))
 
-    return dropped, passes.thresholds(Teal.sites, choose, weights, compensated=True)
+    return dropped, passes.thresholds(Teal.sites, choose, weights, compensated=like is None, like=like)
 
 
 def _split(
-    passes: Passes, weights: Mapping[str, Tensor], sparsity: float, layer: int, x: Tensor
+    passes: Passes, rule: ThresholdPolicy, sparsity: float, layer: int, x: Tensor
 ) -> tuple[float, float]:
     """Return the shares of inputs and neurons."""
     ffn = passes.layers[layer]
@@ -63,7 +67,7 @@ def _split(
     pairs = [(share, (sparsity - part * share) / (1 - part)) for share in _SPLITS]
 
     def error(pair: tuple[float, float]) -> float:
-        return block_error(ffn, x, *pair, lambda site, values: score(values, weights, layer, site))
+        return block_error(ffn, x, *pair, partial(rule.score, layer), partial(rule.masked, layer))
 
     return min((pair for pair in pairs if 0 <= pair[1] <= 1), key=error)
 

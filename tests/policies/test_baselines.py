@@ -1,15 +1,22 @@
 """Each baseline's rule on numbers worked out by hand."""
 
+import pytest
 import torch
 from tiny_models import tiny_model
+from torch import nn
 
+from clada_neuro.errors import ModelError
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.attribution import Attribution, tilts_of
 from clada_neuro.policies.cats import Cats
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
+from clada_neuro.policies.scap import Scap, candidates
 from clada_neuro.policies.teal import Teal
 from clada_neuro.policies.threshold import ThresholdTruncation
 from clada_neuro.policies.wina import Wina
 from clada_neuro.runtime.attach import attach
+from clada_neuro.runtime.kernels.selection import check_policy
 from clada_neuro.runtime.policy import Policy, State
 from clada_neuro.runtime.prefix import Prefix
 
@@ -77,3 +84,89 @@ def test_wina_keeps_the_top_products_of_each_token() -> None:
     # products 3, 5, 2, .4: the magnitudes alone would keep 3 and 4
     assert selected(policy, "input", [3.0, 0.5, -2.0, 4.0]) == [1, 1, 0, 0]
     assert selected(policy, "hidden", [3.0, 0.5, -2.0, 0.0]) == [1, 1, 1, 1]
+
+
+def test_attribution_is_gradient_times_output_with_its_correction() -> None:
+    # gradients (3, −4, 0): mean (3, −4, 0), norm 5. By the paper s = x·g + ½·|x|·5, for x = (1, 1, −3):
+    # 3 + 2.5, −4 + 2.5, 0 + 7.5; for x = (−1, −1, 1): −3 + 2.5, 4 + 2.5, 2.5
+    gradients = {"hidden": torch.tensor([[3.0, -4.0, 0.0]])}
+    tilts = tilts_of(gradients, {"hidden": gradients["hidden"].square()})
+    torch.testing.assert_close(tilts["hidden"], torch.tensor([[1.2, -1.6, 0.0]]))
+    policy = Attribution({"hidden": torch.tensor([1.0])}, {}, tilts=tilts)
+    x = torch.tensor([[1.0, 1.0, -3.0], [-1.0, -1.0, 1.0]])
+    by_paper = torch.tensor([[5.5, -1.5, 7.5], [-0.5, 6.5, 2.5]])
+    # half of the norm is divided out, and no score is below 0
+    torch.testing.assert_close(policy.score(0, "hidden", x), by_paper.clamp_min(0) / 2.5)
+    # |x| alone would keep the third and any one of the others
+    assert selected(policy, "hidden", [1.0, 1.0, -3.0]) == [1, 0, 1]
+    assert selected(policy, "hidden", [-1.0, -1.0, 1.0]) == [0, 1, 1]
+
+
+def test_attribution_measures_the_gradient_of_what_the_model_would_say() -> None:
+    from clada_neuro.passes.fitting import Passes
+    from clada_neuro.passes.measure import DENSE_PREFIX
+    from clada_neuro.policies.attribution import _tilts
+
+    model = tiny_model("llama")
+    tokens = torch.randint(3, 60, (3, DENSE_PREFIX + 4), generator=torch.Generator().manual_seed(0))
+    _, found = _tilts(Passes(model, ffn_layers(model), tokens, None, lambda count: None))
+    down = model.model.layers[1].mlp.down_proj
+    seen = []
+
+    def keep(module: nn.Module, args: tuple) -> None:
+        args[0].retain_grad()
+        seen.append(args[0])
+
+    handle = down.register_forward_pre_hook(keep)
+    embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
+    logits = model(inputs_embeds=embedded).logits.flatten(0, 1)
+    nn.functional.nll_loss(logits.log_softmax(-1), logits.argmax(-1), reduction="sum").neg().backward()
+    handle.remove()
+    gradient = seen[0].grad[:, DENSE_PREFIX:].flatten(0, 1)
+    expected = 2 * gradient.mean(0) / gradient.square().sum(-1).mean().sqrt()
+    torch.testing.assert_close(found["hidden"][1], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_scap_keeps_what_is_far_from_the_mode_and_puts_the_rest_there() -> None:
+    policy = Scap({"hidden": torch.tensor([0.5])}, {}, modes={"hidden": torch.tensor([-0.2])})
+    values = [-0.3, 0.2, 0.4, -0.8]  # 0.1, 0.4, 0.6 and 0.6 from the mode
+    assert selected(policy, "hidden", values) == [0, 0, 1, 1]
+    passed = policy.masked(0, "hidden", torch.tensor(values), torch.tensor([False, False, True, True]))
+    torch.testing.assert_close(passed, torch.tensor([-0.2, -0.2, 0.4, -0.8]))
+    # as the paper writes it: W(x − m) over kept rows, and W·m as a bias
+    weight = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    shifted = torch.tensor([0.0, 0.0, 0.6, -0.6])
+    torch.testing.assert_close(weight @ passed, weight @ shifted + weight @ torch.full((4,), -0.2))
+
+
+def test_scaps_modes_are_zero_the_median_and_the_densest_value() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # a narrow peak at −0.17, as of GELU, and a long tail above it
+    peak = -0.17 + 0.02 * torch.randn(6000, generator=generator)
+    values = torch.cat([peak, torch.rand(4000, generator=generator) * 3])
+    values = values[torch.randperm(len(values), generator=generator)]
+    zero, median, densest = candidates(values)
+    assert zero == 0
+    assert median == pytest.approx(float(values.median()), abs=0.02)
+    assert densest == pytest.approx(-0.17, abs=0.02)
+    assert candidates(torch.cat([torch.zeros(9990), torch.ones(10)])) == [0.0, 0.0]
+
+
+def test_scap_with_modes_of_zero_is_teal() -> None:
+    thresholds = {"input": torch.tensor([1.0]), "hidden": torch.tensor([0.1])}
+    zero = {"input": torch.zeros(1), "hidden": torch.zeros(1)}
+    values = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+    for site in ("input", "hidden"):
+        one, other = Scap(thresholds, {}, modes=zero), Teal(thresholds, {})
+        masks = [rule.select(0, site, values, state(rule)) for rule in (one, other)]
+        assert torch.equal(*masks)
+        assert torch.equal(*(rule.masked(0, site, values, masks[0]) for rule in (one, other)))
+
+
+def test_kernels_refuse_scores_and_fillings_that_they_do_not_compute() -> None:
+    tables = {"input": torch.zeros(1), "hidden": torch.zeros(1)}
+    with pytest.raises(ModelError, match="'attribution' scores rows by more than"):
+        check_policy(Attribution(tables, {}, tilts=tables))
+    with pytest.raises(ModelError, match="'scap' does more with dropped rows"):
+        check_policy(Scap(tables, {}, modes=tables))
+    check_policy(Teal(tables, {}))

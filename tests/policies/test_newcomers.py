@@ -15,7 +15,7 @@ from clada_neuro.policies import registry
 from clada_neuro.policies.artifact import load_calibration
 from clada_neuro.runtime.kernels.selection import check_policy
 
-NEW = ("attribution", "mode", "rotated", "low-rank")
+NEW = ("gradients", "mode", "rotated", "low-rank")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def made(tmp_path_factory):
 def test_they_are_found_in_their_order(made):
     names = list(registry.DECLARED)
     assert [name for name in names if name in NEW] == list(NEW)
-    assert names.index("wina") < names.index("attribution") < names.index("teal-compensated")
+    assert names.index("wina") < names.index("gradients") < names.index("teal-compensated")
 
 
 @pytest.mark.parametrize("name", NEW)

@@ -26,6 +26,11 @@ def check_policy(policy: Policy) -> None:
             f"policy '{policy.name}' masks {', '.join(policy.sites)}; the compiled step follows thresholds "
             f"at {INPUT} and {HIDDEN}, and {NEURON} sets; use the PyTorch path"
         )
+    if type(policy).score is not ThresholdPolicy.score:
+        raise ModelError(
+            f"policy '{policy.name}' scores rows by more than |value| times a weight, which is all that the compiled step "
+            "compares; use the PyTorch path"
+        )
 
 
 def cutoffs(policy: Policy, site: str, layers: list[FFN], state: State) -> Tensor | None:

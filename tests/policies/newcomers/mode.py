@@ -47,4 +47,4 @@ def make(asked):
     return Mode(asked.fitted("mode", HIDDEN, reach=0.3), {}, modes=modes)
 
 
-DECLARED = [Declaration("mode", 84, make, fit)]
+DECLARED = [Declaration("mode", 85, make, fit)]

@@ -8,8 +8,8 @@ from clada_neuro.runtime.policy import HIDDEN
 from clada_neuro.runtime.thresholds import ThresholdPolicy, score
 
 
-class Attribution(ThresholdPolicy):
-    name, sites = "attribution", (HIDDEN,)
+class Gradients(ThresholdPolicy):
+    name, sites = "gradients", (HIDDEN,)
 
 
 @torch.enable_grad()
@@ -31,21 +31,21 @@ def gradients(passes):
 
 
 def fit(passes):
-    _, found = passes.piece("attribution-weights", lambda: ({}, {"weights": gradients(passes)}))
+    _, found = passes.piece("gradients-weights", lambda: ({}, {"weights": gradients(passes)}))
     weights = {HIDDEN: found["weights"]}
 
     def at(sparsity):
         def choose(layer, site, seen):
             return quantile(score(seen, weights, layer, site), min(0.99, 3 * sparsity))
 
-        return passes.thresholds(Attribution.sites, choose, weights).thresholds
+        return passes.thresholds(Gradients.sites, choose, weights).thresholds
 
-    return {}, {**passes.at_each_sparsity("attribution", at), "attribution_weights": weights[HIDDEN]}
+    return {}, {**passes.at_each_sparsity("gradients", at), "gradients_weights": weights[HIDDEN]}
 
 
 def make(asked):
-    weights = asked.calibration.tensors["attribution_weights"]
-    return Attribution(asked.fitted("attribution", HIDDEN, reach=0.3), {HIDDEN: weights})
+    weights = asked.calibration.tensors["gradients_weights"]
+    return Gradients(asked.fitted("gradients", HIDDEN, reach=0.3), {HIDDEN: weights})
 
 
-DECLARED = [Declaration("attribution", 82, make, fit, compared=True)]
+DECLARED = [Declaration("gradients", 83, make, fit, compared=True)]

@@ -1,0 +1,96 @@
+"""Policies that came later join a finished calibration, and nothing that was there moves."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from calibration.test_search import documents, language_model
+
+from clada_neuro.artifacts import package_data
+from clada_neuro.calibration import search, texts
+from clada_neuro.calibration.additions import add_tables
+from clada_neuro.errors import CalibrationError
+from clada_neuro.evaluation.contestants import contestants
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.policies.artifact import Calibration, load_calibration, read_calibration
+from clada_neuro.policies.registry import make_policy, without_tables
+
+LATER = ("attribution", "scap")
+
+
+def of_before(calibration: Calibration) -> Calibration:
+    """The calibration as it was made when these policies were not there."""
+    kept = {name: t for name, t in calibration.tensors.items() if not name.startswith(LATER)}
+    return replace(calibration, tensors=kept)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A model, its calibration from before, and the file to which policies were added."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (texts, search):
+            patch.setattr(module, "LENGTH", 64)
+        folder, model = tmp_path_factory.mktemp("added"), language_model()
+        whole = search.calibrate(model, documents(), folder / "c.safetensors", tokens=64 * 48, progress=False)
+        of_before(whole).save(folder / "before.safetensors")
+        before = load_calibration(model, folder / "before.safetensors")
+        found = add_tables(model, before, documents(), folder / "parts", tokens=64 * 48, progress=False)
+        found.save(folder / "after.safetensors")
+        yield model, before, folder
+
+
+def test_only_what_is_missing_is_added_and_the_rest_is_bit_equal(made) -> None:
+    model, before, folder = made
+    assert [declared.name for declared in without_tables(before)] == list(LATER)
+    after = load_calibration(model, folder / "after.safetensors")
+    assert without_tables(after) == []
+    assert all(torch.equal(after.tensors[name], tensor) for name, tensor in before.tensors.items())
+    assert {name.split("_")[0] for name in set(after.tensors) - set(before.tensors)} == set(LATER)
+    assert {**after.header, "added": None} == {**before.header, "added": None}
+    assert set(after.added) == set(LATER)
+
+
+def test_what_was_computed_before_belongs_to_the_same_calibration(made) -> None:
+    model, before, folder = made
+    after = load_calibration(model, folder / "after.safetensors")
+    assert after.identity == before.identity
+    moved = {**after.tensors, "hidden_thresholds": after.tensors["hidden_thresholds"] * 1.01}
+    assert replace(after, tensors=moved).identity != before.identity
+
+
+def test_added_tables_are_those_of_a_whole_calibration(made) -> None:
+    model, _, folder = made
+    whole, after = (load_calibration(model, folder / f"{name}.safetensors") for name in ("c", "after"))
+    for name in set(after.tensors):
+        torch.testing.assert_close(after.tensors[name], whole.tensors[name], rtol=2e-3, atol=1e-6)
+    layers = ffn_layers(model.model)
+    for name in LATER:
+        rules = [make_policy(name, layers, calibration, 0.4) for calibration in (whole, after)]
+        torch.testing.assert_close(*(rule.thresholds["input"] for rule in rules))
+
+
+def test_results_of_added_policies_are_told_apart_by_their_own_tables(made) -> None:
+    model, _, folder = made
+    found = contestants(model, ["clada", "scap"], [0.4], folder / "after.safetensors")
+    assert [one.added for one in found] == [
+        None,
+        read_calibration(folder / "after.safetensors").added["scap"],
+    ]
+    assert len({one.calibration for one in found}) == 1
+
+
+def test_a_calibration_of_before_says_what_it_lacks(made) -> None:
+    model, before, _ = made
+    with pytest.raises(
+        CalibrationError, match=r"nothing of policy 'scap' \(input, hidden\): it was made before"
+    ):
+        make_policy("scap", ffn_layers(model.model), before, 0.4)
+
+
+def test_the_shipped_calibration_is_the_one_that_results_were_made_with() -> None:
+    (path,) = package_data("calibration").glob("*.safetensors")
+    shipped = read_calibration(path)
+    assert shipped.identity == "dab7305145f80712"  # as analyses/results/zero_shot/zero_shot.md has it
+    assert set(shipped.added) == set(LATER)
+    json.dumps(shipped.header)
