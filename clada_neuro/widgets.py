@@ -216,6 +216,7 @@ def word_by_word(
         if active is not None:
             image = panels[-1].pcolormesh(places, active.index, active, cmap="viridis", shading="nearest")
             panels[-1].set(ylabel="layer")
+            panels[-1].yaxis.get_major_locator().set_params(integer=True)
             panels[-1].grid(False)
             canvas.colorbar(image, ax=panels[-1], label="neurons active (%)", pad=0.01, aspect=12)
         panels[-1].set_xticks(places, words["word"].str.replace("$", r"\$"), rotation=45, ha="right")

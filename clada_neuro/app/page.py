@@ -72,10 +72,12 @@ class App:
         self.go.add_class("go")
         self.told = widgets.HTML()
         self.text = widgets.Dropdown(description="Text", **whole)
-        self.plot, self.files = widgets.HTML(), widgets.HTML()
+        self.plot, self.caption, self.files = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.plot.add_class("plot")
         self.files.add_class("get")
-        self.found = _card(widgets.HTML("<h2>Word by word</h2>"), self.text, self.plot, self.files)
+        self.found = _card(
+            widgets.HTML("<h2>Word by word</h2>"), self.text, self.plot, self.caption, self.files
+        )
         self.found.layout.display = "none"
         self.view = widgets.VBox([widgets.HTML(_TITLE), self._asked(), self.told, self.found])
         self.view.add_class("clada")
@@ -155,9 +157,9 @@ class App:
         try:
             figure = word_by_word(self._traced, self.text.value, names, layers=self.measures[""].value)
         except CladaNeuroError as error:
-            self.plot.value = _wrong(str(error))
+            self.plot.value, self.caption.value = "", _wrong(str(error))
         else:
-            self.plot.value = f"{figure._repr_html_()}<p>{escape(figure.caption)}</p>"
+            self.plot.value, self.caption.value = figure._repr_html_(), f"<p>{escape(figure.caption)}</p>"
 
     def _say(self, line: str) -> None:
         self.told.value = f'<p role="status">{escape(line)}</p>'

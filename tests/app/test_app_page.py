@@ -33,7 +33,8 @@ def test_the_first_text_is_drawn_and_without_a_measure_a_line_stands_there(page)
     assert not page.go.disabled
     for box in page.measures.values():
         box.value = False
-    assert "nothing to draw; choose a measure" in page.plot.value
+    assert "nothing to draw; choose a measure" in page.caption.value
+    assert page.plot.value == ""
     page.measures["surprisal_bits"].value = True
     assert "<img" in page.plot.value
 
