@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from clada_neuro.errors import DataError
 PROVENANCE_KEY = b"clada_neuro"
 # What pyarrow raises for damaged files; damaged metadata are read as text, JSON and names of columns.
 _DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
+_PATIENCE_S = 3.0  # then a wait is said
 _FILES = {".csv", ".tsv", ".txt", ".xlsx", ".parquet", ".json", ".html", ".gz"}
 _VERSIONED = (
     "clada-neuro", "torch", "transformers", "tokenizers", "numba", "wordfreq", "mixedlm", "statsmodels", "formulaic",
@@ -141,6 +143,29 @@ def sole_writer(place: Path) -> Iterator[None]:
         if is_folder:
             for stale in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
                 stale.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def one_at_a_time(lock_file: Path, what: str) -> Iterator[None]:
+    """Hold a lock of the cache; where another process holds it for seconds, say what is waited for.
+
+    Parameters
+    ----------
+    lock_file
+        In the cache.
+    what
+        What the other process does.
+    """
+    lock = filelock.FileLock(lock_file)
+    try:
+        lock.acquire(timeout=_PATIENCE_S)
+    except filelock.Timeout:
+        print(f"waiting for another process, which {what}", file=sys.stderr)
+        lock.acquire()
+    try:
         yield
     finally:
         lock.release()

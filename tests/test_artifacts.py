@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,25 @@ def test_a_second_process_is_refused_while_the_first_may_enter_again(tmp_path):
             pass
         assert "another process is writing" in attempt()
     assert attempt() == "entered\n"
+
+
+def test_waiting_for_another_process_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(artifacts, "_PATIENCE_S", 0.05)
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with artifacts.one_at_a_time(tmp_path / "lock", "works"):
+            entered.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    entered.wait(10)
+    threading.Timer(0.5, leave.set).start()
+    with artifacts.one_at_a_time(tmp_path / "lock", "unpacks a model (once)"):
+        assert leave.is_set()
+    other.join()
+    assert capsys.readouterr().err == "waiting for another process, which unpacks a model (once)\n"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

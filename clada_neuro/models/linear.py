@@ -18,14 +18,13 @@ from time import perf_counter
 from types import MethodType
 from typing import Any
 
-import filelock
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.pytorch_utils import Conv1D
 
-from clada_neuro.artifacts import cache_folder, content_hash, write_text
+from clada_neuro.artifacts import cache_folder, content_hash, one_at_a_time, write_text
 from clada_neuro.errors import ModelError
 
 VARIABLE = "CLADA_NEURO_LINEAR"
@@ -92,7 +91,7 @@ def speeds(model: PreTrainedModel) -> dict[str, dict[str, float]]:
     if wanted() != _CHOOSE or not _has_choice(model):
         return {}
     file = _file(model.dtype)
-    with filelock.FileLock(file.with_suffix(".lock")):
+    with one_at_a_time(file.with_suffix(".lock"), "times products of matrices (once)"):
         known = _read(file)
         parts = _by_shape(model)
         new = {shape: _timed(ones[0]) for shape, ones in parts.items() if shape not in known}

@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from transformers import (
     AutoConfig,
@@ -25,7 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from clada_neuro.artifacts import cache_folder, content_hash, write_text
+from clada_neuro.artifacts import cache_folder, content_hash, one_at_a_time, write_text
 from clada_neuro.errors import ModelError
 from clada_neuro.models import linear
 from clada_neuro.models.checkpoint import kind_of, load_part, load_weights, quiet_transformers
@@ -287,7 +286,7 @@ def _kept(stem: str, digest: str, make: Callable[[Path], None]) -> str:
     """Return the folder in the cache where `make` left a checkpoint as safetensors, now or before."""
     folder = cache_folder("models") / f"{stem}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / ".lock"):
+    with one_at_a_time(folder / ".lock", f"unpacks {stem} (once)"):
         done = folder / _DONE
         if not done.is_file() or done.read_text(encoding="utf-8") != _made(folder):
             part = folder / "part"
