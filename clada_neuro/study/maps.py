@@ -16,7 +16,7 @@ from clada_neuro.study.how import How, Progress
 from clada_neuro.study.recordings import counted_from, explaining
 
 if TYPE_CHECKING:
-    from clada_neuro.erp.measurement import Measurement
+    from clada_neuro.study.target import Target
 
 _MADE = Path("maps", "maps.json")
 
@@ -53,26 +53,25 @@ def maps(
         return MapsStage(Path(epochs), table, jobs=place, progress=progress, **choices).into(folder)
 
 
-def map_study(
-    epochs: Path | None, words: pd.DataFrame, measurement: "Measurement", folder: Path, how: How
-) -> None:
+def map_study(plan: "Target", words: pd.DataFrame, folder: Path, how: How) -> None:
     """Map what the words of a study do at every electrode and moment of its epochs, into ``maps/``, where that was asked for.
 
     Where the data do not allow it, why is said and written: the rest of the study stands.
     """
-    if not how.maps or epochs is None:
+    if not how.maps or plan.epochs is None:
         (folder / _MADE).unlink(missing_ok=True)  # of another run: without it the report shows none
         return
     from clada_neuro.erp.maps.stage import FORMULA, MapsStage
     from clada_neuro.records.maps import MapsRecord
 
+    measurement = plan.measurement  # of epochs: responses that a table brings need no window
     how.progress("      mixed models at every electrode and moment")
     try:
         if (predictor := explaining(words)) is None:
             raise DataError("the words have no surprisal")
         formula = FORMULA.replace("surprisal_bits", predictor)
         MapsStage(
-            epochs, words, formula, measurement.baseline, measurement.baseline_window, seed=how.seed, jobs=how.jobs,
+            plan.epochs, words, formula, measurement.baseline, measurement.baseline_window, seed=how.seed, jobs=how.jobs,
             progress=lambda line: how.progress(f"      {line}"),
         ).into((folder / _MADE).parent)  # fmt: skip
     except CladaNeuroError as error:

@@ -64,7 +64,7 @@ def study_one(plan: Target, model: str, folder: Path, how: How, first: Path | No
     _analyze_epochs(plan, traced, folder, inputs, how)
     words = counted_from(traced.words, plan.index_base)
     take_apart(plan.continuous, words, folder, how.seed, how.jobs, progress)
-    map_study(plan.epochs, words, plan.measurement, folder, how)
+    map_study(plan, words, folder, how)
     manifest = manifest_of(plan, traced, aligned, how.seed) | facts
     manifest |= {"sparsity": None if setting.policy == "dense" else setting.sparsity}
     manifest |= {"calibration": calibration_of(manifest["model"]["weights_hash"], setting)}

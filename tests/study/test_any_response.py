@@ -112,6 +112,16 @@ def test_formulas_take_the_place_of_an_analysis(went):
     assert "pupil sizes" in text
 
 
+def test_amplitudes_of_a_table_may_bring_any_covariate_in_microvolts(desk, went):
+    frame, rng = pd.read_csv(desk / "trials.csv"), np.random.default_rng(1)
+    frame["baseline_uv"], frame["n400_uv"] = rng.normal(0, 3, len(frame)), rng.normal(0, 5, len(frame))
+    frame.to_csv(desk / "amplitudes.csv", index=False)
+    formula = "n400_uv ~ baseline_uv + surprisal_bits + (1|subject) + (1|stimulus)"
+    _, fits, _, text = went("--formula", formula, trials="amplitudes.csv")
+    assert fits["n400_uv"]["formula"] == formula
+    assert "µV" in text
+
+
 def table(**columns):
     keys = {"subject": ["a", "b"], "item": ["1", "1"], "condition": ["x", "x"]}
     return pd.DataFrame(keys | columns)

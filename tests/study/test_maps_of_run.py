@@ -95,13 +95,13 @@ def test_the_same_maps_are_kept_and_a_study_without_maps_has_none(desk, done):
     """As the next run of the study does it, with and without `--maps`."""
     lines: list[str] = []
     words, made = Trace.read(desk / "out").words, desk / "out" / "maps" / "maps.json"
-    measured = Measurement((N400,))
+    plan = SimpleNamespace(epochs=desk / "epochs", measurement=Measurement((N400,)))
     how = SimpleNamespace(maps=True, scheduler=None, jobs=1, seed=0, progress=lines.append)
-    map_study(desk / "epochs", words, measured, desk / "out", how)
+    map_study(plan, words, desk / "out", how)
     assert lines[-1].strip() == "nothing has changed since the maps were made"
     assert made.is_file()
     how.maps = False
-    map_study(desk / "epochs", words, measured, desk / "out", how)
+    map_study(plan, words, desk / "out", how)
     assert not made.exists()
 
 
@@ -109,7 +109,8 @@ def test_why_there_are_no_maps_is_said_and_the_study_stands(desk, tmp_path):
     lines: list[str] = []
     words = Trace.read(desk / "out").words.assign(surprisal_bits=np.nan)
     how = SimpleNamespace(maps=True, scheduler=None, jobs=1, seed=0, progress=lines.append)
-    map_study(desk / "epochs", words, Measurement((N400,)), tmp_path, how)
+    plan = SimpleNamespace(epochs=desk / "epochs", measurement=Measurement((N400,)))
+    map_study(plan, words, tmp_path, how)
     assert lines[-1].strip() == "note: no maps were made: the words have no surprisal"
     assert MapsRecord.read(tmp_path / "maps" / "maps.json").left_out == "the words have no surprisal"
 
