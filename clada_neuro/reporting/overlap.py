@@ -129,7 +129,7 @@ def _scalp(results: Results, subjects: str) -> list[Figure]:
     maps = read_table(place) if place.is_file() else pd.DataFrame()
     if not mapped(maps):
         return []
-    predictors = list(maps.groupby(["event", "predictor"], sort=False))
+    predictors = [(names, rows) for names, rows in maps.groupby(["event", "predictor"], sort=False)]
     windows = maps[["from_ms", "to_ms"]].drop_duplicates().to_records(index=False)
 
     def paint(canvas: Canvas) -> None:

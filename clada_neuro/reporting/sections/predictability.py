@@ -110,7 +110,7 @@ def _table(entry: ModelForms) -> Table:
 SECTION = Declared(
     "predictability",
     "Forms of predictability",
-    1060,
+    1065,
     blocks,
     shown=lambda results: results.predictability is not None,
 )
