@@ -67,7 +67,7 @@ def courses_of(
     Raises
     ------
     DataError
-        If a channel is missing, no trial has an epoch, or a step is shorter than the samples are apart.
+        If a channel is missing, no trial has an epoch, a step is shorter than the samples are apart, or epochs are shorter than a step.
     """
     named = {f"subject '{name}'": part for name, part in epochs.items()}
     layout = common_layout(named)
@@ -80,10 +80,19 @@ def courses_of(
         raise DataError(
             f"a step of {step_ms:g} ms given, but the samples are {apart:g} ms apart; give {apart:g} or more"
         )
-    step_of = np.floor(1e3 * first.times / step_ms + 1e-6).astype(int)
+    step_of = _steps(first.times, step_ms)
     starts = np.flatnonzero(np.r_[True, np.diff(step_of) > 0])
     counts = np.diff(np.r_[starts, len(step_of)])
-    whole = counts == counts.max()  # the first and last step may be cut
+    # The first and last step are cut where the next sample beyond the epoch would be theirs; inner ones hold what the rate gives them.
+    before, after = _steps(first.times[[0, -1]] + np.array([-apart, apart]) / 1e3, step_ms)
+    whole = np.ones(len(starts), dtype=bool)
+    whole[0] &= before < step_of[0]
+    whole[-1] &= after > step_of[-1]
+    if not whole.any():
+        raise DataError(
+            f"a step of {step_ms:g} ms given, but epochs from {1e3 * first.times[0]:g} to {1e3 * first.times[-1]:g} ms hold no whole "
+            "one; give a shorter step"
+        )
     values = np.full((len(trials), int(whole.sum())), np.nan)
     for name, rows in trials.reset_index(drop=True).groupby("subject"):
         if (part := alike.get(str(name))) is None:
@@ -97,3 +106,9 @@ def courses_of(
             "no trial of the run has an epoch here: subjects and numbers of events differ; give the epochs that the run measured"
         )
     return Courses(values, (step_of[starts][whole] + 0.5) * step_ms)
+
+
+def _steps(seconds: np.ndarray, step_ms: float) -> np.ndarray:
+    """Return the number of the step that each moment lies in."""
+    numbers: np.ndarray = np.floor(1e3 * seconds / step_ms + 1e-6).astype(int)
+    return numbers

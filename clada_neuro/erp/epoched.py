@@ -13,8 +13,9 @@ from clada_neuro.erp.codes import WORD, code_of
 from clada_neuro.erp.eeglab import names_at_zero
 from clada_neuro.erp.kept_epochs import KeptSubject, keep_epochs
 from clada_neuro.erp.notes import together
+from clada_neuro.erp.people import subjects_of
 from clada_neuro.erp.quiet import quiet
-from clada_neuro.erp.raw_sources import epoched_files, subjects_of
+from clada_neuro.erp.raw_sources import epoched_files, names_of, recordings_in_words
 from clada_neuro.erp.triggers import tie_codes
 from clada_neuro.errors import DataError
 
@@ -53,19 +54,26 @@ def tie_epochs(
     place, files = output_folder(folder), epoched_files(Path(source))
     stamps = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     store = Store.of(place, __name__, stamps, table, codec=DOCUMENT)
-    keep_epochs(store, "tied", _tied(files, table, progress))
+    keep_epochs(store, "tied", _tied(files, names_of(files, Path(source)), table, progress))
     return place
 
 
-def _tied(files: list[Path], table: pd.DataFrame, progress: Callable[[str], None]) -> Iterator[KeptSubject]:
+def _tied(
+    files: list[Path], called: dict[Path, str], table: pd.DataFrame, progress: Callable[[str], None]
+) -> Iterator[KeptSubject]:
     sessions: dict[str, list[tuple[mne.BaseEpochs, pd.DataFrame]]] = {}
     channels = []
     given = {file: _read(file) for file in files}
     names = subjects_of({file: epochs.info for file, epochs in given.items()})
+    by_subject: dict[str, list[str]] = {}
+    for file, name in names.items():
+        by_subject.setdefault(name, []).append(called[file])
+    for line in recordings_in_words(by_subject):
+        progress(line)
     for file in files:
         epochs, notes = described_channels(given.pop(file))
         sessions.setdefault(names[file], []).append((epochs, _codes(file, epochs)))
-        channels += [(file.name, note) for note in notes]
+        channels += [(called[file], note) for note in notes]
     for line in together(channels, "recording", len(files)):
         progress(line)
     for name, parts in sessions.items():

@@ -9,8 +9,10 @@ import pandas as pd
 from clada_neuro.erp.codes import WORD
 from clada_neuro.erp.metadata import LABELS, with_labels
 from clada_neuro.erp.notes import most_frequent
+from clada_neuro.erp.people import SESSION
 from clada_neuro.erp.raw_sources import EegSession, is_bids
 from clada_neuro.errors import AlignmentError, DataError
+from clada_neuro.stimuli.keys import as_key
 
 Counts = list[tuple[str, int, str]]
 
@@ -71,33 +73,36 @@ def from_bids(subject: str, sessions: Sequence[EegSession]) -> tuple[list[pd.Dat
             f"the events of '{sessions[0].name}' have no column that names a text or word ({', '.join(LABELS)}); they have "
             f"{', '.join(map(str, tables[0].columns.drop('event')))}: add them, or declare a table"
         )
-    events, others, lost = [], [], []
+    events, others, beyond, lost = [], [], [], []
     for session, table in zip(sessions, tables, strict=True):
         words = table.reindex(columns=labels).notna().any(axis=1)
         inside = table["onset"].between(0, session.raw.times[-1])
         typed = table.assign(event=table["event"].mask(words, WORD).fillna("n/a"))
         events.append(typed[inside].reset_index(drop=True))
-        others.append(typed.loc[~words, "event"])
+        others.append(typed.loc[~words & inside, "event"])
+        beyond.append(typed.loc[~words & ~inside, "event"])
         lost.append(table.loc[words & ~inside, "onset"].astype(object).fillna("onset n/a"))
     n_words = sum(int((part["event"] == WORD).sum()) for part in events)
     if not n_words:
         raise AlignmentError(
             f"subject '{subject}': no event within a recording names a text or word (by {', '.join(labels)})"
         )
-    unnamed, outside = pd.concat(others), pd.concat(lost)
+    unnamed, elsewhere, outside = pd.concat(others), pd.concat(beyond), pd.concat(lost)
     counts = [
         ("tied to a word", n_words, ""),
         ("event without a word", len(unnamed), most_frequent(unnamed)),
         ("word without an event", len(outside), most_frequent(outside)),
     ]
+    if len(elsewhere):
+        counts.append(("event outside the recording", len(elsewhere), most_frequent(elsewhere)))
     return events, counts, list(dict.fromkeys(notes))
 
 
 def _of_sessions(subject: str, sessions: Sequence[EegSession], rows: pd.DataFrame) -> list[pd.Series]:
     """Return for each session whether a row is of it, by the column ``session`` where there are several to tell apart."""
     names = [session.name for session in sessions]
-    given = rows["session"].astype(str).str.strip() if "session" in rows else None
-    if len(sessions) == 1 and (given is None or given.nunique() == 1):
+    given = as_key(rows["session"]) if "session" in rows else None
+    if len(names) == 1 and (given is None or (given.nunique() == 1 and not _session_of(names[0]))):
         return [pd.Series(True, index=rows.index)]
     if given is None:
         raise DataError(
@@ -114,11 +119,22 @@ def _of_sessions(subject: str, sessions: Sequence[EegSession], rows: pd.DataFram
 
 
 def _forms(name: str) -> set[str]:
-    """Return the names that a recording goes by: its file's, with and without endings, and its session's."""
-    stem = re.sub(r"\.\w+(\.gz)?$", "", name)
-    session = re.search(r"ses-([A-Za-z0-9]+)", name)
+    """Return the names that a recording goes by: its file's, with and without endings, its folders', and its session's."""
+    *folders, file = name.split("/")
+    stem = re.sub(r"\.\w+(\.gz)?$", "", file)
     bare = re.sub(r"_(raw|eeg)$", "", stem)
-    return {name, stem, bare, *((session.group(0), session.group(1)) if session else ())}
+    return {name, file, stem, bare, *folders, *_session_of(name)}
+
+
+def _session_of(name: str) -> set[str]:
+    """Return what a recording itself says of its session, in the file's name or a folder's: ``ses-02``, ``02``, and ``2``."""
+    *folders, file = name.split("/")
+    said = [re.search(r"ses-([A-Za-z0-9]+)", file), *map(SESSION.fullmatch, folders)]
+    found: set[str] = set()
+    for match in filter(None, said):
+        label = next(filter(None, match.groups()))
+        found |= {match.group(0), label, label.lstrip("0") or label}
+    return found
 
 
 def _no_events(session: EegSession) -> str:

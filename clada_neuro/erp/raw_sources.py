@@ -1,11 +1,11 @@
 """Where continuous EEG comes from: files and folders as amplifiers and EEGLAB write them, and BIDS folders.
 
-Read by MNE and left on disk until samples are needed. A file's subject is the ``sub-…`` of its name, else the recording's own
-``his_id``, else its name, or its folder's where several folders have a file of that name; several files of one subject are
-sessions, in the order of their names, with numbers as numbers.
+Read by MNE and left on disk until samples are needed. Whose a file is `people` says; several files of one subject are sessions, in
+the order of their names, with numbers as numbers.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 
 from clada_neuro.erp.bids import bids_paths, mne_bids, read_events
 from clada_neuro.erp.caps import described_channels
+from clada_neuro.erp.people import SESSION, subjects_of
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.errors import DataError
 
@@ -31,7 +32,7 @@ class EegSession:
     Attributes
     ----------
     name
-        Of its file.
+        Of its file, with its folders where several have a file of that name.
     raw
         The recording; samples are read when they are needed.
     events
@@ -76,7 +77,7 @@ def in_order(files: Iterable[Path]) -> list[Path]:
 
     def parts(file: Path) -> list[tuple[bool, int, str]]:
         return [
-            (not part.isdigit(), int(part) if part.isdigit() else 0, part)
+            (not part.isdecimal(), int(part) if part.isdecimal() else 0, part)
             for part in re.split(r"(\d+)", file.as_posix())
         ]
 
@@ -124,7 +125,8 @@ def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list
     Raises
     ------
     DataError
-        When nothing is there or can be read, and when recordings differ in their sampling rates.
+        When nothing is there or can be read, when it is not clear whose recordings are, and when they differ in their sampling
+        rates.
     """
     path = Path(path)
     if not path.exists():
@@ -135,9 +137,12 @@ def read_recordings(path: str | Path, task: str | None = None) -> dict[str, list
             found.setdefault(subject, []).append(session)
     else:
         raws = {file: _read(file) for file in _files(path)}
-        names = subjects_of({file: raw.info for file, raw in raws.items()})
+        people, names = (
+            subjects_of({file: raw.info for file, raw in raws.items()}),
+            names_of(list(raws), path),
+        )
         for file, raw in raws.items():
-            found.setdefault(names[file], []).append(_session(file.name, raw))
+            found.setdefault(people[file], []).append(_session(names[file], raw))
     _check_rates(found)
     return {subject: _alike(subject, sessions) for subject, sessions in found.items()}
 
@@ -195,42 +200,30 @@ def _session(name: str, raw: mne.io.BaseRaw, events: pd.DataFrame | None = None)
     return EegSession(name, described, events, tuple(notes))
 
 
-def subjects_of(infos: Mapping[Path, mne.Info]) -> dict[Path, str]:
-    """Return whose each recording is: the ``sub-…`` of the file's name or folder, else the recording's own name for it, else the file's.
-
-    Where several folders have a file of one name (``P01/eeg.vhdr``, ``P02/eeg.vhdr``), and where it says nothing
-    (``raw.fif``), it is the folder's name.
-    """
-    return {file: _subject_of(file, info, list(infos)) for file, info in infos.items()}
-
-
-def _subject_of(file: Path, info: mne.Info, files: Sequence[Path]) -> str:
-    entity = re.search(r"sub-([A-Za-z0-9]+)", file.name) or re.search(
-        r"sub-([A-Za-z0-9]+)", file.parent.as_posix()
-    )
-    own = (info.get("subject_info") or {}).get("his_id")
-    own = None if own in ("X", "x", "0") else own  # what EDF writes for nobody
-    if entity or own:
-        return entity.group(1) if entity else str(own)
-    named = re.sub(r"(^|[-_])?(raw|eeg|epo)?\.\w+(\.gz)?$", "", file.name)
-    alike = [other.parent.parts for other in files if other.name == file.name]
-    own_folder = next(
-        (part for number, part in enumerate(file.parent.parts) if _differ(alike, number)), file.parent.name
-    )
-    return own_folder if len(alike) > 1 or not named else named
-
-
-def _differ(folders: Sequence[tuple[str, ...]], number: int) -> bool:
-    return len({parts[number : number + 1] for parts in folders}) > 1
-
-
 def sessions_in_words(recordings: Mapping[str, Sequence[EegSession]]) -> list[str]:
     """Return a line for each subject of several recordings: which they are, and in which order."""
+    return recordings_in_words({who: [one.name for one in sessions] for who, sessions in recordings.items()})
+
+
+def recordings_in_words(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line for each subject of several recordings, of which their names are given in order."""
     return [
-        f"subject '{subject}' has {len(sessions)} recordings, in this order: {', '.join(one.name for one in sessions)}"
-        for subject, sessions in recordings.items()
-        if len(sessions) > 1
+        f"subject '{subject}' has {len(files)} recordings, in this order: {', '.join(files)}"
+        for subject, files in names.items()
+        if len(files) > 1
     ]
+
+
+def names_of(files: Sequence[Path], source: Path) -> dict[Path, str]:
+    """Return what recordings are called: the file's name, with the folders in the source where names repeat or a folder is a session's."""
+    counts = Counter(file.name for file in files)
+    inside = {file: file.relative_to(source) if file != source else Path(file.name) for file in files}
+    return {
+        file: place.as_posix()
+        if counts[file.name] > 1 or any(map(SESSION.fullmatch, place.parent.parts))
+        else file.name
+        for file, place in inside.items()
+    }
 
 
 def _of_bids(root: Path, task: str | None) -> list[tuple[str, EegSession]]:

@@ -80,6 +80,32 @@ def test_sessions_that_no_recording_has_are_one_line():
     )  # there is only one
 
 
+def test_an_empty_cell_makes_numbers_of_sessions_no_other_names():
+    """pandas reads a column of whole numbers with a gap as 1.0, 2.0: still sessions 1 and 2; the row without one is counted."""
+    table = TABLE.assign(onset=[1.0, 2, 3, 1, 2, 3], session=[1, 1, np.nan, 2, 2, 2])
+    names = ("sub-1_ses-01_raw.fif", "sub-1_ses-02_raw.fif")
+    tied = tie("1", [session(name) for name in names], table)
+    assert [part["word"].tolist() for part in tied.events] == [["The", "dog"], ["A", "cat", "sat."]]
+    assert counted(tied) == {"tied to a word": 5, "word without an event": 1}
+
+
+def test_the_only_recording_takes_no_rows_of_another_session():
+    table = TABLE.assign(onset=[1.0, 2, 3, 4, 5, 6], session="ses-1")
+    with pytest.raises(
+        DataError,
+        match=r"column 'session' of the words has ses-1 \(6\), and the recordings are sub-1_ses-2.fif",
+    ):
+        tie("1", [session("sub-1_ses-2.fif")], table)
+    assert counted(tie("1", [session("sub-1_ses-1.fif")], table))["tied to a word"] == 6
+
+
+@pytest.mark.parametrize("said", [("ses1", "ses2"), (1, 2), ("P01/ses1/eeg_raw.fif", "P01/ses2/eeg_raw.fif")])
+def test_sessions_may_be_folders(said):
+    table = TABLE.assign(onset=[1.0, 2, 3, 1, 2, 3], session=np.repeat(said, 3))
+    tied = tie("P01", [session(f"P01/ses{number}/eeg_raw.fif") for number in (1, 2)], table)
+    assert [part["word"].tolist() for part in tied.events] == [["The", "dog", "ran."], ["A", "cat", "sat."]]
+
+
 def test_subjects_may_be_written_as_in_bids():
     assert counted(tie("01", [session()], TABLE.assign(subject="sub-01")))["tied to a word"] == 5
 
@@ -112,6 +138,16 @@ def test_bids_words_outside_the_recording_have_no_event(onset):
     tied = tie("01", [session(events=EVENTS.assign(onset=[1.0, onset, 3.0]))])
     assert tied.events[0]["event"].tolist() == ["word", "button"]
     assert counted(tied) == {"tied to a word": 1, "event without a word": 1, "word without an event": 1}
+
+
+@pytest.mark.parametrize("onset", [np.nan, 99.0, -1.0])
+def test_other_events_outside_the_recording_are_counted_apart(onset):
+    events = pd.concat([EVENTS, EVENTS.iloc[[2]].assign(onset=onset)], ignore_index=True)
+    tied = tie("01", [session(events=events)])
+    assert tied.events[0]["event"].tolist() == ["word", "word", "button"]
+    assert tied.in_words() == (
+        "2 tied to a word, 1 event without a word (button), 1 event outside the recording (button)"
+    )
 
 
 def test_a_part_of_a_bids_folder_is_told_its_root(tmp_path):

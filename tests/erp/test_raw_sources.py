@@ -119,6 +119,62 @@ def test_files_of_one_name_are_their_folders_subjects(tmp_path):
     )
 
 
+def write_all(folder, places):
+    for place in places:
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_fif(folder / place)
+
+
+@pytest.mark.parametrize(
+    ("places", "people"),
+    [
+        (("P01/ses1/eeg_raw.fif", "P01/ses2/eeg_raw.fif"), {"P01": 2}),
+        (("day1/P01_raw.fif", "day2/P01_raw.fif"), {"P01": 2}),
+        (
+            ("day1/P01_raw.fif", "day1/P02_raw.fif", "day2/P01_raw.fif", "day2/P02_raw.fif"),
+            {"P01": 2, "P02": 2},
+        ),
+        (
+            ("day1/P01/raw.fif", "day1/P02/raw.fif", "day2/P01/raw.fif", "day2/P02/raw.fif"),
+            {"P01": 2, "P02": 2},
+        ),
+        (("P01/ses-a/raw.fif",), {"P01": 1}),
+        (("lab/P01_eeg_raw.fif", "lab/P02_eeg_raw.fif"), {"P01": 1, "P02": 1}),
+    ],
+)
+def test_folders_of_sessions_are_nobody(tmp_path, places, people):
+    write_all(tmp_path, places)
+    assert {who: len(many) for who, many in read_recordings(tmp_path).items()} == people
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("pre/P01_raw.fif", "pre/P02_raw.fif", "post/P01_raw.fif", "post/P02_raw.fif"),
+        ("P01/rest_raw.fif", "P01/read_raw.fif", "P02/rest_raw.fif", "P02/read_raw.fif"),
+        ("pre/P01/raw.fif", "pre/P02/raw.fif", "post/P01/raw.fif", "post/P02/raw.fif"),
+    ],
+)
+def test_folders_and_names_that_may_both_be_people_are_asked_for(tmp_path, places):
+    """Nothing says which of the two are people: taking the wrong ones would make one person of two."""
+    write_all(tmp_path, places)
+    with pytest.raises(DataError, match=r"whose recordings are in '.*either may be people; write sub-…"):
+        read_recordings(tmp_path)
+
+
+def test_recordings_of_one_name_are_called_by_their_folders(tmp_path):
+    write_all(tmp_path, ("P01/ses1/eeg_raw.fif", "P01/ses2/eeg_raw.fif"))
+    found = read_recordings(tmp_path)
+    assert sessions_in_words(found) == [
+        "subject 'P01' has 2 recordings, in this order: P01/ses1/eeg_raw.fif, P01/ses2/eeg_raw.fif"
+    ]
+
+
+def test_numbers_that_are_no_decimals_are_names(tmp_path):
+    write_all(tmp_path, ("²5_raw.fif", "5_raw.fif"))
+    assert list(read_recordings(tmp_path)) == ["5", "²5"]
+
+
 def test_sessions_of_a_subject_are_made_alike(tmp_path):
     """Bad in one, bad in all, and said; channels in the order of the first."""
     write_fif(tmp_path / "sub-1_ses-1_raw.fif")
