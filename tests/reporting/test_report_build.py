@@ -9,7 +9,7 @@ import matplotlib
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import EVIL, FORMULA, write_folder
+from run_folder import EVIL, FORMULA, write_folder
 
 from clada_neuro.cli.report import command
 from clada_neuro.errors import DataError

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.reporting.registry import sections
 from clada_neuro.reporting.results import read_results

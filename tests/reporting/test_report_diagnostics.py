@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.reporting.blocks import Points
 from clada_neuro.reporting.registry import sections

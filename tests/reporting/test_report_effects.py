@@ -2,7 +2,7 @@ import copy
 import json
 
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.reporting import effects
 from clada_neuro.reporting.results import read_results

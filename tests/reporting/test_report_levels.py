@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.overview.stage import overview
 from clada_neuro.records.overview import OverviewRecord

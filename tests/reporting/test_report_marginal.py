@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.records.manifest import Manifest
 from clada_neuro.reporting import marginal, page_tables, prose

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_folder
+from run_folder import write_folder
 
 from clada_neuro.artifacts import read_json, read_table, write_json, write_table
 from clada_neuro.overview.stage import OverviewStage, overview

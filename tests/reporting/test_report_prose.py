@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.records.manifest import Decided, Manifest
 from clada_neuro.records.synergy import SynergyRecord

@@ -2,7 +2,7 @@ import json
 
 import pandas as pd
 import pytest
-from conftest import record
+from run_folder import record
 
 from clada_neuro.records.manifest import Truth
 from clada_neuro.reporting import page_tables

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import record
 from matplotlib.figure import Figure as Canvas
+from run_folder import record
 
 from clada_neuro.artifacts import read_json, write_json, write_table
 from clada_neuro.erp.overlap.shown import over_subjects
