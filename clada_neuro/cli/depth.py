@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clada_neuro.cli.options import parts_options
+from clada_neuro.cli.options import index_base_option, listed, parts_options
 from clada_neuro.errors import DataError
 
 
@@ -33,6 +33,13 @@ from clada_neuro.errors import DataError
     help="MNE epochs of the same words (FIF file or folder): also when each layer speaks, and where on the scalp.",
 )
 @click.option(
+    "--map-measure",
+    "mapped",
+    multiple=True,
+    metavar="NAME",
+    help="With --epochs: what is mapped [default: lens_surprisal_bits]; may be repeated.",
+)
+@click.option(
     "--control",
     "controls",
     multiple=True,
@@ -42,6 +49,7 @@ from clada_neuro.errors import DataError
 @click.option(
     "--roi",
     metavar="CHANNEL,…",
+    callback=listed,
     help="With --epochs: electrodes whose mean is mapped over layers and time [default: the N400's].",
 )
 @click.option(
@@ -49,11 +57,10 @@ from clada_neuro.errors import DataError
 )
 @click.option(
     "--permutations",
-    default=1000,
-    show_default=True,
     type=click.IntRange(min=19),
-    help="With --epochs: sign flips of a test.",
+    help="With --epochs: sign flips of a test [default: 1000].",
 )
+@index_base_option
 @parts_options
 def command(
     run: Path,
@@ -61,10 +68,12 @@ def command(
     measures: tuple[str, ...],
     replicates: int | None,
     epochs: Path | None,
+    mapped: tuple[str, ...],
     controls: tuple[str, ...],
-    roi: str | None,
+    roi: list[str] | None,
     until: float | None,
-    permutations: int,
+    permutations: int | None,
+    trial_index_base: int | None,
     jobs: int | None,
     scheduler: str | None,
 ) -> None:
@@ -72,38 +81,50 @@ def command(
 
     Writes depth.json and tables/depth_*.csv: a profile over layers with simultaneous intervals, gains on items held out, and
     the best layer, chosen without the items on which it is scored. With --epochs also layer_maps/: what each layer's measure
-    (surprisal as that layer predicts, unless --measure says otherwise) does over time and scalp, its onset and peak.
+    (surprisal as that layer predicts, unless --map-measure says otherwise) does over time and scalp, its onset and peak.
     """
     import os
 
-    if not epochs and (controls or roi or until is not None):
-        raise DataError("--control, --roi and --until are of maps over time; give --epochs, too")
+    of_time = {
+        "--map-measure": mapped or None,
+        "--control": controls or None,
+        "--roi": roi,
+        "--until": until,
+        "--permutations": permutations,
+        "--trial-index-base": trial_index_base,
+    }
+    if not epochs and (alone := [name for name, given in of_time.items() if given is not None]):
+        raise DataError(f"{alone[0]} is of maps over time; give --epochs, too")
+    if epochs and not epochs.exists():
+        raise DataError(f"epochs '{epochs}' do not exist")
     from clada_neuro.study.depth import depth
 
     def tell(line: str) -> None:
         click.echo(line.strip(), err=True)
 
-    found = depth(
-        run,
-        settings=settings,
-        measures=measures or None,
-        replicates=replicates,
-        jobs=jobs or os.cpu_count() or 1,
-        scheduler=scheduler,
-        progress=tell,
-    )
-    click.echo(f"{len(found.profile)} models: {run / 'depth.json'}, {run / 'tables'}")
+    if not epochs or (run / "fits.json").is_file():  # a trace has epochs' measures and no models
+        found = depth(
+            run,
+            settings=settings,
+            measures=measures or None,
+            replicates=replicates,
+            jobs=jobs or os.cpu_count() or 1,
+            scheduler=scheduler,
+            progress=tell,
+        )
+        click.echo(f"{len(found.profile)} models: {run / 'depth.json'}, {run / 'tables'}")
     if epochs:
         from clada_neuro.study.layer_maps import layer_maps
 
         folder = layer_maps(
             run,
             epochs,
-            measures=measures or None,
+            measures=mapped or None,
             controls=controls,
-            roi=roi.split(",") if roi else None,
+            roi=roi,
+            index_base=trial_index_base,
             tmax=None if until is None else 1e-3 * until,
-            n_permutations=permutations,
+            **({} if permutations is None else {"n_permutations": permutations}),
             progress=tell,
         )
         click.echo(f"maps over layers and time: {folder}; `clada-neuro report {run}` shows them")

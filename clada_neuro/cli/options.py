@@ -27,7 +27,8 @@ def pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> 
     return found
 
 
-def _listed(_: click.Context, __: click.Parameter, given: str | None) -> list[str] | None:
+def listed(_: click.Context, __: click.Parameter, given: str | None) -> list[str] | None:
+    """Read names between commas."""
     return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
 
 
@@ -51,13 +52,13 @@ def stimulus_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--condition-columns",
             metavar="NAME,NAME…",
-            callback=_listed,
+            callback=listed,
             help="Columns with a sentence each, whose names are the conditions, e.g. plausible,implausible.",
         ),
         click.option(
             "--sentence-columns",
             metavar="NAME,NAME…",
-            callback=_listed,
+            callback=listed,
             help="Columns that make up the sentence, in their order, e.g. Context,Frame,Target.",
         ),
         click.option(

@@ -9,6 +9,7 @@ from clada_neuro.errors import DataError
 from clada_neuro.lineage import read_words
 from clada_neuro.study.depth import read_layers
 from clada_neuro.study.how import Progress
+from clada_neuro.study.recordings import counted_from
 
 FOLDER = "layer_maps"
 MEASURES = ("lens_surprisal_bits",)
@@ -21,6 +22,7 @@ def layer_maps(
     measures: Sequence[str] | None = None,
     controls: Sequence[str] = (),
     roi: Sequence[str] | None = None,
+    index_base: int | None = None,
     progress: Progress = lambda line: None,
     **choices: Any,
 ) -> Path:
@@ -38,6 +40,8 @@ def layer_maps(
         Measures of words that stand in every regression.
     roi : sequence of str, optional
         Electrodes whose mean is mapped over layers and time; the N400's by default.
+    index_base : int, optional
+        What the ``word_index`` of the epochs' metadata counts from; 0 by default.
     progress : callable
         Receives one line a step.
     choices
@@ -61,8 +65,9 @@ def layer_maps(
     from clada_neuro.erp.components import N400  # loads MNE
     from clada_neuro.erp.layers.stage import LayerMapsStage
 
+    words = read_words(folder / "words.parquet")
     component = replace(N400, name="mean", roi=tuple(roi), min_channels=None) if roi else N400
     return LayerMapsStage(
-        Path(epochs), read_words(folder / "words.parquet"), layers, tuple(measures or MEASURES), tuple(controls), component,
+        Path(epochs), counted_from(words, index_base), counted_from(layers, index_base), tuple(measures or MEASURES), tuple(controls), component,
         progress=lambda line: progress(f"      {line}"), **choices,
     ).into(folder / FOLDER)  # fmt: skip

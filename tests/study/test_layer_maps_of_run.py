@@ -1,7 +1,9 @@
 """`depth --epochs` on a run of the embedded model whose epochs have an effect of one layer's measure."""
 
+import shutil
 from pathlib import Path
 
+import mne
 import pandas as pd
 import pytest
 from command_line import clada
@@ -65,7 +67,7 @@ def test_the_layer_is_found_and_every_file_is_there(made):
     )
     planes = artifacts.read_table(made / "planes.parquet")
     strongest = planes.loc[planes["t"].abs().idxmax()]
-    assert strongest["layer"] in (9, 16, 29)
+    assert strongest["layer"] == 16
     assert len(artifacts.read_table(made / "electrodes.parquet")) == 32 * len(planes)
     assert set(artifacts.read_table(made / "clusters.parquet")["where"]) == {"mean", "every electrode"}
 
@@ -101,16 +103,44 @@ def test_the_command_line(study, made, capsys):
         "--until",
         "800",
         "--roi",
-        "Cz,Pz",
+        "Cz, Pz",
     )
     assert done.code == 0, done.complaint
     assert "maps over layers and time" in done.out
     found = LayerMapsRecord.read(made / "layer_maps.json")
     assert found.channels == ["Cz", "Pz"]
     assert found.to_ms <= 800
-    done = clada(capsys, *call, "--roi", "Cz")
+    for alone in (("--roi", "Cz"), ("--permutations", "50"), ("--trial-index-base", "1")):
+        done = clada(capsys, *call, *alone)
+        assert done.code == 2
+        assert f"{alone[0]} is of maps over time; give --epochs" in done.complaint
+    done = clada(capsys, *call, "--epochs", study / "nowhere.fif")
     assert done.code == 2
-    assert "give --epochs" in done.complaint
+    assert "nowhere.fif' do not exist" in done.complaint
+
+
+def test_epochs_whose_words_count_from_one_and_a_trace_without_models(study, made, tmp_path, capsys):
+    """With the base said, the maps are those of the same words; a trace has no models for `depth`."""
+    for name in (
+        "manifest.json",
+        "stimuli.parquet",
+        "words.parquet",
+        "tokens.parquet",
+        "word_layers.parquet",
+    ):
+        shutil.copy(study / "run" / name, tmp_path)
+    (tmp_path / "epochs").mkdir()
+    for file in (study / "epochs").iterdir():
+        epochs = mne.read_epochs(file, verbose="error")
+        labels = epochs.metadata[["stimulus_id", "word_index"]]
+        epochs.metadata = labels.assign(word_index=labels["word_index"] + 1)
+        epochs.save(tmp_path / "epochs" / file.name, verbose="error")
+    layer_maps(study / "run", study / "epochs", **FEW)
+    few = ("--permutations", "50", "--trial-index-base", "1")
+    done = clada(capsys, "depth", tmp_path, "--epochs", tmp_path / "epochs", *few)
+    assert done.code == 0, done.complaint
+    ours, theirs = (artifacts.read_table(at / "electrodes.parquet") for at in (tmp_path / "layer_maps", made))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=False, atol=1e-6)
 
 
 def test_maps_of_another_trace_are_not_shown(study, made):
