@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from clada_neuro.errors import DataError
+
 
 @click.command()
 @click.argument("run", metavar="DIR", type=click.Path(path_type=Path))
@@ -23,15 +25,19 @@ import click
     metavar="PATH",
     help="The epochs of the run (FIF file or folder): predicted at every moment, too.",
 )
-@click.option("--step", "step_ms", default=20.0, show_default=True, help="Of time there, in ms.")
+@click.option(
+    "--step", "step_ms", type=float, metavar="MS", help="With --epochs: of time there [default: 20]."
+)
 def command(
-    run: Path, layers: str, folds: int, shuffles: int, seed: int, epochs: Path | None, step_ms: float
+    run: Path, layers: str, folds: int, shuffles: int, seed: int, epochs: Path | None, step_ms: float | None
 ) -> None:
     """Predict the mean responses of DIR, written by `run`, from its model's states by layer, on items left out.
 
     Beside them: feed-forward activity, the model untrained, the input embedding, position, length, frequency and surprisal, the
     next word's states, and a noise ceiling. Writes encoding.json and tables/encoding*.csv; `report` draws them.
     """
+    if step_ms is not None and epochs is None:
+        raise DataError("--step is of time in epochs; give --epochs, too")
     from clada_neuro.study.encode import OVER_TIME, TABLE, encode
 
     found = encode(
@@ -41,7 +47,7 @@ def command(
         shuffles=shuffles,
         seed=seed,
         epochs=epochs,
-        step_ms=step_ms,
+        **({} if step_ms is None else {"step_ms": step_ms}),
         progress=lambda line: click.echo(line, err=True),
     )
     for note in found.attrs["notes"]:

@@ -171,13 +171,18 @@ class DepthStage(Stage[Depth]):
 def depth_study(folder: Path, how: How) -> None:
     """Do the work of `depth` on a study that is done but for its report; where its data do not allow it, say why.
 
-    The study stands without: its own models are fitted.
+    The study stands without: its own models are fitted. The reason takes the place of what an earlier call left.
     """
     how.progress("      layers in place of the last one")
     try:
         DepthStage(read_settings(), how.jobs, how.progress).into(folder)
     except CladaNeuroError as error:
-        how.progress(f"      note: no models by layer: {error}")
+        note = f"no models by layer: {error}"
+        how.progress(f"      note: {note}")
+        for name in TABLES:
+            (folder / "tables" / f"depth_{name}.csv").unlink(missing_ok=True)
+        trials = FitRecord.read_all(folder / "fits.json")[0].trials
+        DepthRecord.write(folder / FILE, {"settings": {}, "entries": [], "notes": [note], "trials": trials})
 
 
 def check_depth(models: Sequence[ModelSpecification]) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FILE, TABLE, OVER_TIME = "encoding.json", "tables/encoding.csv", "tables/encoding_over_time.csv"
 WORD = ["stimulus_id", "word_index"]
 COVARIATES = ("position", "length", "zipf_frequency", "surprisal_bits")
+STEP_MS = 20.0
 KNOWN = 0.9  # of the words must have vectors of a kind, or it would take too many from all others
 
 
@@ -49,14 +50,14 @@ class EncodeSettings:
     seed : int
         Of folds, exchanges and the weights that were never trained.
     step_ms : float
-        Of time, where epochs are predicted at every moment.
+        Of time, where epochs are predicted at every moment; None where none are.
     """
 
     layers: str = "all"
     folds: int = 5
     shuffles: int = 200
     seed: int = 0
-    step_ms: float = 20.0
+    step_ms: float | None = None
 
     def __post_init__(self) -> None:
         read_choice(self.layers)
@@ -73,7 +74,7 @@ def encode(
     shuffles: int = 200,
     seed: int = 0,
     epochs: str | Path | None = None,
-    step_ms: float = 20.0,
+    step_ms: float = STEP_MS,
     progress: Progress = lambda line: None,
 ) -> pd.DataFrame:
     """Predict the mean responses to a run's words from its model's states, by layer, on items left out.
@@ -118,7 +119,7 @@ def encode(
     asked = layers if isinstance(layers, str) else ",".join(map(str, layers))
     if epochs is not None and not Path(epochs).exists():
         raise DataError(f"epochs '{epochs}' do not exist")
-    settings = EncodeSettings(asked, folds, shuffles, seed, step_ms)
+    settings = EncodeSettings(asked, folds, shuffles, seed, step_ms if epochs is not None else None)
     return EncodeStage(settings, Path(epochs) if epochs is not None else None, progress).into(folder)
 
 
@@ -165,9 +166,9 @@ class EncodeStage(Stage[pd.DataFrame]):
     def _computed(self, folder: Path, facts: dict[str, Any], fits: Sequence[FitRecord]) -> dict[str, Any]:
         trials = artifacts.read_table(folder / "trials.parquet")
         responses, notes = _responses(fits, trials)
-        taken = (
-            over_time(folder, self.epochs, trials, self.settings.step_ms) if self.epochs is not None else []
-        )
+        taken = []
+        if self.epochs is not None:
+            taken = over_time(folder, self.epochs, trials, self.settings.step_ms or STEP_MS)
         words = trials[WORD].drop_duplicates().reset_index(drop=True)
         vectors, left_out = self._vectors(folder, facts, words)
         settings, entries = self.settings, []

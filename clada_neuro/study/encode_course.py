@@ -72,11 +72,13 @@ def scored(
         Those of the run, and the words that the rows of ``vectors`` are.
     """
     known = np.isfinite(taken.values).all(axis=1)
-    rows = trials[known].reset_index(drop=True)
-    means, kept = _means(_within(taken.values[known], rows["subject"]), rows, words, vectors)
+    rows, values = trials[known].reset_index(drop=True), taken.values[known]
+    at = pd.MultiIndex.from_frame(words).get_indexer(pd.MultiIndex.from_frame(rows[WORD]))
+    means, kept = _means(_within(values, rows["subject"]), at, vectors)
     item = rows.drop_duplicates(WORD).set_index(WORD)["item"]
     items, _ = pd.factorize(item.reindex(pd.MultiIndex.from_frame(words[kept])))
     chosen = {key: x[kept] for key, x in vectors.items()}
+    rows, values, at = (part[kept[at]] for part in (rows, values, at))  # of the words that are predicted
     scores = encoding_course(chosen, means[kept], items, folds=folds, shuffles=shuffles, seed=seed)
     return {
         "components": taken.components,
@@ -88,7 +90,7 @@ def scored(
         "n_words": int(kept.sum()),
         "n_items": int(items.max()) + 1,
         "n_subjects": int(rows["subject"].nunique()),
-        "ceiling": _ceilings(taken.values[known], rows, seed),
+        "ceiling": _ceilings(values, rows["subject"].to_numpy(), at, seed),
         **scores,
         "notes": _lost(known, kept),
     }
@@ -114,12 +116,14 @@ def _within(values: np.ndarray, subjects: pd.Series) -> np.ndarray:
 
 
 def _means(
-    values: np.ndarray, rows: pd.DataFrame, words: pd.DataFrame, vectors: Mapping[Key, np.ndarray]
+    values: np.ndarray, at: np.ndarray, vectors: Mapping[Key, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each word's mean over its trials, (n_words, n_times), and which words have it and all vectors."""
-    places = pd.MultiIndex.from_frame(words)
-    at = places.get_indexer(pd.MultiIndex.from_frame(rows[WORD]))
-    means = pd.DataFrame(values).groupby(at).mean().reindex(range(len(words))).to_numpy()
+    """Return each word's mean over its trials, (n_words, n_times), and which words have it and all vectors.
+
+    ``at`` is the place of each trial's word.
+    """
+    n_words = len(next(iter(vectors.values())))
+    means = pd.DataFrame(values).groupby(at).mean().reindex(range(n_words)).to_numpy()
     complete = np.all([np.isfinite(x).all(axis=1) for x in vectors.values()], axis=0)
     kept = np.isfinite(means).all(axis=1) & complete
     if not kept.any():
@@ -127,12 +131,11 @@ def _means(
     return means, kept
 
 
-def _ceilings(values: np.ndarray, rows: pd.DataFrame, seed: int) -> list[float | None]:
+def _ceilings(values: np.ndarray, subject: np.ndarray, word: np.ndarray, seed: int) -> list[float | None]:
     """Return at each moment the correlation that no vector can pass; None where it cannot be known."""
-    word = rows.groupby(WORD, sort=False).ngroup().to_numpy()
     found: list[float | None] = []
     for column in values.T:
-        frame = pd.DataFrame({"y": column, "subject": rows["subject"].to_numpy(), "word": word})
+        frame = pd.DataFrame({"y": column, "subject": subject, "word": word})
         try:
             bound = noise_ceiling(frame, "y", stimulus="word", splits=SPLITS, seed=seed)
         except FitError:

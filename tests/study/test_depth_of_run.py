@@ -1,5 +1,6 @@
 """`depth` on a run of the embedded model: what is written, what is refused, and that it stands there the second time."""
 
+import html
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from command_line import clada
 import clada_neuro as cn
 from clada_neuro import artifacts
 from clada_neuro.errors import DataError, FitError
+from clada_neuro.records.depth import DepthRecord
 from clada_neuro.stats.layers.settings import read_settings
 from clada_neuro.study.run import run
 
@@ -128,10 +130,13 @@ def test_run_with_depth_is_run_and_depth(study, tmp_path, monkeypatch):
     assert "in place of surprisal" in page.read_text(encoding="utf-8")
     settings = replace(settings, folds=10)
     lines: list[str] = []
-    run("demo", out=copy, limit=8, layers="9,29", formula=FORMULAS, jobs=1, depth=True, progress=lines.append)
-    assert any(
-        "note: no models by layer: 'item' has 8 levels, too few for 10 folds" in line for line in lines
-    )
+    asked = {"out": copy, "limit": 8, "layers": "9,29", "formula": FORMULAS, "jobs": 1}
+    page = run("demo", **asked, depth=True, progress=lines.append)
+    why = "no models by layer: 'item' has 8 levels, too few for 10 folds"
+    assert any(f"note: {why}" in line for line in lines)
+    assert why in html.unescape(page.read_text(encoding="utf-8"))  # and no longer what was found before
+    assert not (copy / "tables" / "depth_profile.csv").exists()
+    assert DepthRecord.read(copy / "depth.json").entries == []
 
 
 def test_run_with_depth_is_refused_at_once_where_no_model_has_the_predictor(tmp_path, monkeypatch):

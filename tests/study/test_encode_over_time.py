@@ -13,6 +13,7 @@ from driven_texts import driven_texts
 import clada_neuro as cn
 from clada_neuro.errors import DataError
 from clada_neuro.study.encode import EncodeStage
+from clada_neuro.study.encode_course import TrialsOverTime, scored
 
 N_ITEMS, N_SUBJECTS, SFREQ = 45, 8, 50
 TIMES = np.arange(-10, 36) / SFREQ  # -200 to 700 ms
@@ -74,6 +75,24 @@ def test_the_moments_that_a_layer_drives_are_found_beside_the_controls(study, ca
     )
     assert done.code == 0, done.err
     assert done.out.rstrip().endswith("encoding_over_time.csv")
+
+
+def test_counts_and_ceiling_are_of_the_words_that_are_predicted():
+    rng = np.random.default_rng(1)
+    words = pd.DataFrame({"stimulus_id": [f"t{n}" for n in range(20)], "word_index": 3})
+    trials = pd.concat([words.assign(item=words.index, subject=f"s{k}") for k in range(6)], ignore_index=True)
+    driven = rng.normal(size=20)
+    values = driven[np.tile(np.arange(20), 6)][:, None] + rng.normal(0, 0.5, (120, 2))
+    taken = TrialsOverTime(["n400"], ("Cz",), values, np.array([100.0, 200.0]), 100.0, "none")
+    vectors = {("states", 0): np.column_stack([driven, rng.normal(size=20)])}
+    whole = scored(taken, trials, words, vectors, folds=3, shuffles=19, seed=0)
+    assert (whole["n_words"], whole["n_trials"], whole["notes"]) == (20, 120, [])
+    values[np.tile(np.arange(20), 6) == 7] = 1e3 * rng.normal(size=(6, 2))  # of a word that has no vector
+    vectors["states", 0][7] = np.nan
+    found = scored(taken, trials, words, vectors, folds=3, shuffles=19, seed=0)
+    assert (found["n_words"], found["n_items"], found["n_trials"]) == (19, 19, 114)
+    assert found["notes"] == ["1 of 20 words lack an epoch or a vector of some kind"]
+    assert min(found["ceiling"]) > 0.9
 
 
 def test_epochs_that_are_not_the_runs_are_told_before_the_work(study, tmp_path, monkeypatch):

@@ -31,7 +31,8 @@ def blocks(results: Results) -> Iterator[Block]:
         return
     for entry in results.depth.entries:
         yield Headed(entry.name, [Paragraph(methods(entry)), *shown(entry)])
-    yield Paragraph(("Every layer and fold stands in ", Typed("tables/depth_*.csv"), "."))
+    if results.depth.entries:
+        yield Paragraph(("Every layer and fold stands in ", Typed("tables/depth_*.csv"), "."))
     if notes := [*results.depth.notes, *(note for entry in results.depth.entries for note in entry.notes)]:
         yield Points(notes)
 

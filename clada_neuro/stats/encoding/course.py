@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from clada_neuro.stats.encoding.ridge import correlations, held_out
-from clada_neuro.stats.encoding.scores import FAMILY, Key, divided, exchanged, p_of
+from clada_neuro.stats.encoding.ridge import FoldedRidge, correlations
+from clada_neuro.stats.encoding.scores import FAMILY, Key, by_choice, divided, error_of, exchanged, p_of
 
 _NUMBERS = 4_000_000  # responses that are predicted at once
 
@@ -73,10 +73,10 @@ def _scored(
     x: np.ndarray, responses: np.ndarray, orders: Sequence[np.ndarray], fold_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return correlations and the errors inside, both (folds, orders, times)."""
-    r, inner = [], []
+    r, inner, ridge = [], [], FoldedRidge(x.astype(float), fold_of)
     for some in _blocks(orders, responses.size):
         y = np.concatenate([responses[order] for order in some], axis=1)
-        found = held_out(x.astype(float), y, fold_of)
+        found = ridge.held_out(y)
         shape = (-1, len(some), responses.shape[1])
         r.append(correlations(found.predictions, y, fold_of).reshape(shape))
         inner.append(found.inner_mse.reshape(shape))
@@ -91,11 +91,10 @@ def _blocks(orders: Sequence[np.ndarray], size: int) -> Iterator[Sequence[np.nda
 
 def _by_choice(scored: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, list[float]]:
     """Return the scores of the layer that is best inside each fold, order and moment."""
-    r, inner = (np.stack(part) for part in zip(*scored, strict=True))
-    picked = np.take_along_axis(r, inner.argmin(axis=0)[None], axis=0)[0]  # (folds, orders, times)
+    picked, _ = by_choice(*(np.stack(part) for part in zip(*scored, strict=True)))  # (folds, orders, times)
     means = picked.mean(axis=0)
     return {
         "r": means[0].tolist(),
-        "se": (picked[:, 0].std(axis=0, ddof=1) / np.sqrt(len(picked))).tolist(),
+        "se": error_of(picked)[0].tolist(),
         "p_family": p_of(means[0], means[1:].max(axis=1)).tolist(),
     }

@@ -27,74 +27,95 @@ class RidgePredictions:
 
 @dataclass(frozen=True, eq=False)
 class _Decomposed:
-    """Rows that are fitted: ``scores`` of others are Z V, ``shares`` U'y, ``s2`` squared singular values."""
+    """Rows that are fitted, (n, features), as ``left`` diag(s) ``axes``'; ``s2`` are squared singular values."""
 
     mean: np.ndarray
     scale: np.ndarray
-    axes: np.ndarray
+    left: np.ndarray
     s2: np.ndarray
-    shares: np.ndarray
-    level: np.ndarray
+    axes: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray) -> "_Decomposed":
+    def of(cls, x: np.ndarray) -> "_Decomposed":
         mean, sd = x.mean(axis=0), x.std(axis=0)
         scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
-        z, level = (x - mean) * scale, y.mean(axis=0)
+        z = (x - mean) * scale
         wide = z.shape[1] > len(z)
         values, vectors = linalg.eigh(z @ z.T if wide else z.T @ z)
         kept = np.flatnonzero(values > _NOTHING * max(values[-1], 1e-300))[::-1][: max(DIMENSIONS)]
         s2, vectors = values[kept], vectors[:, kept]
         s = np.sqrt(s2)
         axes = z.T @ vectors / s if wide else vectors
-        left = vectors if wide else z @ vectors / s
-        return cls(mean, scale, axes, s2, left.T @ (y - level), level)
+        return cls(mean, scale, vectors if wide else z @ vectors / s, s2, axes)
+
+    def fitted(self, y: np.ndarray) -> "_FittedRidge":
+        level = y.mean(axis=0)
+        return _FittedRidge(self, self.left.T @ (y - level), level)
+
+
+@dataclass(frozen=True, eq=False)
+class _FittedRidge:
+    """Responses on decomposed rows: ``shares`` are U'y."""
+
+    rows: _Decomposed
+    shares: np.ndarray
+    level: np.ndarray
 
     def predictions(
         self, x: np.ndarray, dimension: int, penalty: float, which: slice | np.ndarray
     ) -> np.ndarray:
         """Return the predictions, (rows, responses), of some responses."""
-        s2 = self.s2[:dimension]
+        s2 = self.rows.s2[:dimension]
         if not len(s2):
             return np.broadcast_to(self.level[which], (len(x), len(self.level[which]))).copy()
         weights = np.sqrt(s2) / (s2 + penalty * s2.mean())
-        scores = ((x - self.mean) * self.scale) @ self.axes[:, :dimension]
+        scores = ((x - self.rows.mean) * self.rows.scale) @ self.rows.axes[:, :dimension]
         return scores @ (weights[:, None] * self.shares[:dimension][:, which]) + self.level[which]
 
 
-def held_out(x: np.ndarray, y: np.ndarray, fold_of: np.ndarray) -> RidgePredictions:
-    """Predict each row without its fold.
+class FoldedRidge:
+    """Rows decomposed without each fold, and without each two, for any number of responses.
 
     Parameters
     ----------
     x : numpy.ndarray, shape (n, features)
-    y : numpy.ndarray, shape (n, responses)
     fold_of : numpy.ndarray of int, shape (n,)
         From 0; at least three folds.
     """
-    n_folds = int(fold_of.max()) + 1
-    grid = [(dimension, penalty) for dimension in DIMENSIONS for penalty in PENALTIES]
-    errors = np.zeros((n_folds, len(grid), y.shape[1]))
-    for one, other in combinations(range(n_folds), 2):
-        inside = (fold_of != one) & (fold_of != other)
-        fitted = _Decomposed.of(x[inside], y[inside])
-        for outer, inner in ((one, other), (other, one)):
-            rows = fold_of == inner
-            for place, (dimension, penalty) in enumerate(grid):
-                left = y[rows] - fitted.predictions(x[rows], dimension, penalty, slice(None))
-                errors[outer, place] += (left**2).sum(axis=0)
-    predictions = np.empty_like(y)
-    inside_mse = np.empty((n_folds, y.shape[1]))
-    for fold in range(n_folds):
-        rows = fold_of == fold
-        chosen = errors[fold].argmin(axis=0)
-        inside_mse[fold] = errors[fold].min(axis=0) / (~rows).sum()
-        fitted = _Decomposed.of(x[~rows], y[~rows])
-        for place in np.unique(chosen):
-            which = np.flatnonzero(chosen == place)
-            dimension, penalty = grid[place]
-            predictions[np.ix_(rows, which)] = fitted.predictions(x[rows], dimension, penalty, which)
-    return RidgePredictions(predictions, inside_mse)
+
+    def __init__(self, x: np.ndarray, fold_of: np.ndarray) -> None:
+        folds = range(int(fold_of.max()) + 1)
+        self._x, self._fold_of = x, fold_of
+        self._outer = [_Decomposed.of(x[fold_of != fold]) for fold in folds]
+        self._inner = {
+            (one, other): _Decomposed.of(x[(fold_of != one) & (fold_of != other)])
+            for one, other in combinations(folds, 2)
+        }
+
+    def held_out(self, y: np.ndarray) -> RidgePredictions:
+        """Predict each row of ``y``, (n, responses), without its fold."""
+        x, fold_of, n_folds = self._x, self._fold_of, len(self._outer)
+        grid = [(dimension, penalty) for dimension in DIMENSIONS for penalty in PENALTIES]
+        errors = np.zeros((n_folds, len(grid), y.shape[1]))
+        for (one, other), decomposed in self._inner.items():
+            fitted = decomposed.fitted(y[(fold_of != one) & (fold_of != other)])
+            for outer, inner in ((one, other), (other, one)):
+                rows = fold_of == inner
+                for place, (dimension, penalty) in enumerate(grid):
+                    left = y[rows] - fitted.predictions(x[rows], dimension, penalty, slice(None))
+                    errors[outer, place] += (left**2).sum(axis=0)
+        predictions = np.empty_like(y)
+        inside_mse = np.empty((n_folds, y.shape[1]))
+        for fold, decomposed in enumerate(self._outer):
+            rows = fold_of == fold
+            chosen = errors[fold].argmin(axis=0)
+            inside_mse[fold] = errors[fold].min(axis=0) / (~rows).sum()
+            fitted = decomposed.fitted(y[~rows])
+            for place in np.unique(chosen):
+                which = np.flatnonzero(chosen == place)
+                dimension, penalty = grid[place]
+                predictions[np.ix_(rows, which)] = fitted.predictions(x[rows], dimension, penalty, which)
+        return RidgePredictions(predictions, inside_mse)
 
 
 def correlations(predictions: np.ndarray, y: np.ndarray, fold_of: np.ndarray) -> np.ndarray:

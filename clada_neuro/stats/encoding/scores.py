@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clada_neuro.errors import FitError
-from clada_neuro.stats.encoding.ridge import correlations, held_out
+from clada_neuro.stats.encoding.ridge import FoldedRidge, correlations
 
 Key = tuple[str, int | None]  # what the vectors are, and of which layer
 FAMILY = "states"
@@ -22,7 +22,6 @@ def encoding_scores(
     response: np.ndarray,
     items: np.ndarray,
     *,
-    family: str = FAMILY,
     folds: int = 5,
     shuffles: int = 200,
     seed: int = 0,
@@ -35,8 +34,6 @@ def encoding_scores(
     response : numpy.ndarray, shape (n_words,)
     items : numpy.ndarray of int, shape (n_words,)
         From 0.
-    family : str
-        Which vectors' layers are tested together, and chosen from inside folds.
     folds : int
         At least three.
     shuffles : int
@@ -46,7 +43,7 @@ def encoding_scores(
     -------
     dict
         ``scores``: a row a kind of vectors and layer, with ``r``, its ``se`` over folds, ``p`` by exchange of items and, in the
-        family, ``p_family``; ``chosen``: the score of the family's layer that was best inside each fold, and the layers;
+        family (`FAMILY`, whose layers are tested together, and chosen from inside folds), ``p_family``; ``chosen``: the score of the family's layer that was best inside each fold, and the layers;
         ``shuffled``: what the family's largest r exceeds in 5 % of the exchanges.
 
     Raises
@@ -63,7 +60,7 @@ def encoding_scores(
     rows: list[dict[str, Any]] = []
     inner, by_fold, null = {}, {}, {}
     for (kind, layer), x in vectors.items():
-        found = held_out(x.astype(float), y, fold_of)
+        found = FoldedRidge(x.astype(float), fold_of).held_out(y)
         r = correlations(found.predictions, y, fold_of)
         means = r.mean(axis=0)
         rows.append(
@@ -71,39 +68,48 @@ def encoding_scores(
                 "vectors": kind,
                 "layer": layer,
                 "r": float(means[0]),
-                "se": float(r[:, 0].std(ddof=1) / np.sqrt(folds)),
+                "se": float(error_of(r)[0]),
                 "p": float(p_of(means[0], means[1:])),
                 "p_family": None,
             }
         )
-        if kind == family:
+        if kind == FAMILY:
             inner[layer], by_fold[layer], null[layer] = found.inner_mse, r, means[1:]
     chosen = shuffled = None
     if by_fold:
         largest = np.max(list(null.values()), axis=0)
         for row in rows:
-            if row["vectors"] == family:
+            if row["vectors"] == FAMILY:
                 row["p_family"] = float(p_of(row["r"], largest))
-        chosen, shuffled = _chosen(inner, by_fold, folds), float(np.quantile(largest, 0.95))
+        chosen, shuffled = _chosen(inner, by_fold), float(np.quantile(largest, 0.95))
     counts = {"n_words": len(response), "n_items": int(items.max()) + 1}
     return {"scores": rows, "chosen": chosen, "shuffled": shuffled, **counts}
 
 
-def _chosen(
-    inner: Mapping[int | None, np.ndarray], r: Mapping[int | None, np.ndarray], folds: int
-) -> dict[str, Any]:
+def _chosen(inner: Mapping[int | None, np.ndarray], r: Mapping[int | None, np.ndarray]) -> dict[str, Any]:
     """Return the score of the layer that was best inside each fold, with a p from the same choice under the null."""
     layers = list(r)
-    errors, scores = np.stack([inner[layer] for layer in layers]), np.stack([r[layer] for layer in layers])
-    best = errors.argmin(axis=0)  # (folds, responses)
-    picked = np.take_along_axis(scores, best[None], axis=0)[0]
+    picked, best = by_choice(
+        np.stack([r[layer] for layer in layers]), np.stack([inner[layer] for layer in layers])
+    )
     means = picked.mean(axis=0)
     return {
         "r": float(means[0]),
-        "se": float(picked[:, 0].std(ddof=1) / np.sqrt(folds)),
+        "se": float(error_of(picked)[0]),
         "p": float(p_of(means[0], means[1:])),
         "layers": [layers[place] for place in best[:, 0]],
     }
+
+
+def by_choice(r: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores, (folds, …), of the layer with the least error inside each fold, and its place; both (layers, folds, …)."""
+    best = inner.argmin(axis=0)
+    return np.take_along_axis(r, best[None], axis=0)[0], best
+
+
+def error_of(r: np.ndarray) -> np.ndarray:
+    """Return the standard error of means over folds, the first axis."""
+    return r.std(axis=0, ddof=1) / np.sqrt(len(r))
 
 
 def divided(items: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:

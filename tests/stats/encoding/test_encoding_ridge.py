@@ -6,7 +6,7 @@ import pytest
 from clada_neuro.errors import FitError
 from clada_neuro.stats.encoding import course, ridge
 from clada_neuro.stats.encoding.course import encoding_course
-from clada_neuro.stats.encoding.ridge import correlations, held_out
+from clada_neuro.stats.encoding.ridge import FoldedRidge, correlations
 from clada_neuro.stats.encoding.scores import encoding_scores, exchanged
 
 
@@ -31,7 +31,7 @@ def test_predictions_are_those_of_the_best_ridge_inside_each_fold(features, monk
     x = rng.normal(size=(60, features)) * rng.uniform(0.1, 9, features)
     y = np.column_stack([x[:, :3].sum(axis=1) + rng.normal(size=60), rng.normal(size=60)])
     folds = np.arange(60) // 2 % 4
-    found = held_out(x, y, folds)
+    found = FoldedRidge(x, folds).held_out(y)
     for fold in range(4):
         rows = folds == fold
         errors = {}
