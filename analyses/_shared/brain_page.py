@@ -17,7 +17,7 @@ HEAD = """# Brain fit when feed-forward bytes are not read
 Made by `python analyses/27_brain_fit.py` (see there). SmolLM2-135M reads the sentences densely and under each policy; the first four tokens of a
 text (start token included) are always dense. *Gain*: thousandths of a nat a row in log-likelihood on items left out (ten folds) that surprisal
 adds to the model without it; *over dense*: the same over the dense model's surprisal, on the same rows. Brackets are 95 % intervals over
-the items of a response. *Loss*: rise of surprisal on the same words, bits a word. *Read*: share of feed-forward bytes not read while
+the items of a response. *Loss*: rise of surprisal on the same words, bits a word. *Not read*: share of feed-forward bytes not read while
 these words were processed. b: response's unit a standard deviation of surprisal.
 
 Policies that were asked for: CLADA and two controls, without load and with random load; TEAL, WINA, CATS and GRIFFIN. CLADA and its controls reach
@@ -49,7 +49,7 @@ def page(table: pd.DataFrame, left_out: Sequence[str] = ()) -> str:
         parts += [
             f"\n## {title}\n",
             f"{first['n_rows']:,} rows, {first['n_words']:,} words, {first['n_items']} items of folds.\n",
-            "| policy | asked | read | loss | gain | over dense | b (SE) |",
+            "| policy | asked | not read | loss | gain | over dense | b (SE) |",
             "|---|---|---|---|---|---|---|",
             *(_line(row) for _, row in rows.sort_values(["asked", "loss"]).iterrows()),
         ]

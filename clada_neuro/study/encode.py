@@ -20,7 +20,7 @@ from clada_neuro.records.manifest import read_manifest
 from clada_neuro.scale.setting import Setting
 from clada_neuro.stage import Stage
 from clada_neuro.stats.ceiling import noise_ceiling
-from clada_neuro.stats.encoding.scores import Key, encoding_scores
+from clada_neuro.stats.encoding.scores import FAMILY, Key, encoding_scores
 from clada_neuro.stats.formula import parse
 from clada_neuro.study.encode_course import over_time, scored
 from clada_neuro.study.how import Progress
@@ -239,6 +239,10 @@ def _usable(vectors: dict[Key, np.ndarray], missing: str) -> tuple[dict[Key, np.
     for kind in dict.fromkeys(kind for kind, _ in vectors):
         keys = [key for key in vectors if key[0] == kind]
         known = min(np.isfinite(vectors[key]).all(axis=1).mean() for key in keys)
+        if known < KNOWN and kind == FAMILY:
+            raise DataError(
+                f"{known:.0%} of the words have states of the model, {KNOWN:.0%} needed; the others lie beyond what the trace read"
+            )
         if known < KNOWN:
             notes.append(f"{kind} is left out: {known:.0%} of the words have it, {KNOWN:.0%} needed")
             vectors = {key: x for key, x in vectors.items() if key not in keys}

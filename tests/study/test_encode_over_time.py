@@ -12,7 +12,7 @@ from driven_texts import driven_texts
 
 import clada_neuro as cn
 from clada_neuro.errors import DataError
-from clada_neuro.study.encode import EncodeStage
+from clada_neuro.study.encode import EncodeStage, _usable
 from clada_neuro.study.encode_course import TrialsOverTime, scored
 
 N_ITEMS, N_SUBJECTS, SFREQ = 45, 8, 50
@@ -93,6 +93,16 @@ def test_counts_and_ceiling_are_of_the_words_that_are_predicted():
     assert (found["n_words"], found["n_items"], found["n_trials"]) == (19, 19, 114)
     assert found["notes"] == ["1 of 20 words lack an epoch or a vector of some kind"]
     assert min(found["ceiling"]) > 0.9
+
+
+def test_kinds_that_few_words_have_are_left_out_but_not_the_states():
+    some, most = np.ones((20, 2)), np.ones((20, 2))
+    some[:3] = np.nan
+    kept, notes = _usable({("states", 0): most, ("next word", 0): some}, "")
+    assert list(kept) == [("states", 0)]
+    assert notes == ["next word is left out: 85% of the words have it, 90% needed"]
+    with pytest.raises(DataError, match="85% of the words have states of the model, 90% needed"):
+        _usable({("states", 0): some}, "")
 
 
 def test_epochs_that_are_not_the_runs_are_told_before_the_work(study, tmp_path, monkeypatch):

@@ -40,11 +40,12 @@ def blocks(results: Results) -> Iterator[Block]:
 
 
 def _methods(entry: EncodedResponse, settings: dict[str, Any]) -> str:
+    largest = "" if entry.shuffled is None else f" (their largest r then exceeds {entry.shuffled:.2f} in 5 %)"
     return (
         f"Mean {entry.response} of {entry.n_words:,} words ({entry.n_trials:,} trials of {entry.n_subjects} subjects, whose own means "
         f"are taken out) was predicted by ridge regression on principal components of vectors of the words: {settings['folds']} folds "
         f"of {entry.n_items} items, dimension and penalty chosen inside folds. r is the mean correlation within folds. p is by "
-        f"exchange of items, {settings['shuffles']} times; that of the states' layers holds for all of them together. States of the "
+        f"exchange of items, {settings['shuffles']} times{largest}; that of the states' layers holds for all of them together. States of the "
         "next word predict where responses begin before the word, or words go together, without any prediction by the reader; states "
         "mean something where they pass these and the other controls."
     )
