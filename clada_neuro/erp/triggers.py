@@ -7,7 +7,7 @@ columns name the words. Whatever is matched, and whatever is not, is counted.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
 
 _TOLERANCE = 0.05
-_ONE = re.compile(r"^(event|word)\b")
+_ONE = re.compile(r"^(event|word|short step)\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def tie(
     table
         Words with a column ``onset`` or ``trigger`` (see this module) and the labels that find their measures:
         ``stimulus_id`` or ``item`` and ``condition``, ``word_index``, ``word``. With ``onset`` and several sessions also
-        ``session``: the file's name, or its ``ses-…``.
+        ``session``: the file's name, its ``ses-…``, or its folder.
     delay
         Seconds from a trigger to the word on the screen, added to every onset.
 
@@ -91,7 +91,10 @@ def tie(
     elif "onset" in rows:
         events, counts = from_onsets(subject, sessions, rows)
     elif "trigger" in rows:
-        events, counts = _from_triggers(subject, [triggers_of(session) for session in sessions], rows)
+        recorded, passing = zip(*map(triggers_of, sessions), strict=True)
+        events, counts = _from_triggers(subject, recorded, rows)
+        if len(steps := pd.concat(passing)):
+            counts.append(("short step between codes of a trigger channel", len(steps), most_frequent(steps)))
     else:
         raise DataError(
             f"the table of words has no column 'trigger' (codes) or 'onset' (seconds); it has {', '.join(map(str, rows.columns))}"
@@ -289,23 +292,24 @@ def _in_order(codes: list[str], wanted: list[str]) -> tuple[NDArray[np.int64], N
         return np.arange(len(codes)), np.ones(len(codes), dtype=bool)
     numbers = {code: number for number, code in enumerate(dict.fromkeys([*codes, *wanted]))}
     recorded, given = (np.array([numbers[code] for code in part]) for part in (codes, wanted))
-    before, after = _longest(recorded, given), _longest(recorded[::-1], given[::-1])[::-1, ::-1]
-    most = before[-1, -1]
+    # Of a long text one table of lengths is held, that of the ends; the other is made a row at a time.
+    ends = list(_longest(recorded[::-1], given[::-1]))
+    most = ends.pop()[-1]
     found, certain = np.zeros(len(codes), dtype=np.int64), np.zeros(len(codes), dtype=bool)
-    for number, code in enumerate(
-        recorded
-    ):  # row by row: whole tables of a long text would not fit into memory
-        possible = (given == code) & (before[number, :-1] + after[number + 1, 1:] == most - 1)
-        left_out = (before[number] + after[number + 1] == most).any()
+    for number, (code, before) in enumerate(zip(recorded, _longest(recorded, given), strict=False)):
+        after = ends.pop()[::-1]
+        possible = (given == code) & (before[:-1] + after[1:] == most - 1)
+        left_out = (before + after == most).any()
         found[number] = possible.argmax()
         certain[number] = possible.sum() == 1 and not left_out
     return found, certain
 
 
-def _longest(codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the length of the longest common subsequence of every pair of beginnings, shape (n + 1, m + 1)."""
-    lengths = np.zeros((len(codes) + 1, len(wanted) + 1), dtype=np.int32)
-    for number, code in enumerate(codes):
-        best = np.maximum(lengths[number, 1:], lengths[number, :-1] + (wanted == code))
-        lengths[number + 1, 1:] = np.maximum.accumulate(best)
-    return lengths
+def _longest(codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> Iterator[NDArray[np.int32]]:
+    """Yield for the first 0, 1, … n codes the length of their longest common subsequence with every beginning of `wanted`, (m + 1,)."""
+    lengths = np.zeros(len(wanted) + 1, dtype=np.int32)
+    yield lengths
+    for code in codes:
+        best = np.maximum(lengths[1:], lengths[:-1] + (wanted == code))
+        lengths = np.concatenate([lengths[:1], np.maximum.accumulate(best)])
+        yield lengths

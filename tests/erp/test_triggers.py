@@ -1,5 +1,6 @@
 """Events tied to words: by codes, by order, by onsets and by BIDS columns; what finds no partner is counted."""
 
+import tracemalloc
 from itertools import combinations
 
 import mne
@@ -85,6 +86,17 @@ def test_alignments_are_certain_where_all_the_best_ones_agree():
             rows = {alignment.get(number, -1) for alignment in found}
             assert certain[number] == (best > 0 and len(rows) == 1 and -1 not in rows)
             assert not certain[number] or row[number] in rows
+
+
+def test_aligning_a_long_text_holds_one_table_of_lengths():
+    codes = np.random.default_rng(0).integers(1, 5, 1000).astype(str).tolist()
+    tracemalloc.start()
+    row, certain = _in_order(codes[:700] + codes[701:], codes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert certain.sum() > 900
+    assert (row[:600] == np.arange(600)).all()
+    assert peak < 1.5 * 4 * 1000**2  # bytes; two tables of 32-bit numbers are 8e6
 
 
 def test_where_all_codes_are_alike_a_lost_trigger_shifts_no_words():
