@@ -126,24 +126,26 @@ class App:
             model = _loaded(name)
             self._say(f"Measuring {len(stimuli):,} texts with {name} …")
             shutil.rmtree(self._folder)
+            self._traced = None  # what is on the page belongs to no text any more
             with redirect_stderr(_Told(self._say)):
-                self._traced = work.measured(stimuli, model, self._folder, progress=True)
-            self._show(stimuli)
+                traced = work.measured(stimuli, model, self._folder, progress=True)
+            self._show(stimuli, traced)
         self.go.disabled = False
 
-    def _show(self, stimuli: pd.DataFrame) -> None:
-        assert self._traced is not None
+    def _show(self, stimuli: pd.DataFrame, traced: "Trace") -> None:
         self._say("Writing the report …")
-        csv, page = work.csv_of(self._traced, self._folder), work.report_of(self._folder)
+        csv, page = work.csv_of(traced, self._folder), work.report_of(self._folder)
         self.files.value = _link("words.csv", "text/csv", csv, "CSV, a row a word") + _link(
             "report.html", "text/html", page, "Report"
         )
-        words = self._traced.words
+        words = traced.words
         ids = words["stimulus_id"].drop_duplicates()
         shown = stimuli.drop_duplicates("stimulus_id").set_index("stimulus_id")["sentence"]
         self.text.options = [(f"{number}. {shown[key]}", key) for number, key in enumerate(ids, start=1)]
-        self.text.value = ids.iloc[0]  # which draws it
-        notes = "".join(f"<br>{escape(note)}" for note in self._traced.remarks(stimuli))
+        self.text.value = ids.iloc[0]
+        self._traced = traced  # from here on a choice draws: other texts may have the ids of those before
+        self._draw()
+        notes = "".join(f"<br>{escape(note)}" for note in traced.remarks(stimuli))
         self.told.value = f"<p>{len(words):,} words of {len(ids):,} texts measured.{notes}</p>"
         self.found.layout.display = ""
 

@@ -39,6 +39,22 @@ def test_the_first_text_is_drawn_and_without_a_measure_a_line_stands_there(page)
     assert "<img" in page.plot.value
 
 
+def test_other_texts_of_the_same_ids_are_drawn_anew_and_once(page, monkeypatch):
+    from clada_neuro import widgets
+
+    drawn, draw = [], widgets.word_by_word
+    monkeypatch.setattr(widgets, "word_by_word", lambda *a, **k: drawn.append(1) or draw(*a, **k))
+    page.texts.value = "w3 w4 w5"
+    page.go.click()
+    before, count = (page.plot.value, page.caption.value), len(drawn)
+    page.texts.value = "w6 w7 w8 w9"
+    page.go.click()
+    assert page.plot.value != before[0]
+    assert page.caption.value != before[1]
+    assert len(drawn) == count + 1
+    assert count == 1
+
+
 def test_wrong_input_is_one_escaped_line_and_the_page_goes_on(page):
     page.texts.value = "w3 *<i>* w4 *w5* w6"
     page.go.click()
