@@ -13,6 +13,7 @@ table with its reason; the others are measured, and the exit code is 2.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from _shared.results import results_folder
 from _shared.six_models_page import page
 from _shared.texts import books, c4_for_calibration
 
-from clada_neuro.artifacts import cache_folder, write_text
+from clada_neuro.artifacts import cache_folder, content_hash, write_text
 from clada_neuro.bench.decode_speed import bench_decode
 from clada_neuro.calibration.stage import CalibrateStage
 from clada_neuro.calibration.texts import read_documents
@@ -34,13 +35,15 @@ from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Places
 from clada_neuro.models.placing import find_device
-from clada_neuro.policies.artifact import shipped_calibration
+from clada_neuro.policies.artifact import read_calibration, shipped_calibration
 from clada_neuro.scale.processes import places
 from clada_neuro.scale.setting import Setting
 
 CONFIDENCE, BOUND = 0.95, 0.10  # of a calibration's certificate, as `clada-neuro calibrate` has them
 DENSE = "dense"
 SCRIPT = "analyses/14_six_models.py"
+HASHES = {"weights": str, "calibration": str}  # which may be digits only
+PLACES = ("model", "scheduler", "calibrations", "out", "tables")  # options that change no number
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Study:
     rounds: int
     calibrations: Path
     out: Path
+    chosen: str  # options of this call that differ from their defaults, as they are typed
 
     def score(self, name: str) -> Path:
         """Calibrate and score one model, and return its calibration; what is finished is not done again."""
@@ -78,20 +82,24 @@ class Study:
         write_text(self._file(name, "missing"), row.to_csv(index=False))
 
     def complete(self, name: str) -> None:
-        """Forget why something was missing."""
-        self._file(name, "missing").unlink(missing_ok=True)
+        """Forget why something was missing; where nothing is timed, a speed that was missing still is."""
+        file = self._file(name, "missing")
+        if not self.rounds and file.is_file() and (pd.read_csv(file)["missing"] == "speed").all():
+            return
+        file.unlink(missing_ok=True)
 
     def _calibration(self, model: LanguageModel, where: Places) -> Path:
         shipped = shipped_calibration(model.weights_hash)
         if shipped.is_file():
             return shipped
-        path = self.calibrations / f"{model.weights_hash}.safetensors"
+        given = [text for file in self.texts for text in read_documents(file)]
+        documents = given or c4_for_calibration() + books()
+        asked = content_hash(documents, self.tokens, self.sparsity, self.dtype)
+        path = self.calibrations / f"{model.weights_hash}-{asked}.safetensors"
         if not path.is_file():
-            documents = [text for file in self.texts for text in read_documents(file)]
             CalibrateStage(
-                model, documents or c4_for_calibration() + books(), path.name, BOUND, CONFIDENCE, self.sparsity,
-                self.tokens, "loss", 0, where,
-            ).into(path.parent)  # fmt: skip
+                model, documents, path.name, BOUND, CONFIDENCE, self.sparsity, self.tokens, "loss", 0, where
+            ).into(path.parent)
         return path
 
     def _scores(self, model: LanguageModel, calibration: Path, where: Places) -> pd.DataFrame:
@@ -109,8 +117,7 @@ class Study:
             "weights": model.weights_hash,
             "start_token": model.start_token,
             "calibration": next(iter(items["calibration"].dropna()), ""),
-            "made_by": f"{SCRIPT} --model {_shown(model.name)}"
-            + (f" --limit {self.limit}" if self.limit else ""),
+            "made_by": self._made_by(model.name),
         }
         scores = summarise(items)
         return pd.concat([pd.DataFrame(about, index=scores.index), scores], axis=1)
@@ -118,17 +125,18 @@ class Study:
     def time(self, name: str, calibration: Path) -> None:
         """Time decoding of a model, unless the same was timed before."""
         file = self._file(name, "speed")
+        place = "cuda" if find_device(self.device).type == "cuda" else "cpu"
         asked = {
             "asked": self.sparsity,
             "dtype": self.dtype,
+            "device": place,
             "rounds": self.rounds,
-            "calibration": calibration.stem,
+            "calibration": read_calibration(calibration).identity,
         }
         if file.is_file():
-            kept = pd.read_csv(file, dtype={"calibration": str})
+            kept = pd.read_csv(file, dtype=HASHES)
             if all((kept[column] == value).all() for column, value in asked.items()):
                 return
-        place = "cuda" if find_device(self.device).type == "cuda" else "cpu"
         table = bench_decode(
             name,
             sparsities=(self.sparsity,),
@@ -137,10 +145,11 @@ class Study:
             rounds=self.rounds,
             calibration=calibration,
         )
-        table = table.assign(
-            **{**asked, "model": _shown(name), "made_by": f"{SCRIPT} --rounds {self.rounds}"}
-        )
+        table = table.assign(**{**asked, "model": _shown(name), "made_by": self._made_by(name)})
         write_text(file, table.to_csv(index=False, float_format="%.6g"))
+
+    def _made_by(self, name: str) -> str:
+        return f"{SCRIPT} --model {_shown(name)}{self.chosen}"
 
     def _file(self, name: str, kind: str) -> Path:
         return self.out / f"{_shown(name).replace('/', '--')}.{kind}.csv"
@@ -160,8 +169,8 @@ def write_tables(out: Path) -> str:
 
 
 def _together(out: Path, kind: str) -> pd.DataFrame:
-    files = sorted(out.glob(f"*.{kind}.csv"))
-    return pd.concat(map(pd.read_csv, files), ignore_index=True) if files else pd.DataFrame()
+    found = [pd.read_csv(file, dtype=HASHES) for file in sorted(out.glob(f"*.{kind}.csv"))]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -188,6 +197,27 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def chosen(options: argparse.Namespace) -> str:
+    """Return the options that decide numbers and differ from their defaults, as they are typed; files by their names."""
+    typed = ""
+    for name, default in vars(parsed([])).items():
+        value = getattr(options, name)
+        if name not in PLACES and value != default:
+            values = value if isinstance(value, list) else [value]
+            words = [one.name if isinstance(one, Path) else str(one) for one in values]
+            typed += f" {shlex.join([f'--{name}', *words])}"
+    return typed
+
+
+def study_of(options: argparse.Namespace) -> Study:
+    """Return what the options ask for."""
+    kept = options.calibrations or cache_folder("analyses", "six_models")
+    return Study(
+        options.task, options.policy, options.sparsity, options.limit, options.text, options.tokens, options.dtype,
+        options.device, options.scheduler, options.rounds, kept, options.out, chosen(options),
+    )  # fmt: skip
+
+
 def measured(study: Study, name: str) -> bool:
     """Do all for one model, and return whether nothing is missing."""
     print(f"model {_shown(name)}", file=sys.stderr)
@@ -211,11 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.model and not options.tables:
         print("no model given; name one with --model, or make the table with --tables", file=sys.stderr)
         return 2
-    kept = options.calibrations or cache_folder("analyses", "six_models")
-    study = Study(
-        options.task, options.policy, options.sparsity, options.limit, options.text, options.tokens, options.dtype,
-        options.device, options.scheduler, options.rounds, kept, options.out,
-    )  # fmt: skip
+    study = study_of(options)
     options.out.mkdir(parents=True, exist_ok=True)
     missed = sum(not measured(study, name) for name in options.model)
     print(write_tables(options.out))

@@ -8,9 +8,10 @@ Made by `python analyses/14_six_models.py --model NAME …` (see there), one or 
 accuracy in per cent, with † where it is not above chance (exact binomial test, one-sided, p ≥ .05); other rows are points
 more or less than dense on the same items, with 95 % intervals. *Sparsity* is the share of feed-forward weight bytes not read on
 these items; *speed* is decoding at batch 1 against the fastest dense engine of the same run, median and quartiles of its
-rounds, with the load of the machine where that was above one. An empty cell was not measured.
+rounds, with the load average of the machine where that exceeded the benchmark's own threads by more than one.
+An empty cell was not measured.
 """
-_BUSY = 1.0  # load average beside the benchmark's own threads
+_BUSY = 1.0  # load average beyond the benchmark's own threads
 
 
 def page(scores: pd.DataFrame, speeds: pd.DataFrame, missing: pd.DataFrame) -> str:
@@ -49,7 +50,9 @@ def _table(scores: pd.DataFrame, speeds: pd.DataFrame) -> str:
         cells = [show(by_task.loc[task]) if task in by_task.index else "" for task in (*tasks, "mean")]
         sparsity = "" if policy == "dense" else f"{by_task.loc['mean', 'ffn_sparsity']:.3f}"
         shown = policy if policy == "dense" else f"{policy} @ {asked:g}"
-        lines.append([str(model), shown, sparsity, *cells, _speed(speeds, str(model), str(policy))])
+        lines.append(
+            [str(model), shown, sparsity, *cells, _speed(speeds, str(model), str(policy), float(asked))]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -63,11 +66,11 @@ def _difference(row: pd.Series) -> str:
     return f"{100 * row['minus_dense']:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _speed(speeds: pd.DataFrame, model: str, policy: str) -> str:
-    """Return the ratio of the fastest engine under a policy."""
+def _speed(speeds: pd.DataFrame, model: str, policy: str, asked: float) -> str:
+    """Return the ratio of the fastest engine under a policy at a sparsity."""
     if not len(speeds) or policy == "dense":
         return ""
-    own = speeds[(speeds["model"] == model) & (speeds["policy"] == policy)]
+    own = speeds[(speeds["model"] == model) & (speeds["policy"] == policy) & (speeds["asked"] == asked)]
     if not len(own):
         return ""
     row = own.loc[own["tokens_per_s"].idxmax()]

@@ -2,9 +2,12 @@
 
 import os
 import random
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 from analysis_scripts import load
 from distributed import LocalCluster
 from tiny_models import tiny_checkpoint
@@ -59,6 +62,11 @@ def workers() -> LocalCluster:
     return LocalCluster(
         n_workers=1, threads_per_worker=1, host="127.0.0.1", memory_limit=0, dashboard_address="127.0.0.1:0"
     )
+
+
+def study_of(*arguments: str, out: Path):
+    """The study that a command line asks for."""
+    return six.study_of(six.parsed([*arguments, "--out", str(out), "--calibrations", str(out)]))
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +130,12 @@ def test_the_table_has_a_row_a_model_and_policy_and_says_what_failed(measured):
     assert [row[:2] for row in rows[2:]] == [
         [family, policy] for family in sorted(FAMILIES) for policy in ("dense", "clada @ 0.4", "teal @ 0.4")
     ]
-    assert (
-        "- llama: 20 to 20 items of each of 2 tasks by `analyses/14_six_models.py --model llama --limit 20`; timed"
-        in page
-    )
+    files = " ".join(f"{number}.txt" for number in range(24))
+    typed = f"--task piqa sciq --policy clada teal --limit 20 --text {files} --tokens 3072 --rounds 1"
+    by = f"`analyses/14_six_models.py --model llama {typed}`"
+    assert f"- llama: 20 to 20 items of each of 2 tasks by {by}; timed by {by} (" in page
     assert [row[-1] for row in rows[-3:]] == ["", "1.25 [1.20, 1.30] (compiled at 0.41, load 3.5)", ""]
-    assert "--model gpt2 --limit 20`; not timed" in page
+    assert f"--model gpt2 {typed}`; not timed" in page
     missing = page.partition("Not measured:")[2].strip().splitlines()
     assert missing[0].startswith("- broken, all: model 'broken' cannot be loaded")
     assert missing[1].startswith("- gpt2, speed: the compiled steps need")
@@ -149,6 +157,86 @@ def test_a_second_call_does_nothing_again(measured):
         again.setattr(six.CalibrateStage, "make", refuse)
         assert six.main(command) == 2
     assert {file.name: file.read_bytes() for file in (folder / "out").iterdir()} == before
+
+
+def test_a_speed_that_was_missing_still_is_where_nothing_is_timed(measured):
+    folder, _, _ = measured
+    missing = folder / "out" / "gpt2.missing.csv"
+    before = missing.read_bytes()
+    study = study_of("--no-speed", out=folder / "out")
+    study.complete("gpt2")
+    assert missing.read_bytes() == before
+    study_of("--rounds", "1", out=folder / "out").complete("gpt2")
+    assert not missing.exists()
+    missing.write_bytes(before)
+
+
+def test_a_calibration_is_that_of_its_texts_tokens_sparsity_and_number_format(tmp_path, monkeypatch):
+    asked = []
+
+    class Noted:
+        def __init__(self, model: object, documents: object, file: str, *rest: object) -> None:
+            asked.append(file)
+
+        def into(self, folder: object) -> None:
+            pass
+
+    monkeypatch.setattr(six, "CalibrateStage", Noted)
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    first.write_text("w3 w4")
+    second.write_text("w3 w5")
+    model = SimpleNamespace(weights_hash="0" * 16)
+    for more in (
+        (), (), ("--tokens", "64"), ("--sparsity", "0.5"), ("--dtype", "bfloat16"), ("--text", str(second)),
+    ):  # fmt: skip
+        study_of("--text", str(first), *more, out=tmp_path)._calibration(model, None)
+    assert asked[0] == asked[1]
+    assert len(set(asked)) == 5
+
+
+def test_times_are_those_of_the_device_and_the_calibration(measured, monkeypatch):
+    folder, _, _ = measured
+    scores = pd.read_csv(folder / "out" / "llama.scores.csv", dtype=str)
+    speeds = pd.read_csv(folder / "out" / "llama.speed.csv", dtype=str)
+    assert set(speeds["calibration"]) == set(scores["calibration"])
+    assert set(speeds["device"]) == {"cpu"}
+    (calibration,) = (folder / "kept").glob(f"{scores['weights'][0]}-*.safetensors")
+    places = []
+    monkeypatch.setattr(
+        six, "bench_decode", lambda name, **asked: places.append(asked["device"]) or timed(name, **asked)
+    )
+    study = study_of("--rounds", "1", out=folder / "out")
+    before = (folder / "out" / "llama.speed.csv").read_bytes()
+    study.time(str(folder / "llama"), calibration)
+    monkeypatch.setattr(six, "find_device", lambda name: torch.device("cuda"))
+    study.time(str(folder / "llama"), calibration)
+    (folder / "out" / "llama.speed.csv").write_bytes(before)
+    assert places == ["cuda"]
+
+
+def test_a_row_shows_the_speed_at_its_own_sparsity(measured):
+    folder, _, _ = measured
+    scores = pd.read_csv(folder / "out" / "llama.scores.csv")
+    speeds = pd.read_csv(folder / "out" / "llama.speed.csv")
+    both = pd.concat([scores, scores[scores["policy"] != "dense"].assign(asked=0.5)])
+    rows = [line.split("|") for line in six.page(both, speeds, pd.DataFrame()).splitlines()]
+    shown = {row[2].strip(): row[-2].strip() for row in rows if len(row) > 2}
+    assert shown["clada @ 0.4"].startswith("1.25 ")
+    assert shown["clada @ 0.5"] == ""
+
+
+def test_a_hash_of_digits_stays_as_it_is(tmp_path):
+    pd.DataFrame({"weights": ["0123456789012345"], "calibration": ["12e4"]}).to_csv(tmp_path / "m.scores.csv")
+    found = six._together(tmp_path, "scores")
+    assert (found["weights"][0], found["calibration"][0]) == ("0123456789012345", "12e4")
+
+
+def test_options_that_decide_numbers_are_typed_again():
+    options = six.parsed(
+        ["--model", "m", "--no-speed", "--device", "cpu", "--out", "o", "--text", "a b/c d.txt"]
+    )
+    assert six.chosen(options) == " --text 'c d.txt' --device cpu --rounds 0"
+    assert six.chosen(six.parsed([])) == ""
 
 
 def test_no_model_is_told(capsys, tmp_path):
