@@ -10,7 +10,7 @@ from clada_neuro.models import families
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
-from clada_neuro.runtime.thresholds import Compensation
+from clada_neuro.runtime.thresholds import Compensation, norms
 
 VOCABULARY = 97
 _COMMON = dict(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=1, pad_token_id=2)
@@ -149,18 +149,24 @@ def tiny_checkpoint(folder: Path, family: str = "llama") -> Path:
     return folder
 
 
-def tiny_policy(model: PreTrainedModel, threshold: float = 0.5, **options: object) -> Clada:
+def tiny_policy(
+    model: PreTrainedModel, threshold: float = 0.5, scope: str = "ffn", **options: object
+) -> Clada:
     """CLADA with norm weights, one threshold everywhere and a compensation that is easy to see."""
     layers = ffn_layers(model)
-    bias = torch.zeros(2, len(layers), layers[0].hidden_size)
-    bias[1] = 0.01 if threshold else 0.0
+    weights = norms(layers, scope)
+
+    def mean(size: int) -> Compensation:
+        bias = torch.zeros(2, len(layers), size)
+        bias[1] = 0.01 if threshold else 0.0
+        return Compensation(torch.tensor([0.0, 1.0]), bias)
+
+    outputs = {"qkv": lambda it: it.qkv_weight.shape[0], "out": lambda it: it.out_weight.shape[0]}
     return Clada(
-        thresholds={site: torch.full((len(layers),), threshold) for site in ("input", "hidden")},
-        weights={
-            "input": torch.stack([ffn.input_norms for ffn in layers]),
-            "hidden": torch.stack([ffn.neuron_norms for ffn in layers]),
-        },
-        mean_of_dropped=Compensation(torch.tensor([0.0, 1.0]), bias),
+        thresholds={site: torch.full((len(layers),), threshold) for site in weights},
+        weights=weights,
+        mean_of_dropped=mean(layers[0].hidden_size),
+        mean_at={site: mean(outputs[site](layers[0].attention)) for site in weights if site in outputs},
         signal=LoadSignal(0.5, 6.0, 2.0, 6.0, 0.5),
         **options,
     )

@@ -1,4 +1,6 @@
-"""Where each model family has its feed-forward blocks: one declaration a family, by the `model_type` of its config."""
+"""Where each model family has its feed-forward blocks and the maps of its attention: one declaration a family, by the `model_type` of
+its config.
+"""
 
 from dataclasses import dataclass
 
@@ -28,6 +30,12 @@ class Family:
         Whether the model takes any attention mask and any positions, so that texts can be packed into trees.
     norm : str
         Path from the causal model to the final norm; what holds it runs the layers.
+    attention : str
+        Path from a layer to its attention.
+    qkv : tuple of str
+        The linear maps of it that make queries, keys and values, in the order in which the model calls them; one map may make all.
+    out : str
+        The linear map that reads what the heads gathered.
     """
 
     layers: str = "model.layers"
@@ -39,6 +47,9 @@ class Family:
     policies: bool = True
     tree: bool = True
     norm: str = "model.norm"
+    attention: str = "self_attn"
+    qkv: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
+    out: str = "o_proj"
 
     @property
     def gated(self) -> bool:
@@ -48,6 +59,7 @@ class Family:
 
 _LLAMA = Family()
 _SCALED = Family(policies=False)  # logits are scaled or capped after the output layer
+_FUSED_HEADS = ("query_key_value",)
 FAMILIES: dict[str, Family] = {
     "llama": _LLAMA,
     "mistral": _LLAMA,
@@ -61,11 +73,20 @@ FAMILIES: dict[str, Family] = {
     "stablelm": _LLAMA,
     "granite": _SCALED,
     "cohere": _SCALED,
-    "phi3": Family(inputs=("gate_up_proj",), activation="activation_fn", fused=True),
-    "phi": Family(inputs=("fc1",), down="fc2", activation="activation_fn", norm="model.final_layernorm"),
+    "phi3": Family(inputs=("gate_up_proj",), activation="activation_fn", fused=True, qkv=("qkv_proj",)),
+    "phi": Family(
+        inputs=("fc1",), down="fc2", activation="activation_fn", norm="model.final_layernorm", out="dense"
+    ),
     "starcoder2": Family(inputs=("c_fc",), down="c_proj", activation="act"),
     "gpt2": Family(
-        "transformer.h", inputs=("c_fc",), down="c_proj", activation="act", norm="transformer.ln_f"
+        "transformer.h",
+        inputs=("c_fc",),
+        down="c_proj",
+        activation="act",
+        norm="transformer.ln_f",
+        attention="attn",
+        qkv=("c_attn",),
+        out="c_proj",
     ),
     # Local attention counts places in the cache, padding included.
     "gpt_neo": Family(
@@ -76,12 +97,26 @@ FAMILIES: dict[str, Family] = {
         policies=False,
         tree=False,
         norm="transformer.ln_f",
+        attention="attn.attention",
+        out="out_proj",
     ),
     "gptj": Family(
-        "transformer.h", inputs=("fc_in",), down="fc_out", activation="act", norm="transformer.ln_f"
+        "transformer.h",
+        inputs=("fc_in",),
+        down="fc_out",
+        activation="act",
+        norm="transformer.ln_f",
+        attention="attn",
+        out="out_proj",
     ),
     "opt": Family(
-        "model.decoder.layers", "", ("fc1",), "fc2", "activation_fn", norm="model.decoder.final_layer_norm"
+        "model.decoder.layers",
+        "",
+        ("fc1",),
+        "fc2",
+        "activation_fn",
+        norm="model.decoder.final_layer_norm",
+        out="out_proj",
     ),
     "gpt_neox": Family(
         "gpt_neox.layers",
@@ -89,6 +124,9 @@ FAMILIES: dict[str, Family] = {
         down="dense_4h_to_h",
         activation="act",
         norm="gpt_neox.final_layer_norm",
+        attention="attention",
+        qkv=_FUSED_HEADS,
+        out="dense",
     ),
     "falcon": Family(
         "transformer.h",
@@ -96,6 +134,9 @@ FAMILIES: dict[str, Family] = {
         down="dense_4h_to_h",
         activation="act",
         norm="transformer.ln_f",
+        attention="self_attention",
+        qkv=_FUSED_HEADS,
+        out="dense",
     ),
     # ALiBi: no positions to set.
     "bloom": Family(
@@ -106,6 +147,9 @@ FAMILIES: dict[str, Family] = {
         policies=False,
         tree=False,
         norm="transformer.ln_f",
+        attention="self_attention",
+        qkv=_FUSED_HEADS,
+        out="dense",
     ),
     "mpt": Family(
         "transformer.blocks",
@@ -116,5 +160,8 @@ FAMILIES: dict[str, Family] = {
         policies=False,
         tree=False,
         norm="transformer.norm_f",
+        attention="attn",
+        qkv=("Wqkv",),
+        out="out_proj",
     ),
 }

@@ -9,13 +9,11 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from transformers.models.falcon.modeling_falcon import FalconLinear
-from transformers.pytorch_utils import Conv1D
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.attention_maps import AttentionMaps
 from clada_neuro.models.families import Family
-
-LINEAR = (nn.Linear, Conv1D, FalconLinear)
+from clada_neuro.models.weights import is_plain, matrix
 
 
 class FFN:
@@ -31,6 +29,8 @@ class FFN:
         Holds the block's linear maps (for OPT, which has no block of its own, the decoder layer).
     family : Family
         The names of its parts.
+    holder : torch.nn.Module, optional
+        The layer that the block belongs to.
 
     Attributes
     ----------
@@ -40,17 +40,24 @@ class FFN:
         The linear map whose *input* is a, ``(batch, seq, intermediate)``; OPT flattens the first two.
     """
 
-    def __init__(self, layer: int, module: nn.Module, family: Family) -> None:
-        self.layer, self.module, self.family = layer, module, family
+    def __init__(
+        self, layer: int, module: nn.Module, family: Family, holder: nn.Module | None = None
+    ) -> None:
+        self.layer, self.module, self.family, self._holder = layer, module, family, holder
         self.inputs = tuple(module.get_submodule(name) for name in family.inputs)
         self.down = module.get_submodule(family.down)
         self.activation = module.get_submodule(family.activation)
         for part in (*self.inputs, self.down):
-            if type(part) not in LINEAR:
+            if not is_plain(part):
                 raise ModelError(
                     f"layer {layer}: the feed-forward block holds a {type(part).__name__}, an unquantised linear "
                     "map expected; load the model in float32 or bfloat16, without adapters"
                 )
+
+    @cached_property
+    def attention(self) -> AttentionMaps:
+        """The maps of attention in the same layer; `ModelError` where the layer has none that are known."""
+        return AttentionMaps(self.layer, self._holder, self.family)
 
     @property
     def gated(self) -> bool:
@@ -113,10 +120,3 @@ class FFN:
     def input_norms(self) -> Tensor:
         """‖[W_g; W_u][:, j]‖₂ in float32, ``(hidden,)``."""
         return self.input_weight.float().norm(dim=0)
-
-
-def matrix(part: nn.Module) -> Tensor:
-    """Return a linear map's weight as ``(out, in)``; GPT-2's ``Conv1D`` stores the transpose."""
-    weight = part.weight
-    assert isinstance(weight, Tensor)
-    return weight.t() if isinstance(part, Conv1D) else weight

@@ -36,7 +36,9 @@ def ffn_layers(model: PreTrainedModel) -> list[FFN]:
         raise ModelError(f"model of type '{kind}' is quantised; load it in float32 or bfloat16")
     family = FAMILIES[kind]
     layers: Iterable[nn.Module] = model.get_submodule(family.layers)  # type: ignore[assignment]
-    return [FFN(index, layer.get_submodule(family.block), family) for index, layer in enumerate(layers)]
+    return [
+        FFN(index, layer.get_submodule(family.block), family, layer) for index, layer in enumerate(layers)
+    ]
 
 
 def policy_layers(model: PreTrainedModel) -> list[FFN]:

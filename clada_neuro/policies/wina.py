@@ -17,7 +17,7 @@ from clada_neuro.passes.passage import Passage
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.policies.teal import fit_blocks
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.policy import ATTENTION, HIDDEN, INPUT, Policy, State
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 
 
@@ -41,6 +41,11 @@ class Wina(Policy):
     dropped: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
     mean_of_dropped: Compensation | None = None
+
+    @property
+    def attention_sites(self) -> tuple[str, ...]:
+        """Those of attention whose shares are given."""
+        return tuple(site for site in ATTENTION if site in self.dropped)
 
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
         """Return the K rows of highest score of each token."""

@@ -1,6 +1,6 @@
 """Run a policy inside a Hugging Face model.
 
-Hooks on the maps of each block mask what they read and add the policy's compensation; nothing of the model is
+Hooks on the maps of each block, and of attention where the policy's scope has it, mask what they read and add the policy's compensation; nothing of the model is
 replaced, so leaving the context restores it. Given tokens are always dense: a pass follows the policy only after a
 drawn token was announced, which the model's own ``generate`` does here by itself. So prompts of one token, later turns
 of a chat and prompts in chunks are prefill like any other.
@@ -12,6 +12,7 @@ read only the kept rows.
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -24,7 +25,8 @@ from transformers.generation import GenerationMode
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
-from clada_neuro.runtime.policy import GATE, INPUT, Policy
+from clada_neuro.models.weights import matrix
+from clada_neuro.runtime.policy import GATE, INPUT, OUT, QKV, Policy
 from clada_neuro.runtime.session import Session
 
 _ATTACHED = "_clada_neuro_session"
@@ -44,7 +46,7 @@ def attach(model: PreTrainedModel | LanguageModel, policy: Policy) -> Iterator[S
     Yields
     ------
     Session
-        Its `ffn_sparsity`, `masks` and `state` describe the last pass; callers with a loop of their own announce
+        Its `ffn_sparsity`, `sparsity`, `masks` and `state` describe the last pass; callers with a loop of their own announce
         each drawn token with `Session.drawn`.
 
     Raises
@@ -65,6 +67,7 @@ def attach(model: PreTrainedModel | LanguageModel, policy: Policy) -> Iterator[S
         ]
         for ffn in session.layers:
             handles += _hook_block(ffn, session)
+            handles += _hook_attention(ffn, session)
         model.__dict__[_ATTACHED] = session
         model.__dict__["generate"] = _following_generate(model, session)
         yield session
@@ -120,6 +123,40 @@ def _hook_block(ffn: FFN, session: Session) -> list[RemovableHandle]:
         ffn.down.register_forward_hook(lambda module, args, output: session.compensated(ffn, output))
     )
     return handles
+
+
+def _hook_attention(ffn: FFN, session: Session) -> list[RemovableHandle]:
+    """Mask what the maps of attention read, and compensate after them."""
+    sites = session.policy.attention_sites
+    handles: list[RemovableHandle] = []
+    if QKV in sites:
+        handles += _hook_maps(ffn.attention.qkv, ffn, QKV, session)
+    if OUT in sites:
+        handles += _hook_maps((ffn.attention.out,), ffn, OUT, session)
+    return handles
+
+
+def _hook_maps(
+    maps: tuple[nn.Module, ...], ffn: FFN, site: str, session: Session
+) -> Iterator[RemovableHandle]:
+    """Mask once what all these maps read; each adds its part of the compensation."""
+    seen: list[Tensor] = []
+    start = 0
+
+    def mask(module: nn.Module, args: tuple) -> tuple:
+        seen[:] = [session.masked(ffn, site, args[0], args[0])]
+        return (seen[0], *args[1:])
+
+    def same(module: nn.Module, args: tuple) -> tuple:
+        return (seen[0], *args[1:])
+
+    def compensate(module: nn.Module, args: tuple, output: Tensor, start: int) -> Tensor:
+        return session.compensated_at(ffn, site, output, start)
+
+    for place, part in enumerate(maps):
+        yield part.register_forward_pre_hook(same if place else mask)
+        yield part.register_forward_hook(partial(compensate, start=start))
+        start += matrix(part).shape[0]
 
 
 class _Announce(StoppingCriteria):

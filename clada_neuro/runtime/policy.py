@@ -1,9 +1,11 @@
-"""The rule that decides what a feed-forward block computes, apart from the state of the sequences it decides for.
+"""The rule that decides what a layer computes, apart from the state of the sequences it decides for.
 
 A policy is immutable and may serve any number of sequences. What changes from token to token, the statistics of the
 prefix, the cognitive load and the threshold scale, is a `State` that belongs to a batch of sequences.
 
 Sites (where a mask can act) and what a kept row of each is, in memory:
+
+Those of the feed-forward block, and, where a policy's scope is ``all``, two of attention:
 
 ========== ================================== =========================================
 site       mask over                          one contiguous row
@@ -12,6 +14,8 @@ site       mask over                          one contiguous row
 ``hidden`` neurons, decided from a            neuron i of W_d
 ``gate``   neurons, decided from g            neuron i of W_u and of W_d; W_g is read whole
 ``neuron`` neurons, known before the block    neuron i of all matrices
+``qkv``    elements of attention's x          input j of [W_q; W_k; W_v]
+``out``    elements of what heads gathered    input j of W_o
 ========== ================================== =========================================
 """
 
@@ -22,11 +26,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from clada_neuro.models.attention_maps import AttentionMaps
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.cognitive_load import LoadHistory
 from clada_neuro.runtime.prefix import Prefix
 
 INPUT, HIDDEN, GATE, NEURON = "input", "hidden", "gate", "neuron"
+QKV, OUT = ATTENTION = "qkv", "out"
+FFN_ONLY, ALL = SCOPES = "ffn", "all"
 CACHE_LINE = 64
 
 
@@ -87,7 +94,7 @@ class Policy(ABC):
     name : str
         As on the command line.
     sites : tuple of str
-        Where it masks.
+        Where it masks in feed-forward blocks.
     base_scale : float
         Threshold scale of every token, before load moves it.
     """
@@ -95,6 +102,16 @@ class Policy(ABC):
     name: ClassVar[str]
     sites: ClassVar[tuple[str, ...]]
     base_scale = 1.0
+
+    @property
+    def attention_sites(self) -> tuple[str, ...]:
+        """Where it masks in attention."""
+        return ()
+
+    @property
+    def scope(self) -> str:
+        """``all`` for a policy that leaves out rows of attention, too, else ``ffn``: what its sparsity is a share of."""
+        return ALL if self.attention_sites else FFN_ONLY
 
     @property
     def uses_prefix(self) -> bool:
@@ -126,7 +143,7 @@ class Policy(ABC):
         ----------
         values : Tensor
             What the site sees, ``(batch, seq, rows)``: x at ``input``, g at ``gate``, a at ``hidden`` and ``neuron``
-            (there only its shape counts: the mask may not depend on it).
+            (there only its shape counts: the mask may not depend on it), what the map reads at ``qkv`` and ``out``.
         """
 
     def masked(self, layer: int, site: str, values: Tensor, mask: Tensor) -> Tensor:
@@ -142,7 +159,11 @@ class Policy(ABC):
         return reads(ffn, self.sites)
 
     def compensation(self, layer: int, state: State) -> Tensor | None:
-        """Return what stands in for the dropped rows, broadcastable to ``(batch, seq, hidden)``."""
+        """Return what stands in for the block's dropped rows, broadcastable to ``(batch, seq, hidden)``."""
+        return None
+
+    def attention_compensation(self, layer: int, site: str, state: State) -> Tensor | None:
+        """Return what stands in for rows dropped at a site of attention, broadcastable to what its maps give."""
         return None
 
     def observe(self, state: State, logits: Tensor, token: Tensor) -> None:
@@ -157,7 +178,7 @@ class Policy(ABC):
 
 @dataclass(frozen=True)
 class Reads:
-    """Weight bytes of one block: all of them, those no mask can spare, and those of one kept row of each site.
+    """Weight bytes of one block, or of one layer's attention: all of them, those no mask can spare, and those of one kept row of each site.
 
     Rows are padded to cache lines, as kernels store them, so bytes count at cache-line granularity.
     """
@@ -166,12 +187,20 @@ class Reads:
     fixed: int
     row: dict[str, int]
 
-    def sparsity(self, kept: dict[str, Tensor]) -> Tensor:
-        """Return the share of bytes not read, from the number of rows kept at each site."""
+    def read(self, kept: dict[str, Tensor]) -> Tensor:
+        """Return the bytes read, from the number of rows kept at each site."""
         read = torch.as_tensor(self.fixed)
         for site, size in self.row.items():
             read = read + kept[site] * size
-        return 1 - read / self.total
+        return read
+
+    def sparsity(self, kept: dict[str, Tensor]) -> Tensor:
+        """Return the share of bytes not read, from the number of rows kept at each site."""
+        return 1 - self.read(kept) / self.total
+
+    def __add__(self, other: "Reads") -> "Reads":
+        """Return the bytes of both, whose sites differ."""
+        return Reads(self.total + other.total, self.fixed + other.fixed, {**self.row, **other.row})
 
 
 def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
@@ -192,6 +221,31 @@ def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
     total = first + neurons * by_neuron
     used = {site: row[site] for site in sites}
     return Reads(total, total - sum(rows[site] * row[site] for site in sites), used)
+
+
+def attention_reads(attention: AttentionMaps, sites: tuple[str, ...] = ATTENTION) -> Reads:
+    """Return the weight bytes of a layer's attention under a policy that masks at ``sites`` of it."""
+    weight = attention.qkv_weight
+    row = {
+        QKV: _lines(weight.shape[0] * weight.element_size()),
+        OUT: _lines(attention.out_weight.shape[0] * weight.element_size()),
+    }
+    of_site = {QKV: attention.hidden_size * row[QKV], OUT: attention.mixed_size * row[OUT]}
+    used = {site: row[site] for site in sites}
+    return Reads(sum(of_site.values()), sum(of_site[site] for site in row if site not in sites), used)
+
+
+def rows(ffn: FFN, site: str) -> int:
+    """Return over how many rows a site's mask goes."""
+    if site in ATTENTION:
+        return ffn.attention.hidden_size if site == QKV else ffn.attention.mixed_size
+    return ffn.hidden_size if site == INPUT else ffn.intermediate_size
+
+
+def scope_reads(ffn: FFN, policy: Policy) -> Reads:
+    """Return the weight bytes of a layer that a policy's sparsity is a share of: its block's, in scope ``all`` attention's, too."""
+    block = policy.reads(ffn)
+    return block + attention_reads(ffn.attention, policy.attention_sites) if policy.attention_sites else block
 
 
 def _lines(size: int) -> int:

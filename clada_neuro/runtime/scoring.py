@@ -50,6 +50,10 @@ class Score:
         ``(tokens,)``; of the distribution before the token; the first token's are NaN.
     ffn_sparsity : Tensor
         ``(tokens, layers)``: share of weight bytes not read when the token was processed as input; 0 in the prefix.
+    sparsity : Tensor
+        ``(tokens, layers)``: the same of what the policy's scope is; that of the block, unless it masks attention.
+    dropped : dict of site to Tensor
+        ``(tokens, layers)``: share of the site's rows not read.
     load, event, action : Tensor
         ``(tokens,)``: see `clada_neuro.runtime.policy.State`; NaN in the prefix and for policies without load.
     prefix : int
@@ -59,6 +63,8 @@ class Score:
     surprisal_bits: Tensor
     entropy_bits: Tensor
     ffn_sparsity: Tensor
+    sparsity: Tensor
+    dropped: dict[str, Tensor]
     load: Tensor
     event: Tensor
     action: Tensor
@@ -181,7 +187,8 @@ class _Batch:
         shape = tuple(self.tokens.shape)
         signals = torch.full((5, *shape), torch.nan, device=self.device)
         self.surprisal, self.entropy, self.load, self.event, self.action = signals
-        self.sparsity = torch.zeros(*shape, len(session.layers), device=self.device)
+        names = ("ffn", "scope", *session.policy.attention_sites, *session.policy.sites)
+        self.shares = {name: torch.zeros(*shape, len(session.layers), device=self.device) for name in names}
         self.seeds = torch.tensor(seeds, device=self.device)
 
     def one_pass(self, scales: list[Tensor] | None) -> None:
@@ -236,20 +243,22 @@ class _Batch:
 
     def scores(self) -> list[Score]:
         """Return what was recorded, without padding."""
-        return [
-            Score(
-                surprisal_bits=self.surprisal[row, :length].cpu(),
-                entropy_bits=self.entropy[row, :length].cpu(),
-                ffn_sparsity=self.sparsity[row, :length].cpu(),
-                load=self.load[row, :length].cpu(),
-                event=self.event[row, :length].cpu(),
-                action=self.action[row, :length].cpu(),
-                prefix=prefix,
-            )
-            for row, (length, prefix) in enumerate(
-                zip(self.lengths.tolist(), self.prefix.tolist(), strict=True)
-            )
-        ]
+        spans = zip(self.lengths.tolist(), self.prefix.tolist(), strict=True)
+        return [self._score(row, length, prefix) for row, (length, prefix) in enumerate(spans)]
+
+    def _score(self, row: int, length: int, prefix: int) -> Score:
+        shares = {name: share[row, :length].cpu() for name, share in self.shares.items()}
+        return Score(
+            surprisal_bits=self.surprisal[row, :length].cpu(),
+            entropy_bits=self.entropy[row, :length].cpu(),
+            ffn_sparsity=shares.pop("ffn"),
+            sparsity=shares.pop("scope"),
+            dropped=shares,
+            load=self.load[row, :length].cpu(),
+            event=self.event[row, :length].cpu(),
+            action=self.action[row, :length].cpu(),
+            prefix=prefix,
+        )
 
     @contextmanager
     def observed(self) -> Iterator[None]:
@@ -269,7 +278,10 @@ class _Batch:
         ``logits(row, column)`` gives those of n places of the pass; only a few are asked for at a time.
         """
         row, position, real = self._place
-        self.sparsity[row[real], position[real]] = self.session.ffn_sparsity()[real]
+        session = self.session
+        found = {"ffn": session.ffn_sparsity(), "scope": session.sparsity(), **session.dropped()}
+        for name, share in found.items():
+            self.shares[name][row[real], position[real]] = share[real]
         for some in real.nonzero().split(AT_ONCE):
             place, column = some.unbind(1)
             self._record_predictions(row[place, column], position[place, column], logits(place, column))

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import policy_layers
-from clada_neuro.runtime.policy import INPUT, Policy, State
+from clada_neuro.runtime.policy import ATTENTION, INPUT, Policy, Reads, State, rows, scope_reads
 from clada_neuro.runtime.prefix import Prefix
 
 
@@ -29,6 +29,7 @@ class Session:
         self.policy = policy
         self.layers = policy_layers(model)
         self.reads = [policy.reads(ffn) for ffn in self.layers]
+        self.scope_reads = [scope_reads(ffn, policy) for ffn in self.layers]
         self.masks: dict[tuple[int, str], Tensor] = {}
         self._device = model.device
         self._shape = (0, 0)
@@ -72,12 +73,35 @@ class Session:
 
     def ffn_sparsity(self) -> Tensor:
         """Return the share of each block's weight bytes that the last pass did not read, ``(batch, seq, layers)``."""
+        return self._left_out(self.reads)
+
+    def sparsity(self) -> Tensor:
+        """Return the share that the last pass did not read of what the policy's scope is, ``(batch, seq, layers)``."""
+        return self._left_out(self.scope_reads)
+
+    def dropped(self) -> dict[str, Tensor]:
+        """Return the share of each site's rows that the last pass did not read, ``(batch, seq, layers)``."""
+        sites = (*self.policy.attention_sites, *self.policy.sites)
+        if not self.masks:
+            return {site: torch.zeros(*self._shape, len(self.layers), device=self._device) for site in sites}
+        return {
+            site: torch.stack(
+                [
+                    1 - self.masks[ffn.layer, site].sum(-1).expand(self._shape) / rows(ffn, site)
+                    for ffn in self.layers
+                ],
+                dim=-1,
+            )
+            for site in sites
+        }
+
+    def _left_out(self, reads: list[Reads]) -> Tensor:
         if not self.masks:
             return torch.zeros(*self._shape, len(self.layers), device=self._device)
         kept = {key: mask.sum(-1) for key, mask in self.masks.items()}
         shares = [
             layer.sparsity({site: kept[ffn.layer, site] for site in layer.row})
-            for ffn, layer in zip(self.layers, self.reads, strict=True)
+            for ffn, layer in zip(self.layers, reads, strict=True)
         ]
         return torch.stack([share.expand(self._shape) for share in shares], dim=-1)
 
@@ -105,7 +129,7 @@ class Session:
     def masked(self, ffn: FFN, site: str, decided_from: Tensor, values: Tensor) -> Tensor:
         """Return what the block sees of ``values``: what the policy lets pass, commonly kept rows and zeros."""
         seen = decided_from.reshape(*self._shape, -1)
-        if site != INPUT and self.policy.uses_prefix:
+        if site not in (INPUT, *ATTENTION) and self.policy.uses_prefix:
             assert self._counted is not None
             self.state.prefix.update(ffn.layer, seen, self._counted)
         if not self._sparse:
@@ -117,7 +141,14 @@ class Session:
 
     def compensated(self, ffn: FFN, output: Tensor) -> Tensor:
         """Return a block's output with the policy's compensation at the tokens that follow it."""
-        bias = self.policy.compensation(ffn.layer, self.state) if self._sparse else None
+        return self._with(self.policy.compensation(ffn.layer, self.state) if self._sparse else None, output)
+
+    def compensated_at(self, ffn: FFN, site: str, output: Tensor, start: int = 0) -> Tensor:
+        """Return what a map of attention gives, likewise; its outputs are those of the site from ``start`` on."""
+        bias = self.policy.attention_compensation(ffn.layer, site, self.state) if self._sparse else None
+        return self._with(None if bias is None else bias[..., start : start + output.shape[-1]], output)
+
+    def _with(self, bias: Tensor | None, output: Tensor) -> Tensor:
         if bias is None:
             return output
         bias = torch.where(self.state.dense[..., None], 0.0, bias).to(output.dtype)

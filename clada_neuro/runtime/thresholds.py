@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 
 from clada_neuro.models.ffn import FFN
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.policy import ALL, ATTENTION, FFN_ONLY, HIDDEN, INPUT, OUT, QKV, Policy, State
 
 
-def norms(layers: list[FFN]) -> dict[str, Tensor]:
-    """Return the norms of the weight columns that a row of each site meets, ``(layers, rows)``."""
-    return {
+def norms(layers: list[FFN], scope: str = FFN_ONLY) -> dict[str, Tensor]:
+    """Return the norms of the weight columns that a row of each site of the scope meets, ``(layers, rows)``."""
+    found = {
         INPUT: torch.stack([ffn.input_norms for ffn in layers]),
         HIDDEN: torch.stack([ffn.neuron_norms for ffn in layers]),
     }
+    if scope == ALL:
+        found[QKV] = torch.stack([ffn.attention.qkv_norms for ffn in layers])
+        found[OUT] = torch.stack([ffn.attention.out_norms for ffn in layers])
+    return found
 
 
 def score(values: Tensor, weights: Mapping[str, Tensor], layer: int, site: str) -> Tensor:
@@ -82,13 +86,21 @@ class ThresholdPolicy(Policy):
         Row weights ``(layers, rows)``; a site without an entry is scored by magnitude alone.
     mean_of_dropped : Compensation or None
     base_scale : float
-        Multiplies every threshold; calibrated so that the mean `ffn_sparsity` meets its target.
+        Multiplies every threshold; calibrated so that the mean sparsity meets its target.
+    mean_at : mapping of site to Compensation
+        The mean of what attention's maps lose, ``(points, layers, outputs)``, by site of attention.
     """
 
     thresholds: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
     mean_of_dropped: Compensation | None = None
     base_scale: float = 1.0
+    mean_at: Mapping[str, Compensation] = field(default_factory=dict)
+
+    @property
+    def attention_sites(self) -> tuple[str, ...]:
+        """Those of attention that have thresholds."""
+        return tuple(site for site in ATTENTION if site in self.thresholds)
 
     def score(self, layer: int, site: str, values: Tensor) -> Tensor:
         """Return |value| · weight, in float32."""
@@ -105,3 +117,7 @@ class ThresholdPolicy(Policy):
     def compensation(self, layer: int, state: State) -> Tensor | None:
         """Return the calibrated mean of what is dropped at the tokens' scale."""
         return None if self.mean_of_dropped is None else self.mean_of_dropped(layer, state.scale)
+
+    def attention_compensation(self, layer: int, site: str, state: State) -> Tensor | None:
+        """Return the calibrated mean of what is dropped at the tokens' scale."""
+        return self.mean_at[site](layer, state.scale) if site in self.mean_at else None

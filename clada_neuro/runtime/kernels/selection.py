@@ -19,6 +19,10 @@ def check_policy(policy: Policy) -> None:
         raise ModelError(
             f"policy '{policy.name}' does more with dropped rows than leave them out; use the PyTorch path"
         )
+    if policy.attention_sites:
+        raise ModelError(
+            f"policy '{policy.name}' masks attention, too, where the compiled step is dense; use the PyTorch path, or scope ffn"
+        )
     if policy.sites in ((), (NEURON,)):
         return
     if not isinstance(policy, ThresholdPolicy) or not set(policy.sites) <= {INPUT, HIDDEN}:
