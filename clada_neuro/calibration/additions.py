@@ -7,6 +7,7 @@ from clada_neuro.artifacts import content_hash, output_folder
 from clada_neuro.cache import Store
 from clada_neuro.calibration.search import BASELINE_TEXTS
 from clada_neuro.calibration.texts import divide
+from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.fitting import Passes
@@ -49,21 +50,25 @@ def add_tables(
     Raises
     ------
     CalibrationError
-        If fewer than 12 documents are long enough.
+        If fewer than 12 documents are long enough, or a policy needs more than tables.
     """
     texts = divide(language_model, documents, tokens, calibration.header["seed"]).statistics[:BASELINE_TEXTS]
     inputs = (calibration.identity, texts.tolist(), str(language_model.model.dtype))
-    pieces = Store.of(output_folder(Path(folder)), __name__, *inputs, codec=PIECE)
+    pieces = Store.of(output_folder(folder), __name__, *inputs, codec=PIECE)
     tensors, added = dict(calibration.tensors), dict(calibration.added)
     with ProgressBar(desc="fit policies", unit="tok", unit_scale=True, disable=not progress) as bar:
         passes = Passes(language_model.model, policy_layers(language_model.model), texts, pieces, bar.update)
         for declared in without_tables(calibration):
             assert declared.fit is not None
             header, tables = declared.fit(passes)
-            assert not header  # entries would be part of what decides
+            if header:  # they would be part of what decides
+                raise CalibrationError(
+                    f"policy '{declared.name}' needs {', '.join(header)} beside its tables, which a finished calibration "
+                    "cannot be given without becoming another; calibrate again"
+                )
             # What is hashed is what a file will hold.
             stored = {name: table.half().float() for name, table in tables.items()}
-            added[declared.name] = content_hash(hashes(stored, lambda name: True))
+            added[declared.name] = content_hash(hashes(stored))
             tensors |= stored
     pieces.clear()
     return Calibration({**calibration.header, "added": added}, tensors)

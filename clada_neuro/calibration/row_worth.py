@@ -5,18 +5,15 @@ dropping rows D of a token raises the KL divergence of its predictions by about 
 are the root mean square of g; the loss of a site is that expectation at each share of dropped rows.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.models.watching import watching
+from clada_neuro.passes.gradients import each_gradient
 from clada_neuro.passes.measure import DENSE_PREFIX, quantile
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 
@@ -63,43 +60,19 @@ def sensitivity(model: PreTrainedModel, tokens: Tensor, seed: int, tick: Callabl
             losses[site][layer, place] += (values * gradient * dropped).sum(-1).square().sum() / 2
 
     count = len(tokens) * (tokens.shape[1] - DENSE_PREFIX)
-    _each_gradient(model, layers, tokens, seed, add_weight, tick)
+    each_gradient(model, layers, tokens, _drawn(seed), add_weight, tick, batch=_BATCH)
     for site in SITES:
         weights[site] = (weights[site] / count).sqrt()
-    _each_gradient(model, layers, tokens, seed + 1, add_loss, tick)
+    each_gradient(model, layers, tokens, _drawn(seed + 1), add_loss, tick, batch=_BATCH)
     return RowWorth(weights, {site: loss / count for site, loss in losses.items()})
 
 
-def _each_gradient(
-    model: PreTrainedModel,
-    layers: list[FFN],
-    tokens: Tensor,
-    seed: int,
-    use: Callable[[str, int, Tensor, Tensor], None],
-    tick: Callable[[int], object],
-) -> None:
-    """Call ``use`` with the values and loss gradients at every site, dense prefix left out."""
+def _drawn(seed: int) -> Callable[[Tensor], Tensor]:
+    """Draw labels from the model's predictions."""
     generator = torch.Generator().manual_seed(seed)
-    for batch in tokens.split(_BATCH):
-        embedded = model.get_input_embeddings()(batch).detach().requires_grad_(True)
-        with _gradients_at_sites(layers, batch.shape, use), torch.enable_grad():
-            logits = model(inputs_embeds=embedded, use_cache=False).logits.float().flatten(0, 1)
-            p = logits.detach().softmax(-1).cpu()
-            drawn = torch.multinomial(p, 1, generator=generator).squeeze(1).to(logits.device)
-            nn.functional.cross_entropy(logits, drawn, reduction="sum").backward()
-        tick(batch.numel())
 
+    def label(logits: Tensor) -> Tensor:
+        p = logits.softmax(-1).cpu()
+        return torch.multinomial(p, 1, generator=generator).squeeze(1).to(logits.device)
 
-@contextmanager
-def _gradients_at_sites(
-    layers: list[FFN], shape: torch.Size, use: Callable[[str, int, Tensor, Tensor], None]
-) -> Iterator[None]:
-    def after_prefix(values: Tensor) -> Tensor:
-        return values.reshape(*shape, -1)[:, DENSE_PREFIX:]
-
-    def watch(site: str, ffn: FFN, values: Tensor) -> None:
-        seen = after_prefix(values.detach())
-        values.register_hook(lambda gradient: use(site, ffn.layer, seen, after_prefix(gradient)))
-
-    with watching(layers, x=partial(watch, INPUT), a=partial(watch, HIDDEN)):
-        yield
+    return label

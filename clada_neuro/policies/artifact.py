@@ -7,7 +7,7 @@ another model select at random and look almost plausible.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -54,7 +54,8 @@ class Calibration:
         """
         decides = {key: value for key, value in self.header.items() if key not in ("certificate", "added")}
         later = tuple(f"{name}_" for name in self.added)
-        return content_hash(decides, hashes(self.tensors, lambda name: not name.startswith(later)))
+        first = {name: tensor for name, tensor in self.tensors.items() if not name.startswith(later)}
+        return content_hash(decides, hashes(first))
 
     @property
     def added(self) -> dict[str, str]:
@@ -103,12 +104,10 @@ class Calibration:
         return Calibration(self.header, {name: tensor.to(device) for name, tensor in self.tensors.items()})
 
 
-def hashes(tensors: Mapping[str, Tensor], wanted: Callable[[str], bool]) -> dict[str, str]:
-    """Return a hash of each tensor with a wanted name."""
+def hashes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return a hash of each tensor."""
     return {
-        name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest()
-        for name, tensor in tensors.items()
-        if wanted(name)
+        name: hashlib.sha256(tensor.cpu().numpy().tobytes()).hexdigest() for name, tensor in tensors.items()
     }
 
 

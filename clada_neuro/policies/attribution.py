@@ -6,7 +6,8 @@ brings, to first order; the second is the expected error of that term when neuro
 The lowest scores of a layer are left out, token by token.
 
 Chosen here: ∂F/∂x of a token is known after a pass forwards and backwards, which reads all weights, so gradients are those
-of calibration texts, E[∂F/∂x_i] and √(E[Σ_k (∂F/∂x_k)²]), and only x is the token's own. Divided by half of the latter,
+of calibration texts, E[∂F/∂x_i] and √(E[Σ_k (∂F/∂x_k)²]), and only x is the token's own. The pass goes backwards from the sum
+of F over the tokens of a text: in a token's gradient is what its output does to its own F and to that of all later tokens. Divided by half of the latter,
 the score is |x_i| + x_i·t_i with a tilt t_i = 2·E[∂F/∂x_i] / √(E[Σ_k (∂F/∂x_k)²]). The paper scores attention heads and
 neurons; here, as for TEAL and WINA, inputs of the block are scored alike, shares of rows are set block by block, and
 attention stays dense. What a row has to reach depends on its sign, which kernels do not follow.
@@ -14,19 +15,17 @@ attention stays dense. What a row has to reach depends on its sign, which kernel
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from clada_neuro.models.ffn import FFN
-from clada_neuro.models.watching import watching
 from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.gradients import each_gradient
 from clada_neuro.passes.measure import DENSE_PREFIX
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest
-from clada_neuro.policies.teal import fit_blocks
+from clada_neuro.policies.teal import tables_like
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
@@ -72,23 +71,20 @@ def _tilts(passes: Passes) -> Piece:
     }
     sums, squares = empty, {site: table.clone() for site, table in empty.items()}
 
-    def take(site: str, layer: int, shape: torch.Size, gradient: Tensor) -> None:
-        seen = gradient.reshape(*shape, -1)[:, DENSE_PREFIX:].float()
-        sums[site][layer] += seen.sum((0, 1))
+    def take(site: str, layer: int, values: Tensor, gradient: Tensor) -> None:
+        seen = gradient.float()
+        sums[site][layer] -= seen.sum((0, 1))  # F is minus the loss
         squares[site][layer] += seen.square().sum((0, 1))
 
-    for batch in passes.tokens.split(_BATCH):
-
-        def watch(site: str, ffn: FFN, values: Tensor, shape: torch.Size = batch.shape) -> None:
-            values.register_hook(lambda gradient: take(site, ffn.layer, shape, gradient))
-
-        embedded = passes.model.get_input_embeddings()(batch).detach().requires_grad_(True)
-        seeing = watching(passes.layers, x=partial(watch, INPUT), a=partial(watch, HIDDEN))
-        with seeing, torch.enable_grad():
-            logits = passes.model(inputs_embeds=embedded, use_cache=False).logits.float().flatten(0, 1)
-            said = logits.detach().argmax(-1)
-            (-nn.functional.cross_entropy(logits, said, reduction="sum")).backward()
-        passes.tick(batch.numel())
+    each_gradient(
+        passes.model,
+        passes.layers,
+        passes.tokens,
+        lambda logits: logits.argmax(-1),
+        take,
+        passes.tick,
+        batch=_BATCH,
+    )
     count = len(passes.tokens) * (passes.tokens.shape[1] - DENSE_PREFIX)
     means, mean_squares = (
         {site: table / count for site, table in tables.items()} for tables in (sums, squares)
@@ -101,10 +97,7 @@ def _fit(passes: Passes) -> Piece:
     tilts = {site: found[site].to(passes.tokens.device) for site in Attribution.sites}
     rule = Attribution({}, {}, tilts=tilts)
 
-    def at(sparsity: float) -> dict[str, Tensor]:
-        return fit_blocks(passes, {}, sparsity, like=rule)[1].thresholds
-
-    tables = passes.at_each_sparsity("attribution", at)
+    tables = passes.at_each_sparsity("attribution", tables_like(passes, rule))
     return {}, {**tables, **{f"attribution_{site}_tilt": tilt for site, tilt in tilts.items()}}
 
 

@@ -6,7 +6,9 @@ no gate: there a itself decides and only the down matrix is spared. Only feed-fo
 paper.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor
@@ -27,17 +29,17 @@ class Cats(ThresholdPolicy):
     sites: ClassVar[tuple[str, ...]] = (GATE,)
 
 
-def _fit(passes: Passes) -> Piece:
-    """Let every layer drop the same share."""
+def thresholds_at(passes: Passes, sparsity: float) -> Mapping[str, Tensor]:
+    """Return the thresholds ``(layers,)`` at a mean `ffn_sparsity`; every layer drops the same share of its neurons."""
     bytes_of = reads(passes.layers[0], Cats.sites)
+    share = min(0.999, sparsity / (1 - bytes_of.fixed / bytes_of.total))
+    return passes.thresholds(
+        Cats.sites, lambda layer, site, seen: quantile(score(seen, {}, layer, site), share)
+    ).thresholds
 
-    def at(sparsity: float) -> dict[str, Tensor]:
-        share = min(0.999, sparsity / (1 - bytes_of.fixed / bytes_of.total))
-        return passes.thresholds(
-            Cats.sites, lambda layer, site, seen: quantile(score(seen, {}, layer, site), share)
-        ).thresholds
 
-    return {}, passes.at_each_sparsity("cats", at)
+def _fit(passes: Passes) -> Piece:
+    return {}, passes.at_each_sparsity("cats", partial(thresholds_at, passes))
 
 
 def _make(asked: PolicyRequest) -> Cats:

@@ -27,7 +27,7 @@ from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.measure import DENSE_PREFIX, empty_table
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest
-from clada_neuro.policies.teal import fit_blocks
+from clada_neuro.policies.teal import tables_like
 from clada_neuro.runtime.policy import HIDDEN, INPUT
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
@@ -63,8 +63,8 @@ class Scap(ThresholdPolicy):
 
 def candidates(values: Tensor) -> list[float]:
     """Return 0, the median and the peak of a kernel density of many values."""
-    flat = values.flatten().float()
-    flat = flat[:: max(1, len(flat) // _SAMPLE)]
+    flat = values.flatten()
+    flat = flat[:: max(1, len(flat) // _SAMPLE)].float()
     low, high = flat.quantile(torch.tensor(_MIDDLE, device=flat.device)).tolist()
     if low == high:  # most values are one and the same, as after ReLU
         return [0.0, low]
@@ -102,10 +102,7 @@ def _fit(passes: Passes) -> Piece:
     modes = {site: found[site].to(passes.tokens.device) for site in Scap.sites}
     rule = Scap({}, {}, modes=modes)
 
-    def at(sparsity: float) -> dict[str, Tensor]:
-        return fit_blocks(passes, {}, sparsity, like=rule)[1].thresholds
-
-    tables = passes.at_each_sparsity("scap", at)
+    tables = passes.at_each_sparsity("scap", tables_like(passes, rule))
     return {}, {**tables, **{f"scap_{site}_mode": mode for site, mode in modes.items()}}
 
 

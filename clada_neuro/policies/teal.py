@@ -5,7 +5,7 @@ sparsities are set block by block so that the block's output error is least. Her
 read the same rows), and attention, which the paper also sparsifies, stays dense.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -55,6 +55,11 @@ def fit_blocks(
         return quantile(rule.score(layer, site, seen), float(dropped[site][layer]))
 
     return dropped, passes.thresholds(Teal.sites, choose, weights, compensated=like is None, like=like)
+
+
+def tables_like(passes: Passes, rule: ThresholdPolicy) -> Callable[[float], Mapping[str, Tensor]]:
+    """Return what finds a rule's thresholds at a sparsity, its shares of rows set block by block."""
+    return lambda sparsity: fit_blocks(passes, {}, sparsity, like=rule)[1].thresholds
 
 
 def _split(

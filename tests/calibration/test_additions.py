@@ -63,11 +63,24 @@ def test_added_tables_are_those_of_a_whole_calibration(made) -> None:
     model, _, folder = made
     whole, after = (load_calibration(model, folder / f"{name}.safetensors") for name in ("c", "after"))
     for name in set(after.tensors):
-        torch.testing.assert_close(after.tensors[name], whole.tensors[name], rtol=2e-3, atol=1e-6)
+        assert torch.equal(after.tensors[name], whole.tensors[name]), name
     layers = ffn_layers(model.model)
     for name in LATER:
         rules = [make_policy(name, layers, calibration, 0.4) for calibration in (whole, after)]
         torch.testing.assert_close(*(rule.thresholds["input"] for rule in rules))
+
+
+def test_a_policy_that_needs_more_than_tables_is_refused_by_name(made) -> None:
+    model, _, folder = made
+    whole = load_calibration(model, folder / "c.safetensors")
+    lacking = replace(
+        whole, tensors={name: t for name, t in whole.tensors.items() if not name.startswith("tt_")}
+    )
+    assert [declared.name for declared in without_tables(lacking)] == ["tt"]
+    with pytest.raises(
+        CalibrationError, match=r"policy 'tt' needs tt_reach beside its tables.*; calibrate again"
+    ):
+        add_tables(model, lacking, documents(), folder / "refused", tokens=64 * 48, progress=False)
 
 
 def test_results_of_added_policies_are_told_apart_by_their_own_tables(made) -> None:
