@@ -66,7 +66,9 @@ def study(kind: str, rng: np.random.Generator) -> Planes:
     for layer, peak in PLANTS.get(kind, {}).items():
         course = EFFECT * np.exp(-(((TIMES - peak) / WIDTH) ** 2) / 2)
         shared += measures[:, layer, None, None] * course
-    betas, scores = [], np.zeros((N_ITEMS, len(LAYERS), len(ELECTRODES), len(TIMES)))
+    betas = []
+    scores: np.ndarray | float = 0.0
+    squares: np.ndarray | float = 0.0
     moved = rng.integers(len(LAYERS))
     for _ in range(N_SUBJECTS):
         own, slope = (SDS[name] * fields(rng, place, TIMES, 1) for name in ("subject", "slope"))
@@ -74,8 +76,8 @@ def study(kind: str, rng: np.random.Generator) -> Planes:
         y = own + measures[:, moved, None, None] * slope + shared + noise
         fit = Regressions.of("a subject", y, measures, np.empty((n_words, 0)), None)
         betas.append(fit.betas())
-        scores += fit.scores(items, N_ITEMS)
-    return Planes(LAYERS, TIMES, np.array(betas), scores, place)
+        scores, squares = scores + fit.scores(items, N_ITEMS), squares + fit.squares(items, N_ITEMS)
+    return Planes(LAYERS, TIMES, np.array(betas), np.asarray(scores), np.asarray(squares), place)
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ class Run:
         at = [ELECTRODES.index(name) for name in ROI]
         has_effect = np.asarray(p["both"][:, 0].min(axis=1) <= ALPHA)
         when = latencies(
-            LAYERS, TIMES, found.betas[:, :, at].mean(axis=2), has_effect, n_bootstrap=SAMPLES, seed=seed
-        )
+            LAYERS, TIMES, found.betas[:, :, at].mean(axis=2), found.influence(at), has_effect, n_bootstrap=SAMPLES,
+            seed=seed,
+        )  # fmt: skip
         return outcomes | _latencies(when.correlations) | self._planted(when.table)
 
     def _planted(self, table: pd.DataFrame) -> dict[str, float]:

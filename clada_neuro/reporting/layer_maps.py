@@ -52,7 +52,7 @@ def methods(results: Results) -> str:
         "once over subjects and once over items (each item's score of the regressions); an effect is said to be there where both "
         "tests find it. Onsets are the time at which a layer's coefficient reaches half of its peak "
         f"({references.cite('fractional_peak')}); their 95% intervals, and that of Spearman's correlation of layer and latency, are from "
-        f"{found.n_bootstrap:,} samples of subjects with replacement."
+        f"{found.n_bootstrap:,} samples of subjects and items with replacement."
     )
 
 
@@ -109,7 +109,7 @@ def _plane(one: MeasureMap, plane: pd.DataFrame, clusters: pd.DataFrame, record:
     caption = (
         f"{titled(one)}, one layer at a time, mean over {', '.join(record.channels)}: t over {plural(one.n_subjects, 'subject')} by "
         "layer and time. Dashed: clusters with p < .05 over subjects; solid: over items, too. Right: onset and peak of the layers that have "
-        "an effect, with 95 % intervals over subjects."
+        "an effect, with 95 % intervals over subjects and items."
     )
     name = re.sub(r"\W+", "_", f"layer_maps_{one.measure}")
     return compose(name, caption, f"Heat map and latencies. {sentence(one)}", paint, (7.6, 3.8))

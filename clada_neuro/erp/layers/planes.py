@@ -4,6 +4,7 @@ With controls C, an electrode's own baseline b and a layer's measure z, the coef
 both freed of C and b (Frisch & Waugh 1933; Lovell 1963): the residuals of y are made once for all layers. What a stimulus
 adds to that coefficient, z times the residual of y, summed over subjects and an item's stimuli, is the item's score: over items
 its mean is zero where the measure has no effect, so that a test of it holds over items as one of coefficients does over subjects.
+Its share of the sum of squares of z says how far an item drawn once more, or not at all, would move the coefficient.
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ class Planes:
         µV per SD of the layer's measure, (n_subjects, n_layers, n_channels, n_times).
     scores
         Each item's score, µV, (n_items, n_layers, n_channels, n_times).
+    squares
+        Each item's part of the measures' sum of squares, (n_items, n_layers, n_channels).
     info
         The channels.
     """
@@ -47,7 +50,20 @@ class Planes:
     times: Array
     betas: Array
     scores: Array
+    squares: Array
     info: mne.Info
+
+    def influence(self, channels: list[int]) -> Array:
+        """Return by how much each item, drawn once more, moves the mean coefficients of some channels.
+
+        Returns
+        -------
+        µV per SD, (n_items, n_layers, n_times), first order (an infinitesimal jackknife over items); sums to zero over items.
+        """
+        scores, squares = self.scores[:, :, channels], self.squares[:, :, channels, None]
+        whole = squares.sum(axis=0)
+        mean = scores.sum(axis=0) / whole
+        return ((scores - mean * squares) / whole).mean(axis=2)
 
 
 @quiet
@@ -90,6 +106,7 @@ def planes(
         raise DataError(f"{len(items)} items arrived; a test over items needs {_FEWEST_ITEMS} or more")
     layout, betas = data.layout, []
     scores: Array | float = 0.0
+    squares: Array | float = 0.0
     for subject, recording in data.epochs.items():
         epochs = layout.of(f"subject '{subject}'", recording).crop(tmax=tmax)
         times, voltages = bins(epochs, tmin)
@@ -106,8 +123,10 @@ def planes(
         )
         fit = Regressions.of(f"subject '{subject}'", MICROVOLTS * voltages, z, fixed, before)
         betas.append(fit.betas())
-        scores = scores + fit.scores(items.get_indexer(epochs.metadata["item"]), len(items))
-    return Planes(tuple(names), times, np.array(betas), np.asarray(scores), epochs.info)
+        which = items.get_indexer(epochs.metadata["item"])
+        scores = scores + fit.scores(which, len(items))
+        squares = squares + fit.squares(which, len(items))
+    return Planes(tuple(names), times, np.array(betas), np.asarray(scores), np.asarray(squares), epochs.info)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,4 +202,13 @@ class Regressions:
             y = self.y[rows]
             of_baseline = np.einsum("nc,nct->ct", self.before[rows], y)
             found[item] = np.einsum("nl,nct->lct", self.z[rows], y) - self.onto.T[:, :, None] * of_baseline
+        return found
+
+    def squares(self, items: NDArray[np.intp], n_items: int) -> Array:
+        """Return each item's sum of squares of the measures free of the baseline, (n_items, n_layers, n_channels)."""
+        found = np.zeros((n_items, *self.onto.T.shape))
+        for item in np.unique(items):
+            rows = items == item
+            left = self.z[rows][:, :, None] - self.onto.T * self.before[rows][:, None]
+            found[item] = (left**2).sum(axis=0)
         return found

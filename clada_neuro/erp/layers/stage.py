@@ -38,10 +38,6 @@ from clada_neuro.stage import Stage
 
 _LAST = "layer_maps"  # the file that is written last: with it the tables are complete
 _MS = 1e3
-_ITEMS_IN_LATENCY = (
-    "latencies and their correlation with the layers treat items as fixed; where all layers begin together, the correlation of onsets "
-    "was significant in 15 % of simulated studies (that of peaks in none): take a p of onsets near .05 for no finding"
-)
 
 
 def told(found: LayerMapsRecord) -> list[str]:
@@ -190,9 +186,7 @@ class LayerMapsStage(Stage[Path]):
         p = np.maximum(plane.tfce_p[SUBJECTS], plane.tfce_p[ITEMS])[:, 0]
         has_effect = np.asarray(p.min(axis=1) <= ALPHA)
         when = latencies(
-            found.layers, found.times, found.betas[:, :, at].mean(axis=2), has_effect, n_bootstrap=self.n_bootstrap,
-            seed=self.seed,
+            found.layers, found.times, found.betas[:, :, at].mean(axis=2), found.influence(at), has_effect,
+            n_bootstrap=self.n_bootstrap, seed=self.seed,
         )  # fmt: skip
-        if len(when.correlations):
-            notes.append(_ITEMS_IN_LATENCY)
         return Mapped(measure, data, found, roi.channels, plane, scalp, when, notes)

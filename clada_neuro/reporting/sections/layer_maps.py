@@ -49,7 +49,7 @@ def _clusters(one: MeasureMap, rows: pd.DataFrame) -> Table:
 
 def _latencies(one: MeasureMap) -> Table:
     frame = pd.DataFrame([latency.row() for latency in one.latencies])
-    caption = f"{layer_maps.titled(one)}: onset and peak of the layers that have an effect, ms, with 95 % intervals over subjects."
+    caption = f"{layer_maps.titled(one)}: onset and peak of the layers that have an effect, ms, with 95 % intervals over subjects and items."
     shown = frame[frame["found"]].drop(columns="found").round({name: 0 for name in frame if "_ms" in name})
     return Table(slug(f"layer_maps_{one.measure}_latencies"), caption, frame, table("", "", shown).shown)
 

@@ -1,4 +1,4 @@
-"""Latencies of courses whose onset and peak are known, and the rank correlation by scipy."""
+"""Latencies of courses whose onset and peak are known, over subjects and items, and the rank correlation by scipy."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from clada_neuro.erp.layers.latency import latencies, onset_and_peak
 
 TIMES = np.arange(0.005, 1.0, 0.01)
 LAYERS = tuple(range(8))
+STILL = np.zeros((2, 8, len(TIMES)))  # items that move nothing
 
 
 def bump(peak: float) -> np.ndarray:
@@ -35,7 +36,7 @@ def test_later_layers_that_are_later_are_found_and_their_intervals_hold_the_trut
     rng = np.random.default_rng(3)
     truth = 0.25 + 0.05 * np.arange(8)
     betas = np.array([-2 * bump(peak) for peak in truth]) + 0.3 * rng.standard_normal((15, 8, len(TIMES)))
-    found = latencies(LAYERS, TIMES, betas, np.ones(8, dtype=bool), n_bootstrap=400)
+    found = latencies(LAYERS, TIMES, betas, STILL, np.ones(8, dtype=bool), n_bootstrap=400)
     table, (peak_row,) = found.table, found.correlations.query("latency == 'peak'").to_dict("records")
     assert (table["peak_uv"] < -1.5).all()
     inside = (table["peak_s_low"] <= truth + 0.01) & (truth - 0.01 <= table["peak_s_high"])
@@ -49,8 +50,27 @@ def test_later_layers_that_are_later_are_found_and_their_intervals_hold_the_trut
 def test_layers_without_an_effect_are_in_the_table_and_not_in_the_correlation():
     rng = np.random.default_rng(4)
     betas = rng.standard_normal((10, 8, len(TIMES)))
-    none = latencies(LAYERS, TIMES, betas, np.arange(8) < 4, n_bootstrap=50)
+    none = latencies(LAYERS, TIMES, betas, STILL, np.arange(8) < 4, n_bootstrap=50)
     assert len(none.table) == 8
     assert none.correlations.empty
-    some = latencies(LAYERS, TIMES, betas, np.arange(8) < 5, n_bootstrap=50)
+    some = latencies(LAYERS, TIMES, betas, STILL, np.arange(8) < 5, n_bootstrap=50)
     assert list(some.correlations["n_layers"]) == [5, 5]
+
+
+def test_items_that_move_all_subjects_alike_make_no_order_of_layers():
+    """What each layer shares with all subjects, because their words are the same, is no finding of subjects."""
+    at_once, trials = bump(0.4), 0.02
+    by_subjects, by_both = [], []
+    for seed in range(40):
+        rng = np.random.default_rng([5, seed])
+        items = (
+            rng.standard_normal((20, 8, 1)) * bump(0.3) * 0.05
+        )  # each layer has its own part in an early map
+        items -= items.mean(axis=0)
+        of_words = rng.standard_normal((8, 1)) * bump(0.3) * 0.05 * np.sqrt(20)
+        betas = at_once + of_words + trials * rng.standard_normal((12, 8, len(TIMES)))
+        for influence, p in ((STILL, by_subjects), (items, by_both)):
+            found = latencies(LAYERS, TIMES, betas, influence, np.ones(8, dtype=bool), n_bootstrap=199)
+            p.append(found.correlations.set_index("latency").at["onset", "p"])
+    assert np.mean(np.array(by_subjects) <= 0.05) > 0.2
+    assert np.mean(np.array(by_both) <= 0.05) <= 0.1

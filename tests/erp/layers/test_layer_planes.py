@@ -5,9 +5,10 @@ import pytest
 
 from clada_neuro.erp.clusters import bins
 from clada_neuro.erp.layers.columns import layer_columns
-from clada_neuro.erp.layers.planes import planes
+from clada_neuro.erp.layers.planes import Planes, Regressions, planes
 from clada_neuro.erp.predictors import with_predictors
 from clada_neuro.erp.rerp import subject_betas
+from clada_neuro.erp.simulate_eeg import standard_info
 from clada_neuro.erp.simulate_layers import simulate_layers
 from clada_neuro.errors import DataError
 
@@ -47,6 +48,44 @@ def test_scores_of_items_sum_to_what_coefficients_are_made_of(made):
         left = z - control @ np.linalg.lstsq(control, z)[0]
         total = total + beta * (left**2).sum(axis=0)[:, None, None]
     np.testing.assert_allclose(found.scores.sum(axis=0), total, atol=1e-8)
+
+
+@pytest.mark.parametrize("covariate", [True, False])
+def test_the_influence_of_an_item_is_the_slope_of_the_coefficient_by_its_weight(covariate):
+    """Weighted least squares, written out, with an item a little heavier and a little lighter."""
+    rng = np.random.default_rng(6)
+    items, step = np.repeat(np.arange(8), 3), 1e-4
+    z, control, before = (
+        rng.standard_normal((24, 2)),
+        rng.standard_normal((24, 1)),
+        rng.standard_normal((24, 2)),
+    )
+    y = rng.standard_normal((24, 2, 3)) + z[:, :1, None] + before[:, :, None]
+    fit = Regressions.of("a subject", y, z, control, before if covariate else None)
+    found = Planes(
+        (0, 1),
+        np.arange(3.0),
+        fit.betas()[None],
+        fit.scores(items, 8),
+        fit.squares(items, 8),
+        standard_info(1.0),
+    )
+
+    def beta(weights: np.ndarray, layer: int, channel: int) -> np.ndarray:
+        columns = [np.ones(24), control[:, 0], z[:, layer], *([before[:, channel]] if covariate else [])]
+        root = np.sqrt(weights)[:, None]
+        return np.linalg.lstsq(root * np.column_stack(columns), root * y[:, channel])[0][2]
+
+    for item in (0, 5):
+        up, down = (np.where(items == item, 1 + sign * step, 1.0) for sign in (1, -1))
+        for channel in (0, 1):
+            slopes = [
+                (beta(up, layer, channel) - beta(down, layer, channel)) / (2 * step) for layer in (0, 1)
+            ]
+            np.testing.assert_allclose(found.influence([channel])[item], slopes, rtol=1e-5, atol=1e-8)
+    both = (found.influence([0]) + found.influence([1])) / 2
+    np.testing.assert_allclose(found.influence([0, 1]), both, atol=1e-12)
+    np.testing.assert_allclose(both.sum(axis=0), 0.0, atol=1e-12)
 
 
 def test_a_layer_without_values_is_left_out_and_said(words_by_layer):
