@@ -1,12 +1,13 @@
 """How numbers are printed: an estimate with as many decimals as it has, its interval with as many, p in APA style.
 
-What needs more decimals than a reader counts stands before a power of ten: ``2.40 × 10⁻⁷``.
+What needs more decimals than a reader counts stands before a power of ten: ``0.73 × 10⁻³``, ``2.40 × 10⁻⁷``.
 """
 
 import math
 
 _LEAST, _MOST = 2, 12
-_PLAIN = 6  # decimals that are written out
+_PLAIN = 4  # decimals that are written out, whatever the number
+_SIZABLE = 0.01  # what is as large is written out, whatever its decimals
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -38,7 +39,7 @@ def fixed(value: float | None, digits: int) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int) -> str:
-    """Return ``[−1.07, −0.71]``, both ends with the same decimals and before one power of ten: ``[1.20, 3.45] × 10⁻⁷``."""
+    """Return ``[−1.07, −0.71]``, both ends with the same decimals and before one power of ten: ``[0.01, 3.19] × 10⁻³``."""
     power = _power(digits, low, high)
     ends = (fixed(end if end is None else end * 10.0**power, digits - power) for end in (low, high))
     return f"[{', '.join(ends)}]" + (ten_to(-power) if power else "")
@@ -52,8 +53,8 @@ def ten_to(power: int) -> str:
 def _power(digits: int, *values: float | None) -> int:
     """Return the power of ten that leaves numbers two decimals; 0 where they are written out, or are too large for it."""
     power = digits - _LEAST if digits > _PLAIN else 0
-    large = any(value is not None and abs(value) * 10.0**power >= 10**4 for value in values)
-    return 0 if large else power
+    large = min(_SIZABLE, 10.0 ** (4 - power))
+    return 0 if any(value is not None and abs(value) >= large for value in values) else power
 
 
 def p_text(p: float) -> str:

@@ -1,6 +1,6 @@
 """The tested interaction as a paragraph in APA style."""
 
-from clada_neuro.numerals import decimals, interval
+from clada_neuro.numerals import decimals, fixed, interval
 from clada_neuro.records.synergy import Bootstrapped, SynergyRecord
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.text import number, p_value, share, shares, stat
@@ -40,8 +40,11 @@ def paragraph(found: SynergyRecord) -> str:
     )
     if drawn := intervals.parametric:
         text += f" (95% bootstrap interval {shares(drawn.low, drawn.high, 5)})"
-    text += f"; log-likelihood per trial changed by {number(test.delta_loglik_per_trial, 5)} nats in sample"
+    digits = decimals(held_out.se) if held_out else 5
+    text += (
+        f"; log-likelihood per trial changed by {fixed(test.delta_loglik_per_trial, digits)} nats in sample"
+    )
     if held_out:
-        gain, error = number(held_out.delta_loglik_per_trial, 5), number(held_out.se, 5)
+        gain, error = fixed(held_out.delta_loglik_per_trial, digits), fixed(held_out.se, digits)
         text += f" and by {gain} ({stat('SE', error)}) on held-out items"
     return f"{found.language_model}: {text}." if found.language_model else f"{text}."

@@ -1,6 +1,7 @@
 """How the report writes numbers: APA style on the page, with a true minus sign."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from clada_neuro.responses.response import Response
 NBSP = "\u00a0"
 _P_COLUMNS = ("p", "p_bh", "p_line")
 _DECIMALS = 5  # at most: what is smaller is told as smaller, or before a power of ten
-_TINY = 10**-_DECIMALS
-_SMALL = 1e-4
+_TINY, _TINY_TEXT = 10**-_DECIMALS, "10⁻⁵"
+_SMALL = 1e-3
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -36,31 +37,29 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def share(value: float | None, digits: int = 3) -> str:
-    """Return a quantity that cannot pass 1, such as R², without its leading zero (APA); tiny ones as ``< .00001``."""
-    if value is not None and 0 < abs(value) < _TINY:
-        return f"< {_share(_TINY, _DECIMALS)}"
-    return _share(value, _share_digits(value, digits))
+    """Return a quantity that cannot pass 1, such as R², without its leading zero (APA): ``.021``, ``0.73 × 10⁻³``, ``< 10⁻⁵``."""
+    if value is None or pd.isna(value):
+        return "NA"
+    if 0 < abs(value) < _TINY:
+        return f"< {_TINY_TEXT}"
+    return _bare(fixed(value, _share_digits(value, digits))) if abs(value) < 1 else number(value)
 
 
 def shares(low: float | None, high: float | None, digits: int = 3) -> str:
-    """Return an interval of such quantities, both ends with the decimals that its width asks for: ``[.0002, .0041]``."""
+    """Return an interval of such quantities, both ends with the decimals of its width: ``[.017, .052]``, ``[0.01, 3.19] × 10⁻³``."""
     if low is not None and high is not None and 0 < max(abs(low), abs(high)) < _TINY:
         return f"[{share(low)}, {share(high)}]"
-    digits = max(digits, min(decimals(spread(low, high)), _DECIMALS))
-    return f"[{_share(low, digits)}, {_share(high, digits)}]"
+    return _bare(interval(low, high, max(digits, min(decimals(spread(low, high)), _DECIMALS))))
 
 
-def _share_digits(value: float | None, digits: int) -> int:
+def _share_digits(value: float, digits: int) -> int:
     """Return more decimals for a value that so few would turn into zero."""
-    if value is None or pd.isna(value) or not 0 < abs(value) < 0.5 * 10**-digits:
-        return digits
-    return -math.floor(math.log10(abs(value))) + 1
+    return digits if not 0 < abs(value) < 0.5 * 10**-digits else -math.floor(math.log10(abs(value))) + 1
 
 
-def _share(value: float | None, digits: int) -> str:
-    if value is None or pd.isna(value):
-        return "NA"
-    return fixed(value, digits).replace("0.", ".", 1) if abs(value) < 1 else number(value)
+def _bare(text: str) -> str:
+    """Drop the zero before the point, but for what stands before a power of ten, which can pass 1."""
+    return text if "×" in text else re.sub(r"\b0\.", ".", text)
 
 
 def p_value(p: float | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from clada_neuro.errors import FitError
+from clada_neuro.numerals import fixed, interval
 from clada_neuro.parts import Jobs
 from clada_neuro.stats.bootstrap import Intervals
 from clada_neuro.stats.bootstrap import bootstrap as run_bootstrap
@@ -89,9 +90,9 @@ class Synergy:
         rows = {
             "interaction": self.term,
             "coefficient (REML)": apa(self.coefficient),
-            "ΔR²m over main effects and squares": f"{self.r2_synergy:.5f}",
-            "the same, common denominator": f"{self.r2_synergy_common:.5f}",
-            "the same, without squares": f"{self.r2_synergy_without_squares:.5f}",
+            "ΔR²m over main effects and squares": fixed(self.r2_synergy, 5),
+            "the same, common denominator": fixed(self.r2_synergy_common, 5),
+            "the same, without squares": fixed(self.r2_synergy_without_squares, 5),
             **({} if calibrated is None else {"p calibrated under the null": f"{calibrated:.4f}"}),
             "likelihood ratio (ML), liberal with few stimuli": str(self.test),
         }
@@ -101,9 +102,9 @@ class Synergy:
                 f"{gain.delta_loglik_per_trial:.2e} nats per trial (SE {gain.se:.1e}), {gain.n_folds} folds of items"
             )
         for kind in ("parametric", "cluster"):
-            interval = getattr(self.intervals, kind, None)
-            if interval is not None:
-                rows[f"{kind} bootstrap"] = f"[{interval.low:.5f}, {interval.high:.5f}]"
+            drawn = getattr(self.intervals, kind, None)
+            if drawn is not None:
+                rows[f"{kind} bootstrap"] = interval(drawn.low, drawn.high, 5)
         return facts_html(self.response, rows, self.warnings)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from clada_neuro.numerals import p_text
+from clada_neuro.numerals import fixed, p_text
 from clada_neuro.stats.departures import departures
 from clada_neuro.stats.names import check_synergy
 from clada_neuro.stats.secondary import attempt
@@ -73,7 +73,7 @@ def _synergy(
     if found is None:
         SynergyStage.clear(folder)
         return None
-    how.progress(f"      synergy: ΔR² = {found['r2_synergy']:.6f}, {_tested(found)}")
+    how.progress(f"      synergy: ΔR² = {fixed(found['r2_synergy'], 5)}, {_tested(found)}")
     for note in dict.fromkeys([*found["warnings"], *found["test"]["warnings"]]):
         how.progress(f"      synergy: {note}")
     return found

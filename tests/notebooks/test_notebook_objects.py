@@ -8,6 +8,7 @@ import pytest
 
 from clada_neuro import align, fit, generate, load_model, read_stimuli, synergy, trace
 from clada_neuro.erp.simulate import simulate_trials
+from clada_neuro.numerals import fixed
 from clada_neuro.policies.dense import Dense
 
 
@@ -72,6 +73,6 @@ def test_a_fit_and_a_synergy_show_their_coefficients(aligned):
         found = synergy(aligned.trials, "n400_uv", ("surprisal_bits", "sparsity_energy99"), folds=3)
     assert f"{fitted.coefficient('surprisal_bits')['estimate']:.4f}" in fitted._repr_html_()
     shown = found._repr_html_()
-    assert f"{found.r2_synergy:.5f}" in shown
+    assert fixed(found.r2_synergy, 5) in shown
     assert "χ²(1)" in found.test._repr_html_()
     assert "3 folds of items" in shown

@@ -235,7 +235,7 @@ def test_synergy_paragraph(full_folder):
     found = json.loads((full_folder / "synergy.json").read_text())
     text = plain(paragraph(SynergyRecord.of(found)))
     assert "more negative at higher activation sparsity" in text
-    assert "ΔR²m = .00120 (95% bootstrap interval [.00020, .00410])" in text
+    assert "ΔR²m = 1.20 × 10⁻³ (95% bootstrap interval [0.20, 4.10] × 10⁻³)" in text
     first_p = text[text.index("p = ") :]
     assert first_p.startswith("p = .015 by simulation under the null (200 replicates;")
     assert "likelihood ratio, liberal with few stimuli, gave χ²(1) = 8.31, p = .004" in text

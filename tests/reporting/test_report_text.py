@@ -14,7 +14,7 @@ from clada_neuro.reporting.text import NBSP, cell, column, number, p_value, plur
         (0.0042, "0.0042"),
         (0.0, "0.00"),
         (None, "NA"),
-        (0.00042, "0.00042"),
+        (0.00042, f"4.2{NBSP}×{NBSP}10⁻⁴"),
         (2.4e-7, f"2.4{NBSP}×{NBSP}10⁻⁷"),
         (-3.28e-6, f"−3.3{NBSP}×{NBSP}10⁻⁶"),
     ],
@@ -24,7 +24,14 @@ def test_number(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.17, ".170"), (-0.004, "−.004"), (0.00013, ".00013"), (1.0, "1.00"), (None, "NA")]
+    ("value", "text"),
+    [
+        (0.17, ".170"),
+        (-0.004, "−.004"),
+        (0.00013, f"0.13{NBSP}×{NBSP}10⁻³"),
+        (1.0, "1.00"),
+        (None, "NA"),
+    ],
 )
 def test_share_has_no_leading_zero(value, text):
     assert share(value) == text
@@ -85,16 +92,17 @@ def test_measures_are_the_models():
 
 def test_shares_that_are_almost_nothing_are_no_row_of_zeros():
     assert (share(1.9e-7), share(-3e-6), share(2.4e-5), share(0.0)) == (
-        "< .00001",
-        "< .00001",
-        ".000024",
+        "< 10⁻⁵",
+        "< 10⁻⁵",
+        f"0.24{NBSP}×{NBSP}10⁻⁴",
         ".000",
     )
-    assert stat("part R²", share(1.9e-7)).replace("\N{NO-BREAK SPACE}", " ") == "part R² < .00001"
+    assert stat("part R²", share(1.9e-7)).replace("\N{NO-BREAK SPACE}", " ") == "part R² < 10⁻⁵"
 
 
 def test_an_interval_of_shares_has_the_decimals_of_its_width():
     assert shares(0.00000024, 0.0041) == "[.0000, .0041]"
     assert shares(0.017, 0.0523) == "[.017, .052]"
-    assert shares(1e-7, 4e-6) == "[< .00001, < .00001]"
+    assert shares(1e-7, 4e-6) == "[< 10⁻⁵, < 10⁻⁵]"
+    assert shares(0.0000097, 0.00319, 5) == f"[0.01, 3.19]{NBSP}×{NBSP}10⁻³"
     assert shares(None, 0.2) == "[NA, .200]"

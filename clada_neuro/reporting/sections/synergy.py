@@ -21,6 +21,7 @@ from clada_neuro.reporting.text import number, p_value, share, shares
 from clada_neuro.responses.response import response_of
 
 _INTERVALS = {"parametric": "parametric bootstrap", "cluster": "bootstrap over subjects and items"}
+_R2_DECIMALS = 5
 
 
 def blocks(results: Results) -> Iterator[Block]:
@@ -88,7 +89,7 @@ class _Row:
         if self.limits is None:
             return ""
         if self.form is _r2:
-            return shares(*self.limits, 6)
+            return shares(*self.limits, _R2_DECIMALS)
         return interval(*self.limits, max(4, decimals(spread(*self.limits))))
 
 
@@ -140,7 +141,7 @@ def _rows(found: SynergyRecord) -> list[_Row]:
 
 
 def _r2(value: float | None) -> str:
-    return share(value, 6)
+    return share(value, _R2_DECIMALS)
 
 
 def _fine(value: float | None) -> str:
@@ -172,7 +173,9 @@ def figure(found: list[SynergyRecord]) -> Figure | None:
         "What the interaction adds to R² marginal, with 95 % bootstrap intervals. R² hardly ever falls when a term is added: "
         "these intervals are no test."
     )
-    listed = "; ".join(f"{label}: {share(value, 5)}".replace("\n", ", ") for label, value, _ in rows)
+    listed = "; ".join(
+        f"{label}: {share(value, _R2_DECIMALS)}".replace("\n", ", ") for label, value, _ in rows
+    )
     return draw(
         "synergy",
         caption,
