@@ -28,26 +28,30 @@ def spread(low: float | None, high: float | None) -> float | None:
 
 def fixed(value: float | None, digits: int) -> str:
     """Return a number with exactly so many decimals, a true minus sign and no negative zero; ``NA`` if missing."""
-    if value is None or math.isnan(value):
-        return "NA"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
     power = _power(digits, value)
-    text = f"{value * 10.0**power:,.{digits - power}f}"
-    text = (text if float(text.replace(",", "")) else text.lstrip("-")).replace("-", "−")
-    return text + (ten_to(-power) if power else "")
+    return _written(value, digits, power) + (ten_to(-power) if power else "")
 
 
 def interval(low: float | None, high: float | None, digits: int) -> str:
     """Return ``[−1.07, −0.71]``, both ends with the same decimals and before one power of ten: ``[0.01, 3.19] × 10⁻³``."""
     power = _power(digits, low, high)
-    ends = (fixed(end if end is None else end * 10.0**power, digits - power) for end in (low, high))
-    return f"[{', '.join(ends)}]" + (ten_to(-power) if power else "")
+    ends = ", ".join(_written(end, digits, power) for end in (low, high))
+    return f"[{ends}]" + (ten_to(-power) if power else "")
 
 
 def ten_to(power: int) -> str:
     """Return `` × 10⁻⁷``, at which no line breaks."""
     return f"\u00a0×\u00a010{str(power).translate(_SUPERSCRIPT)}"
+
+
+def _written(value: float | None, digits: int, power: int) -> str:
+    """Return a number without the power of ten that it stands before."""
+    if value is None or math.isnan(value):
+        return "NA"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value * 10.0**power:,.{digits - power}f}"
+    return (text if float(text.replace(",", "")) else text.lstrip("-")).replace("-", "−")
 
 
 def _power(digits: int, *values: float | None) -> int:
