@@ -3,6 +3,7 @@
     python analyses/01_calibrate_smollm2.py [--tokens 65536]
     python analyses/01_calibrate_smollm2.py --certificate
     python analyses/01_calibrate_smollm2.py --add
+    python analyses/01_calibrate_smollm2.py --added
 
 The first 600 documents of the C4 sample serve calibration; later ones stay free. Interrupted, the same command goes on
 where it stopped.
@@ -10,23 +11,40 @@ where it stopped.
 The file that ships has thresholds from a time when a book was cut into pieces that counted as documents, so that two books
 were in its certificate, too. Its certificate was stated again with ``--certificate``: on the first 48 documents of the
 sample from the 601st on that have 256 tokens, one text of each; of none of them had thresholds or choices seen anything. Tables of policies that came later were added with ``--add``,
-from texts of the first 600 documents and books; all else stayed as it was.
+from texts of the first 600 documents and books; all else stayed as it was. ``--added`` prints what these tables come to.
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import torch
 from _shared.texts import books, c4_for_calibration, c4_for_measuring
 
 from clada_neuro import calibrate, load_model
 from clada_neuro.calibration.additions import add_tables
 from clada_neuro.calibration.certify import certify_anew
-from clada_neuro.policies.artifact import load_calibration
+from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.attribution import Attribution
+from clada_neuro.policies.scap import Scap
 
 
 def documents() -> list[str]:
     return c4_for_calibration() + books()
+
+
+def added_facts(calibration: Calibration) -> dict[str, float]:
+    """Return where SCAP's modes lie, and how much the gradient of attribution adds to a magnitude."""
+    tensors = calibration.tensors
+    modes = torch.cat([tensors[f"scap_{site}_mode"] for site in Scap.sites])
+    tilts = torch.cat([tensors[f"attribution_{site}_tilt"].flatten() for site in Attribution.sites]).abs()
+    return {
+        "scap_modes": len(modes),
+        "scap_modes_of_0": int((modes == 0).sum()),
+        "scap_highest_mode": float(modes.abs().max()),
+        "attribution_median_tilt": float(tilts.median()),
+        "attribution_highest_tilt": float(tilts.max()),
+    }
 
 
 def main() -> None:
@@ -38,10 +56,14 @@ def main() -> None:
         "--certificate", action="store_true", help="state the shipped file's certificate again"
     )
     parser.add_argument("--add", action="store_true", help="add tables of policies that the file lacks")
+    parser.add_argument("--added", action="store_true", help="print what the added tables come to")
     options = parser.parse_args()
     model = load_model("smollm2")
     out = Path(__file__).parent.parent / "data" / "calibration" / f"{model.weights_hash}.safetensors"
     parts = out.with_name(f"{out.name}.parts")
+    if options.added:
+        print(json.dumps(added_facts(load_calibration(model, out)), indent=1))
+        return
     if options.add:
         calibration = add_tables(
             model, load_calibration(model, out), documents(), parts, tokens=options.tokens

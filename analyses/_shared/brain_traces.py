@@ -1,33 +1,32 @@
 """Words read under each policy at each sparsity, for 27_brain_fit.py; what was traced before is read from disk."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from clada_neuro.artifacts import cache_folder, read_table
-from clada_neuro.cache import Store, cache_key
+from clada_neuro.artifacts import cache_folder, content_hash, versions
+from clada_neuro.cache import DOCUMENT, Store, cache_key
+from clada_neuro.calibration.texts import first_texts
 from clada_neuro.errors import CalibrationError
-from clada_neuro.instrument.trace import trace
+from clada_neuro.instrument.trace import Trace, trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.passes.fitting import Passes
-from clada_neuro.passes.measure import quantile
 from clada_neuro.passes.pieces import PIECE
-from clada_neuro.policies.cats import Cats
+from clada_neuro.policies.cats import Cats, thresholds_at
 from clada_neuro.policies.registry import policy_for
 from clada_neuro.policies.teal import Teal, fit_blocks
 from clada_neuro.policies.wina import Wina
-from clada_neuro.runtime.policy import GATE, Policy, reads
-from clada_neuro.runtime.thresholds import score
+from clada_neuro.runtime.policy import GATE, Policy
 from clada_neuro.stimuli import datasets
 
-_WORDS = "words.parquet"
-LENGTH, DOCUMENTS = 256, 16  # of the texts on which thresholds beyond the calibration are fitted
+_WORDS, _ASKED = "words.parquet", "asked"
+DOCUMENTS = 16  # whose first texts are those on which thresholds beyond the calibration are fitted
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,7 @@ class Beyond:
             return dict(fit_blocks(passes, {}, sparsity)[1].thresholds)
         if name == "wina":
             return fit_blocks(passes, passes.norms, sparsity)[0]
-        bytes_of = reads(passes.layers[0], Cats.sites)
-        share = sparsity / (1 - bytes_of.fixed / bytes_of.total)
-        fitted = passes.thresholds(
-            Cats.sites, lambda layer, site, seen: quantile(score(seen, {}, layer, site), share)
-        )
-        return dict(fitted.thresholds)
+        return dict(thresholds_at(passes, sparsity))
 
     @cached_property
     def _passes(self) -> Passes:
@@ -83,14 +77,12 @@ class Beyond:
 
     @cached_property
     def _kept(self) -> Store:
-        key = cache_key(__name__, self.model.weights_hash, self.texts, LENGTH)
+        key = cache_key(__name__, self.model.weights_hash, self._tokens.tolist())
         return Store(cache_folder("analyses", "brain_fit", "fitted"), key, PIECE)
 
     @cached_property
     def _tokens(self) -> Tensor:
-        start = self.model.start_token_id
-        ids = (self.model.tokenizer(text, add_special_tokens=False).input_ids for text in self.texts)
-        return torch.tensor([[start, *one][:LENGTH] for one in ids if len(one) >= LENGTH - 1][:DOCUMENTS])
+        return first_texts(self.model, self.texts)[:DOCUMENTS]
 
 
 @dataclass(frozen=True)
@@ -111,12 +103,25 @@ class Traces:
                 yield Cell(name, beyond[0], reach)
 
     def words(self, dataset: str, cell: Cell | None) -> pd.DataFrame:
-        """Return a data set's words under a policy, dense without one; what was traced before is read."""
-        if self.is_there(dataset, cell):
-            return read_table(self._place(dataset, cell) / _WORDS)
+        """Return a data set's words under a policy, dense without one; what was traced of the same before is read."""
         stimuli = up_to_critical(datasets.load(dataset))
         policy = None if cell is None else self.policy(cell)
-        return trace(stimuli, self.model, policy=policy, out=self._place(dataset, cell), progress=False).words
+        place = self._place(dataset, cell)
+        asked = self._asked(place, stimuli, policy)
+        if asked.whole(_ASKED):
+            return Trace.read(place).words
+        words = trace(stimuli, self.model, policy=policy, out=place, progress=False).words
+        asked.write(_ASKED, {"dataset": dataset, "policy": "dense" if cell is None else str(cell)})
+        return words
+
+    def _asked(self, place: Path, stimuli: pd.DataFrame, policy: Policy | None) -> Store[dict[str, Any]]:
+        """Return what says of a trace what was asked of it: texts, model, the policy's numbers, and the package's version.
+
+        The code between two versions is no part of it, as it is of a trace's own id: these traces take hours.
+        """
+        model = self.model
+        numbers = [model.weights_hash, model.start_token_id, str(model.model.dtype), _numbers(policy)]
+        return Store(place, content_hash(stimuli, numbers, versions()["clada-neuro"]), DOCUMENT)
 
     def is_there(self, dataset: str, cell: Cell | None) -> bool:
         """Return whether the words were traced before."""
@@ -133,6 +138,15 @@ class Traces:
             if cell.policy not in ("teal", "wina", "cats"):
                 raise
             return self.beyond.policy(cell.policy, cell.sparsity)
+
+
+def _numbers(value: Any) -> Any:
+    """Return a policy as values that can be hashed."""
+    if isinstance(value, Tensor):
+        return value.cpu().numpy()
+    if is_dataclass(value):
+        return {type(value).__name__: {one.name: _numbers(getattr(value, one.name)) for one in fields(value)}}
+    return {key: _numbers(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def up_to_critical(stimuli: pd.DataFrame) -> pd.DataFrame:

@@ -67,10 +67,11 @@ class FailedRows(Part, frozen=True, kw_only=True):
 
 
 class CalibrationFile(Part, frozen=True, kw_only=True):
-    """The calibration that decided the masks."""
+    """The calibration that decided the masks, and the hash of the policy's tables where these were added to it later."""
 
     file: str
     hash: str
+    added: str | None = None
 
 
 class DataFacts(Part, frozen=True, kw_only=True):

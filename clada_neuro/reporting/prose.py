@@ -104,7 +104,10 @@ def policy_name(manifest: Manifest) -> str:
 def calibration_in_words(manifest: Manifest) -> str:
     """Return the file and the hash of the calibration that decided the masks, empty for a policy that needs none."""
     found = manifest.calibration
-    return f"file: {found.file}; hash: {found.hash}" if found else ""
+    if found is None:
+        return ""
+    added = f"; added tables of {policy_name(manifest)}: {found.added}" if found.added else ""
+    return f"file: {found.file}; hash: {found.hash}{added}"
 
 
 def _responses(results: Results) -> str:

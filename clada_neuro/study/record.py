@@ -34,14 +34,19 @@ def manifest_of(plan: Target, traced: "Trace", aligned: Alignment, seed: int) ->
 
 
 def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None:
-    """Return the name and hash of the calibration that decided the masks; none for policies that need none."""
+    """Return the name and hash of the calibration that decided the masks; none for policies that need none.
+
+    Tables that were added to a finished calibration are no part of its hash: where they are the policy's, ``added`` is theirs.
+    """
     from clada_neuro.policies.artifact import read_calibration, shipped_calibration
     from clada_neuro.policies.registry import UNCALIBRATED
 
     if setting.policy in UNCALIBRATED:
         return None
     path = Path(setting.calibration or shipped_calibration(weights_hash))
-    return {"file": path.name, "hash": read_calibration(path).identity}
+    found = read_calibration(path)
+    added = found.added.get(setting.policy)
+    return {"file": path.name, "hash": found.identity} | ({"added": added} if added else {})
 
 
 def peak_memory_mb() -> float | None:

@@ -1,8 +1,15 @@
 """What `analyses/27_brain_fit.py` counts, by hand: which words policies processed, what they lose, and what its page says."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from analysis_scripts import load
+from tiny_models import tiny_checkpoint
+
+from clada_neuro import load_model
+from clada_neuro.instrument.trace import trace
+from clada_neuro.policies.griffin import Griffin
 
 fit = load("27_brain_fit")
 made, brain_page = load("_shared.brain_traces"), load("_shared.brain_page")
@@ -35,6 +42,45 @@ def test_a_policy_is_asked_for_what_it_reaches_and_for_its_reach_once():
     traces = made.Traces(None, made.Beyond(None, ()), {"clada": 0.54})
     cells = list(traces.cells(["clada", "griffin"], [0.4, 0.6, 0.7]))
     assert list(map(str, cells)) == ["clada-0.4", "clada-0.54", "griffin-0.4", "griffin-0.6", "griffin-0.7"]
+
+
+@pytest.fixture
+def traced(tmp_path, monkeypatch):
+    """Traces of a tiny model, the texts that they are asked of, and a list of what was traced."""
+    texts = pd.DataFrame(
+        {"stimulus_id": ["a", "b"], "item": ["1", "2"], "condition": "c", "sentence": ["w3 w4 w5", "w6 w7 w8 w9"],
+         "critical_word": None, "critical_index": None}
+    )  # fmt: skip
+    done = []
+    monkeypatch.setattr(made.datasets, "load", lambda name: texts)
+    monkeypatch.setattr(made, "cache_folder", lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr(made, "trace", lambda *a, **k: done.append(k["out"].name) or trace(*a, **k))
+    model = load_model(str(tiny_checkpoint(tmp_path / "llama", "llama")))
+    return made.Traces(model, made.Beyond(model, ()), {}), texts, done
+
+
+def test_a_trace_is_read_again_while_the_same_is_asked(traced):
+    traces, texts, done = traced
+    cell = made.Cell("griffin", 0.5)
+    first = [traces.words("set", one) for one in (None, cell)]
+    again = [traces.words("set", one) for one in (None, cell)]
+    assert done == ["dense", "griffin-0.5"]
+    for one, other in zip(first, again, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    texts.loc[1, "sentence"] = "w6 w7"
+    assert list(traces.words("set", cell)["word"]) == ["w3", "w4", "w5", "w6", "w7"]
+    assert done == ["dense", "griffin-0.5", "griffin-0.5"]
+
+
+def test_another_model_or_policy_of_the_same_name_is_traced_anew(traced, monkeypatch):
+    traces, _, done = traced
+    cell = made.Cell("griffin", 0.5)
+    traces.words("set", cell)
+    other = replace(traces, model=replace(traces.model, weights_hash="f" * 16))
+    other.words("set", cell)
+    monkeypatch.setattr(made, "policy_for", lambda *asked: Griffin(sparsity=0.4))
+    other.words("set", cell)
+    assert done == ["griffin-0.5"] * 3
 
 
 def test_texts_end_with_their_critical_word():

@@ -1,5 +1,6 @@
 """What a policy left uncomputed, on the page: budget, load, reanalysis, cost, and where the masks came from."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_the_page_has_a_section_with_the_hash_of_the_calibration(sparse_folder):
         assert f'id="figure-{name}"' in page
         assert (sparse_folder / "figures" / f"{name}.png").is_file()
     assert "FFN sparsity (share of bytes not read)" in page  # sentences shaded by the budget
+
+
+def test_the_page_names_the_tables_that_were_added_for_the_policy(sparse_folder, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(sparse_folder, copied)
+    manifest = read_json(copied / "manifest.json")
+    manifest["policy"]["name"] = "scap"
+    manifest["calibration"]["added"] = "8899aabbccddeeff"
+    write_json(copied / "manifest.json", manifest)
+    assert "hash: 0011223344556677; added tables of scap: 8899aabbccddeeff" in report(copied).read_text(
+        "utf-8"
+    )
 
 
 def test_facts_count_tokens_events_and_the_dense_beginnings(sparse_folder):
