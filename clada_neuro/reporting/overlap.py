@@ -1,5 +1,6 @@
 """Overlapping responses taken apart: waveforms over subjects, clusters, and what became of every event."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -16,6 +17,7 @@ from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import heads, mapped, microvolts_up
 from clada_neuro.reporting.text import number, plural
 
+_PLURAL = re.compile(r"(?<=[a-z]{3})s$")  # of bits and words, not of ms
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")
 
 
@@ -210,6 +212,5 @@ def _named(predictor: str) -> str:
 def _unit(predictor: str) -> str:
     if predictor == "intercept":
         return "µV"
-    return (
-        f"µV per {unit_of(predictor.removeprefix('center(').removesuffix(')')).removesuffix('s') or 'unit'}"
-    )
+    unit = unit_of(predictor.removeprefix("center(").removesuffix(")"))
+    return f"µV per {_PLURAL.sub('', unit) or 'unit'}"

@@ -19,12 +19,17 @@ def mapped(maps: pd.DataFrame) -> bool:
 
 
 def heads(places: Iterable[Axes], groups: list[tuple[str, pd.DataFrame]]) -> None:
-    """Draw scalp maps (x, y, amplitude_uv) on one scale, symmetric around zero, each under its label."""
+    """Draw scalp maps (x, y, amplitude_uv) on one scale, symmetric around zero, each under its label; the place of an empty one is left
+    blank.
+    """
     from mne.viz import plot_topomap
 
-    limit = max(rows["amplitude_uv"].abs().max() for _, rows in groups)
+    limit = max(rows["amplitude_uv"].abs().max() for _, rows in groups if len(rows))
     axes = list(places)
     for head, (label, rows) in zip(axes, groups, strict=True):
+        if not len(rows):
+            head.set_axis_off()
+            continue
         image, _ = plot_topomap(
             rows["amplitude_uv"].to_numpy(float),
             rows[["x", "y"]].to_numpy(float),

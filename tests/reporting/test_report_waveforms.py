@@ -155,6 +155,14 @@ def _overlap(folder, subjects=("01", "02", "03")):
     write_table(pd.DataFrame(checked), place / "by_item.parquet")
 
 
+def _scalp(folder, windows):
+    """Write maps of five electrodes: event, predictor and the start of a window, ms."""
+    places = [("Cz", 0.0, 0.0), ("C3", -0.5, 0.0), ("C4", 0.5, 0.0), ("Fz", 0.0, 0.5), ("Pz", 0.0, -0.5)]
+    rows = [(*window, window[2] + 200.0, *place, place[1]) for window in windows for place in places]
+    columns = ["event", "predictor", "from_ms", "to_ms", "channel", "x", "y", "amplitude_uv"]
+    write_table(pd.DataFrame(rows, columns=columns), folder / "overlap" / "scalp.parquet")
+
+
 def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path):
     _overlap(tmp_path)
     found = replace(results, folder=tmp_path)
@@ -173,28 +181,10 @@ def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path)
     assert any(work.startswith("Ehinger") for work in prose.cited(found))
     (figure,) = overlap.figures(found)
     assert "at Cz" in figure.caption
-    scalp = [
-        {
-            "event": "word",
-            "predictor": predictor,
-            "from_ms": start,
-            "to_ms": start + 200.0,
-            "channel": channel,
-            "x": x,
-            "y": y,
-            "amplitude_uv": x,
-        }
-        for predictor in ("intercept", "center(surprisal_bits)")
-        for start in (300.0, 600.0)
-        for channel, x, y in (
-            ("Cz", 0.0, 0.0),
-            ("C3", -0.5, 0.0),
-            ("C4", 0.5, 0.0),
-            ("Fz", 0.0, 0.5),
-            ("Pz", 0.0, -0.5),
-        )
+    windows = [
+        ("word", name, start) for name in ("intercept", "center(surprisal_bits)") for start in (300.0, 600.0)
     ]
-    write_table(pd.DataFrame(scalp), tmp_path / "overlap" / "scalp.parquet")
+    _scalp(tmp_path, windows)
     _, maps = overlap.figures(found)
     assert "over the scalp: means over 3 subjects in the components' windows" in maps.caption
     clusters, by_item, events = overlap.tables(found)
@@ -207,6 +197,27 @@ def test_overlapping_responses_have_lines_a_figure_and_tables(results, tmp_path)
     assert clusters.shown["predictor"].tolist() == ["word: average response"]
     assert (len(clusters.shown), len(clusters.frame)) == (1, 2)
     assert events.shown["n"].tolist() == ["90"] or events.shown["n"].tolist() == [90]
+
+
+def test_a_window_that_an_event_lacks_is_left_blank(results, tmp_path):
+    """The response to a button ends before the second window; its row has one head."""
+    _overlap(tmp_path)
+    _scalp(
+        tmp_path, [("word", "intercept", 300.0), ("word", "intercept", 600.0), ("button", "intercept", 300.0)]
+    )
+    _, maps = overlap.figures(replace(results, folder=tmp_path))
+    assert maps.name == "overlap_scalp"
+
+
+@pytest.mark.parametrize(
+    ("predictor", "unit"),
+    [
+        ("intercept", "µV"), ("center(surprisal_bits)", "µV per bit"), ("length", "µV per character"), ("rt_ms", "µV per ms"),
+        ("center(log_rt_ms)", "µV per log ms"), ("cloze", "µV per unit"),
+    ],
+)  # fmt: skip
+def test_axes_say_the_unit_of_a_predictor(predictor, unit):
+    assert overlap._unit(predictor) == unit
 
 
 def test_why_there_is_no_by_item_check_is_said(results, tmp_path):
