@@ -99,9 +99,8 @@ class Run:
             scalp = over_electrodes(found, n_permutations=DRAWS + 1, seed=seed)
             outcomes |= {f"every electrode, clusters, {name}": hit for name, hit in _clusters(scalp).items()}
         at = [ELECTRODES.index(name) for name in ROI]
-        has_effect = np.asarray(p["both"][:, 0].min(axis=1) <= ALPHA)
         when = latencies(
-            LAYERS, TIMES, found.betas[:, :, at].mean(axis=2), found.influence(at), has_effect, n_bootstrap=SAMPLES,
+            LAYERS, TIMES, found.betas[:, :, at].mean(axis=2), found.influence(at), plane.has_effect, n_bootstrap=SAMPLES,
             seed=seed,
         )  # fmt: skip
         return outcomes | _latencies(when.correlations) | self._planted(when.table)

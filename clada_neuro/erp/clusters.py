@@ -83,10 +83,11 @@ def cluster_test(
     adjacency = channel_adjacency(betas[0].info)
     times = bins(betas[0], tmin)[0]
     stacked = np.array([bins(beta, tmin)[1].T for beta in betas])
-    t, found, p = _clusters(stacked, adjacency, n_permutations, seed)
+    flips = {"n_permutations": n_permutations, "seed": seed}
+    t, found, p = clusters_of(stacked, adjacency, **flips)
     masks = np.array([mask.T for mask in found]).reshape(len(found), *t.T.shape)
     table = _table(name, t.T, masks, p, times, betas[0].ch_names)
-    enhanced = _enhanced(stacked, adjacency, n_permutations, seed) if tfce else None
+    enhanced = enhanced_p(stacked, adjacency, **flips).T if tfce else None
     return ClusterTest(table, masks, t.T, times, enhanced)
 
 
@@ -124,35 +125,57 @@ def channel_adjacency(info: mne.Info) -> Any:
     return adjacency
 
 
-def _clusters(
-    betas: Array, adjacency: Any, n_permutations: int, seed: int
+def clusters_of(
+    samples: Array, adjacency: Any, *, n_permutations: int, seed: int
 ) -> tuple[Array, list[NDArray[np.bool_]], Array]:
-    """Return t (n_times, n_channels), cluster masks of that shape, and their p; betas (n_subjects, …)."""
-    threshold = stats.t.ppf(1 - CLUSTER_FORMING_P / 2, len(betas) - 1)
-    t, masks, p, _ = mne.stats.spatio_temporal_cluster_1samp_test(
-        betas,
-        threshold=threshold,
-        n_permutations=n_permutations,
-        adjacency=adjacency,
-        out_type="mask",
-        rng=seed,
-        stat_fun=t_values,
-    )
+    """Find clusters of points at which samples differ from zero.
+
+    Parameters
+    ----------
+    samples
+        Coefficients of subjects, or scores of items, (n, …).
+    adjacency
+        Which points are neighbours: of the last axis, or of all; None is a lattice.
+    n_permutations, seed
+        Sign flips, and what makes them repeatable.
+
+    Returns
+    -------
+    t, masks, p
+        t over samples (…), the clusters' extent in that shape, and their p, lowest first.
+    """
+    forming = stats.t.ppf(1 - CLUSTER_FORMING_P / 2, len(samples) - 1)
+    t, masks, p = _sign_flips(samples, forming, adjacency, "mask", n_permutations, seed)
     order = np.argsort(p, kind="stable")
     return t, [masks[number] for number in order], p[order]
 
 
-def _enhanced(betas: Array, adjacency: Any, n_permutations: int, seed: int) -> Array:
-    """Return p of threshold-free cluster enhancement, shape (n_channels, n_times)."""
-    t, _, p, _ = mne.stats.spatio_temporal_cluster_1samp_test(
-        betas,
-        threshold=TFCE,
+def enhanced_p(samples: Array, adjacency: Any, *, n_permutations: int, seed: int) -> Array:
+    """Return p of threshold-free cluster enhancement of every point, corrected for all, (…); parameters as of `clusters_of`."""
+    # A mask of each point, MNE's clusters here, would be the square of the map.
+    t, _, p = _sign_flips(samples, TFCE, adjacency, "indices", n_permutations, seed)
+    return p.reshape(t.shape)
+
+
+def _sign_flips(
+    samples: Array,
+    threshold: float | dict[str, float],
+    adjacency: Any,
+    out_type: str,
+    n_permutations: int,
+    seed: int,
+) -> tuple[Array, list[Any], Array]:
+    t, found, p, _ = mne.stats.permutation_cluster_1samp_test(
+        samples,
+        threshold=threshold,
         n_permutations=n_permutations,
         adjacency=adjacency,
+        out_type=out_type,
         rng=seed,
         stat_fun=t_values,
+        verbose="error",
     )
-    return p.reshape(t.shape).T
+    return t, found, p
 
 
 def t_values(betas: Array) -> Array:

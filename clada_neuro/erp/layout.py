@@ -120,7 +120,10 @@ def check_finite(who: str, recording: mne.BaseEpochs | mne.Evoked, channels: lis
 
 def flat_channels(epochs: mne.BaseEpochs, channels: list[str]) -> list[str]:
     """Return the channels that hold one value throughout."""
-    spread = np.ptp(epochs.get_data(picks=channels), axis=(0, 2))
+    data = epochs.get_data(picks=channels)
+    if not data.size:  # of no epochs nothing is known
+        return []
+    spread = np.ptp(data, axis=(0, 2))
     return [name for name, size in zip(channels, spread, strict=True) if size == 0]
 
 

@@ -104,9 +104,14 @@ def with_predictors(
 
 @quiet
 def varying(
-    source: Source, words: pd.DataFrame, predictors: Sequence[str], on: Sequence[str] | None = None
+    source: Source,
+    words: pd.DataFrame,
+    predictors: Sequence[str],
+    on: Sequence[str] | None = None,
+    *,
+    left_out_of: str = "averages and regression ERPs",
 ) -> tuple[list[str], list[str]]:
-    """Return the predictors that vary over the epochs' words, and a line on each that does not."""
+    """Return the predictors that vary over the epochs' words, and a line on each that does not: what it is left out of, and why."""
     metadata = pd.concat(
         [_metadata(subject, epochs) for subject, epochs in read_epochs(source).epochs.items()],
         ignore_index=True,
@@ -116,7 +121,7 @@ def varying(
     constant = _constant(heard)
     notes = [
         f"{name} {'has one value in' if heard[name].notna().any() else 'is missing for'} the words of all epochs: left "
-        "out of averages and regression ERPs"
+        f"out of {left_out_of}"
         for name in constant
     ]
     return [name for name in predictors if name not in constant], notes

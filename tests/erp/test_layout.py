@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clada_neuro.erp.by_item import by_item
-from clada_neuro.erp.layout import common_layout
+from clada_neuro.erp.layout import common_layout, flat_channels
 from clada_neuro.erp.predictors import tercile_averages, with_predictors
 from clada_neuro.erp.rerp import rerp
 from clada_neuro.erp.simulate_eeg import simulate_epochs
@@ -139,3 +139,9 @@ def test_a_reference_kept_as_a_flat_channel_has_no_effect(recorded, own, stimuli
     channel = result.betas["intercept"][0].ch_names.index("Cz")
     assert (result.t_values["surprisal_bits"][channel] == 0).all()
     assert not any("Cz" in names.split() for names in result.clusters["channels"])
+
+
+def test_of_no_epochs_no_channel_is_known_to_be_flat(recorded):
+    silent = recorded["S1"].copy().load_data().apply_function(lambda x: 0 * x, picks=["Cz"])
+    assert flat_channels(silent, ["Cz", "Pz"]) == ["Cz"]
+    assert flat_channels(silent[:0], ["Cz", "Pz"]) == []

@@ -1,6 +1,7 @@
 """A measure by layer as columns of a words table, one a layer, for regressions over epochs."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ class LayerColumns:
 
     Attributes
     ----------
+    measure
+        Of which the columns are.
     words
         The words table with these columns.
     names
@@ -23,9 +26,26 @@ class LayerColumns:
         Which layers are left out, and why.
     """
 
+    measure: str
     words: pd.DataFrame
     names: dict[int, str]
     notes: list[str]
+
+    def of(self, kept: Collection[str], notes: Sequence[str]) -> "LayerColumns":
+        """Return the layers of some columns; the notes say why the others are left out.
+
+        Raises
+        ------
+        DataError
+            With fewer than two layers.
+        """
+        names = {layer: name for layer, name in self.names.items() if name in kept}
+        if len(names) < 2:
+            raise DataError(
+                f"{self.measure} varies over the words of the epochs in {len(names)} of {len(self.names)} layers, a map over layers "
+                f"needs two or more ({'; '.join(notes)}); take another measure, or epochs of more words"
+            )
+        return replace(self, names=names, notes=[*self.notes, *notes])
 
 
 def layer_columns(words: pd.DataFrame, word_layers: pd.DataFrame, measure: str) -> LayerColumns:
@@ -62,4 +82,4 @@ def layer_columns(words: pd.DataFrame, word_layers: pd.DataFrame, measure: str) 
     names = {int(layer): f"{measure}_layer{layer}" for layer in wide.columns}
     wide.columns = pd.Index(list(names.values()))
     notes = [f"{measure} has no value in layer {layer}, which is left out" for layer in empty]
-    return LayerColumns(words.join(wide, on=_WORD), names, notes)
+    return LayerColumns(measure, words.join(wide, on=_WORD), names, notes)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import mne
-import numpy as np
 import pandas as pd
 
 from clada_neuro.artifacts import write_table
@@ -21,11 +20,11 @@ from clada_neuro.cache import INPUTS, Store
 from clada_neuro.erp.channels import find_roi
 from clada_neuro.erp.clusters import CLUSTER_FORMING_P
 from clada_neuro.erp.components import N400, Component
-from clada_neuro.erp.layers.columns import layer_columns
+from clada_neuro.erp.layers.columns import LayerColumns, layer_columns
 from clada_neuro.erp.layers.latency import latencies
 from clada_neuro.erp.layers.mapped import Mapped
 from clada_neuro.erp.layers.planes import planes
-from clada_neuro.erp.layers.tested import ALPHA, ITEMS, SUBJECTS, over_electrodes, over_roi
+from clada_neuro.erp.layers.tested import over_electrodes, over_roi
 from clada_neuro.erp.made_from import account_of, hash_of_words
 from clada_neuro.erp.measurement import Baseline
 from clada_neuro.erp.predictors import varying, with_predictors
@@ -136,10 +135,11 @@ class LayerMapsStage(Stage[Path]):
         epochs: Mapping[str, mne.BaseEpochs] = recordings.epochs
         if done == "subtract":
             epochs = with_baseline_subtracted(epochs, self.baseline_window)
+        layered = [self._columns(measure, epochs) for measure in self.measures]
         found = []
-        for measure in self.measures:
-            self.progress(f"{measure}: every layer at every electrode and moment")
-            found.append(self._mapped(measure, epochs, done == "covariate"))
+        for columns in layered:
+            self.progress(f"{columns.measure}: every layer at every electrode and moment")
+            found.append(self._mapped(columns, epochs, done == "covariate"))
         self.clear(folder)
         tables = {
             name: pd.concat([one.tables[name] for one in found], ignore_index=True)
@@ -164,10 +164,14 @@ class LayerMapsStage(Stage[Path]):
         }
         store.write(_LAST, facts)
 
-    def _mapped(self, measure: str, epochs: Mapping[str, mne.BaseEpochs], covariate: bool) -> Mapped:
+    def _columns(self, measure: str, epochs: Mapping[str, mne.BaseEpochs]) -> LayerColumns:
+        """Return a measure's layers that vary over the words of the epochs; all measures are looked at before one is mapped."""
         columns = layer_columns(self.words, self.word_layers, measure)
-        kept, notes = varying(epochs, columns.words, list(columns.names.values()))
-        names = {layer: name for layer, name in columns.names.items() if name in kept}
+        kept, notes = varying(epochs, columns.words, list(columns.names.values()), left_out_of="the maps")
+        return columns.of(kept, notes)
+
+    def _mapped(self, columns: LayerColumns, epochs: Mapping[str, mne.BaseEpochs], covariate: bool) -> Mapped:
+        names = columns.names
         data = with_predictors(epochs, columns.words, [*names.values(), *self.controls])
         found = planes(
             data, names, self.controls, covariate=covariate, baseline_window=self.baseline_window, tmin=self.tmin,
@@ -176,17 +180,15 @@ class LayerMapsStage(Stage[Path]):
         roi = find_roi(found.info, self.roi)
         draws = {"n_permutations": self.n_permutations, "seed": self.seed}
         plane = over_roi(found, roi.channels, **draws)
-        notes = [*columns.notes, *notes, *data.layout.notes, *roi.notes]
+        notes = [*columns.notes, *data.layout.notes, *roi.notes]
         scalp = None
         try:
             scalp = over_electrodes(found, **draws)
         except DataError as error:
             notes.append(f"no map of every electrode: {error}")
         at = [found.info["ch_names"].index(name) for name in roi.channels]
-        p = np.maximum(plane.tfce_p[SUBJECTS], plane.tfce_p[ITEMS])[:, 0]
-        has_effect = np.asarray(p.min(axis=1) <= ALPHA)
         when = latencies(
-            found.layers, found.times, found.betas[:, :, at].mean(axis=2), found.influence(at), has_effect,
+            found.layers, found.times, found.betas[:, :, at].mean(axis=2), found.influence(at), plane.has_effect,
             n_bootstrap=self.n_bootstrap, seed=self.seed,
         )  # fmt: skip
-        return Mapped(measure, data, found, roi.channels, plane, scalp, when, notes)
+        return Mapped(columns.measure, data, found, roi.channels, plane, scalp, when, notes)

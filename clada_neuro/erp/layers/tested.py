@@ -5,16 +5,14 @@ subjects as fixed (Clark 1973 on why both are needed). Layers are neighbours of 
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import mne
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from clada_neuro.erp.clusters import CLUSTER_FORMING_P, TFCE, channel_adjacency, t_values
+from clada_neuro.erp.clusters import channel_adjacency, clusters_of, enhanced_p
 from clada_neuro.erp.layers.planes import Planes
 
 Array = NDArray[np.float64]
@@ -48,6 +46,12 @@ class Tested:
     numbers: NDArray[np.intp]
     tfce_p: dict[str, Array]
 
+    @property
+    def has_effect(self) -> NDArray[np.bool_]:
+        """Which layers have, at some moment, p ≤ `ALPHA` by threshold-free enhancement over subjects and over items, (n_layers,)."""
+        p = np.maximum(self.tfce_p[SUBJECTS], self.tfce_p[ITEMS])
+        return np.asarray((p <= ALPHA).any(axis=(1, 2)))
+
 
 def over_roi(found: Planes, channels: tuple[str, ...], *, n_permutations: int, seed: int) -> Tested:
     """Test the mean of some electrodes over layers and moments, by clusters and by threshold-free cluster enhancement."""
@@ -79,16 +83,12 @@ def _tested(
     shape = samples[SUBJECTS].shape[1:]
     # Without neighbours of its own a lattice: what combine_adjacency says of layers and moments alone, which MNE labels faster.
     lattice = None if scalp is None else mne.stats.combine_adjacency(shape[0], scalp, shape[2])
-    test = partial(_sign_flips, adjacency=lattice, n_permutations=n_permutations, seed=seed)
-    t, masks, p = {}, {}, {}
+    flips = {"n_permutations": n_permutations, "seed": seed}
+    t, masks, p, tfce_p = {}, {}, {}, {}
     for over, values in samples.items():
-        forming = stats.t.ppf(1 - CLUSTER_FORMING_P / 2, len(values) - 1)
-        t[over], masks[over], p[over] = test(values, forming)
-    tfce_p = (
-        {}
-        if scalp is not None
-        else {over: test(values, TFCE)[2].reshape(shape) for over, values in samples.items()}
-    )
+        t[over], masks[over], p[over] = clusters_of(values, lattice, **flips)
+        if scalp is None:
+            tfce_p[over] = enhanced_p(values, lattice, **flips)
     rows = []
     for over, other in ((SUBJECTS, ITEMS), (ITEMS, SUBJECTS)):
         for number, mask in enumerate(masks[over]):
@@ -104,26 +104,6 @@ def _tested(
     for number, mask in enumerate(masks[SUBJECTS]):
         numbers[mask] = number
     return Tested(pd.DataFrame(rows, columns=list(COLUMNS)), t[SUBJECTS], numbers, tfce_p)
-
-
-def _sign_flips(
-    samples: Array, threshold: Any, *, adjacency: Any, n_permutations: int, seed: int
-) -> tuple[Array, list[NDArray[np.bool_]], Array]:
-    """Return t over samples, masks of clusters and their p, lowest first; with TFCE's threshold p of every point in its place."""
-    t, masks, p, _ = mne.stats.permutation_cluster_1samp_test(
-        samples,
-        threshold=threshold,
-        n_permutations=n_permutations,
-        adjacency=adjacency,
-        out_type="mask",
-        rng=seed,
-        stat_fun=t_values,
-        verbose="error",
-    )
-    if isinstance(threshold, dict):
-        return t, [], p
-    order = np.argsort(p, kind="stable")
-    return t, [masks[number] for number in order], p[order]
 
 
 def _extent(mask: NDArray[np.bool_], mass: float, found: Planes, channels: list[str]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -11,6 +12,7 @@ from clada_neuro.erp.layers.columns import layer_columns
 from clada_neuro.erp.layers.latency import latencies
 from clada_neuro.erp.layers.planes import planes
 from clada_neuro.erp.layers.tested import ALPHA, ITEMS, SUBJECTS, over_electrodes, over_roi
+from clada_neuro.erp.layers.tested import Tested as SignFlips  # pytest takes Test… for tests
 from clada_neuro.erp.predictors import with_predictors
 from clada_neuro.erp.simulate_layers import simulate_layers
 
@@ -34,16 +36,11 @@ def one_layer(words_by_layer):
     return analysed(words_by_layer, {6: 0.4})
 
 
-def has_effect(tested):
-    p = np.maximum(tested.tfce_p[SUBJECTS], tested.tfce_p[ITEMS])
-    return (p[:, 0] <= ALPHA).any(axis=1)
-
-
 def test_early_layers_early_and_late_layers_late(words_by_layer):
     truth = dict(zip((0, 2, 4, 6, 8, 10), (0.25, 0.33, 0.41, 0.49, 0.57, 0.65), strict=True))
     found, roi, tested = analysed(words_by_layer, truth)
-    assert has_effect(tested).all()
-    measured = latencies(found.layers, found.times, *roi, has_effect(tested), n_bootstrap=300)
+    assert tested.has_effect.all()
+    measured = latencies(found.layers, found.times, *roi, tested.has_effect, n_bootstrap=300)
     np.testing.assert_allclose(measured.table["peak_s"], list(truth.values()), atol=0.06)
     assert (measured.correlations["rho"] > 0.9).all()
     assert (measured.correlations["p"] < 0.05).all()
@@ -51,20 +48,33 @@ def test_early_layers_early_and_late_layers_late(words_by_layer):
 
 def test_one_layer_only(one_layer):
     found, roi, tested = one_layer
-    assert list(np.array(found.layers)[has_effect(tested)]) == [6]
+    assert list(np.array(found.layers)[tested.has_effect]) == [6]
     # A layer that is by chance like the stimuli's own amplitudes has a cluster over subjects, none over items.
     both = tested.table[tested.table["p_both"] <= ALPHA]
     assert sorted(both["over"]) == [ITEMS, SUBJECTS]
     assert (both["sign"] == -1).all()
     assert ((both["layer_first"] <= 6) & (both["layer_last"] >= 6)).all()
     assert ((both["tmin_s"] >= 0.25) & (both["tmax_s"] <= 0.55)).all()
-    measured = latencies(found.layers, found.times, *roi, has_effect(tested), n_bootstrap=100)
+    measured = latencies(found.layers, found.times, *roi, tested.has_effect, n_bootstrap=100)
     assert measured.correlations.empty
     row = measured.table.set_index("layer").loc[6]
     assert row["peak_s"] == pytest.approx(0.4, abs=0.05)
     assert row["onset_s"] == pytest.approx(
         0.325, abs=0.05
     )  # a Hann course reaches half of its height at half of its width
+
+
+def test_an_effect_is_one_over_subjects_and_items_at_one_moment():
+    p = {SUBJECTS: np.ones((4, 1, 3)), ITEMS: np.ones((4, 1, 3))}
+    p[SUBJECTS][:3, 0, 1] = 0.05
+    p[ITEMS][1, 0, 1], p[ITEMS][2, 0, 2], p[ITEMS][3, 0, 0] = 0.05, 0.01, 0.01
+    nothing = np.empty((4, 1, 3))
+    assert SignFlips(pd.DataFrame(), nothing, nothing.astype(int), p).has_effect.tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_the_scalp_of_one_layer(one_layer):
@@ -81,7 +91,7 @@ def test_the_scalp_of_one_layer(one_layer):
 def test_nothing_is_found_where_nothing_is(words_by_layer):
     _, _, tested = analysed(words_by_layer, {}, seed=5)
     assert (tested.table["p_both"] > ALPHA).all()
-    assert not has_effect(tested).any()
+    assert not tested.has_effect.any()
 
 
 def test_the_plane_is_tested_as_mne_tests_a_lattice(one_layer):
