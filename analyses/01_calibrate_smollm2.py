@@ -1,6 +1,6 @@
-"""Make the calibration that ships for the embedded model, from C4 and Gutenberg text.
+"""Make the calibrations that ship for the embedded model, from C4 and Gutenberg text.
 
-    python analyses/01_calibrate_smollm2.py [--tokens 65536]
+    python analyses/01_calibrate_smollm2.py [--tokens 65536] [--scope all]
     python analyses/01_calibrate_smollm2.py --certificate
     python analyses/01_calibrate_smollm2.py --add
     python analyses/01_calibrate_smollm2.py --added
@@ -8,10 +8,11 @@
 The first 600 documents of the C4 sample serve calibration; later ones stay free. Interrupted, the same command goes on
 where it stopped.
 
-The file that ships has thresholds from a time when a book was cut into pieces that counted as documents, so that two books
+The file of scope ``ffn`` that ships has thresholds from a time when a book was cut into pieces that counted as documents, so that two books
 were in its certificate, too. Its certificate was stated again with ``--certificate``: on the first 48 documents of the
 sample from the 601st on that have 256 tokens, one text of each; of none of them had thresholds or choices seen anything. Tables of policies that came later were added with ``--add``,
-from texts of the first 600 documents and books; all else stayed as it was. ``--added`` prints what these tables come to.
+from texts of the first 600 documents and books; all else stayed as it was. ``--added`` prints what these tables come to. The
+file of scope ``all`` came in one piece, with the first command.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from _shared.texts import books, c4_for_calibration, c4_for_measuring
 from clada_neuro import calibrate, load_model
 from clada_neuro.calibration.additions import add_tables
 from clada_neuro.calibration.certify import certify_anew
-from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.artifact import Calibration, load_calibration, shipped_calibration
 from clada_neuro.policies.attribution import Attribution
 from clada_neuro.policies.scap import Scap
+from clada_neuro.runtime.policy import FFN_ONLY, SCOPES
 
 
 def documents() -> list[str]:
@@ -57,25 +59,34 @@ def main() -> None:
     )
     parser.add_argument("--add", action="store_true", help="add tables of policies that the file lacks")
     parser.add_argument("--added", action="store_true", help="print what the added tables come to")
+    parser.add_argument(
+        "--scope",
+        choices=SCOPES,
+        default=FFN_ONLY,
+        help="of the file: feed-forward weights, or all linear ones",
+    )
     options = parser.parse_args()
     model = load_model("smollm2")
-    out = Path(__file__).parent.parent / "data" / "calibration" / f"{model.weights_hash}.safetensors"
+    file = shipped_calibration(model.weights_hash, options.scope).name
+    out = Path(__file__).parent.parent / "data" / "calibration" / file
     parts = out.with_name(f"{out.name}.parts")
     if options.added:
         print(json.dumps(added_facts(load_calibration(model, out)), indent=1))
         return
     if options.add:
         calibration = add_tables(
-            model, load_calibration(model, out), documents(), parts, tokens=options.tokens
+            model, load_calibration(model, out, options.scope), documents(), parts, tokens=options.tokens
         )
         calibration.save(out)
         print(json.dumps(calibration.added, indent=1))
         return
     if options.certificate:
-        calibration = certify_anew(model, load_calibration(model, out), c4_for_measuring(), parts)
+        calibration = certify_anew(
+            model, load_calibration(model, out, options.scope), c4_for_measuring(), parts
+        )
         calibration.save(out)
     else:
-        calibration = calibrate(model, documents(), out, tokens=options.tokens)
+        calibration = calibrate(model, documents(), out, scope=options.scope, tokens=options.tokens)
     print(json.dumps(calibration.header["certificate"], indent=1))
 
 

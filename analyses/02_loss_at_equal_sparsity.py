@@ -117,7 +117,7 @@ class Experiment:
         policy = self.policy(name, sparsity)
         load_from = measure("no-load", sparsity) if policy.sequential else None
         cost = yardstick.measure(_label(name, sparsity, policy), policy, load_from)
-        columns = {"loss": cost.loss, "divergence": cost.divergence, "ffn_sparsity": cost.ffn_sparsity}
+        columns = {"loss": cost.loss, "divergence": cost.divergence, "ffn_sparsity": cost.sparsity}
         frame = pd.DataFrame({column: values.numpy() for column, values in columns.items()})
         first = number * BATCH
         return frame.assign(document=range(first, first + len(frame)), policy=name, asked=sparsity)

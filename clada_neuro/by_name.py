@@ -12,7 +12,7 @@ from clada_neuro.policies.registry import policy_for
 from clada_neuro.runtime import attach as attaching
 from clada_neuro.runtime import decode
 from clada_neuro.runtime.decode import Generation
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.policy import FFN_ONLY, Policy
 from clada_neuro.runtime.session import Session
 
 SPARSITY = 0.4
@@ -24,8 +24,9 @@ def policy(
     sparsity: float = SPARSITY,
     *,
     calibration: str | Path | None = None,
+    scope: str = FFN_ONLY,
 ) -> Policy:
-    """Make a policy for a model: the rule that decides which feed-forward weights are left out.
+    """Make a policy for a model: the rule that decides which weights are left out.
 
     Parameters
     ----------
@@ -34,16 +35,19 @@ def policy(
     name : str
         As on the command line: ``"clada"``, ``"teal"``, ``"griffin"`` … (`clada_neuro.policies.registry.POLICIES`).
     sparsity : float
-        Share of feed-forward weight bytes not read, at tokens after the prompt.
+        Share of weight bytes not read, at tokens after the prompt.
     calibration : str or Path, optional
-        Of this model; the one shipped for its weights by default.
+        Of this model; the one shipped for its weights and the scope by default.
+    scope : {"ffn", "all"}
+        What may be left out and the sparsity is a share of: weights of feed-forward blocks, or all linear weights of the layers, those
+        of attention, too.
 
     Raises
     ------
     CalibrationError
         For an unknown name, a missing calibration or another model's, or a sparsity that the policy cannot reach.
     """
-    return policy_for(language_model, name, sparsity, calibration)
+    return policy_for(language_model, name, sparsity, calibration, scope)
 
 
 def attach(
@@ -52,6 +56,7 @@ def attach(
     *,
     sparsity: float | None = None,
     calibration: str | Path | None = None,
+    scope: str | None = None,
 ) -> AbstractContextManager[Session]:
     """Make a model follow a policy inside a ``with`` block; given tokens are read densely, drawn ones under the policy.
 
@@ -61,8 +66,8 @@ def attach(
         Of a supported architecture; its ``generate`` works inside the block, sampling and batches included.
     policy : Policy or str
         A policy, or for a `LanguageModel` the name of one, made by `clada_neuro.policy`.
-    sparsity, calibration
-        Of a policy that is named; 0.4 and the calibration shipped for the weights by default.
+    sparsity, calibration, scope
+        Of a policy that is named; 0.4, the calibration shipped for the weights and feed-forward blocks by default.
 
     Returns
     -------
@@ -77,7 +82,7 @@ def attach(
     CalibrationError
         As `clada_neuro.policy`.
     """
-    return attaching.attach(model, _made(model, policy, sparsity, calibration))
+    return attaching.attach(model, _made(model, policy, sparsity, calibration, scope))
 
 
 def generate(
@@ -87,6 +92,7 @@ def generate(
     *,
     sparsity: float | None = None,
     calibration: str | Path | None = None,
+    scope: str | None = None,
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     top_p: float = 1.0,
@@ -103,8 +109,8 @@ def generate(
         The start token is put before each; prompts of different lengths may stand together.
     policy : Policy or str
         A policy or its name, as for `clada_neuro.policy`; the plain model by default.
-    sparsity, calibration
-        Of a policy that is named; 0.4 and the calibration shipped for the weights by default.
+    sparsity, calibration, scope
+        Of a policy that is named; 0.4, the calibration shipped for the weights and feed-forward blocks by default.
     max_new_tokens : int
     temperature : float
         0 takes the likeliest token.
@@ -129,7 +135,7 @@ def generate(
     CalibrationError
         As `clada_neuro.policy`.
     """
-    made = _made(language_model, policy, sparsity, calibration)
+    made = _made(language_model, policy, sparsity, calibration, scope)
     return decode.generate(
         language_model, prompts, made, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed,
         stop=stop, stream=stream,
@@ -141,10 +147,11 @@ def _made(
     policy: Policy | str,
     sparsity: float | None,
     calibration: str | Path | None,
+    scope: str | None,
 ) -> Policy:
     """Return the policy itself, or the one that is named."""
     if isinstance(policy, Policy):
-        given = {"sparsity": sparsity, "calibration": calibration}
+        given = {"sparsity": sparsity, "calibration": calibration, "scope": scope}
         if named := [name for name, value in given.items() if value is not None]:
             raise ModelError(
                 f"{' and '.join(named)} given with a policy that is made already; they are for policies by name, as "
@@ -156,4 +163,6 @@ def _made(
             f"policy '{policy}' given by name for a model of transformers; load it with clada_neuro.load_model, which finds "
             "its calibration"
         )
-    return policy_for(model, policy, SPARSITY if sparsity is None else sparsity, calibration)
+    return policy_for(
+        model, policy, SPARSITY if sparsity is None else sparsity, calibration, scope or FFN_ONLY
+    )

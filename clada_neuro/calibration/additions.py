@@ -57,7 +57,14 @@ def add_tables(
     pieces = Store.of(output_folder(folder), __name__, *inputs, codec=PIECE)
     tensors, added = dict(calibration.tensors), dict(calibration.added)
     with ProgressBar(desc="fit policies", unit="tok", unit_scale=True, disable=not progress) as bar:
-        passes = Passes(language_model.model, policy_layers(language_model.model), texts, pieces, bar.update)
+        passes = Passes(
+            language_model.model,
+            policy_layers(language_model.model),
+            texts,
+            pieces,
+            bar.update,
+            calibration.scope,
+        )
         for declared in without_tables(calibration):
             assert declared.fit is not None
             header, tables = declared.fit(passes)

@@ -53,7 +53,7 @@ def certify(
         losses = _by_document(cost.loss, documents)
         row = {
             "asked": sparsity,
-            "ffn_sparsity": float(cost.ffn_sparsity.mean()),
+            calibration.share: float(cost.sparsity.mean()),
             "loss_nats": float(losses.mean()),
             "upper_bound_nats": upper_bound(losses, confidence),
         }
@@ -68,7 +68,7 @@ def certify(
     reason = None
     if certified is None:
         reason = (
-            f"at ffn_sparsity {rows[0]['ffn_sparsity']:.3f} the upper bound of the loss is "
+            f"at {calibration.share} {rows[0][calibration.share]:.3f} the upper bound of the loss is "
             f"{rows[0]['upper_bound_nats']:.3f} nats per token, above the limit of {bound:g}"
         )
         for step in _DOWN:
@@ -78,7 +78,7 @@ def certify(
         "confidence": confidence,
         "documents": len(documents.unique()),
         "texts": len(tokens),
-        "ffn_sparsity": certified,
+        calibration.share: certified,
         "reason": reason,
         "frontier": rows,
     }

@@ -31,15 +31,15 @@ class Cost:
     divergence : Tensor
         Mean KL(dense ‖ policy) of the same predictions over dense's likeliest tokens and the rest, nats: the expected
         rise of loss, with less noise.
-    ffn_sparsity : Tensor
-        Mean share of feed-forward weight bytes not read.
+    sparsity : Tensor
+        Mean share of weight bytes not read, of what the policy's scope is.
     surprisal_bits, entropy_bits : Tensor
         Of every token, ``(texts, length)``.
     """
 
     loss: Tensor
     divergence: Tensor
-    ffn_sparsity: Tensor
+    sparsity: Tensor
     surprisal_bits: Tensor
     entropy_bits: Tensor
 
@@ -104,7 +104,7 @@ def _compare(model: LanguageModel, shard: _Shard) -> dict[str, Tensor]:
     return {
         "loss": loss,
         "divergence": (before.exp() * (before - after)).sum(-1).mean(1),
-        "ffn_sparsity": torch.stack([result.ffn_sparsity[prefix:].mean() for result in scores]),
+        "sparsity": torch.stack([result.sparsity[prefix:].mean() for result in scores]),
         "surprisal_bits": surprisal,
         "entropy_bits": torch.stack([result.entropy_bits for result in scores]),
     }

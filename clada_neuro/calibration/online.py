@@ -25,6 +25,7 @@ from clada_neuro.policies.controls import ReversedLoad, recast
 from clada_neuro.policies.registry import OFFSET, make_policy
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import LoadSignal
+from clada_neuro.runtime.policy import SHARE
 
 NO_LOSS = 0.001  # nats per token
 _GAMMAS = (0.1,)
@@ -45,12 +46,12 @@ class _Tried:
     def row(self, **label: Any) -> dict[str, Any]:
         """Return what the header records."""
         error = float(self.difference.std()) / math.sqrt(len(self.difference))
-        sparsity = round(float(self.cost.ffn_sparsity.mean()), 4)
+        sparsity = round(float(self.cost.sparsity.mean()), 4)
         return {
             **label,
             "difference_nats": round(float(self.difference.mean()), 5),
             "standard_error": round(error, 5),
-            "ffn_sparsity": sparsity,
+            SHARE[self.policy.scope]: sparsity,
         }
 
 
@@ -63,7 +64,7 @@ class _Contest:
     def enter(self, label: str, policy: Clada) -> _Tried:
         """Measure a candidate."""
         cost = self.yardstick.measure(label, policy, self.cost if policy.sequential else None)
-        cheaper = float(cost.ffn_sparsity.mean() - self.cost.ffn_sparsity.mean())
+        cheaper = float(cost.sparsity.mean() - self.cost.sparsity.mean())
         return _Tried(policy, cost, cost.divergence - self.cost.divergence - self.slope * cheaper)
 
     def settle(self, tried: list[_Tried]) -> bool:
@@ -105,7 +106,7 @@ def _base_contest(yardstick: Yardstick, offline: Calibration, target: float) -> 
         yardstick.measure(f"base{step:+}", base_policy(offline, target + step)) for step in (-0.04, 0.0, 0.04)
     )
     rise = float(high.divergence.mean() - low.divergence.mean())
-    slope = rise / float(high.ffn_sparsity.mean() - low.ffn_sparsity.mean())
+    slope = rise / float(high.sparsity.mean() - low.sparsity.mean())
     return _Contest(yardstick, base_policy(offline, target), slope, cost)
 
 
@@ -173,6 +174,6 @@ def _offsets(
         same = (type(policy), policy.gamma, policy.kappa, policy.signal, policy.reanalysis_load, plain)
         if same not in reached:  # a control that takes out what was not chosen is CLADA itself
             cost = yardstick.measure(f"control-{name}", policy, load_from if policy.sequential else None)
-            reached[same] = float(cost.ffn_sparsity.mean())
+            reached[same] = float(cost.sparsity.mean())
         offsets[name] = round((target - reached[same]) * rise, 5)
     return offsets

@@ -20,6 +20,7 @@ from clada_neuro.calibration.row_worth import SHARES, sensitivity
 from clada_neuro.calibration.texts import LENGTH, CalibrationTexts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models import linear
+from clada_neuro.models.ffn import FFN
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
@@ -30,15 +31,24 @@ from clada_neuro.passes.measure import fit_thresholds, mean_loss, measure, quant
 from clada_neuro.passes.pieces import PIECE, Piece, Pieces
 from clada_neuro.policies.artifact import FORMAT, MAX_BYTES, Calibration
 from clada_neuro.policies.griffin import Griffin
-from clada_neuro.policies.registry import fit_tables
+from clada_neuro.policies.registry import CERTIFIED, check_scope, fit_tables
 from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
-from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
+from clada_neuro.runtime.policy import (
+    ALL,
+    ATTENTION,
+    FFN_ONLY,
+    SHARE,
+    SITES,
+    Reads,
+    attention_reads,
+    reads,
+    rows,
+)
 from clada_neuro.runtime.prefix import ranks
 from clada_neuro.runtime.thresholds import score
 
-SITES = (INPUT, HIDDEN)
 ALLOCATIONS = ("loss", "equal-error")
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)  # of the thresholds, where compensation and sparsity are measured
 # Texts that each stage uses, at most.
@@ -58,6 +68,7 @@ def calibrate(
     bound: float = 0.10,
     confidence: float = 0.95,
     min_sparsity: float = 0.40,
+    scope: str = FFN_ONLY,
     tokens: int = 65_536,
     allocation: str = "loss",
     seed: int = 0,
@@ -78,7 +89,10 @@ def calibrate(
     confidence : float
         Of the one-sided bound over documents.
     min_sparsity : float
-        Least `ffn_sparsity`; thresholds are allocated for it.
+        Least sparsity; thresholds are allocated for it.
+    scope : {"ffn", "all"}
+        What may be left out and sparsity is a share of: the weight bytes of feed-forward blocks, or of all linear maps of the
+        layers, those of attention, too.
     tokens : int
         Read at most so many.
     allocation : {"loss", "equal-error"}
@@ -111,13 +125,20 @@ def calibrate(
         )
     if allocation not in ALLOCATIONS:
         raise CalibrationError(f"allocation '{allocation}' given, one of {', '.join(ALLOCATIONS)} expected")
+    check_scope(CERTIFIED, scope)
+    if scope == ALL and allocation != ALLOCATIONS[0]:
+        raise CalibrationError(
+            f"allocation '{allocation}' shares over feed-forward blocks alone; with scope {ALL} give allocation '{ALLOCATIONS[0]}'"
+        )
     check_length(
         language_model.model, LENGTH, "a calibration text", "calibrate a model with a longer context"
     )
     out = Path(out)
     output_folder(out.parent)
     texts = divide(language_model, documents, tokens, seed)
+    own = {} if scope == FFN_ONLY else {"scope": scope}
     settings = {
+        **own,
         "min_sparsity": min_sparsity,
         "tokens": tokens,
         "seed": seed,
@@ -129,9 +150,10 @@ def calibrate(
     folder = output_folder(out.with_name(f"{out.name}.parts"))
     pieces = Store.of(folder, __name__, settings, *(part.tolist() for part in _parts(texts)), codec=PIECE)
     with ProgressBar(desc="calibrate", unit="tok", unit_scale=True, disable=not progress) as bar:
-        work = _Work(language_model, texts, pieces, bar.update, min_sparsity, allocation, seed)
+        work = _Work(language_model, texts, pieces, bar.update, min_sparsity, allocation, seed, scope)
         calibration = work.calibrate(bound, confidence, places or Here(language_model))
     calibration.header.update(
+        **own,
         format=FORMAT,
         weights_hash=language_model.weights_hash,
         model=language_model.name,
@@ -163,22 +185,27 @@ class _Work:
         min_sparsity: float,
         allocation: str,
         seed: int,
+        scope: str,
     ) -> None:
         self.model, self.layers = language_model.model, policy_layers(language_model.model)
         self.texts, self.pieces, self.tick = texts, pieces, tick
         self.min_sparsity, self.allocation = min_sparsity, allocation
         self.seed, self.device = seed, language_model.device
+        self.scope, self.sites = scope, SITES[scope]
 
     def calibrate(self, bound: float, confidence: float, places: Places) -> Calibration:
         """Do all of them."""
         _, weights = self.pieces.once("sensitivity", self._sensitivity)
         shares, thresholds = self.pieces.once("thresholds", lambda: self._thresholds(weights))
-        curve, bias = self._curve(thresholds)
+        curve, biases = self._curve(thresholds)
         _, prior = self.pieces.once("prior", self._prior)
         tokens = self.texts.statistics[:BASELINE_TEXTS]
-        baselines, tables = fit_tables(Passes(self.model, self.layers, tokens, self.pieces, self.tick))
-        header = {**shares, **curve, "baselines": baselines}
-        calibration = Calibration(header, {**thresholds, **prior, **tables, "bias": bias}).to(self.device)
+        baselines, tables = fit_tables(
+            Passes(self.model, self.layers, tokens, self.pieces, self.tick, self.scope)
+        )
+        of_scope = {} if self.scope == FFN_ONLY else {"scope": self.scope}
+        header = {**of_scope, **shares, **curve, "baselines": baselines}
+        calibration = Calibration(header, {**thresholds, **prior, **tables, **biases}).to(self.device)
         common = (places, self.layers, self.pieces, self.tick)
         chosen = choose_online(
             *common, calibration, self.texts.selection[:_SELECTION_TEXTS], self.min_sparsity
@@ -192,17 +219,18 @@ class _Work:
         return calibration
 
     def _sensitivity(self) -> Piece:
-        found = sensitivity(self.model, self.texts.statistics[:_SENSITIVITY_TEXTS], self.seed, self.tick)
+        found = sensitivity(
+            self.model, self.texts.statistics[:_SENSITIVITY_TEXTS], self.seed, self.tick, self.scope
+        )
         weights = {f"{site}_weights": _normalized(values) for site, values in found.weights.items()}
         return {}, {**weights, **{f"{site}_losses": values for site, values in found.losses.items()}}
 
     def _thresholds(self, found: Mapping[str, Tensor]) -> Piece:
         """Allocate over layers and sites, then fit thresholds layer by layer."""
-        weights = {site: found[f"{site}_weights"].to(self.device) for site in SITES}
-        bytes_of = [reads(ffn, SITES) for ffn in self.layers]
-        rows = {INPUT: self.layers[0].hidden_size, HIDDEN: self.layers[0].intermediate_size}
+        weights = {site: found[f"{site}_weights"].to(self.device) for site in self.sites}
+        bytes_of = [self._reads(ffn) for ffn in self.layers]
         share_out: Callable[..., dict[str, Tensor]] = allocate
-        costs = {site: found[f"{site}_losses"] for site in SITES}
+        costs = {site: found[f"{site}_losses"] for site in self.sites}
         if self.allocation == "equal-error":
             share_out = equal_error
             tokens = self.texts.statistics[:_CURVE_TEXTS]
@@ -210,7 +238,12 @@ class _Work:
         fractions = share_out(
             costs,
             SHARES,
-            {site: torch.tensor([rows[site] * b.row[site] for b in bytes_of]) for site in SITES},
+            {
+                site: torch.tensor(
+                    [rows(f, site) * b.row[site] for f, b in zip(self.layers, bytes_of, strict=True)]
+                )
+                for site in self.sites
+            },
             sum(b.total for b in bytes_of),
             self.min_sparsity,
         )
@@ -219,22 +252,26 @@ class _Work:
             return quantile(score(seen, weights, layer, site), float(fractions[site][layer]))
 
         tokens = self.texts.statistics[-_FIT_TEXTS:]
-        fit = fit_thresholds(self.model, self.layers, tokens, SITES, choose, weights, compensated=True)
+        fit = fit_thresholds(self.model, self.layers, tokens, self.sites, choose, weights, compensated=True)
         self.tick(tokens.numel())
         header = {
             "allocation": self.allocation,
-            "shares_dropped": {site: [round(v, 4) for v in fractions[site].tolist()] for site in SITES},
+            "shares_dropped": {site: [round(v, 4) for v in fractions[site].tolist()] for site in self.sites},
         }
         return header, {
-            **{f"{site}_thresholds": _as_stored(fit.thresholds[site]) for site in SITES},
-            **{f"{site}_weights": weights[site] for site in SITES},
+            **{f"{site}_thresholds": _as_stored(fit.thresholds[site]) for site in self.sites},
+            **{f"{site}_weights": weights[site] for site in self.sites},
         }
 
-    def _curve(self, fitted: Mapping[str, Tensor]) -> tuple[dict[str, Any], Tensor]:
-        """Measure compensation ``(1 + points, layers, hidden)`` and sparsity along the threshold scale."""
+    def _reads(self, ffn: FFN) -> Reads:
+        block = reads(ffn, SITES[FFN_ONLY])
+        return block if self.scope == FFN_ONLY else block + attention_reads(ffn.attention)
+
+    def _curve(self, fitted: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Measure compensation ``(1 + points, layers, outputs)`` and sparsity along the threshold scale."""
         rule = Clada(
-            {site: fitted[f"{site}_thresholds"].to(self.device) for site in SITES},
-            {site: fitted[f"{site}_weights"].to(self.device) for site in SITES},
+            {site: fitted[f"{site}_thresholds"].to(self.device) for site in self.sites},
+            {site: fitted[f"{site}_weights"].to(self.device) for site in self.sites},
         )
         tokens = self.texts.statistics[-_CURVE_TEXTS:]
 
@@ -243,14 +280,18 @@ class _Work:
             sparsity = float(measure(self.model, recorder, tokens, scale).mean())
             self.tick(tokens.numel())
             error = float(recorder.relative_error.mean())
-            return {"scale": scale, "ffn_sparsity": sparsity, "relative_error": error}, {
-                "bias": recorder.bias
+            return {"scale": scale, SHARE[self.scope]: sparsity, "relative_error": error}, {
+                "bias": recorder.bias,
+                **{f"{site}_bias": bias for site, bias in recorder.bias_at.items()},
             }
 
         points = [self.pieces.once(f"curve-{scale}", partial(point, scale)) for scale in _SCALES]
         curve = {name: [header[name] for header, _ in points] for name in points[0][0]}
-        biases = [tensors["bias"] for _, tensors in points]
-        return {"curve": curve}, torch.stack([torch.zeros_like(biases[0]), *biases])
+        names = ["bias", *(f"{site}_bias" for site in self.sites if site in ATTENTION)]
+        biases = {name: [tensors[name] for _, tensors in points] for name in names}
+        return {"curve": curve}, {
+            name: torch.stack([torch.zeros_like(found[0]), *found]) for name, found in biases.items()
+        }
 
     def _prior(self) -> Piece:
         """Rank neurons by GRIFFIN's score over many texts; keep one text's own ranks as the foreign prefix."""

@@ -8,6 +8,7 @@ from clada_neuro.calibration.search import calibrate
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Places
 from clada_neuro.policies.artifact import Calibration
+from clada_neuro.runtime.policy import FFN_ONLY
 from clada_neuro.stage import Stage
 
 
@@ -29,6 +30,7 @@ class CalibrateStage(Stage[Calibration]):
     allocation: str
     seed: int
     places: Places
+    scope: str = FFN_ONLY
 
     def held(self, folder: Path) -> Path:
         """Return the file: several models may be calibrated into a folder at once."""
@@ -39,5 +41,5 @@ class CalibrateStage(Stage[Calibration]):
         return calibrate(
             self.model, self.documents, folder / self.file, bound=self.bound, confidence=self.confidence,
             min_sparsity=self.min_sparsity, tokens=self.tokens, allocation=self.allocation, seed=self.seed,
-            places=self.places,
+            places=self.places, scope=self.scope,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from clada_neuro.cli.options import model_options, scale_options
+from clada_neuro.cli.policy_options import scope_option
 
 
 @click.command()
@@ -21,6 +22,7 @@ from clada_neuro.cli.options import model_options, scale_options
 @click.option("--bound", default=0.10, show_default=True, help="Limit of the rise of loss, nats per token.")
 @click.option("--confidence", default=0.95, show_default=True, help="Of the one-sided bound over documents.")
 @click.option("--min-sparsity", default=0.40, show_default=True, help="Least share of weight bytes not read.")
+@scope_option
 @click.option("--tokens", default=65_536, show_default=True, help="Read at most so many.")
 @click.option(
     "--allocation",
@@ -37,6 +39,7 @@ def command(
     bound: float,
     confidence: float,
     min_sparsity: float,
+    scope: str,
     tokens: int,
     allocation: str,
     seed: int,
@@ -62,14 +65,25 @@ def command(
         model = by.load()
         with places(by, model, scheduler) as where:
             calibration = CalibrateStage(
-                model, documents, out.name, bound, confidence, min_sparsity, tokens, allocation, seed, where
+                model,
+                documents,
+                out.name,
+                bound,
+                confidence,
+                min_sparsity,
+                tokens,
+                allocation,
+                seed,
+                where,
+                scope,
             ).into(out.parent)
     certificate = calibration.header["certificate"]
+    share = calibration.share
     for row in certificate["frontier"]:
         click.echo(
-            f"ffn_sparsity {row['ffn_sparsity']:.3f}: loss +{row['loss_nats']:.4f} nats per token, "
+            f"{share} {row[share]:.3f}: loss +{row['loss_nats']:.4f} nats per token, "
             f"upper bound {row['upper_bound_nats']:.4f} ({confidence:.0%}, {certificate['documents']} documents)"
         )
-    if certificate["ffn_sparsity"] is None:
+    if certificate[share] is None:
         click.echo(f"the bound cannot be held: {certificate['reason']}")
     click.echo(f"written to {out}")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from clada_neuro.cli.options import model_options
+from clada_neuro.cli.policy_options import scope_option
 
 
 @click.command()
@@ -15,8 +16,9 @@ from clada_neuro.cli.options import model_options
     "--policy", default="clada", show_default=True, help="Policy name; an unknown one lists them all."
 )
 @click.option(
-    "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
+    "--sparsity", default=0.4, show_default=True, help="Share of the scope's weight bytes not read."
 )
+@scope_option
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Calibration file; default: the shipped one."
 )
@@ -29,6 +31,7 @@ def command(
     prompt: str,
     policy: str,
     sparsity: float,
+    scope: str,
     calibration: Path | None,
     max_new_tokens: int,
     temperature: float,
@@ -40,14 +43,10 @@ def command(
 ) -> None:
     """Continue PROMPT, with the text as it comes and what was left uncomputed."""
     from clada_neuro.models.loading import load_model
-    from clada_neuro.models.registry import policy_layers
-    from clada_neuro.policies.artifact import load_calibration
-    from clada_neuro.policies.registry import UNCALIBRATED, make_policy
+    from clada_neuro.policies.registry import policy_for
     from clada_neuro.runtime.decode import Generation, generate
 
     language_model = load_model(model, **setting)
-    layers = policy_layers(language_model.model)
-    found = None if policy in UNCALIBRATED else load_calibration(language_model, calibration)
     names = [policy, *(["dense"] if compare_dense and policy != "dense" else [])]
     speeds = []
 
@@ -59,12 +58,14 @@ def command(
         speeds.append(steps / result.seconds if steps else 0.0)
         mean = sum(result.ffn_sparsity) / steps if steps else 0.0
         parts = [f"FFN sparsity {mean:.3f}", f"{speeds[-1]:.1f} tokens/s"]
+        if result.linear_sparsity:
+            parts.insert(0, f"linear sparsity {sum(result.linear_sparsity) / steps:.3f}")
         if result.actions:
-            parts.insert(1, f"{sum(result.actions) / steps:.1%} of tokens reanalysed")
+            parts.insert(-1, f"{sum(result.actions) / steps:.1%} of tokens reanalysed")
         click.echo(f"\n[{name}: {', '.join(parts)}]")
 
     for name in names:
-        chosen = make_policy(name, layers, found, sparsity)
+        chosen = policy_for(language_model, name, sparsity, calibration, scope)
         options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
         report(name, generate(language_model, prompt, chosen, stream=show, **options)[0])  # type: ignore[arg-type]
     if len(speeds) == 2 and all(speeds):

@@ -252,25 +252,6 @@ def language_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--policy``, ``--sparsity`` and ``--calibration``, passed on under the same names."""
-    for add in (
-        click.option(
-            "--calibration",
-            type=click.Path(path_type=Path),
-            help="Calibration file [default: the shipped one].",
-        ),
-        click.option(
-            "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
-        ),
-        click.option(
-            "--policy", default="dense", show_default=True, help="Policy name; an unknown one lists all."
-        ),
-    ):
-        command = add(command)
-    return command
-
-
 _SCHEDULER = click.option(
     "--scheduler",
     metavar="WHERE",

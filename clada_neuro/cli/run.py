@@ -12,13 +12,13 @@ from clada_neuro.cli.options import (
     loading_options,
     matching_options,
     negative_option,
-    policy_options,
     recording_options,
     scale_options,
     stimulus_file_options,
     trial_file_options,
     where_option,
 )
+from clada_neuro.cli.policy_options import policy_options
 
 
 @click.command()

@@ -10,10 +10,10 @@ from clada_neuro.cli.options import (
     language_option,
     layers_options,
     model_options,
-    policy_options,
     scale_options,
     stimulus_file_options,
 )
+from clada_neuro.cli.policy_options import policy_options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from clada_neuro.models.ffn import FFN
 from clada_neuro.passes.measure import FittedPass, fit_thresholds
 from clada_neuro.passes.pieces import Piece, Pieces
+from clada_neuro.runtime.policy import FFN_ONLY
 from clada_neuro.runtime.thresholds import ThresholdPolicy, norms
 
-GRID = (0.2, 0.3, 0.4, 0.5)  # `ffn_sparsity` at which tables are fitted
+GRID = (0.2, 0.3, 0.4, 0.5)  # sparsity at which tables are fitted
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Passes:
         Keeps every piece of work.
     tick : callable
         Told how many tokens were processed.
+    scope : str
+        What sparsity is a share of: feed-forward blocks, or those and attention.
     """
 
     model: PreTrainedModel
@@ -37,11 +40,12 @@ class Passes:
     tokens: Tensor
     pieces: Pieces
     tick: Callable[[int], object]
+    scope: str = FFN_ONLY
 
     @cached_property
     def norms(self) -> dict[str, Tensor]:
         """Norms of the weight columns, ``(layers, rows)`` a site."""
-        return norms(self.layers)
+        return norms(self.layers, self.scope)
 
     def thresholds(
         self,

@@ -1,4 +1,4 @@
-"""Gradients of the loss at both sites, for labels that are read off the model's own predictions."""
+"""Gradients of the loss at the sites of a policy, for labels that are read off the model's own predictions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.watching import watching
 from clada_neuro.passes.measure import DENSE_PREFIX
-from clada_neuro.runtime.policy import HIDDEN, INPUT
+from clada_neuro.runtime.policy import FFN_ONLY, HIDDEN, INPUT, OUT, QKV, SITES
 
 Use = Callable[[str, int, Tensor, Tensor], object]
 
@@ -25,6 +25,7 @@ def each_gradient(
     tick: Callable[[int], object],
     *,
     batch: int,
+    sites: tuple[str, ...] = SITES[FFN_ONLY],
 ) -> None:
     """Call ``use`` with the values and the gradients of the loss at every site, dense prefix left out.
 
@@ -42,17 +43,21 @@ def each_gradient(
         Told how many tokens were done.
     batch : int
         Texts of a pass. In a token's gradient are its own loss and those of all later tokens of its text.
+    sites : tuple of str
+        Where x of attention is also that of the block (GPT-J, Phi), the gradients there are of both.
     """
     for texts in tokens.split(batch):
         embedded = model.get_input_embeddings()(texts).detach().requires_grad_(True)
-        with _gradients_at_sites(layers, texts.shape, use), torch.enable_grad():
+        with _gradients_at_sites(layers, sites, texts.shape, use), torch.enable_grad():
             logits = model(inputs_embeds=embedded, use_cache=False).logits.float().flatten(0, 1)
             nn.functional.cross_entropy(logits, label(logits.detach()), reduction="sum").backward()
         tick(texts.numel())
 
 
 @contextmanager
-def _gradients_at_sites(layers: Sequence[FFN], shape: torch.Size, use: Use) -> Iterator[None]:
+def _gradients_at_sites(
+    layers: Sequence[FFN], sites: tuple[str, ...], shape: torch.Size, use: Use
+) -> Iterator[None]:
     def after_prefix(values: Tensor) -> Tensor:
         return values.reshape(*shape, -1)[:, DENSE_PREFIX:]
 
@@ -60,5 +65,6 @@ def _gradients_at_sites(layers: Sequence[FFN], shape: torch.Size, use: Use) -> I
         seen = after_prefix(values.detach())
         values.register_hook(lambda gradient: use(site, ffn.layer, seen, after_prefix(gradient)))
 
-    with watching(layers, x=partial(watch, INPUT), a=partial(watch, HIDDEN)):
+    places = {INPUT: "x", HIDDEN: "a", QKV: "qkv", OUT: "out"}
+    with watching(layers, **{places[site]: partial(watch, site) for site in sites}):
         yield

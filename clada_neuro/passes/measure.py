@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.attach import attach
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, Reads, State
+from clada_neuro.runtime.policy import ATTENTION, HIDDEN, INPUT, QKV, Policy, Reads, State
 from clada_neuro.runtime.thresholds import ThresholdPolicy, score
 
 DENSE_PREFIX = 32  # tokens at the start of every calibration text
@@ -26,6 +26,8 @@ _SMALLEST = 1e-6  # positive threshold that float16 can hold
 class MeanLoss(Policy):
     """A policy whose compensation is measured instead of applied: E[FFN(x) − FFN_masked(x)] of every layer.
 
+    What a map of attention loses is measured, too: W·E[dropped].
+
     Attributes
     ----------
     inner : Policy
@@ -35,6 +37,8 @@ class MeanLoss(Policy):
         Filled during a pass, ``(layers, hidden)``.
     relative_error : Tensor
         Filled during a pass: E‖FFN(x) − FFN_masked(x) − b‖ / ‖FFN(x)‖, ``(layers,)``.
+    bias_at : dict of site to Tensor
+        Of attention, filled during a pass, ``(layers, outputs)``.
     """
 
     name: ClassVar[str] = "mean-loss"
@@ -43,12 +47,18 @@ class MeanLoss(Policy):
     layers: list[FFN]
     bias: Tensor
     relative_error: Tensor
+    bias_at: dict[str, Tensor] = field(default_factory=dict)
     _seen: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those of the rule."""
         return self.inner.sites
+
+    @property
+    def attention_sites(self) -> tuple[str, ...]:
+        """Those of the rule."""
+        return self.inner.attention_sites
 
     @property
     def base_scale(self) -> float:  # type: ignore[override]
@@ -63,7 +73,9 @@ class MeanLoss(Policy):
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
         """Return the rule's mask and keep what is needed to compare the block with itself."""
         mask = self.inner.select(layer, site, values, state)
-        if site == INPUT:
+        if site in ATTENTION:
+            self._measure(layer, site, values, mask, ~state.dense)
+        elif site == INPUT:
             self._seen[INPUT] = values
         else:
             self._seen[HIDDEN] = values
@@ -91,6 +103,16 @@ class MeanLoss(Policy):
         self.relative_error[layer] = remaining.mean()
         return self.bias[layer]
 
+    def attention_compensation(self, layer: int, site: str, state: State) -> Tensor:
+        """Return what was measured when the site's mask was decided ``(outputs,)``."""
+        return self.bias_at[site][layer]
+
+    def _measure(self, layer: int, site: str, values: Tensor, mask: Tensor, sparse: Tensor) -> None:
+        lost = (values - self.inner.masked(layer, site, values, mask))[sparse].float().mean(0)
+        maps = self.layers[layer].attention
+        weight = maps.qkv_weight if site == QKV else maps.out_weight
+        self.bias_at[site][layer] = weight.float() @ lost
+
 
 @dataclass(frozen=True, eq=False)
 class FittingPass(Policy):
@@ -107,6 +129,8 @@ class FittingPass(Policy):
         Filled during a pass, ``(layers,)``.
     like : ThresholdPolicy or None
         A rule that scores rows and treats dropped ones in its own way.
+    attention : tuple of str
+        Sites of attention.
     """
 
     name: ClassVar[str] = "fitting"
@@ -116,6 +140,12 @@ class FittingPass(Policy):
     weights: Mapping[str, Tensor]
     thresholds: dict[str, Tensor]
     like: ThresholdPolicy | None = None
+    attention: tuple[str, ...] = ()
+
+    @property
+    def attention_sites(self) -> tuple[str, ...]:
+        """Those of attention whose thresholds are looked for."""
+        return self.attention
 
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
         """Note the threshold, then return score ≥ threshold."""
@@ -145,14 +175,14 @@ class FittedPass:
     ----------
     thresholds : dict of site to Tensor
         ``(layers,)``.
-    ffn_sparsity : float
-        Mean over layers and tokens.
+    sparsity : float
+        Mean over layers and tokens, of the scope that the sites are.
     bias : Tensor or None
         Mean of what every block lost, ``(layers, hidden)``, where the pass was compensated for it.
     """
 
     thresholds: dict[str, Tensor]
-    ffn_sparsity: float
+    sparsity: float
     bias: Tensor | None
 
 
@@ -167,11 +197,15 @@ def fit_thresholds(
     compensated: bool = False,
     like: ThresholdPolicy | None = None,
 ) -> FittedPass:
-    """Find thresholds in one pass over texts ``(texts, length)``; arguments as in `FittingPass`.
+    """Find thresholds in one pass over texts ``(texts, length)``; arguments as in `FittingPass`, sites of attention among ``sites``.
 
     With ``compensated``, later blocks see each block's mean loss added back.
     """
-    rule = FittingPass(sites, choose, weights, empty_table(sites, len(layers), tokens.device), like)
+    table = empty_table(sites, len(layers), tokens.device)
+    own, attention = (
+        tuple(site for site in sites if (site in ATTENTION) == inside) for inside in (False, True)
+    )
+    rule = FittingPass(own, choose, weights, table, like, attention)
     recorder = mean_loss(rule, layers) if compensated else None
     reached = float(measure(model, recorder or rule, tokens).mean())
     return FittedPass(rule.thresholds, reached, None if recorder is None else recorder.bias)
@@ -183,7 +217,7 @@ def measure(model: PreTrainedModel, policy: Policy, tokens: Tensor, scale: float
     Returns
     -------
     Tensor
-        Mean `ffn_sparsity` of each layer over the tokens after the dense prefix, ``(layers,)``.
+        Mean sparsity of each layer, in the policy's scope, over the tokens after the dense prefix, ``(layers,)``.
     """
     with attach(model, policy) as session, torch.no_grad():
         session.begin(len(tokens))
@@ -193,17 +227,23 @@ def measure(model: PreTrainedModel, policy: Policy, tokens: Tensor, scale: float
         counted[:, 0] = False
         session.plan(scales, counted)
         model(tokens, logits_to_keep=1, use_cache=False)
-        return session.ffn_sparsity()[:, DENSE_PREFIX:].mean((0, 1))
+        return session.sparsity()[:, DENSE_PREFIX:].mean((0, 1))
 
 
 def mean_loss(policy: Policy, layers: list[FFN]) -> MeanLoss:
     """Wrap a policy so that a pass measures its compensation."""
     like = layers[0].down_weight
+
+    def zeros(*width: int) -> Tensor:
+        return torch.zeros(len(layers), *width, device=like.device)
+
+    outputs = {
+        site: (maps.qkv_weight if site == QKV else maps.out_weight).shape[0]
+        for site in policy.attention_sites
+        for maps in [layers[0].attention]
+    }
     return MeanLoss(
-        policy,
-        layers,
-        torch.zeros(len(layers), like.shape[0], device=like.device),
-        torch.zeros(len(layers), device=like.device),
+        policy, layers, zeros(like.shape[0]), zeros(), {site: zeros(width) for site, width in outputs.items()}
     )
 
 

@@ -1,6 +1,6 @@
 """A calibration as one safetensors file whose header says what it was made from and for which weights.
 
-The calibration of the embedded model ships with the package. A file made for other weights is refused: thresholds of
+The calibrations of the embedded model ship with the package, one a scope. A file made for other weights is refused: thresholds of
 another model select at random and look almost plausible.
 """
 
@@ -23,6 +23,7 @@ from torch import Tensor
 from clada_neuro.artifacts import content_hash, package_data, write_atomic
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.runtime.policy import FFN_ONLY, SHARE
 
 FORMAT = 1
 MAX_BYTES = 2_000_000
@@ -44,6 +45,16 @@ class Calibration:
 
     header: dict[str, Any]
     tensors: Mapping[str, Tensor]
+
+    @property
+    def scope(self) -> str:
+        """What its sparsity is a share of: feed-forward blocks (``ffn``), or all linear maps of the layers (``all``)."""
+        return self.header.get("scope", FFN_ONLY)
+
+    @property
+    def share(self) -> str:
+        """What that share is called in the header."""
+        return SHARE[self.scope]
 
     @property
     def identity(self) -> str:
@@ -69,8 +80,8 @@ class Calibration:
         return write_atomic(path, lambda part: save_file(stored, part, metadata=metadata))
 
     def __repr__(self) -> str:
-        certified = self.header["certificate"]["ffn_sparsity"]
-        held = f"bound held at ffn_sparsity {certified:g}" if certified else "bound not held"
+        certified = self.header["certificate"][self.share]
+        held = f"bound held at {self.share} {certified:g}" if certified else "bound not held"
         return f"Calibration({self.header['model']}, load gain {self.header['load']['kappa']:g}, {held})"
 
     def _repr_html_(self) -> str:
@@ -87,7 +98,7 @@ class Calibration:
         )
 
     def scale_for(self, sparsity: float) -> float:
-        """Return the threshold scale at which mean `ffn_sparsity` meets its target, without load.
+        """Return the threshold scale at which mean sparsity meets its target, without load.
 
         Raises
         ------
@@ -95,9 +106,26 @@ class Calibration:
             If the target lies outside the calibrated curve.
         """
         curve = self.header["curve"]
-        reached = [0.0, *curve["ffn_sparsity"]]
+        reached = [0.0, *curve[self.share]]
         check_reach(sparsity, reached[-1], "this calibration")
         return float(np.interp(sparsity, reached, [0.0, *curve["scale"]]))
+
+    def uncovered(self, sparsity: float) -> str | None:
+        """Return what is known of the loss at a sparsity that the certificate does not cover; None for one that it does."""
+        certificate = self.header["certificate"]
+        held = certificate[self.share]
+        if held is not None and sparsity <= held + 1e-9:
+            return None
+        rows = sorted(certificate["frontier"], key=lambda row: abs(row["asked"] - sparsity))
+        near = (
+            f"at {rows[0]['asked']:g} it measured +{rows[0]['loss_nats']:.3f} nats per token (upper bound "
+            f"{rows[0]['upper_bound_nats']:.3f} at confidence {certificate['confidence']:g})"
+        )
+        covers = "no sparsity that was tested in order" if held is None else f"{self.share} up to {held:g}"
+        return (
+            f"sparsity {sparsity:g} asked for, the certificate (loss up to {certificate['bound_nats']:g} nats per token) "
+            f"covers {covers}; {near}"
+        )
 
     def to(self, device: torch.device) -> "Calibration":
         """Return the calibration with its tensors on a device."""
@@ -120,26 +148,30 @@ def check_reach(sparsity: float, reach: float, what: str) -> None:
         )
 
 
-def load_calibration(language_model: LanguageModel, path: str | Path | None = None) -> Calibration:
-    """Read a calibration and check that it belongs to the model.
+def load_calibration(
+    language_model: LanguageModel, path: str | Path | None = None, scope: str = FFN_ONLY
+) -> Calibration:
+    """Read a calibration and check that it belongs to the model and has the scope.
 
     Parameters
     ----------
     language_model : LanguageModel
     path : str or Path, optional
-        Default: the one shipped for these weights.
+        Default: the one shipped for these weights and the scope.
+    scope : {"ffn", "all"}
 
     Raises
     ------
     CalibrationError
-        If there is none, it is damaged, of another format, or made for other weights.
+        If there is none, it is damaged, of another format or scope, or made for other weights.
     """
     if path is None:
-        path = shipped_calibration(language_model.weights_hash)
+        path = shipped_calibration(language_model.weights_hash, scope)
         if not path.is_file():
+            of, option = ("", "") if scope == FFN_ONLY else (f" of scope {scope}", f" --scope {scope}")
             raise CalibrationError(
-                f"no calibration ships for model '{language_model.name}'; make one with: "
-                f"clada-neuro calibrate --model {language_model.name} --text FILE --out FILE, and pass --calibration"
+                f"no calibration{of} ships for model '{language_model.name}'; make one with: "
+                f"clada-neuro calibrate --model {language_model.name}{option} --text FILE --out FILE, and pass --calibration"
             )
     calibration = read_calibration(path)
     made_for = calibration.header["weights_hash"]
@@ -148,12 +180,18 @@ def load_calibration(language_model: LanguageModel, path: str | Path | None = No
             f"calibration '{path}' was made for weights {made_for} ({calibration.header.get('model')}), "
             f"model '{language_model.name}' has weights {language_model.weights_hash}; calibrate this model"
         )
+    if calibration.scope != scope:
+        raise CalibrationError(
+            f"calibration '{path}' was made for scope {calibration.scope}, scope {scope} asked for; give --scope "
+            f"{calibration.scope}, or a calibration made with --scope {scope}"
+        )
     return calibration.to(language_model.device)
 
 
-def shipped_calibration(weights_hash: str) -> Path:
-    """Return where the calibration of these weights lies if one ships with the package."""
-    return package_data("calibration", f"{weights_hash}.safetensors")
+def shipped_calibration(weights_hash: str, scope: str = FFN_ONLY) -> Path:
+    """Return where the calibration of these weights and this scope lies if one ships with the package."""
+    of = "" if scope == FFN_ONLY else f".{scope}"
+    return package_data("calibration", f"{weights_hash}{of}.safetensors")
 
 
 def read_calibration(path: str | Path) -> Calibration:

@@ -13,7 +13,7 @@ from clada_neuro.policies.artifact import Calibration
 from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.cognitive_load import Bits, LoadSignal
-from clada_neuro.runtime.policy import HIDDEN, INPUT, State
+from clada_neuro.runtime.policy import ATTENTION, SCOPES, SITES, State
 from clada_neuro.runtime.thresholds import Compensation
 
 _KAPPA = 0.1  # of a model without calibration
@@ -21,14 +21,13 @@ _KAPPA = 0.1  # of a model without calibration
 
 def base_policy(calibration: Calibration, sparsity: float) -> Clada:
     """Return CLADA with its thresholds and compensation only: no prefix term, no load, no reanalysis."""
-    tensors = calibration.tensors
+    tensors, sites = calibration.tensors, SITES[calibration.scope]
+    scales = torch.tensor([0.0, *calibration.header["curve"]["scale"]], device=tensors["bias"].device)
     return Clada(
-        thresholds={INPUT: tensors["input_thresholds"], HIDDEN: tensors["hidden_thresholds"]},
-        weights={INPUT: tensors["input_weights"], HIDDEN: tensors["hidden_weights"]},
-        mean_of_dropped=Compensation(
-            torch.tensor([0.0, *calibration.header["curve"]["scale"]], device=tensors["bias"].device),
-            tensors["bias"],
-        ),
+        thresholds={site: tensors[f"{site}_thresholds"] for site in sites},
+        weights={site: tensors[f"{site}_weights"] for site in sites},
+        mean_of_dropped=Compensation(scales, tensors["bias"]),
+        mean_at={site: Compensation(scales, tensors[f"{site}_bias"]) for site in sites if site in ATTENTION},
         base_scale=calibration.scale_for(sparsity),
     )
 
@@ -62,7 +61,7 @@ def changed(
         offset = asked.calibration.header["offsets"][name]
         return replace(policy, base_scale=policy.base_scale * math.exp(offset))
 
-    return Declaration(name, place, make, offset=True, compared=compared, timed=timed)
+    return Declaration(name, place, make, offset=True, compared=compared, timed=timed, scopes=SCOPES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,5 +84,9 @@ def _uncalibrated(passage: Passage) -> ReplayedLoad:
 
 DECLARED = [
     changed("clada", 10, lambda policy, calibration: policy, compared=True, timed=Timed(_uncalibrated)),
-    changed("clada-uncompensated", 30, lambda policy, calibration: replace(policy, mean_of_dropped=None)),
+    changed(
+        "clada-uncompensated",
+        30,
+        lambda policy, calibration: replace(policy, mean_of_dropped=None, mean_at={}),
+    ),
 ]

@@ -18,7 +18,7 @@ from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.passage import Passage
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.artifact import Calibration, check_reach
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.policy import FFN_ONLY, SITES, Policy
 from clada_neuro.runtime.thresholds import Compensation, norms
 
 
@@ -33,7 +33,7 @@ class PolicyRequest:
     layers : list of FFN
         Of the model.
     sparsity : float
-        The wanted mean `ffn_sparsity` at tokens after the prompt.
+        The wanted mean sparsity at tokens after the prompt, a share of what the calibration's scope is.
     given : Calibration or None
         Of the same model.
     """
@@ -50,17 +50,27 @@ class PolicyRequest:
             raise CalibrationError(f"policy '{self.name}' needs a calibration; give one with --calibration")
         return self.given
 
+    @property
+    def scope(self) -> str:
+        """That of the calibration."""
+        return FFN_ONLY if self.given is None else self.given.scope
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Those of the scope."""
+        return SITES[self.scope]
+
     @cached_property
     def norms(self) -> dict[str, Tensor]:
         """Norms of the weight columns, ``(layers, rows)`` a site."""
-        return norms(self.layers)
+        return norms(self.layers, self.scope)
 
     def fitted(self, policy: str, *keys: str, reach: float = 1.0) -> dict[str, Tensor]:
         """Return a policy's tables (`Passes.at_each_sparsity`) at the wanted sparsity, by key.
 
         ``reach`` is the highest sparsity that the policy can have at all.
         """
-        grid = torch.tensor(self.calibration.header["baselines"]["ffn_sparsity"])
+        grid = torch.tensor(self.calibration.header["baselines"][self.calibration.share])
         check_reach(self.sparsity, min(float(grid[-1]), reach), f"policy '{policy}' here")
         tensors = self.calibration.tensors
         missing = [key for key in keys if f"{policy}_{key}" not in tensors]
@@ -117,6 +127,8 @@ class Declaration:
         Whether `evaluate` takes it where no policy is named.
     timed : Timed or None
         How `bench decode` takes it, if at all.
+    scopes : tuple of str
+        In which it can run: feed-forward blocks alone, or attention's maps, too; `fit` is called in these.
     """
 
     name: str
@@ -127,6 +139,7 @@ class Declaration:
     offset: bool = False
     compared: bool = False
     timed: Timed | None = None
+    scopes: tuple[str, ...] = (FFN_ONLY,)
 
 
 def _interpolate(grid: Tensor, sparsity: float, values: Tensor) -> Tensor:

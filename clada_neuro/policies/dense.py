@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from clada_neuro.policies.declaration import Declaration
-from clada_neuro.runtime.policy import Policy, State
+from clada_neuro.runtime.policy import SCOPES, Policy, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,4 +22,4 @@ class Dense(Policy):
         return torch.ones_like(values, dtype=torch.bool)
 
 
-DECLARED = [Declaration("dense", 0, lambda asked: Dense(), calibrated=False, compared=True)]
+DECLARED = [Declaration("dense", 0, lambda asked: Dense(), calibrated=False, compared=True, scopes=SCOPES)]

@@ -1,8 +1,9 @@
 """TEAL, training-free activation sparsity (Liu et al. 2024, arXiv 2408.14690).
 
 Elements of a matrix's input are kept when their magnitude reaches a threshold, the quantile at that matrix's sparsity;
-sparsities are set block by block so that the block's output error is least. Here gate and up share one mask of x (they
-read the same rows), and attention, which the paper also sparsifies, stays dense.
+sparsities are set layer by layer so that the layer's output error is least. Here gate and up share one mask of x (they
+read the same rows), and so do queries, keys and values. In scope ``ffn`` attention, which the paper also sparsifies, stays dense; in scope ``all``
+shares grow as in the paper's algorithm (`clada_neuro.passes.layer_error`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from clada_neuro.passes.error import block_error
 from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.layer_error import layer_shares
 from clada_neuro.passes.measure import FittedPass, empty_table, quantile
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
-from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
+from clada_neuro.runtime.policy import ALL, HIDDEN, INPUT, SCOPES, SITES, reads
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 _SPLITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -78,6 +80,9 @@ def _split(
 
 
 def _fit(passes: Passes) -> Piece:
+    if passes.scope == ALL:
+        return {}, passes.at_each_sparsity("teal", lambda sparsity: _fit_layers(passes, sparsity))
+
     def at(sparsity: float) -> dict[str, Tensor]:
         _, found = fit_blocks(passes, {}, sparsity)
         assert found.bias is not None
@@ -86,9 +91,18 @@ def _fit(passes: Passes) -> Piece:
     return {}, passes.at_each_sparsity("teal", at)
 
 
+def _fit_layers(passes: Passes, sparsity: float) -> Mapping[str, Tensor]:
+    shares = layer_shares(passes, "teal", {}, sparsity)
+
+    def choose(layer: int, site: str, seen: Tensor) -> Tensor:
+        return quantile(seen.abs().float(), float(shares[site][layer]))
+
+    return passes.thresholds(SITES[ALL], choose).thresholds
+
+
 def _make(asked: PolicyRequest, *, compensated: bool) -> Teal:
     mean = asked.mean_of_dropped("teal") if compensated else None
-    return Teal(asked.fitted("teal", *Teal.sites), {}, mean)
+    return Teal(asked.fitted("teal", *asked.sites), {}, mean)
 
 
 DECLARED = [
@@ -99,6 +113,7 @@ DECLARED = [
         _fit,
         compared=True,
         timed=Timed(lambda passage: Teal(passage.thresholds(passage.dropped, {}), {})),
+        scopes=SCOPES,
     ),
     Declaration("teal-compensated", 100, partial(_make, compensated=True)),
 ]

@@ -40,7 +40,7 @@ def _fit(passes: Passes) -> Piece:
             lambda layer, site, seen: equal_error_threshold(passes.layers[layer], seen, error),
             {HIDDEN: passes.norms[HIDDEN]},
         )
-        return {"ffn_sparsity": found.ffn_sparsity}, {"thresholds": found.thresholds[HIDDEN]}
+        return {"ffn_sparsity": found.sparsity}, {"thresholds": found.thresholds[HIDDEN]}
 
     pieces = [passes.piece(f"tt-{error}", partial(at, error)) for error in _ERRORS]
     points = [0.0, *(header["ffn_sparsity"] for header, _ in pieces)]

@@ -1,8 +1,8 @@
 """WINA, weight-informed neuron activation (Chen et al. 2025, arXiv 2505.19427).
 
 Elements are scored by magnitude times the norm of the weight column they meet, |x_j|·‖W[:, j]‖₂, and the K highest of
-each token are kept. Here gate and up share one mask of x, scored with the norm of [W_g; W_u]; attention, which the
-paper also sparsifies, stays dense.
+each token are kept. Here gate and up share one mask of x, scored with the norm of [W_g; W_u], and queries, keys and values likewise; in
+scope ``ffn`` attention, which the paper also sparsifies, stays dense. Shares are set as TEAL's, with these scores.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from clada_neuro.passes.fitting import Passes
+from clada_neuro.passes.layer_error import layer_shares
 from clada_neuro.passes.passage import Passage
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.policies.teal import fit_blocks
-from clada_neuro.runtime.policy import ATTENTION, HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.policy import ALL, ATTENTION, HIDDEN, INPUT, SCOPES, Policy, State
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 
 
@@ -71,6 +72,10 @@ class WinaThresholds(ThresholdPolicy):
 
 def _fit(passes: Passes) -> Piece:
     """Take TEAL's shares, found with WINA's scores."""
+    if passes.scope == ALL:
+        return {}, passes.at_each_sparsity(
+            "wina", lambda sparsity: layer_shares(passes, "wina", passes.norms, sparsity)
+        )
 
     def at(sparsity: float) -> dict[str, Tensor]:
         dropped, found = fit_blocks(passes, passes.norms, sparsity)
@@ -82,7 +87,7 @@ def _fit(passes: Passes) -> Piece:
 
 def _make(asked: PolicyRequest, *, compensated: bool) -> Wina:
     mean = asked.mean_of_dropped("wina") if compensated else None
-    return Wina(asked.fitted("wina", *Wina.sites), asked.norms, mean)
+    return Wina(asked.fitted("wina", *asked.sites), asked.norms, mean)
 
 
 def _in_kernels(policy: Policy, passage: Passage) -> WinaThresholds:
@@ -99,6 +104,7 @@ DECLARED = [
         _fit,
         compared=True,
         timed=Timed(lambda passage: _in_kernels(Wina(passage.dropped, passage.norms), passage), _in_kernels),
+        scopes=SCOPES,
     ),
     Declaration("wina-compensated", 101, partial(_make, compensated=True)),
 ]

@@ -15,7 +15,7 @@ from clada_neuro.models.limits import check_length, check_vocabulary
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.rotation import check_one_rotation
 from clada_neuro.runtime.drawing import Sampler
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.policy import ALL, Policy
 from clada_neuro.runtime.runner import Runner, runner_for
 
 
@@ -30,6 +30,8 @@ class Generation:
         Stop token left out.
     ffn_sparsity : list of float
         One a token that was processed as input after the prompt (the last one drawn never is).
+    linear_sparsity : list of float
+        Of the same tokens, under a policy that leaves out rows of attention, too: share of all linear weights of the layers.
     events, actions : list of bool
         Of the same tokens, for policies with load: load passed its rolling percentile; computed densely for it.
     seconds : float
@@ -39,16 +41,19 @@ class Generation:
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
     ffn_sparsity: list[float] = field(default_factory=list)
+    linear_sparsity: list[float] = field(default_factory=list)
     events: list[bool] = field(default_factory=list)
     actions: list[bool] = field(default_factory=list)
     seconds: float = 0.0
 
     def tokens(self) -> pd.DataFrame:
-        """Return one row a token: token_id, ffn_sparsity, and event and action where load decides."""
+        """Return one row a token: token_id, ffn_sparsity, linear_sparsity in scope ``all``, event and action under load."""
         columns = {
             "token_id": pd.Series(self.token_ids, dtype="Int64"),
             "ffn_sparsity": pd.Series(self.ffn_sparsity),
         }
+        if self.linear_sparsity:
+            columns["linear_sparsity"] = pd.Series(self.linear_sparsity)
         if self.events:
             columns["event"] = pd.Series(self.events, dtype="boolean")
             columns["action"] = pd.Series(self.actions, dtype="boolean")
@@ -119,7 +124,7 @@ def generate(
                     break
                 runner.observe(token)
                 logits = runner.step(token)
-                _record(results, active, runner)
+                _record(results, active, runner, policy.scope)
         seconds = time.perf_counter() - began
     for result, writer in zip(results, writers, strict=True):
         result.text = writer.finish(result.token_ids)
@@ -127,10 +132,13 @@ def generate(
     return results
 
 
-def _record(results: list[Generation], active: Tensor, runner: Runner) -> None:
+def _record(results: list[Generation], active: Tensor, runner: Runner, scope: str) -> None:
+    whole = runner.sparsity().mean(-1).tolist() if scope == ALL else []
     sparsity, event, action = runner.ffn_sparsity().mean(-1).tolist(), runner.state.event, runner.state.action
     for place, row in enumerate(active.tolist()):
         results[row].ffn_sparsity.append(sparsity[place])
+        if whole:
+            results[row].linear_sparsity.append(whole[place])
         if event is not None and action is not None:
             results[row].events.append(bool(event[place]))
             results[row].actions.append(bool(action[place]))

@@ -34,6 +34,8 @@ from clada_neuro.runtime.prefix import Prefix
 INPUT, HIDDEN, GATE, NEURON = "input", "hidden", "gate", "neuron"
 QKV, OUT = ATTENTION = "qkv", "out"
 FFN_ONLY, ALL = SCOPES = "ffn", "all"
+SITES = {FFN_ONLY: (INPUT, HIDDEN), ALL: (INPUT, HIDDEN, QKV, OUT)}  # of policies that decide by token
+SHARE = {FFN_ONLY: "ffn_sparsity", ALL: "linear_sparsity"}  # what a scope's share of unread bytes is called
 CACHE_LINE = 64
 
 

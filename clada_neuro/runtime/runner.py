@@ -43,6 +43,9 @@ class Runner(Protocol):
     def ffn_sparsity(self) -> Tensor:
         """Return the share of each block's weight bytes not read in the last step, ``(batch, layers)``."""
 
+    def sparsity(self) -> Tensor:
+        """Return the same of what the policy's scope is."""
+
 
 @contextmanager
 def runner_for(

@@ -82,6 +82,10 @@ class Decoder:
         """Return the share of each block's weight bytes not read in the last step, ``(batch, layers)``."""
         return self.session.ffn_sparsity()[:, -1]
 
+    def sparsity(self) -> Tensor:
+        """Return the same of what the policy's scope is."""
+        return self.session.sparsity()[:, -1]
+
     def _pass(self, tokens: Tensor) -> Tensor:
         return self.model(
             input_ids=tokens,

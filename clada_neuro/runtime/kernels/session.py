@@ -136,6 +136,10 @@ class KernelSession:
         """Return the share of each block's weight bytes that the last token did not read, ``(1, layers)``."""
         return sparsity_of(self._reads, self.kernel.input_mask, self.kernel.neuron_mask)[None]
 
+    def sparsity(self) -> Tensor:
+        """Return the same: kernels follow no other scope."""
+        return self.ffn_sparsity()
+
     def _refresh(self) -> None:
         """Take the last token, computed densely, into the prefix statistics."""
         counted = torch.ones(1, 1, dtype=torch.bool, device=self.state.scale.device)

@@ -1,0 +1,104 @@
+"""Scope ``all`` on the command line and by name: what is left out, what is printed, and which line tells what is wrong."""
+
+import random
+
+import pytest
+from command_line import clada
+from tiny_models import tiny_checkpoint
+
+import clada_neuro as cn
+from clada_neuro.calibration import search, texts
+from clada_neuro.errors import CalibrationError, ModelError
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A checkpoint, and calibrations of both scopes made on the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (texts, search):
+            patch.setattr(module, "LENGTH", 64)
+        folder = tmp_path_factory.mktemp("desk")
+        tiny_checkpoint(folder / "model")
+        chance = random.Random(0)
+        for number in range(40):
+            words = (f"w{chance.randint(3, 96)}" for _ in range(90))
+            (folder / f"text{number}.txt").write_text(" ".join(words), encoding="utf-8")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def files(desk):
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (texts, search):
+            patch.setattr(module, "LENGTH", 64)
+        model = cn.load_model(desk / "model")
+        documents = [path.read_text(encoding="utf-8") for path in sorted(desk.glob("text*.txt"))]
+        for scope in ("ffn", "all"):
+            search.calibrate(
+                model, documents, desk / f"{scope}.safetensors", scope=scope, tokens=64 * 40, progress=False
+            )
+    return desk
+
+
+def test_calibrate_writes_a_file_of_the_scope_and_names_its_share(desk, capsys, monkeypatch):
+    for module in (texts, search):
+        monkeypatch.setattr(module, "LENGTH", 64)
+    given = [part for path in sorted(desk.glob("text*.txt")) for part in ("--text", path)]
+    out = desk / "command.safetensors"
+    done = clada(
+        capsys, "calibrate", "--model", desk / "model", *given, "--scope", "all", "--tokens", 64 * 40,
+        "--threads", 1, "--out", out,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "linear_sparsity 0.4" in done.out
+    assert "ffn_sparsity" not in done.out
+
+
+def test_generate_leaves_out_rows_of_attention_and_says_how_many(files, capsys):
+    done = clada(
+        capsys, "generate", "w3 w4 w5", "--model", files / "model", "--scope", "all", "--calibration",
+        files / "all.safetensors", "--max-new-tokens", 12, "--compare-dense",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "[clada: linear sparsity 0." in done.out
+    assert ", FFN sparsity 0." in done.out
+    assert "[dense: FFN sparsity 0.000" in done.out
+    model = cn.load_model(files / "model")
+    (found,) = cn.generate(
+        model, "w3 w4 w5", "clada", scope="all", calibration=files / "all.safetensors", max_new_tokens=12
+    )
+    assert len(found.linear_sparsity) == len(found.ffn_sparsity)
+    assert 0.2 < sum(found.linear_sparsity) / len(found.linear_sparsity) < 0.6
+    assert "linear_sparsity" in found.tokens()
+    (narrow,) = cn.generate(
+        model, "w3 w4 w5", "clada", calibration=files / "ffn.safetensors", max_new_tokens=4
+    )
+    assert narrow.linear_sparsity == []
+    assert "linear_sparsity" not in narrow.tokens()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--scope", "all", "--calibration", "ffn"), "was made for scope ffn, scope all asked for; give --scope ffn"),
+        (("--calibration", "all"), "was made for scope all, scope ffn asked for; give --scope all"),
+        (("--scope", "all"), "no calibration of scope all ships for model"),
+        (("--scope", "all", "--calibration", "all", "--policy", "griffin"), "policy 'griffin' leaves attention dense"),
+        (("--scope", "all", "--calibration", "all", "--sparsity", "0.9"), "this calibration reaches 0 to"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_line(files, capsys, options, line):
+    given = [files / f"{part}.safetensors" if part in ("ffn", "all") and before == "--calibration" else part
+             for before, part in zip(("", *options), options, strict=False)]  # fmt: skip
+    done = clada(capsys, "generate", "w3", "--model", files / "model", *given)
+    assert done.code == 2
+    assert line in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_policy_that_is_made_takes_no_scope(files):
+    model = cn.load_model(files / "model")
+    with pytest.raises(ModelError, match="scope given with a policy that is made already"):
+        cn.generate(model, "w3", cn.policy(model, "dense"), scope="all")
+    with pytest.raises(CalibrationError, match="made for scope ffn"):
+        cn.policy(model, calibration=files / "ffn.safetensors", scope="all")
