@@ -57,8 +57,10 @@ def _written(value: float | None, digits: int, power: int) -> str:
 def _power(digits: int, *values: float | None) -> int:
     """Return the power of ten that leaves numbers two decimals; 0 where they are written out, or are too large for it."""
     power = digits - _LEAST if digits > _PLAIN else 0
-    large = min(_SIZABLE, 10.0 ** (4 - power))
-    return 0 if any(value is not None and abs(value) >= large for value in values) else power
+    largest = max(
+        (abs(value) for value in values if value is not None and not math.isnan(value)), default=0.0
+    )
+    return power if 0 < largest < min(_SIZABLE, 10.0 ** (4 - power)) else 0
 
 
 def p_text(p: float) -> str:

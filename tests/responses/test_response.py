@@ -70,6 +70,8 @@ def test_what_would_be_a_row_of_zeros_stands_before_a_power_of_ten():
     assert plain(fixed(0.000123, decimals(3e-5))) == "1.23 × 10⁻⁴"
     assert plain(interval(1.2e-5, 0.00319, 5)) == "[0.01, 3.19] × 10⁻³"
     assert fixed(0.0003, 4) == "0.0003"
+    assert fixed(None, 5) == fixed(float("nan"), 5) == "NA"
+    assert fixed(0.0, 5) == "0.00000"
     assert interval(-0.0021, 0.0215, 5) == "[−0.00210, 0.02150]"  # one end needs no power
     assert fixed(1234.5, digits).startswith("1,234.5")  # no small number
 
