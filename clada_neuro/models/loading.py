@@ -176,6 +176,8 @@ def load_model(
     method = method_of(config)
     check_quantised(str(name), method)
     tokenizer = load_part(AutoTokenizer, name, **source)
+    if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # what older versions of transformers make of nothing
+        raise ModelError(f"'{name}' cannot be loaded: it comes without a tokenizer")
     where = device_map(device, bool(method))
     model: Any = load_weights(
         name, kind_of(config), use_safetensors=True, dtype=_DTYPES[dtype], **where, **source

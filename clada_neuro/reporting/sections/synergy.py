@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clada_neuro.numerals import decimals, interval, spread
+from clada_neuro.numerals import decimals, fixed, interval, spread
 from clada_neuro.records.fits import FitRecord, IntervalFacts
 from clada_neuro.records.fits import number as drawable
 from clada_neuro.records.synergy import Bootstrapped, SynergyRecord
@@ -130,13 +130,13 @@ def _rows(found: SynergyRecord) -> list[_Row]:
         _Row("p calibrated under the null", intervals.null_p, p_value),
         _Row(f"χ²({test.df}), likelihood ratio (ML)", test.chi2, number),
         _Row(f"p of the likelihood ratio, {LIBERAL}", test.p, p_value),
-        _Row("Δ log-likelihood per trial, in sample (nats)", test.delta_loglik_per_trial, _fine),
+        _Row("Δ log-likelihood per trial, in sample (nats)", test.delta_loglik_per_trial, _nats),
         _Row(
             "Δ log-likelihood per trial, held-out items (nats)",
             held_out.delta_loglik_per_trial if held_out else None,
-            _fine,
+            _nats,
         ),
-        _Row("standard error over items", held_out.se if held_out else None, _fine),
+        _Row("standard error over items", held_out.se if held_out else None, _nats),
     ]
 
 
@@ -146,6 +146,10 @@ def _r2(value: float | None) -> str:
 
 def _fine(value: float | None) -> str:
     return number(value, 4)
+
+
+def _nats(value: float | None) -> str:
+    return fixed(value, 5)
 
 
 def figure(found: list[SynergyRecord]) -> Figure | None:
