@@ -22,6 +22,7 @@ from clada_neuro.erp.onsets import from_bids, from_onsets
 from clada_neuro.erp.quiet import quiet
 from clada_neuro.erp.raw_sources import EegSession
 from clada_neuro.errors import AlignmentError, DataError, did_you_mean
+from clada_neuro.stimuli.keys import as_key
 
 _TOLERANCE = 0.05
 _ONE = re.compile(r"^(event|word|short step)\b")
@@ -231,7 +232,12 @@ def _intervals(words: pd.DataFrame) -> tuple[NDArray[np.float64], bool]:
 def _of_subject(table: pd.DataFrame, subject: str) -> pd.DataFrame:
     if "subject" not in table:
         return table.reset_index(drop=True)
-    names = table["subject"].astype(str).str.strip().str.removeprefix("sub-")
+    names = as_key(table["subject"]).str.removeprefix("sub-")
+    if (nobody := (names == "").to_numpy()).any():
+        raise DataError(
+            f"row {nobody.argmax() + 2} of the words names no subject ({nobody.sum()} of {len(names)} rows); fill the column 'subject' in, "
+            "or leave it out where all have the same words"
+        )
     rows = table[names == subject].drop(columns="subject")
     if rows.empty:
         known = list(dict.fromkeys(names))

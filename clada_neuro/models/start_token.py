@@ -39,7 +39,7 @@ def resolve_start_token(tokenizer: PreTrainedTokenizerBase, choice: str | int | 
         return None
     if choice == "auto":
         return _automatic(tokenizer)
-    if isinstance(choice, int) or choice.lstrip("-").isdigit():
+    if isinstance(choice, int) or choice.removeprefix("-").isdecimal():
         return _checked_id(tokenizer, int(choice))
     vocabulary = tokenizer.get_vocab()
     if choice not in vocabulary:

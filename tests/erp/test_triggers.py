@@ -118,6 +118,18 @@ def test_a_subjects_own_rows_and_the_delay_of_the_screen():
         tie("S3", [session(["2"])], table)
 
 
+def test_numbers_of_subjects_are_themselves_and_a_row_of_nobody_is_named():
+    """pandas reads a column of whole numbers with a gap as 1.0, 2.0."""
+    table = pd.concat([TABLE.assign(subject=1.0), TABLE.assign(subject=2.0)], ignore_index=True)
+    codes = ["11", "2", "2", "12", "2", "2"]
+    assert counted(tie("2", [session(codes)], table))["tied to a word"] == 6
+    table.loc[[3, 8], "subject"] = np.nan
+    with pytest.raises(
+        DataError, match=r"row 5 of the words names no subject \(2 of 12 rows\); fill the column"
+    ):
+        tie("2", [session(codes)], table)
+
+
 @pytest.mark.parametrize(
     ("codes", "table", "message"),
     [

@@ -50,6 +50,8 @@ def test_explicit_choices():
         (3, "0 to 2"),
         (-1, "0 to 2"),
         ("-1", "0 to 2"),
+        ("²", "'²' is not in the vocabulary"),
+        ("--1", "'--1' is not in the vocabulary"),
         ("zebra", "special tokens are <s>"),
     ],
 )
