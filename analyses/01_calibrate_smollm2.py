@@ -1,7 +1,7 @@
 """Make the calibrations that ship for the embedded model, from C4 and Gutenberg text.
 
     python analyses/01_calibrate_smollm2.py [--tokens 65536] [--scope all]
-    python analyses/01_calibrate_smollm2.py --certificate
+    python analyses/01_calibrate_smollm2.py --certificate [--documents 48] [--scope all]
     python analyses/01_calibrate_smollm2.py --add
     python analyses/01_calibrate_smollm2.py --added
 
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument(
         "--certificate", action="store_true", help="state the shipped file's certificate again"
     )
+    parser.add_argument("--documents", type=int, default=48, help="of a certificate that is stated again")
     parser.add_argument("--add", action="store_true", help="add tables of policies that the file lacks")
     parser.add_argument("--added", action="store_true", help="print what the added tables come to")
     parser.add_argument(
@@ -82,7 +83,11 @@ def main() -> None:
         return
     if options.certificate:
         calibration = certify_anew(
-            model, load_calibration(model, out, options.scope), c4_for_measuring(), parts
+            model,
+            load_calibration(model, out, options.scope),
+            c4_for_measuring(),
+            parts,
+            texts=options.documents,
         )
         calibration.save(out)
     else:

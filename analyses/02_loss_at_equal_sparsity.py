@@ -18,12 +18,22 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from _shared.equal_sparsity import (
+    BATCH,
+    LENGTH,
+    MEASURES,
+    POWER,
+    PREFIX,
+    carried,
+    cut,
+    documents,
+    estimate,
+)
 from _shared.loss_compensations import COMPENSATIONS, Compensations
 from _shared.loss_page import page
 from _shared.loss_variants import LOAD_VARIANTS, SIMPLER_RULES, SimplerRules, load_variant
 from _shared.results import results_folder
-from _shared.texts import c4_for_calibration, c4_for_measuring, wikitext2
-from scipy import stats
+from _shared.texts import c4_for_calibration
 from tqdm import tqdm
 
 from clada_neuro import load_model
@@ -48,30 +58,9 @@ from clada_neuro.policies.registry import POLICIES, make_policy
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.policy import Policy
 
-LENGTH, PREFIX, BATCH = 256, 32, 8
 FIT_DOCUMENTS = 16  # of those that calibration may see, for thresholds that the calibration does not hold
 STEP, SLOPE_DOCUMENTS = 0.04, 24  # of sparsity and how many, for the slope of loss
-POWER = 2.8  # standard errors that an effect has to have to be found four times in five
-MEASURES = ("loss", "divergence")
 NOTICEABLE = 0.002  # nats: what reallocating by load is expected to give
-
-
-def cut(model: LanguageModel, texts: list[str], count: int) -> list[list[int]]:
-    """Return the first ``LENGTH`` tokens of the first texts that are long enough."""
-    assert model.start_token_id is not None
-    kept: list[list[int]] = []
-    for text in texts:
-        ids = model.tokenizer(text[: 12 * LENGTH], add_special_tokens=False).input_ids
-        if len(ids) >= LENGTH - 1 and len(kept) < count:
-            kept.append([model.start_token_id, *ids][:LENGTH])
-    return kept
-
-
-def documents(model: LanguageModel, count: int) -> torch.Tensor:
-    """Return ``(count, LENGTH)`` tokens: C4 and WikiText-2 in turn, then what C4 has left."""
-    c4, wiki = (cut(model, texts, count) for texts in (c4_for_measuring(), wikitext2()))
-    alternating = [ids for both in zip(c4, wiki, strict=False) for ids in both]
-    return torch.tensor((alternating + c4[len(wiki) :])[:count])
 
 
 class Experiment:
@@ -169,32 +158,6 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["asked", "loss"]).reset_index(drop=True)
 
 
-def carried(found: pd.DataFrame, measure: str, name: str, asked: float) -> pd.Series:
-    """Each document's value at exactly the asked mean sparsity."""
-    own = found.loc[found["policy"] == name]
-    here = own.loc[own["asked"] == asked].set_index("document")
-    gap = asked - here["ffn_sparsity"].mean()
-    slope = _slope(own, measure, asked)
-    if slope is None:
-        slope = _slope(found.loc[found["policy"] == "no-load"], measure, asked)
-    return here[measure] + (slope or 0.0) * gap
-
-
-def _slope(own: pd.DataFrame, measure: str, asked: float) -> float | None:
-    """Rise of the mean per unit of sparsity between the nearest sparsities, on the documents that have both."""
-    wide = own.pivot_table(index="document", columns="asked", values=[measure, "ffn_sparsity"])
-    others = [
-        value for value in sorted(own["asked"].unique(), key=lambda x: abs(x - asked)) if value != asked
-    ]
-    if asked not in own["asked"].values or not others:
-        return None
-    both = (
-        wide.xs(asked, axis=1, level=1).join(wide.xs(others[0], axis=1, level=1), rsuffix="_other").dropna()
-    )
-    mean = both.mean()
-    return (mean[measure] - mean[f"{measure}_other"]) / (mean["ffn_sparsity"] - mean["ffn_sparsity_other"])
-
-
 def results_page(experiment: Experiment, table: pd.DataFrame) -> str:
     found = experiment.found()
 
@@ -205,13 +168,6 @@ def results_page(experiment: Experiment, table: pd.DataFrame) -> str:
     return page(
         table, difference, NOTICEABLE, f"made from texts {experiment.calibration.header['texts']['hash']}"
     )
-
-
-def estimate(name: str, values: pd.Series) -> dict[str, float]:
-    """Mean and 95 % interval over documents (Student t)."""
-    error = values.std() / math.sqrt(len(values)) * stats.t.ppf(0.975, len(values) - 1)
-    mean = values.mean()
-    return {name: mean, f"{name}_low": mean - error, f"{name}_high": mean + error}
 
 
 def main() -> None:

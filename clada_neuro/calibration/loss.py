@@ -33,6 +33,8 @@ class Cost:
         rise of loss, with less noise.
     sparsity : Tensor
         Mean share of weight bytes not read, of what the policy's scope is.
+    dropped : Tensor
+        Mean share of rows left out, ``(texts, sites)``: sites of attention, then of the block.
     surprisal_bits, entropy_bits : Tensor
         Of every token, ``(texts, length)``.
     """
@@ -40,6 +42,7 @@ class Cost:
     loss: Tensor
     divergence: Tensor
     sparsity: Tensor
+    dropped: Tensor
     surprisal_bits: Tensor
     entropy_bits: Tensor
 
@@ -105,6 +108,9 @@ def _compare(model: LanguageModel, shard: _Shard) -> dict[str, Tensor]:
         "loss": loss,
         "divergence": (before.exp() * (before - after)).sum(-1).mean(1),
         "sparsity": torch.stack([result.sparsity[prefix:].mean() for result in scores]),
+        "dropped": torch.tensor(
+            [[share[prefix:].mean() for share in result.dropped.values()] for result in scores]
+        ),
         "surprisal_bits": surprisal,
         "entropy_bits": torch.stack([result.entropy_bits for result in scores]),
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clada_neuro.cli.options import model_options, scale_options
+from clada_neuro.cli.policy_options import scope_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     multiple=True,
     default=(0.4,),
     show_default=True,
-    help="Share of feed-forward weight bytes not read; may be repeated.",
+    help="Share of the scope's weight bytes not read; may be repeated.",
 )
 @click.option(
     "--limit",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Calibration file [default: the shipped one]."
 )
+@scope_option
 @scale_options
 @click.option("--json", "out", type=click.Path(path_type=Path), required=True, help="Where the rows go.")
 def command(
@@ -62,6 +64,7 @@ def command(
     seed: int,
     starts: tuple[str, ...],
     calibration: Path | None,
+    scope: str,
     scheduler: str | None,
     out: Path,
     **setting: Any,
@@ -93,6 +96,7 @@ def command(
                 seed=seed,
                 starts=starts,
                 calibration=calibration,
+                scope=scope,
                 places=where,
             )
         except Unanswered as error:

@@ -7,8 +7,8 @@ from pathlib import Path
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import policy_layers
 from clada_neuro.policies.artifact import load_calibration
-from clada_neuro.policies.registry import POLICIES, UNCALIBRATED, make_policy
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.policies.registry import POLICIES, UNCALIBRATED, check_scope, make_policy, warn_uncovered
+from clada_neuro.runtime.policy import FFN_ONLY, Policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Contestant:
     ----------
     name : str
     asked : float
-        The wanted `ffn_sparsity`; 0 for dense.
+        The wanted sparsity; 0 for dense.
     policy : Policy
     unloaded : Policy or None
         The policy without load that a policy with load takes its signals from.
@@ -38,7 +38,11 @@ class Contestant:
 
 
 def contestants(
-    model: LanguageModel, names: Sequence[str], sparsities: Sequence[float], calibration: Path | None = None
+    model: LanguageModel,
+    names: Sequence[str],
+    sparsities: Sequence[float],
+    calibration: Path | None = None,
+    scope: str = FFN_ONLY,
 ) -> list[Contestant]:
     """Return dense once and every other policy at every sparsity, in the order of their names.
 
@@ -53,12 +57,16 @@ def contestants(
     for name in calibrated:
         if name not in POLICIES:
             make_policy(name, layers, None)
-    loaded = load_calibration(model, calibration) if calibrated else None
+    for name in names:
+        check_scope(name, scope)
+    loaded = load_calibration(model, calibration, scope) if calibrated else None
     digest = None if loaded is None else loaded.identity
     unloaded = {} if loaded is None else {s: make_policy("no-load", layers, loaded, s) for s in sparsities}
     found = []
     for name, asked in dict.fromkeys((n, 0.0 if n == "dense" else s) for s in sparsities for n in names):
         policy = unloaded[asked] if name == "no-load" else make_policy(name, layers, loaded, asked)
+        if loaded is not None:
+            warn_uncovered(name, asked, loaded)
         made_from = None if name in UNCALIBRATED else digest
         source = unloaded[asked] if policy.sequential else None
         added = None if loaded is None else loaded.added.get(name)

@@ -66,6 +66,8 @@ class Answered:
         Tokens processed under the policy, in context and answer.
     ffn_sparsity : float
         Mean over these of the share of feed-forward weight bytes not read.
+    sparsity : float
+        The same of what the policy's scope is.
     """
 
     log_prob: float
@@ -74,6 +76,7 @@ class Answered:
     affected: int
     policy_tokens: int
     ffn_sparsity: float
+    sparsity: float
 
 
 @dataclass(frozen=True)
@@ -256,14 +259,14 @@ class Contexts:
         with attach(self.model, policy) as session, rotated_for(self.model, self._longest):
             session.begin(len(self._counts), self._seeds)
             session.state.prefix = copy.deepcopy(self._statistics)
-            seen, skipped = self._seen.fork(), torch.zeros(len(self._counts), device=self.model.device)
+            seen, skipped = self._seen.fork(), torch.zeros(2, len(self._counts), device=self.model.device)
             logits = self._opening[:0]
             if self._follows.any():
                 _plan(session, scale)
                 logits, seen = self._pass(self._context, seen, self._context.real)
                 skipped = _totals(session, self._context)
             read, answer_read = self._read_context(logits)
-            skipped = skipped[self._parents]
+            skipped = skipped[:, self._parents]
             after_context = session.state
             for rows, tokens in self._groups:
                 parents, width = self._parents[rows], tokens.real.shape[1]
@@ -271,7 +274,7 @@ class Contexts:
                 policy.reorder(session.state, parents)
                 _plan(session, answer_scale[rows, :width])
                 logits, _ = self._pass(tokens, seen.fork(parents), tokens.real)
-                skipped[rows] += _totals(session, tokens)
+                skipped[:, rows] += _totals(session, tokens)
                 found = torch.zeros(3, *tokens.real.shape, device=logits.device)
                 found[:, tokens.real] = _read(logits, self._answer.tokens[rows, 1 : width + 1][tokens.real])
                 answer_read[:, rows, 1 : width + 1] = found
@@ -325,7 +328,7 @@ class Contexts:
             self._answer.lengths,
             (affected & real).sum(1),
             processed,
-            skipped / processed.clamp_min(1),
+            *(skipped / processed.clamp_min(1)),
         )
         found = iter([Answered(*values) for values in zip(*(c.tolist() for c in columns), strict=True)])
         return [[next(found) for _ in range(count)] for count in self._counts]
@@ -353,8 +356,9 @@ def _plan(session: Session, scale: Tensor) -> None:
 
 
 def _totals(session: Session, rows: _Rows) -> Tensor:
-    """Return the sum over each row's tokens of the last pass's mean `ffn_sparsity`."""
-    return (session.ffn_sparsity().mean(-1) * rows.real).sum(1)
+    """Return the sums over each row's tokens of the last pass's mean `ffn_sparsity` and `sparsity`, ``(2, rows)``."""
+    shares = torch.stack([session.ffn_sparsity(), session.sparsity()])
+    return (shares.mean(-1) * rows.real).sum(-1)
 
 
 def _read(logits: Tensor, targets: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ threads and routes of its linear maps, start token, items, start of the policy, 
 limit adds to a smaller one, and results of different calibrations never mix.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -25,7 +25,7 @@ from clada_neuro.evaluation.tasks import Item, Task
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Failure, Here, Places
 from clada_neuro.progress import ProgressBar
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.policy import ALL, FFN_ONLY, SHARE, Policy
 
 CHUNK = 25  # items
 
@@ -61,6 +61,7 @@ def evaluate(
     seed: int = 0,
     starts: Sequence[str] = ("answer",),
     calibration: Path | None = None,
+    scope: str = FFN_ONLY,
     places: Places | None = None,
 ) -> pd.DataFrame:
     """Evaluate policies on tasks.
@@ -71,13 +72,15 @@ def evaluate(
     tasks, policies : sequence of str
         Names (`clada_neuro.evaluation.tasks.TASKS`, `clada_neuro.policies.registry.POLICIES`).
     sparsities : sequence of float
-        Wanted shares of feed-forward weight bytes not read.
+        Wanted shares of weight bytes not read, of what the scope is.
     limit : int, optional
         Items of each task, drawn with ``seed``; default all.
     starts : sequence of {"answer", "middle"}
         See `clada_neuro.evaluation.continuations.Contexts`.
     calibration : Path, optional
-        Default: the one shipped for the model.
+        Default: the one shipped for the model and the scope.
+    scope : {"ffn", "all"}
+        What policies may leave out: weights of feed-forward blocks, or all linear weights of the layers.
     places : Places, optional
         Where chunks are answered; default this process.
 
@@ -86,7 +89,7 @@ def evaluate(
     pandas.DataFrame
         One row an item and policy: task, item (row of the task's data, from 0), policy, asked, start, calibration,
         gold, choice, choice_norm, correct, correct_norm, log_probs (nats, of every answer), answer_tokens,
-        affected_tokens, policy_tokens, ffn_sparsity and dropped_tokens.
+        affected_tokens, policy_tokens, ffn_sparsity and dropped_tokens; in scope ``all`` linear_sparsity, too.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def evaluate(
         If chunks failed on workers.
     """
     chosen = [task_of(name) for name in tasks]
-    entered = contestants(model, policies, sparsities, calibration)
+    entered = contestants(model, policies, sparsities, calibration, scope)
     # A first chunk of every task, then a second one: an interrupted run has about as much of each.
     rounds = zip_longest(*(_chunks(task, limit, seed, start) for start in starts for task in chosen))
     chunks = [chunk for one in rounds for chunk in one if chunk is not None]
@@ -213,6 +216,14 @@ def _row(
     choice_norm = int((log_probs / [len(answer) for answer in item.answers]).argmax())
     completed = len(found) > 1 or found[0].greedy  # a single answer is a completion: right when it is greedy
     processed = sum(answer.policy_tokens for answer in found)
+
+    def over_tokens(values: Iterable[float]) -> float:
+        total = sum(v * a.policy_tokens for v, a in zip(values, found, strict=True))
+        return total / max(1, processed)
+
+    whole = (
+        {} if contestant.policy.scope == FFN_ONLY else {SHARE[ALL]: over_tokens(a.sparsity for a in found)}
+    )
     return {
         "task": chunk.task,
         "item": number,
@@ -229,7 +240,7 @@ def _row(
         "answer_tokens": sum(answer.tokens for answer in found),
         "affected_tokens": sum(answer.affected for answer in found),
         "policy_tokens": processed,
-        "ffn_sparsity": sum(answer.ffn_sparsity * answer.policy_tokens for answer in found)
-        / max(1, processed),
+        "ffn_sparsity": over_tokens(answer.ffn_sparsity for answer in found),
+        **whole,
         "dropped_tokens": dropped,
     }

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+_SHARES = (("linear_sparsity", "linear sparsity"), ("ffn_sparsity", "FFN sparsity"))
+
 
 def markdown(summary: pd.DataFrame) -> str:
     """Return a Markdown table: tasks as columns, one row a start, sparsity and policy, with the paired differences.
@@ -17,15 +19,27 @@ def markdown(summary: pd.DataFrame) -> str:
         for name, title in (("minus_dense", "minus dense"), ("clada_minus", "CLADA minus it"))
         if name in shown
     ]
-    header = ["policy from", "policy", "FFN sparsity", *tasks, "mean", *(title for _, title in compared)]
+    shares = [(name, title) for name, title in _SHARES if name in shown]
+    header = [
+        "policy from",
+        "policy",
+        *(title for _, title in shares),
+        *tasks,
+        "mean",
+        *(title for _, title in compared),
+    ]
     guessed = shown.drop_duplicates("task").set_index("task")["chance"]
     chances = [f"{100 * guessed[task]:.1f}" for task in (*tasks, "mean")]
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    lines.append(" | ".join(["", "chance", "", *chances, *("" for _ in compared)]))
+    lines.append(" | ".join(["", "chance", *("" for _ in shares), *chances, *("" for _ in compared)]))
     dense = shown[shown["policy"] == "dense"].drop_duplicates("task").set_index("task")["above_chance_p"]
     if len(dense):
         tested = [_p_value(dense[task]) for task in tasks]
-        lines.append(" | ".join(["", "dense above chance, p", "", *tested, "", *("" for _ in compared)]))
+        lines.append(
+            " | ".join(
+                ["", "dense above chance, p", *("" for _ in shares), *tested, "", *("" for _ in compared)]
+            )
+        )
     for (start, cell), rows in shown.groupby(["start", "cell"], sort=False):
         by_task = rows.set_index("task")
         mean = by_task.loc["mean"]
@@ -37,7 +51,7 @@ def markdown(summary: pd.DataFrame) -> str:
                 [
                     start,
                     cell.replace("|", "\\|"),
-                    f"{mean['ffn_sparsity']:.3f}",
+                    *(f"{mean[name]:.3f}" for name, _ in shares),
                     *scores,
                     summed,
                     *differences,

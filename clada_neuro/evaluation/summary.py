@@ -17,8 +17,10 @@ from scipy import stats
 
 from clada_neuro.errors import DataError
 from clada_neuro.evaluation.tasks import TASKS
+from clada_neuro.runtime.policy import ALL, SHARE
 
 CELL = ["start", "asked", "policy"]
+LINEAR = SHARE[ALL]
 _Z = float(stats.norm.ppf(0.975))
 
 
@@ -44,7 +46,7 @@ def summarise(items: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        task, start, asked, policy, n, ffn_sparsity, affected (share of answer tokens), acc, acc_stderr, acc_norm,
+        task, start, asked, policy, n, ffn_sparsity, in scope ``all`` linear_sparsity, affected (share of answer tokens), acc, acc_stderr, acc_norm,
         acc_norm_stderr, perplexity (of completions), metric, score, stderr, chance (the score of guessing), above_chance_p (missing where guessing scores 0, and of
         the mean); and, where the policy was run on the same items, minus_dense and clada_minus (differences of the score) with ``_low`` and ``_high``.
 
@@ -87,10 +89,14 @@ def against_chance(task: str, n: int, score: float) -> dict[str, float]:
 
 
 def long_rows(summary: pd.DataFrame) -> list[dict]:
-    """Return {task, policy, start, ffn_sparsity, metric, value, stderr, n} for every score of a summary."""
+    """Return {task, policy, start, ffn_sparsity, metric, value, stderr, n} for every score of a summary.
+
+    In scope ``all`` linear_sparsity, too.
+    """
     rows = []
     for record in summary.to_dict("records"):
-        same = {name: record[name] for name in ("task", "policy", "start", "ffn_sparsity")}
+        about = ("task", "policy", "start", "ffn_sparsity", LINEAR)
+        same = {name: record[name] for name in about if name in record}
         metrics = [("acc", "acc_stderr"), ("acc_norm", "acc_norm_stderr"), ("perplexity", None)]
         if record["task"] == "mean":
             metrics = [("score", "stderr")]
@@ -123,7 +129,12 @@ def _scores(cell: pd.DataFrame, metric: str) -> dict[str, object]:
     completion = (cell["log_probs"].map(len) == 1).all()
     row: dict[str, object] = {
         "n": len(cell),
-        "ffn_sparsity": float(np.average(cell["ffn_sparsity"], weights=cell["policy_tokens"])),
+        **{
+            # Dense, which reads everything, has none of scope all.
+            name: float(np.average(cell[name].fillna(0.0), weights=cell["policy_tokens"]))
+            for name in ("ffn_sparsity", LINEAR)
+            if name in cell
+        },
         "affected": cell["affected_tokens"].sum() / cell["answer_tokens"].sum(),
     }
     for name, column in (("acc", "correct"), ("acc_norm", "correct_norm")):
@@ -157,6 +168,7 @@ def _mean_over_tasks(found: pd.DataFrame) -> pd.DataFrame:
         for name in cell.columns.intersection(
             [
                 "ffn_sparsity",
+                LINEAR,
                 "affected",
                 "score",
                 "chance",

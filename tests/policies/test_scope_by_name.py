@@ -1,5 +1,6 @@
 """Scope ``all`` on the command line and by name: what is left out, what is printed, and which line tells what is wrong."""
 
+import math
 import random
 
 import pytest
@@ -9,6 +10,12 @@ from tiny_models import tiny_checkpoint
 import clada_neuro as cn
 from clada_neuro.calibration import search, texts
 from clada_neuro.errors import CalibrationError, ModelError
+from clada_neuro.evaluation import evaluate as evaluation
+from clada_neuro.evaluation.encoding import encode_pair
+from clada_neuro.evaluation.score_table import markdown
+from clada_neuro.evaluation.summary import long_rows, summarise
+from clada_neuro.evaluation.tasks import Item
+from clada_neuro.runtime.scoring import score
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +109,38 @@ def test_a_policy_that_is_made_takes_no_scope(files):
         cn.generate(model, "w3", cn.policy(model, "dense"), scope="all")
     with pytest.raises(CalibrationError, match="made for scope ffn"):
         cn.policy(model, calibration=files / "ffn.safetensors", scope="all")
+
+
+def test_evaluate_scores_under_the_scope_and_names_both_shares(files, tmp_path, monkeypatch):
+    chance = random.Random(1)
+
+    def said(count: int) -> str:
+        return " ".join(f"w{chance.randint(3, 96)}" for _ in range(count))
+
+    items = [Item.choice(said(12), [said(3), said(3)], number % 2) for number in range(6)]
+    monkeypatch.setattr(evaluation, "cache_folder", lambda *parts: tmp_path)
+    monkeypatch.setattr(evaluation, "load_items", lambda task: items)
+    model, file = cn.load_model(files / "model"), files / "all.safetensors"
+    names = ["dense", "clada", "teal"]
+    found = evaluation.evaluate(model, ["piqa"], names, calibration=file, scope="all")
+    teal = cn.policy(model, "teal", scope="all", calibration=file)
+    for row in found[found["policy"] == "teal"].itertuples():
+        item = items[row.item]
+        for answer, log_prob in zip(item.answers, row.log_probs, strict=True):
+            before, after = encode_pair(model.tokenizer, item.contexts[0], f" {answer}")
+            ids = [model.start_token_id, *before, *after]
+            result = score(model.model, teal, [ids], prefix=len(before))[0]
+            expected = -float(result.surprisal_bits[-len(after) :].double().sum()) * math.log(2)
+            assert log_prob == pytest.approx(expected, abs=1e-3)
+    sparse = found[found["policy"] != "dense"]
+    assert sparse["linear_sparsity"].between(0.1, 0.8).all()
+    assert found.loc[found["policy"] == "dense", "linear_sparsity"].isna().all()
+    summary = summarise(found)
+    assert (summary.loc[summary["policy"] == "dense", "linear_sparsity"] == 0).all()
+    assert "| linear sparsity | FFN sparsity |" in markdown(summary)
+    assert all("linear_sparsity" in row for row in long_rows(summary))
+    with pytest.raises(CalibrationError, match="policy 'cats' leaves attention dense"):
+        evaluation.evaluate(model, ["piqa"], ["dense", "cats"], calibration=file, scope="all")
+    narrow = evaluation.evaluate(model, ["piqa"], ["dense", "clada"], calibration=files / "ffn.safetensors")
+    assert "linear_sparsity" not in narrow
+    assert "| FFN sparsity |" in markdown(summarise(narrow))
