@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 from clada_neuro.bench.peers import LlamaCpp
+from clada_neuro.models.ggml import bytes_read
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.decode import generate
@@ -200,4 +201,4 @@ def weight_bytes(model: PreTrainedModel) -> tuple[int, int]:
     inside = {id(weight) for ffn in ffn_layers(model) for weight in ffn.module.parameters()}
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     outside = [w for w in model.parameters() if id(w) not in inside and w is not embedding and w is not head]
-    return blocks, sum(w.nbytes for w in [*outside, head])
+    return blocks, bytes_read(model, [*outside, head])

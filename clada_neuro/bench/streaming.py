@@ -8,7 +8,10 @@ import numba
 import numpy as np
 import torch
 from numba import njit
+from torch import Tensor
 from transformers import PreTrainedModel
+
+from clada_neuro.models.ggml import stored
 
 
 class WeightStream:
@@ -24,7 +27,10 @@ class WeightStream:
         self.rates: list[float] = []
         self._arrays = []
         if model.device.type == "cpu":
-            weights = {w.data_ptr(): w for w in model.parameters() if w.dim() == 2 and w.is_contiguous()}
+            read = [
+                stored(part) for part in model.modules() if isinstance(getattr(part, "weight", None), Tensor)
+            ]
+            weights = {w.data_ptr(): w for w in read if w.dim() == 2 and w.is_contiguous()}
             whole = [w.detach().view(-1).view(torch.uint8).numpy() for w in weights.values()]
             self._arrays = [bytes_[: len(bytes_) // 8 * 8].view(np.int64) for bytes_ in whole]
 

@@ -8,6 +8,7 @@ from clada_neuro.cache import Store
 from clada_neuro.calibration.search import BASELINE_TEXTS
 from clada_neuro.calibration.texts import divide
 from clada_neuro.errors import CalibrationError
+from clada_neuro.models.ggml import precision_of
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.fitting import Passes
@@ -53,7 +54,7 @@ def add_tables(
         If fewer than 12 documents are long enough, or a policy needs more than tables.
     """
     texts = divide(language_model, documents, tokens, calibration.header["seed"]).statistics[:BASELINE_TEXTS]
-    inputs = (calibration.identity, texts.tolist(), str(language_model.model.dtype))
+    inputs = (calibration.identity, texts.tolist(), f"torch.{precision_of(language_model.model)}")
     pieces = Store.of(output_folder(folder), __name__, *inputs, codec=PIECE)
     tensors, added = dict(calibration.tensors), dict(calibration.added)
     with ProgressBar(desc="fit policies", unit="tok", unit_scale=True, disable=not progress) as bar:

@@ -21,6 +21,7 @@ from clada_neuro.calibration.texts import LENGTH, CalibrationTexts, divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models import linear
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.ggml import precision_of
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Here, Places
@@ -144,7 +145,11 @@ def calibrate(
         "seed": seed,
         "allocation": allocation,
         "weights": language_model.weights_hash,
-        "computed": [str(language_model.model.dtype), str(language_model.device), language_model.threads],
+        "computed": [
+            f"torch.{precision_of(language_model.model)}",
+            str(language_model.device),
+            language_model.threads,
+        ],
         "linear": linear.routes(language_model.model),
     }
     folder = output_folder(out.with_name(f"{out.name}.parts"))

@@ -26,7 +26,7 @@ from transformers import (
 
 from clada_neuro.artifacts import cache_folder, content_hash, one_at_a_time, write_text
 from clada_neuro.errors import ModelError
-from clada_neuro.models import linear
+from clada_neuro.models import ggml, linear
 from clada_neuro.models.checkpoint import kind_of, load_part, load_weights, quiet_transformers
 from clada_neuro.models.embedded import CARRIER, embedded_gguf
 from clada_neuro.models.limits import context_window, is_masked
@@ -42,7 +42,13 @@ _DONE = "all-weights"  # marks a dequantised copy whose every weight was in the 
 _FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
 # How words are scored by a masked model, as its manifest says.
 SCORING = "pseudo-log-likelihood, within-word left to right (Kauf & Ivanova, 2023)"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+# Blocks of GGUF are float32 to PyTorch.
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float64": torch.float64,
+    **dict.fromkeys(ggml.KINDS, torch.float32),
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class LanguageModel:
             "vocabulary": len(self.tokenizer),
             "start_token": self.start_token,
             "start_token_id": self.start_token_id,
-            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "dtype": ggml.precision_of(self.model),
             "device": str(self.device),
             "max_context": self.max_context,
             "linear": linear.routes(self.model),
@@ -147,7 +153,8 @@ def load_model(
     ----------
     name : str or Path
         ``"smollm2"``, a Hugging Face name, a checkpoint folder, or a ``.gguf`` file.
-    dtype : {"float32", "bfloat16", "float64"}
+    dtype : {"float32", "bfloat16", "float64", "q8_0"}
+        ``"q8_0"``: matrices as blocks of GGUF's Q8_0 (`clada_neuro.models.ggml`), for Llama and Mistral.
     device : str
         ``"auto"`` takes a GPU when there is one, ``"spread"`` all of them and, for what they cannot hold, the memory of
         the CPU.
@@ -176,7 +183,9 @@ def load_model(
     method = method_of(config)
     check_quantised(str(name), method)
     tokenizer = load_part(AutoTokenizer, name, **source)
-    if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # what older versions of transformers make of nothing
+    if tokenizer.vocab_size <= len(
+        tokenizer.all_special_ids
+    ):  # what older versions of transformers make of nothing
         raise ModelError(f"'{name}' cannot be loaded: it comes without a tokenizer")
     where = device_map(device, bool(method))
     model: Any = load_weights(
@@ -185,6 +194,8 @@ def load_model(
     if not where:
         model.to(target)
     model.eval().requires_grad_(False)
+    if dtype in ggml.KINDS:
+        ggml.quantise(model, dtype, _gguf(str(name)))
     linear.choose(model)
     if is_masked(model) and start_token not in ("auto", "none", None):
         raise ModelError(
@@ -202,6 +213,13 @@ def _origin(name: str, folder: Path, revision: str | None) -> dict[str, str]:
     if (given := Path(name).expanduser()).is_dir():
         return {"checkpoint": given.resolve().name}
     return origin_of_snapshot(name, folder, revision)
+
+
+def _gguf(name: str) -> Path | None:
+    """Return the GGUF file that a name stands for, None where it is of another kind."""
+    if name == EMBEDDED:
+        return embedded_gguf()
+    return Path(name).expanduser() if name.endswith(".gguf") else None
 
 
 def locate(name: str, revision: str | None = None) -> tuple[str, str]:

@@ -19,6 +19,7 @@ site       mask over                          one contiguous row
 ========== ================================== =========================================
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from clada_neuro.models.attention_maps import AttentionMaps
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.ggml import widths
 from clada_neuro.runtime.cognitive_load import LoadHistory
 from clada_neuro.runtime.prefix import Prefix
 
@@ -182,7 +184,8 @@ class Policy(ABC):
 class Reads:
     """Weight bytes of one block, or of one layer's attention: all of them, those no mask can spare, and those of one kept row of each site.
 
-    Rows are padded to cache lines, as kernels store them, so bytes count at cache-line granularity.
+    Rows are padded to cache lines, as kernels store them, so bytes count at cache-line granularity. The scales that rows
+    of a quantised block share are fixed.
     """
 
     total: int
@@ -207,7 +210,7 @@ class Reads:
 
 def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
     """Return the weight bytes of a block under a policy that masks at ``sites``."""
-    size = ffn.down_weight.element_size()
+    size, shared = widths(ffn.down)
     hidden, neurons = ffn.hidden_size, ffn.intermediate_size
     matrices = 3 if ffn.gated else 2
     by_neuron = _lines(hidden * size)
@@ -220,21 +223,22 @@ def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
     }
     rows = {INPUT: hidden, HIDDEN: neurons, GATE: neurons, NEURON: neurons}
     first = hidden * by_input if INPUT in sites else (matrices - 1) * neurons * by_neuron
-    total = first + neurons * by_neuron
+    scales = int(matrices * hidden * neurons * shared)
+    total = first + neurons * by_neuron + scales
     used = {site: row[site] for site in sites}
     return Reads(total, total - sum(rows[site] * row[site] for site in sites), used)
 
 
 def attention_reads(attention: AttentionMaps, sites: tuple[str, ...] = ATTENTION) -> Reads:
     """Return the weight bytes of a layer's attention under a policy that masks at ``sites`` of it."""
-    weight = attention.qkv_weight
-    row = {
-        QKV: _lines(weight.shape[0] * weight.element_size()),
-        OUT: _lines(attention.out_weight.shape[0] * weight.element_size()),
-    }
+    qkv, out = attention.qkv_weight, attention.out_weight
+    size, shared = widths(attention.out)
+    row = {QKV: _lines(qkv.shape[0] * size), OUT: _lines(out.shape[0] * size)}
+    scales = int((qkv.numel() + out.numel()) * shared)
     of_site = {QKV: attention.hidden_size * row[QKV], OUT: attention.mixed_size * row[OUT]}
     used = {site: row[site] for site in sites}
-    return Reads(sum(of_site.values()), sum(of_site[site] for site in row if site not in sites), used)
+    spared = sum(of_site[site] for site in sites)
+    return Reads(sum(of_site.values()) + scales, sum(of_site.values()) + scales - spared, used)
 
 
 def rows(ffn: FFN, site: str) -> int:
@@ -250,5 +254,5 @@ def scope_reads(ffn: FFN, policy: Policy) -> Reads:
     return block + attention_reads(ffn.attention, policy.attention_sites) if policy.attention_sites else block
 
 
-def _lines(size: int) -> int:
-    return -(-size // CACHE_LINE) * CACHE_LINE
+def _lines(size: float) -> int:
+    return math.ceil(size / CACHE_LINE) * CACHE_LINE

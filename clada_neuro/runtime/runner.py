@@ -104,6 +104,7 @@ def _fast_runner(
         from clada_neuro.runtime.kernels import llama_weights
 
         llama_weights.check(model)
+        llama_weights.check_sites(model, policy.sites)
     except ModelError:
         return None
     return compiled

@@ -25,7 +25,6 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.kernels.cpu import (
     COMPILED,
     Array,
-    add_rows,
     aligned,
     exponential,
     keep,
@@ -33,9 +32,9 @@ from clada_neuro.runtime.kernels.cpu import (
     moments,
     project,
     share,
-    widen,
 )
 from clada_neuro.runtime.kernels.llama_weights import LlamaWeights, check, pack, pack_blocks, rotation
+from clada_neuro.runtime.kernels.rows import add_kept, look_up, multiply
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
 _LOG_2 = math.log(2)
@@ -143,7 +142,7 @@ def _feed_forward(
     hidden[:] = 0
     # Every thread lists the kept inputs itself: the marks agree, and comparing is cheaper than waiting.
     count = keep(x, cutoffs.inputs[layer], scale, kept, work.input_mask[layer])
-    add_rows(hidden, weights.gate_up[thread, layer], x, kept, count)
+    add_kept(hidden, weights.gate_up[thread, layer], x, kept, count)
     a = hidden[:neurons]
     for i in range(neurons):
         e = exponential(-abs(a[i]))  # of the side where it is small: silu(a) = a·e/(1 + e) below zero
@@ -152,7 +151,7 @@ def _feed_forward(
     work.activity[layer, own] = a
     count = keep(a, cutoffs.neurons[layer, own], scale, kept, work.neuron_mask[layer, own])
     partial[:] = 0
-    add_rows(partial, weights.down[layer, own], a, kept, count)
+    add_kept(partial, weights.down[thread, layer], a, kept, count)
 
 
 @njit(**COMPILED)
@@ -168,8 +167,7 @@ def _token(
 ) -> None:
     """Process ``token`` at ``position`` and leave the logits of the next one in ``work.logits``."""
     residual, x = work.residual[thread], work.normed[thread]
-    for i in range(residual.shape[0]):
-        residual[i] = widen(weights.embedding[token, i])
+    look_up(residual, weights.embedding, token)
     size = work.keys.shape[3]
     first_head, last_head = share(work.qkv.shape[0] // size, thread, threads)
     first_query, last_query = share(work.mixed.shape[0] // size, thread, threads)
@@ -177,13 +175,13 @@ def _token(
     turn = 1
     for layer in range(weights.qkv.shape[0]):
         _normalize(x, residual, weights.norms[2 * layer], weights.epsilon)
-        project(work.qkv, weights.qkv[layer], x, first_head * size, last_head * size)
+        multiply(work.qkv, weights.qkv[layer], x, first_head * size, last_head * size)
         _store_heads(layer, position, first_head, last_head, weights, work)
         turn = meet(work.counter, threads, turn)
         for head in range(first_query, last_query):
             _attend(head, layer, position, work.scores[thread], work)
         turn = meet(work.counter, threads, turn)
-        project(work.attended, weights.out[layer], work.mixed, first_row, last_row)
+        multiply(work.attended, weights.out[layer], work.mixed, first_row, last_row)
         turn = meet(work.counter, threads, turn)
         for i in range(residual.shape[0]):
             residual[i] += work.attended[i]
@@ -196,7 +194,7 @@ def _token(
                 residual[i] += work.partial[part, i]
     _normalize(x, residual, weights.norms[-1], weights.epsilon)
     first_word, last_word = share(work.logits.shape[0], thread, threads)
-    project(work.logits, weights.head, x, first_word, last_word)
+    multiply(work.logits, weights.head, x, first_word, last_word)
 
 
 class LlamaStep:
@@ -205,7 +203,7 @@ class LlamaStep:
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Llama architecture in float32 or bfloat16 (whose sums are float32 here), on the CPU.
+        Llama architecture in float32, bfloat16 or blocks of GGUF (`clada_neuro.models.ggml`), on the CPU; sums are float32.
     context : int
         Longest sequence in tokens.
     threads : int, optional
@@ -342,12 +340,13 @@ def _zeros(*shape: int, dtype: Any = np.float32) -> Array:
 
 
 def _work(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> Work:
-    layers, hidden = weights.qkv.shape[0], weights.qkv.shape[2]
+    layers, hidden = weights.qkv.shape[0], weights.norms.shape[1]
+    queries = model.config.num_attention_heads
     return Work(
         residual=_zeros(threads, hidden),
         normed=_zeros(threads, hidden),
         qkv=_zeros(weights.qkv.shape[1]),
-        mixed=_zeros(weights.out.shape[2]),
+        mixed=_zeros(queries * 2 * weights.rotation.shape[2]),
         attended=_zeros(hidden),
         partial=_zeros(threads, hidden),
         bias=_zeros(layers, hidden),
@@ -368,10 +367,11 @@ def _context_work(model: PreTrainedModel, weights: LlamaWeights, threads: int) -
 
 def _block_work(weights: LlamaWeights) -> dict[str, Array]:
     """Return what depends on the number of neurons."""
-    threads, layers, hidden, both = weights.gate_up.shape
+    threads, layers, _, both = weights.gate_up.shape
+    neurons, hidden = both // 2, weights.norms.shape[1]
     return {
         "hidden": _zeros(threads, both),
-        "kept": _zeros(threads, max(hidden, both // 2), dtype=np.uint64),
-        "neuron_mask": _zeros(layers, weights.down.shape[1], dtype=np.bool_),
-        "activity": _zeros(layers, weights.down.shape[1]),
+        "kept": _zeros(threads, max(hidden, neurons), dtype=np.uint64),
+        "neuron_mask": _zeros(layers, threads * neurons, dtype=np.bool_),
+        "activity": _zeros(layers, threads * neurons),
     }

@@ -9,25 +9,36 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
+from clada_neuro.models.ggml import BLOCK, blocks_of, check_unchanged, stored
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.kernels.cpu import Array, aligned
 from clada_neuro.runtime.kernels.limits import common, require
+from clada_neuro.runtime.kernels.rows import BYTES, turned
+from clada_neuro.runtime.policy import NEURON
 
 MODEL_TYPES = ("llama", "mistral")
+_WHOLE = (
+    "a policy that keeps a set of neurons for a sequence copies their weights, and blocks of 32 cannot be taken apart; "
+    "use float32 or bfloat16"
+)
 _PAGE = 1 << 21
 _COLLAPSE = 25  # as Linux calls it from 6.1 on; earlier ones refuse, and pages stay as they are
 
 
 class LlamaWeights(NamedTuple):
-    """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary."""
+    """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary.
+
+    Of a model in blocks, H and I/N along inputs are the bytes of as many numbers (`rows`): 34 for each 32.
+    """
 
     embedding: Array  # (V, H)
     head: Array  # (V, H), often the embedding itself
     qkv: Array  # (L, (q heads + 2 kv heads)·D, H)
     out: Array  # (L, H, q heads·D)
     gate_up: Array  # (N, L, H, 2·I/N): by input, each thread's neurons side by side
-    down: Array  # (L, I, H): by neuron
+    down: Array  # (N, L, I/N, H): by neuron
     norms: Array  # (2·L + 1, H): before attention, before the block, …, final
     rotation: Array  # (T, 2, D/2): cosine and sine
     epsilon: float
@@ -51,24 +62,38 @@ def check(model: PreTrainedModel) -> None:
     )
 
 
+def check_sites(model: PreTrainedModel, sites: tuple[str, ...]) -> None:
+    """Raise `ModelError` if a policy keeps a set of neurons for a sequence and weights are blocks of 32 of them."""
+    if NEURON in sites and blocks_of(model.lm_head) is not None:
+        raise ModelError(_WHOLE)
+
+
 def _projections(attention: nn.Module) -> tuple[Any, ...]:
     return attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj
 
 
 def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
-    """Copy the weights of a model that passed `check`; embedding and head stay where they are."""
+    """Copy the weights of a model that passed `check`; embedding and head stay where they are.
+
+    Raises
+    ------
+    ModelError
+        If weights were changed after they were quantised.
+    """
+    check_unchanged(model)
     base = model.model
     attention = [layer.self_attn for layer in base.layers]
-    use_large_pages(model.lm_head.weight)
+    head = stored(model.lm_head)
+    use_large_pages(head)
     gate_up, down = pack_blocks(ffn_layers(model), threads)
     norms = [
         norm for layer in base.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)
     ]
     return LlamaWeights(
-        embedding=_stored(base.embed_tokens.weight),
-        head=_stored(model.lm_head.weight),
-        qkv=_stack([torch.cat([p.weight for p in _projections(a)[:3]]) for a in attention]),
-        out=_stack([a.o_proj.weight for a in attention]),
+        embedding=_stored(stored(base.embed_tokens)),
+        head=_stored(head),
+        qkv=_stack([torch.cat([stored(p) for p in _projections(a)[:3]]) for a in attention]),
+        out=_stack([stored(a.o_proj) for a in attention]),
         gate_up=gate_up,
         down=down,
         norms=np.stack([norm.weight.float().numpy() for norm in (*norms, base.norm)]),
@@ -78,20 +103,51 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
 
 
 def pack_blocks(layers: list[FFN], threads: int, neurons: Tensor | None = None) -> tuple[Array, Array]:
-    """Return ``gate_up`` and ``down`` of all neurons, or of those listed in ``neurons (layers, kept)`` only."""
+    """Return ``gate_up`` and ``down`` of all neurons, or of those listed in ``neurons (layers, kept)`` only.
+
+    Raises
+    ------
+    ModelError
+        If neurons are listed and the weights are blocks of 32 of them.
+    """
+    if blocks_of(layers[0].down) is not None:
+        if neurons is not None:
+            raise ModelError(_WHOLE)
+        return _pack_ggml(layers, threads)
     count = layers[0].intermediate_size if neurons is None else neurons.shape[1]
     own = -(-count // (16 * threads)) * 16  # neurons a thread, in whole cache lines
     hidden, dtype = layers[0].hidden_size, layers[0].down_weight.dtype
     gate_up = _zeros((threads, len(layers), hidden, 2 * own), dtype)
-    down = _zeros((len(layers), threads * own, hidden), dtype)
+    down = _zeros((threads, len(layers), own, hidden), dtype)
     for index, ffn in enumerate(layers):
         chosen = slice(None) if neurons is None else neurons[index]
-        down[index, :count] = ffn.down_weight[:, chosen].t()
+        for thread, rows in enumerate(ffn.down_weight[:, chosen].t().split(own)):  # type: ignore[index]
+            down[thread, index, : len(rows)] = rows
         for part, linear in enumerate(ffn.inputs):
             for thread, rows in enumerate(linear.weight[chosen].split(own)):  # type: ignore[index, operator]
                 start = part * own
                 gate_up[thread, index, :, start : start + len(rows)] = rows.t()
     return _stored(gate_up), _stored(down)
+
+
+def _pack_ggml(layers: list[FFN], threads: int) -> tuple[Array, Array]:
+    """Return ``gate_up`` and ``down`` as turned blocks; those that fill the last thread's part are zeros."""
+    count, hidden = layers[0].intermediate_size, layers[0].hidden_size
+    own = -(-count // (BLOCK * threads)) * BLOCK
+    gate_up = aligned((threads, len(layers), hidden // BLOCK * BYTES, 2 * own), np.int8)
+    down = aligned((threads, len(layers), own // BLOCK * BYTES, hidden), np.int8)
+    for index, ffn in enumerate(layers):
+        gate, up = (stored(part).numpy() for part in ffn.inputs)
+        by_neuron = turned(stored(ffn.down).numpy())
+        for thread in range(threads):
+            rows = [part[thread * own : (thread + 1) * own] for part in (gate, up)]
+            both = np.zeros((2 * own, gate.shape[1]), np.uint8)
+            both[: len(rows[0])], both[own : own + len(rows[1])] = rows
+            gate_up[thread, index] = turned(both)
+            size = down.shape[2]
+            part_of_down = by_neuron[thread * size : (thread + 1) * size]
+            down[thread, index, : len(part_of_down)] = part_of_down
+    return gate_up, down
 
 
 def _stack(matrices: list[Tensor]) -> Array:

@@ -1,0 +1,216 @@
+"""A product with every row of a matrix, or with those that are kept, whatever its weights are stored as.
+
+What kernels store decides, when they are compiled, how it is read: float32; bfloat16 bits as uint16 (`cpu`); or Q8_0
+blocks of GGUF, 32 numbers q of one byte and a float16 scale, whose weights are scale·q. Activations and sums are float32.
+
+Two orders of blocks, neither of which changes a number. A matrix that is read whole is as a file has it, uint8
+``(outputs, 34·inputs/32)``: a scale and the numbers of 32 inputs, block by block. One of which inputs are skipped has
+the same blocks turned, int8 ``(34·inputs/32, outputs)``: 32 rows with each input's numbers, then two rows with the scales
+of all outputs. A skipped input is a row of bytes that nobody touches.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from clada_neuro.runtime.kernels.cpu import COMPILED, Array, add_rows, project, widen
+
+BLOCK, BYTES = 32, 34
+_FIVE = np.uint64(5)  # 32 = 2⁵
+_TWO = np.uint64(2)
+_SCALES = np.uint64(BLOCK)
+_ROWS = np.uint64(BYTES)
+_LANES = 16
+_FAST = ("reassoc", "contract", "nsz", "arcp", "afn")
+
+_intrinsic: Any = intrinsic
+_BYTE, _HALF, _FLOAT = ir.IntType(8), ir.HalfType(), ir.FloatType()
+_NUMBERS, _VECTOR = ir.VectorType(_BYTE, _LANES), ir.VectorType(_FLOAT, _LANES)
+
+
+def turned(blocks: Array) -> Array:
+    """Return the blocks of a matrix ``(outputs, 34·inputs/32)`` by input, ``(34·inputs/32, outputs)`` in int8."""
+    outputs = len(blocks)
+    parts = blocks.reshape(outputs, -1, BYTES)
+    scales = np.ascontiguousarray(parts[:, :, :2].swapaxes(0, 1))  # two bytes an output, side by side
+    by_input = np.empty((parts.shape[1], BYTES, outputs), np.int8)
+    by_input[:, :BLOCK] = parts[:, :, 2:].transpose(1, 2, 0).view(np.int8)
+    by_input[:, BLOCK:] = scales.reshape(-1, 2, outputs).view(np.int8)
+    return by_input.reshape(-1, outputs)
+
+
+@_intrinsic
+def _half(_context: Any, array: Any, row: Any, element: Any) -> Any:
+    """Return a float16 number as float32: the ``element``-th from the start of a row of bytes on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = _row(context, builder, signature.args[0], args[0], args[1])
+        place = builder.bitcast(start, _HALF.as_pointer())
+        return builder.fpext(_load(builder, builder.gep(place, [args[2]]), _HALF, 1), _FLOAT)
+
+    return types.float32(array, row, types.intp), generate
+
+
+@_intrinsic
+def _block_product(_context: Any, weight: Any, row: Any, x: Any) -> Any:
+    """Return the product of a row of blocks, as a file has them, with x."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        base = _row(context, builder, signature.args[0], args[0], args[1])
+        vector = context.make_array(signature.args[2])(context, builder, args[2])
+        blocks = builder.sdiv(builder.extract_value(vector.shape, 0), ir.Constant(ir.IntType(64), BLOCK))
+        total = cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, [0.0] * _LANES))
+        with cgutils.for_range(builder, blocks) as loop:
+            start = builder.gep(base, [_times(builder, loop.index, BYTES)])
+            inputs = builder.gep(vector.data, [_times(builder, loop.index, BLOCK)])
+            scale = builder.fpext(
+                _load(builder, builder.bitcast(start, _HALF.as_pointer()), _HALF, 1), _FLOAT
+            )
+            low, high = (_lanes(builder, start, inputs, half) for half in (0, 1))
+            block = builder.fadd(low, high, flags=_FAST)
+            scaled = builder.fmul(_spread(builder, scale), block, flags=_FAST)
+            builder.store(builder.fadd(builder.load(total), scaled, flags=_FAST), total)
+        return _sum(builder, builder.load(total))
+
+    return types.float32(weight, row, x), generate
+
+
+def _row(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> Any:
+    """Return where a row of a two-dimensional array of bytes begins."""
+    found = context.make_array(kind)(context, builder, array)
+    return builder.gep(found.data, [builder.mul(row, builder.extract_value(found.strides, 0))])
+
+
+def _lanes(builder: Any, block: Any, inputs: Any, half: int) -> Any:
+    """Return the products of half a block's numbers with its inputs."""
+    first = builder.gep(block, [ir.Constant(ir.IntType(64), BYTES - BLOCK + half * _LANES)])
+    found = _load(builder, builder.bitcast(first, _NUMBERS.as_pointer()), _NUMBERS, 1)
+    place = builder.gep(inputs, [ir.Constant(ir.IntType(64), half * _LANES)])
+    x = _load(builder, builder.bitcast(place, _VECTOR.as_pointer()), _VECTOR, 4)
+    return builder.fmul(builder.sitofp(found, _VECTOR), x, flags=_FAST)
+
+
+def _load(builder: Any, place: Any, kind: Any, alignment: int) -> Any:
+    return builder.load(place, align=alignment, typ=kind)
+
+
+def _times(builder: Any, index: Any, size: int) -> Any:
+    return builder.mul(index, ir.Constant(index.type, size))
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), zeros)
+
+
+def _sum(builder: Any, vector: Any) -> Any:
+    """Return the sum of a vector's lanes, folded in the middle until one is left."""
+    places, width = ir.VectorType(ir.IntType(32), _LANES), _LANES
+    while width > 1:
+        width //= 2
+        fold = ir.Constant(places, [(lane + width) % _LANES for lane in range(_LANES)])
+        vector = builder.fadd(vector, builder.shuffle_vector(vector, vector, fold), flags=_FAST)
+    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+
+@njit(**COMPILED)
+def project_blocks(y: Array, weight: Array, x: Array, start: int, stop: int) -> None:
+    """Set y[start:stop] to (W x)[start:stop]; W's blocks as a file has them."""
+    for row in range(start, stop):
+        y[row] = _block_product(weight, row, x)
+
+
+@njit(**COMPILED)
+def add_block_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> None:
+    """Add Σ values[r]·row r over the first ``count`` entries r of ``kept``, in ascending order, to y; blocks are turned.
+
+    Eight inputs of one block a pass over y; where a block has fewer left, one of them stands in with the value 0.
+    """
+    at = 0
+    while at < count:
+        block = kept[at] >> _FIVE
+        stop = at + 1
+        while stop < count and stop < at + 8 and kept[stop] >> _FIVE == block:
+            stop += 1
+        skip = _TWO * block
+        last = stop - 1
+        r0, r1, r2, r3 = kept[at], kept[min(at + 1, last)], kept[min(at + 2, last)], kept[min(at + 3, last)]
+        r4, r5 = kept[min(at + 4, last)], kept[min(at + 5, last)]
+        r6, r7 = kept[min(at + 6, last)], kept[min(at + 7, last)]
+        none = np.float32(0)
+        v0 = values[r0]
+        v1 = values[r1] if at + 1 < stop else none
+        v2 = values[r2] if at + 2 < stop else none
+        v3 = values[r3] if at + 3 < stop else none
+        v4 = values[r4] if at + 4 < stop else none
+        v5 = values[r5] if at + 5 < stop else none
+        v6 = values[r6] if at + 6 < stop else none
+        v7 = values[r7] if at + 7 < stop else none
+        scales = np.int64(block * _ROWS + _SCALES)
+        for column in range(y.shape[0]):
+            y[column] += _half(rows, scales, column) * (
+                v0 * np.float32(rows[r0 + skip, column])
+                + v1 * np.float32(rows[r1 + skip, column])
+                + v2 * np.float32(rows[r2 + skip, column])
+                + v3 * np.float32(rows[r3 + skip, column])
+                + v4 * np.float32(rows[r4 + skip, column])
+                + v5 * np.float32(rows[r5 + skip, column])
+                + v6 * np.float32(rows[r6 + skip, column])
+                + v7 * np.float32(rows[r7 + skip, column])
+            )
+        at = stop
+
+
+@njit(**COMPILED)
+def _read_floats(y: Array, weight: Array, row: int) -> None:
+    for i in range(y.shape[0]):
+        y[i] = widen(weight[row, i])
+
+
+@njit(**COMPILED)
+def _read_blocks(y: Array, weight: Array, row: int) -> None:
+    for block in range(y.shape[0] // BLOCK):
+        scale = _half(weight, row, np.intp(block * (BYTES // 2)))
+        for i in range(BLOCK):
+            y[block * BLOCK + i] = scale * np.float32(np.int8(weight[row, block * BYTES + 2 + i]))
+
+
+def multiply(y: Array, weight: Array, x: Array, start: int, stop: int) -> None:
+    """Set y[start:stop] to (W x)[start:stop]."""
+    raise NotImplementedError
+
+
+def add_kept(y: Array, rows: Array, values: Array, kept: Array, count: int) -> None:
+    """Add Σ values[r]·rows[r] over the first ``count`` entries r of ``kept`` to y."""
+    raise NotImplementedError
+
+
+def look_up(y: Array, weight: Array, row: int) -> None:
+    """Set y to a row of W."""
+    raise NotImplementedError
+
+
+@overload(multiply, strict=False)
+def _multiply(y: Any, weight: Any, x: Any, start: Any, stop: Any) -> Any:
+    if weight.dtype == types.uint8:
+        return lambda y, weight, x, start, stop: project_blocks(y, weight, x, start, stop)
+    return lambda y, weight, x, start, stop: project(y, weight, x, start, stop)
+
+
+@overload(add_kept, strict=False)
+def _add_kept(y: Any, rows: Any, values: Any, kept: Any, count: Any) -> Any:
+    if rows.dtype == types.int8:
+        return lambda y, rows, values, kept, count: add_block_rows(y, rows, values, kept, count)
+    return lambda y, rows, values, kept, count: add_rows(y, rows, values, kept, count)
+
+
+@overload(look_up, strict=False)
+def _look_up(y: Any, weight: Any, row: Any) -> Any:
+    if weight.dtype == types.uint8:
+        return lambda y, weight, row: _read_blocks(y, weight, row)
+    return lambda y, weight, row: _read_floats(y, weight, row)

@@ -1,0 +1,159 @@
+"""Matrices as blocks of GGUF: the numbers of the gguf library bit for bit, a file's own blocks as they are, plain refusals."""
+
+from copy import deepcopy
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_checkpoint, tiny_model
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from clada_neuro.bench.engines import weight_bytes
+from clada_neuro.bench.peers import write_gguf
+from clada_neuro.errors import ModelError
+from clada_neuro.models.embedded import embedded_gguf
+from clada_neuro.models.ggml import blocks_of, check_unchanged, precision_of, quantise, stored, widths
+from clada_neuro.models.loading import load_model
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.policy import HIDDEN, INPUT, reads
+
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
+WHOLE = dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, head_dim=16)
+
+
+def of_llama_cpp(weight: torch.Tensor) -> np.ndarray:
+    return gguf.quants.dequantize(gguf.quants.quantize(weight.numpy(), Q8_0), Q8_0)
+
+
+def read(path) -> PreTrainedModel:
+    """The model that transformers makes of a GGUF file, in float32."""
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    return model.eval().requires_grad_(False)
+
+
+def test_weights_are_the_numbers_that_llama_cpp_s_blocks_stand_for():
+    model = tiny_model(**WHOLE)
+    before = deepcopy(model)
+    quantise(model, "q8_0")
+    for (name, weight), old in zip(model.named_parameters(), before.parameters(), strict=True):
+        expected = of_llama_cpp(old) if old.dim() == 2 else old.numpy()
+        np.testing.assert_array_equal(weight.numpy(), expected, err_msg=name)
+    assert precision_of(model) == "q8_0"
+    assert precision_of(before) == "float32"
+    assert sorted(model.state_dict()) == sorted(before.state_dict())
+
+
+def test_a_number_moves_by_at_most_half_a_step_of_its_block():
+    model = tiny_model(**WHOLE)
+    before = model.model.layers[1].mlp.up_proj.weight.clone().reshape(-1, 32)
+    quantise(model, "q8_0")
+    after = model.model.layers[1].mlp.up_proj.weight.reshape(-1, 32)
+    step = before.abs().amax(1, keepdim=True) / 127
+    # The scale is rounded to float16, 2⁻¹¹ of itself, and 127 steps of it are added up.
+    assert ((after - before).abs() <= step * (0.5 + 127 * 2**-11)).all()
+
+
+def test_blocks_of_a_file_are_taken_as_they_are(tmp_path):
+    """Numbers that no quantiser here would choose: all bytes at random, −128 among them, and scales of any size."""
+    write_gguf(tiny_model(**WHOLE), path := tmp_path / "tiny.gguf", "Q8_0")
+    rng = np.random.default_rng(0)
+    for tensor in gguf.GGUFReader(path, "r+").tensors:
+        if tensor.tensor_type == Q8_0:
+            blocks = tensor.data.reshape(-1, 34)
+            blocks[:, 2:] = rng.integers(0, 256, (len(blocks), 32))
+            blocks[:, :2] = rng.uniform(1e-6, 2, (len(blocks), 1)).astype(np.float16).view(np.uint8)
+            tensor.data.flush()
+    plain, model = read(path), read(path)
+    quantise(model, "q8_0", path)
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+    for name, weight in plain.named_parameters():
+        assert torch.equal(model.get_parameter(name), weight), name
+    for layer, block in enumerate(model.model.layers):
+        for part, name in (("down", "down_proj"), ("gate", "gate_proj"), ("up", "up_proj")):
+            own = blocks_of(block.mlp.get_submodule(name))
+            np.testing.assert_array_equal(own, tensors[f"blk.{layer}.ffn_{part}.weight"])
+    np.testing.assert_array_equal(blocks_of(model.model.embed_tokens), tensors["token_embd.weight"])
+    np.testing.assert_array_equal(blocks_of(model.lm_head), tensors["output.weight"])
+
+
+def test_what_a_file_holds_otherwise_is_quantised(tmp_path):
+    write_gguf(tiny_model(**WHOLE), path := tmp_path / "tiny.gguf", "Q4_1")
+    plain, model = read(path), read(path)
+    quantise(model, "q8_0", path)
+    for name, weight in plain.named_parameters():
+        expected = of_llama_cpp(weight) if weight.dim() == 2 else weight.numpy()
+        np.testing.assert_array_equal(model.get_parameter(name), expected, err_msg=name)
+
+
+def test_the_embedded_model_keeps_its_own_blocks_of_the_output_layer():
+    model = load_model("smollm2", dtype="q8_0", device="cpu").model
+    (own,) = (t for t in gguf.GGUFReader(embedded_gguf()).tensors if t.name == "token_embd.weight")
+    assert own.tensor_type == Q8_0
+    np.testing.assert_array_equal(blocks_of(model.lm_head), own.data)
+    assert blocks_of(model.lm_head) is blocks_of(model.model.embed_tokens)
+
+
+def test_a_loaded_model_says_what_it_is(tmp_path):
+    tiny_model(**WHOLE).save_pretrained(tiny_checkpoint(tmp_path))
+    loaded, plain = (load_model(tmp_path, dtype=dtype, device="cpu") for dtype in ("q8_0", "float32"))
+    assert loaded.describe()["dtype"] == "q8_0"
+    assert loaded.weights_hash == plain.weights_hash  # of the file, as in every dtype
+
+
+def test_bytes_are_those_of_blocks():
+    model = tiny_model(**WHOLE)
+    floats = weight_bytes(model)
+    quantise(model, "q8_0")
+    ffn = ffn_layers(model)[0]
+    assert widths(ffn.down) == (1.0, 2 / 32)
+    assert stored(ffn.down).shape == (64, 96 * 34 // 32)
+    # By input 2·96 bytes, in whole cache lines, by neuron 64; a float16 scale for each of 3·64·96 / 32 blocks.
+    found = reads(ffn, (INPUT, HIDDEN))
+    assert found.row == {INPUT: 192, HIDDEN: 64}
+    assert found.total == 64 * 192 + 96 * 64 + 2 * 576
+    assert found.fixed == 2 * 576
+    half = found.sparsity({INPUT: torch.tensor(32), HIDDEN: torch.tensor(48)})
+    assert float(half) == pytest.approx(0.5 * 32 / 34)
+    attention, head, norms = 2 * (64 + 2 * 32 + 64) * 64, 97 * 64, 5 * 64
+    assert weight_bytes(model) == (2 * found.total, (attention + head) * 34 // 32 + 4 * norms)
+    assert floats == (4 * 2 * 3 * 64 * 96, 4 * (attention + head + norms))
+
+
+def test_weights_that_were_changed_are_noticed():
+    model = tiny_model(**WHOLE)
+    quantise(model, "q8_0")
+    check_unchanged(model)
+    model.model.layers[1].mlp.down_proj.weight.mul_(2)
+    with pytest.raises(
+        ModelError, match=r"'model.layers.1.mlp.down_proj' was changed .* load float32 weights"
+    ):
+        check_unchanged(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (lambda: tiny_model("gpt2"), "for models of type llama and mistral, 'gpt2' found; use float32 or bfloat16"),
+        (lambda: tiny_model(), "has blocks of 32 inputs, 'model.embed_tokens' has 24; use float32 or bfloat16"),
+    ],
+)  # fmt: skip
+def test_a_model_that_has_no_such_blocks_is_one_line(model, line):
+    with pytest.raises(ModelError, match=line) as error:
+        quantise(model(), "q8_0")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [99, int(gguf.GGMLQuantizationType.Q8_K)])
+def test_blocks_that_nobody_here_knows_are_one_line(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path / "cache"))
+    write_gguf(tiny_model(**WHOLE), path := tmp_path / "tiny.gguf", "Q8_0")
+    (tensor,) = (t for t in gguf.GGUFReader(path).tensors if t.name == "blk.0.ffn_up.weight")
+    raw = bytearray(path.read_bytes())
+    kind_at = tensor.field.offset + sum(part.nbytes for part in tensor.field.parts[:-2])
+    raw[kind_at : kind_at + 4] = np.uint32(kind).tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(ModelError, match=r"tiny\.gguf' cannot be loaded: .+") as error:
+        load_model(path, dtype="q8_0", device="cpu")
+    assert "\n" not in str(error.value)
+    print(error.value)
