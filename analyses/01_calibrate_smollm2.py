@@ -11,7 +11,8 @@ where it stopped.
 The file of scope ``ffn`` that ships has thresholds from a time when a book was cut into pieces that counted as documents, so that two books
 were in its certificate, too. Its certificate was stated again with ``--certificate``: on the first 48 documents of the
 sample from the 601st on that have 256 tokens, one text of each; of none of them had thresholds or choices seen anything. Tables of policies that came later were added with ``--add``,
-from texts of the first 600 documents and books; all else stayed as it was. ``--added`` prints what these tables come to. The
+from texts of the first 600 documents and books; all else stayed as it was. ``--add`` also makes what is too large for the file (LaRoSA's rotations) on a
+computer that lacks it. ``--added`` prints what these tables come to. The
 file of scope ``all`` came in one piece, with the first command.
 """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clada_neuro.artifacts import content_hash, output_folder
 from clada_neuro.cache import Store
-from clada_neuro.calibration.search import BASELINE_TEXTS
+from clada_neuro.calibration.search import BASELINE_TEXTS, MOST_TEXTS
 from clada_neuro.calibration.texts import divide
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.ggml import precision_of
@@ -14,7 +14,8 @@ from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.pieces import PIECE
 from clada_neuro.policies.artifact import Calibration, hashes
-from clada_neuro.policies.registry import without_tables
+from clada_neuro.policies.aside import is_aside
+from clada_neuro.policies.registry import without_aside, without_tables
 from clada_neuro.progress import ProgressBar
 
 
@@ -27,7 +28,7 @@ def add_tables(
     tokens: int = 65_536,
     progress: bool = True,
 ) -> Calibration:
-    """Fit the policies of which a calibration holds no tables.
+    """Fit the policies of which a calibration holds no tables, and tables too large for a file that this computer lacks.
 
     Parameters
     ----------
@@ -53,8 +54,10 @@ def add_tables(
     CalibrationError
         If fewer than 12 documents are long enough, or a policy needs more than tables.
     """
-    texts = divide(language_model, documents, tokens, calibration.header["seed"]).statistics[:BASELINE_TEXTS]
-    inputs = (calibration.identity, texts.tolist(), f"torch.{precision_of(language_model.model)}")
+    statistics = divide(language_model, documents, tokens, calibration.header["seed"]).statistics
+    texts, more = statistics[:BASELINE_TEXTS], statistics[BASELINE_TEXTS:MOST_TEXTS]
+    precision = f"torch.{precision_of(language_model.model)}"
+    inputs = (calibration.identity, texts.tolist(), more.tolist(), precision)
     pieces = Store.of(output_folder(folder), __name__, *inputs, codec=PIECE)
     tensors, added = dict(calibration.tensors), dict(calibration.added)
     with ProgressBar(desc="fit policies", unit="tok", unit_scale=True, disable=not progress) as bar:
@@ -65,7 +68,12 @@ def add_tables(
             pieces,
             bar.update,
             calibration.scope,
+            more,
         )
+        for declared in without_aside(calibration):
+            assert declared.fit is not None
+            _, tables = declared.fit(passes)
+            tensors |= {name: tables[name] for name in declared.aside}
         for declared in without_tables(calibration):
             assert declared.fit is not None
             header, tables = declared.fit(passes)
@@ -75,8 +83,8 @@ def add_tables(
                     "cannot be given without becoming another; calibrate again"
                 )
             # What is hashed is what a file will hold.
-            stored = {name: table.half().float() for name, table in tables.items()}
+            stored = {name: table.half().float() for name, table in tables.items() if not is_aside(name)}
             added[declared.name] = content_hash(hashes(stored))
-            tensors |= stored
+            tensors |= {**tables, **stored}
     pieces.clear()
     return Calibration({**calibration.header, "added": added}, tensors)

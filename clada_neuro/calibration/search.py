@@ -56,7 +56,7 @@ _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)  # of the thresholds, where compensation a
 _SENSITIVITY_TEXTS = 16
 _FIT_TEXTS = 32
 _CURVE_TEXTS = 32
-BASELINE_TEXTS = 8
+BASELINE_TEXTS, MOST_TEXTS = 8, 32  # of policies' own tables: commonly, and for what takes many
 _SELECTION_TEXTS = 16
 _CERTIFICATION_TEXTS = 48
 
@@ -204,10 +204,9 @@ class _Work:
         shares, thresholds = self.pieces.once("thresholds", lambda: self._thresholds(weights))
         curve, biases = self._curve(thresholds)
         _, prior = self.pieces.once("prior", self._prior)
-        tokens = self.texts.statistics[:BASELINE_TEXTS]
-        baselines, tables = fit_tables(
-            Passes(self.model, self.layers, tokens, self.pieces, self.tick, self.scope)
-        )
+        few, more = self.texts.statistics[:BASELINE_TEXTS], self.texts.statistics[BASELINE_TEXTS:MOST_TEXTS]
+        passes = Passes(self.model, self.layers, few, self.pieces, self.tick, self.scope, more)
+        baselines, tables = fit_tables(passes)
         of_scope = {} if self.scope == FFN_ONLY else {"scope": self.scope}
         header = {**of_scope, **shares, **curve, "baselines": baselines}
         calibration = Calibration(header, {**thresholds, **prior, **tables, **biases}).to(self.device)

@@ -33,6 +33,8 @@ class Passes:
         Told how many tokens were processed.
     scope : str
         What sparsity is a share of: feed-forward blocks, or those and attention.
+    more : Tensor or None
+        Further texts ``(texts, length)``, for what takes many.
     """
 
     model: PreTrainedModel
@@ -41,6 +43,12 @@ class Passes:
     pieces: Pieces
     tick: Callable[[int], object]
     scope: str = FFN_ONLY
+    more: Tensor | None = None
+
+    @property
+    def many(self) -> Tensor:
+        """All texts that may be read."""
+        return self.tokens if self.more is None else torch.cat([self.tokens, self.more])
 
     @cached_property
     def norms(self) -> dict[str, Tensor]:

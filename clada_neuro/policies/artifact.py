@@ -23,6 +23,7 @@ from torch import Tensor
 from clada_neuro.artifacts import content_hash, package_data, write_atomic
 from clada_neuro.errors import CalibrationError
 from clada_neuro.models.loading import LanguageModel
+from clada_neuro.policies.aside import is_aside, keep_aside
 from clada_neuro.runtime.policy import FFN_ONLY, SHARE
 
 FORMAT = 1
@@ -40,7 +41,7 @@ class Calibration:
         JSON document: ``weights_hash``, texts, seed, versions, the sparsity curve, what was chosen for prefix, load and
         reanalysis and how it compared, and the certified bound or the frontier.
     tensors : dict of str to Tensor
-        float16 on disk, float32 here.
+        float16 on disk, float32 here; those that are too large for the file only where they were just fitted.
     """
 
     header: dict[str, Any]
@@ -65,7 +66,11 @@ class Calibration:
         """
         decides = {key: value for key, value in self.header.items() if key not in ("certificate", "added")}
         later = tuple(f"{name}_" for name in self.added)
-        first = {name: tensor for name, tensor in self.tensors.items() if not name.startswith(later)}
+        first = {
+            name: tensor
+            for name, tensor in self.tensors.items()
+            if not name.startswith(later) and not is_aside(name)
+        }
         return content_hash(decides, hashes(first))
 
     @property
@@ -74,8 +79,13 @@ class Calibration:
         return self.header.get("added", {})
 
     def save(self, path: str | Path) -> Path:
-        """Write the file atomically."""
-        stored = {name: tensor.detach().cpu().half().contiguous() for name, tensor in self.tensors.items()}
+        """Write the file atomically, and keep aside what is too large for it (`clada_neuro.policies.aside`)."""
+        keep_aside(self.header, self.tensors)
+        stored = {
+            name: tensor.detach().cpu().half().contiguous()
+            for name, tensor in self.tensors.items()
+            if not is_aside(name)
+        }
         metadata = {_KEY: json.dumps(self.header)}
         return write_atomic(path, lambda part: save_file(stored, part, metadata=metadata))
 

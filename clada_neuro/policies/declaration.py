@@ -18,6 +18,7 @@ from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.passage import Passage
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.artifact import Calibration, check_reach
+from clada_neuro.policies.aside import read_aside
 from clada_neuro.runtime.policy import FFN_ONLY, SITES, Policy
 from clada_neuro.runtime.thresholds import Compensation, norms
 
@@ -81,6 +82,19 @@ class PolicyRequest:
             )
         return {key: _interpolate(grid, self.sparsity, tensors[f"{policy}_{key}"]) for key in keys}
 
+    def aside(self, name: str) -> Tensor:
+        """Return a table that is too large for a calibration's file; `CalibrationError` where this computer lacks it."""
+        calibration = self.calibration
+        found = calibration.tensors.get(name)
+        if found is None:
+            found = read_aside(calibration.header, name)
+        if found is None:
+            raise CalibrationError(
+                f"policy '{self.name}' needs a table that is too large for a calibration's file, and this computer did not "
+                "make it; calibrate here with clada-neuro calibrate and give that file with --calibration"
+            )
+        return found.to(self.layers[0].down_weight.device)
+
     def mean_of_dropped(self, policy: str) -> Compensation:
         """Return the compensation that was measured when a policy was fitted."""
         bias = self.fitted(policy, "bias")["bias"]
@@ -127,6 +141,8 @@ class Declaration:
         Whether `evaluate` takes it where no policy is named.
     timed : Timed or None
         How `bench decode` takes it, if at all.
+    aside : tuple of str
+        Those of its tables that are too large for a calibration's file (`clada_neuro.policies.aside`).
     scopes : tuple of str
         In which it can run: feed-forward blocks alone, or attention's maps, too; `fit` is called in these.
     """
@@ -139,6 +155,7 @@ class Declaration:
     offset: bool = False
     compared: bool = False
     timed: Timed | None = None
+    aside: tuple[str, ...] = ()
     scopes: tuple[str, ...] = (FFN_ONLY,)
 
 

@@ -16,6 +16,7 @@ from clada_neuro.models.registry import policy_layers
 from clada_neuro.passes.fitting import GRID, Passes
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.artifact import Calibration, load_calibration
+from clada_neuro.policies.aside import holds_aside
 from clada_neuro.policies.declaration import Declaration, PolicyRequest
 from clada_neuro.runtime.policy import FFN_ONLY, SCOPES, SHARE, Policy
 
@@ -117,6 +118,19 @@ def without_tables(calibration: Calibration) -> list[Declaration]:
         if declared.fit is not None
         and calibration.scope in declared.scopes
         and not any(key.startswith(f"{name}_") for key in calibration.tensors)
+    ]
+
+
+def without_aside(calibration: Calibration) -> list[Declaration]:
+    """Return the policies whose tables are in a calibration but for large ones, which this computer does not hold."""
+    lacking = without_tables(calibration)
+    return [
+        declared
+        for declared in DECLARED.values()
+        if declared.aside
+        and calibration.scope in declared.scopes
+        and declared not in lacking
+        and not holds_aside(calibration.header, declared.aside)
     ]
 
 

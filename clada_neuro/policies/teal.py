@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from clada_neuro.models.ffn import FFN
 from clada_neuro.passes.error import block_error
 from clada_neuro.passes.fitting import Passes
 from clada_neuro.passes.layer_error import layer_shares
@@ -64,19 +65,24 @@ def tables_like(passes: Passes, rule: ThresholdPolicy) -> Callable[[float], Mapp
     return lambda sparsity: fit_blocks(passes, {}, sparsity, like=rule)[1].thresholds
 
 
+def splits(ffn: FFN, sparsity: float) -> list[tuple[float, float]]:
+    """Return the shares of inputs and neurons to try, which together leave ``sparsity`` of the block's bytes out."""
+    bytes_of = reads(ffn, Teal.sites)
+    part = ffn.hidden_size * bytes_of.row[INPUT] / bytes_of.total
+    pairs = [(share, (sparsity - part * share) / (1 - part)) for share in _SPLITS]
+    return [pair for pair in pairs if 0 <= pair[1] <= 1]
+
+
 def _split(
     passes: Passes, rule: ThresholdPolicy, sparsity: float, layer: int, x: Tensor
 ) -> tuple[float, float]:
     """Return the shares of inputs and neurons."""
     ffn = passes.layers[layer]
-    bytes_of = reads(ffn, Teal.sites)
-    part = ffn.hidden_size * bytes_of.row[INPUT] / bytes_of.total
-    pairs = [(share, (sparsity - part * share) / (1 - part)) for share in _SPLITS]
 
     def error(pair: tuple[float, float]) -> float:
         return block_error(ffn, x, *pair, partial(rule.score, layer), partial(rule.masked, layer))
 
-    return min((pair for pair in pairs if 0 <= pair[1] <= 1), key=error)
+    return min(splits(ffn, sparsity), key=error)
 
 
 def _fit(passes: Passes) -> Piece:

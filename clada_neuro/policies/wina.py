@@ -18,7 +18,7 @@ from clada_neuro.passes.passage import Passage
 from clada_neuro.passes.pieces import Piece
 from clada_neuro.policies.declaration import Declaration, PolicyRequest, Timed
 from clada_neuro.policies.teal import fit_blocks
-from clada_neuro.runtime.policy import ALL, ATTENTION, HIDDEN, INPUT, SCOPES, Policy, State
+from clada_neuro.runtime.policy import ALL, ATTENTION, HIDDEN, INPUT, SCOPES, Policy, State, highest
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 
 
@@ -51,11 +51,7 @@ class Wina(Policy):
     def select(self, layer: int, site: str, values: Tensor, state: State) -> Tensor:
         """Return the K rows of highest score of each token."""
         score = values.abs().float() * self.weights[site][layer]
-        rows = values.shape[-1]
-        dropped = rows - round((1 - float(self.dropped[site][layer])) * rows)
-        if dropped == 0:
-            return score >= 0
-        return score > score.kthvalue(dropped, dim=-1, keepdim=True).values
+        return highest(score, float(self.dropped[site][layer]))
 
     def compensation(self, layer: int, state: State) -> Tensor | None:
         """Return the calibrated mean of what is dropped, if asked for."""

@@ -213,8 +213,8 @@ def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
     size, shared = widths(ffn.down)
     hidden, neurons = ffn.hidden_size, ffn.intermediate_size
     matrices = 3 if ffn.gated else 2
-    by_neuron = _lines(hidden * size)
-    by_input = _lines((matrices - 1) * neurons * size)
+    by_neuron = padded(hidden * size)
+    by_input = padded((matrices - 1) * neurons * size)
     row = {
         INPUT: by_input,
         HIDDEN: by_neuron,
@@ -233,7 +233,7 @@ def attention_reads(attention: AttentionMaps, sites: tuple[str, ...] = ATTENTION
     """Return the weight bytes of a layer's attention under a policy that masks at ``sites`` of it."""
     qkv, out = attention.qkv_weight, attention.out_weight
     size, shared = widths(attention.out)
-    row = {QKV: _lines(qkv.shape[0] * size), OUT: _lines(out.shape[0] * size)}
+    row = {QKV: padded(qkv.shape[0] * size), OUT: padded(out.shape[0] * size)}
     scales = int((qkv.numel() + out.numel()) * shared)
     of_site = {QKV: attention.hidden_size * row[QKV], OUT: attention.mixed_size * row[OUT]}
     used = {site: row[site] for site in sites}
@@ -254,5 +254,15 @@ def scope_reads(ffn: FFN, policy: Policy) -> Reads:
     return block + attention_reads(ffn.attention, policy.attention_sites) if policy.attention_sites else block
 
 
-def _lines(size: float) -> int:
+def highest(scores: Tensor, dropped: float) -> Tensor:
+    """Return which rows of each token have the highest ``scores (batch, seq, rows)``, but for the share ``dropped``."""
+    rows = scores.shape[-1]
+    count = rows - round((1 - dropped) * rows)
+    if count == 0:
+        return torch.ones_like(scores, dtype=torch.bool)
+    return scores > scores.kthvalue(count, dim=-1, keepdim=True).values
+
+
+def padded(size: float) -> int:
+    """Return the bytes that a row of ``size`` takes in whole cache lines."""
     return math.ceil(size / CACHE_LINE) * CACHE_LINE

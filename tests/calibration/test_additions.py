@@ -14,9 +14,9 @@ from clada_neuro.errors import CalibrationError
 from clada_neuro.evaluation.contestants import contestants
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.artifact import Calibration, load_calibration, read_calibration
-from clada_neuro.policies.registry import make_policy, without_tables
+from clada_neuro.policies.registry import make_policy, without_aside, without_tables
 
-LATER = ("attribution", "scap")
+LATER = ("attribution", "scap", "larosa")
 
 
 def of_before(calibration: Calibration) -> Calibration:
@@ -67,7 +67,31 @@ def test_added_tables_are_those_of_a_whole_calibration(made) -> None:
     layers = ffn_layers(model.model)
     for name in LATER:
         rules = [make_policy(name, layers, calibration, 0.4) for calibration in (whole, after)]
-        torch.testing.assert_close(*(rule.thresholds["input"] for rule in rules))
+        held = "dropped" if name == "larosa" else "thresholds"
+        torch.testing.assert_close(*(getattr(rule, held)["input"] for rule in rules))
+
+
+def test_rotations_lie_beside_the_file_on_this_computer_alone(made, tmp_path, monkeypatch) -> None:
+    model, _, folder = made
+    after = load_calibration(model, folder / "after.safetensors")
+    assert not [name for name in after.tensors if "rotation" in name]
+    layers = ffn_layers(model.model)
+    rotation = make_policy("larosa", layers, after, 0.4).rotation
+    assert rotation.dtype == torch.float32
+    torch.testing.assert_close(rotation @ rotation.mT, torch.eye(24).expand(2, -1, -1), rtol=0, atol=1e-5)
+    monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path))
+    assert [declared.name for declared in without_aside(after)] == ["larosa"]
+    with pytest.raises(
+        CalibrationError,
+        match=r"policy 'larosa' needs a table that is too large.*; calibrate here with clada-neuro calibrate",
+    ):
+        make_policy("larosa", layers, after, 0.4)
+    held = add_tables(model, after, documents(), tmp_path / "parts", tokens=64 * 48, progress=False)
+    assert (held.identity, held.header) == (after.identity, after.header)
+    assert set(held.tensors) - set(after.tensors) == {"larosa_rotation_aside"}
+    held.save(tmp_path / "copy.safetensors")
+    assert without_aside(after) == []
+    assert torch.equal(make_policy("larosa", layers, after, 0.4).rotation, rotation)
 
 
 def test_a_policy_that_needs_more_than_tables_is_refused_by_name(made) -> None:

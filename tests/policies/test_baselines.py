@@ -11,6 +11,7 @@ from clada_neuro.policies.attribution import Attribution, tilts_of
 from clada_neuro.policies.cats import Cats
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
+from clada_neuro.policies.larosa import LaRosa, rotations, split
 from clada_neuro.policies.scap import Scap, candidates
 from clada_neuro.policies.teal import Teal
 from clada_neuro.policies.threshold import ThresholdTruncation
@@ -163,10 +164,57 @@ def test_scap_with_modes_of_zero_is_teal() -> None:
         assert torch.equal(*(rule.masked(0, site, values, masks[0]) for rule in (one, other)))
 
 
+def test_larosa_keeps_the_top_rows_of_a_turned_input() -> None:
+    # along (1, 1)/√2 and (1, −1)/√2, x = (3, 1) is (4, 2)/√2: the first is kept, which is (2, 2) where x is read
+    turn = torch.tensor([[[1.0, 1.0], [1.0, -1.0]]]) / 2**0.5
+    policy = LaRosa({"input": torch.tensor([0.5]), "hidden": torch.tensor([0.5])}, turn)
+    assert selected(policy, "input", [3.0, 1.0]) == [1, 0]
+    assert selected(policy, "input", [3.0, -4.0]) == [0, 1]
+    x, mask = torch.tensor([3.0, 1.0]), torch.tensor([True, False])
+    passed = policy.masked(0, "input", x, mask)
+    torch.testing.assert_close(passed, torch.tensor([2.0, 2.0]))
+    # what the maps give is what merged maps give: kept rows of W·Q, times the turned input
+    weight = torch.tensor([[1.0, -2.0], [0.5, 3.0], [0.0, 1.0]])
+    merged, turned = weight @ turn[0], x @ turn[0]
+    torch.testing.assert_close(weight @ passed, merged[:, 0] * turned[0])
+    # the down map reads neurons as they are
+    assert selected(policy, "hidden", [0.1, -3.0]) == [0, 1]
+    assert policy.masked(0, "hidden", x, mask).tolist() == [3.0, 0.0]
+    assert torch.equal(policy.masked(0, "input", x, torch.tensor([True, True])), x)
+
+
+def test_larosa_turns_to_the_directions_of_calibration_texts() -> None:
+    from clada_neuro.models.watching import watching
+    from clada_neuro.passes.fitting import Passes
+    from clada_neuro.passes.measure import DENSE_PREFIX
+
+    model, seen = tiny_model("llama"), {}
+    few, more = torch.randint(3, 60, (5, DENSE_PREFIX + 9), generator=torch.Generator().manual_seed(0)).split(
+        [2, 3]
+    )
+    layers = ffn_layers(model)
+    found = rotations(Passes(model, layers, few, None, lambda count: None, more=more))
+    with watching(layers, x=lambda ffn, x: seen.update({ffn.layer: x})), torch.no_grad():
+        model(torch.cat([few, more]))
+    for layer, turn in enumerate(found):
+        turned = (seen[layer][:, DENSE_PREFIX:] @ turn).flatten(0, 1)
+        moments = turned.T @ turned
+        torch.testing.assert_close(turn.T @ turn, torch.eye(len(turn)), rtol=0, atol=1e-5)
+        off = moments - moments.diag().diag()
+        assert off.abs().max() < 1e-4 * moments.diag().max()
+        assert (moments.diag().diff() > -1e-3).all()  # from the least to the most
+
+
+def test_larosa_shares_are_those_of_the_least_mean_error() -> None:
+    errors = torch.tensor([[0.1, 0.2, 0.4], [0.9, 0.3, 0.4]])
+    assert split(errors, [(0.1, 0.9), (0.2, 0.8), (0.3, 0.7)]) == (0.2, 0.8)
+
+
 def test_kernels_refuse_scores_and_fillings_that_they_do_not_compute() -> None:
     tables = {"input": torch.zeros(1), "hidden": torch.zeros(1)}
     with pytest.raises(ModelError, match="'attribution' scores rows by more than"):
         check_policy(Attribution(tables, {}, tilts=tables))
-    with pytest.raises(ModelError, match="'scap' does more with dropped rows"):
-        check_policy(Scap(tables, {}, modes=tables))
+    for rule in (Scap(tables, {}, modes=tables), LaRosa(tables, torch.eye(2)[None])):
+        with pytest.raises(ModelError, match=f"'{rule.name}' does more with dropped rows"):
+            check_policy(rule)
     check_policy(Teal(tables, {}))
