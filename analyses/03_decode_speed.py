@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--sparsities", type=float, nargs="+", default=[0.4, 0.5])
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--llama-python")

@@ -23,6 +23,7 @@ from clada_neuro.bench.streaming import WeightStream
 from clada_neuro.bench.subjects import PASSAGE, TimedModel, find_subject
 from clada_neuro.bench.turns import Turns
 from clada_neuro.errors import CladaNeuroError, ModelError
+from clada_neuro.models.ggml import KINDS
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.placing import find_device
 from clada_neuro.policies.dense import Dense
@@ -59,7 +60,7 @@ class About:
 
     Attributes
     ----------
-    engine : str
+    engine, dtype : str
     rows : tuple of (str, str)
         Policy and data type.
     prompt : tuple of int
@@ -72,6 +73,7 @@ class About:
     """
 
     engine: str
+    dtype: str
     rows: tuple[tuple[str, str], ...]
     prompt: tuple[int, ...]
     weights: tuple[int, int]
@@ -98,10 +100,13 @@ class Host:
         if engine in _FOLLOWED:
             rules, thresholds = subject.policies(asked.sparsities, asked.calibration, asked.tokens)
             rules = [rule for rule in rules if rule.name in (_FOLLOWED[engine] or (rule.name,))]
+            if asked.dtype in KINDS:  # blocks hold 32 neurons each, and are not taken apart
+                rules = [rule for rule in rules if NEURON not in rule.sites]
         self._engines = [dense, *(_under(dense, rule, subject) for rule in rules)]
         self._stream = WeightStream(self._model)
         self.about = About(
             engine,
+            asked.dtype,
             tuple((one.policy, one.dtype) for one in self._engines),
             tuple(prompt.tolist()),
             weight_bytes(self._model),

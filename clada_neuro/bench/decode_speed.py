@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from clada_neuro.bench.engines import DecodeEngine, Peer, Run
 from clada_neuro.bench.peers import WIDTHS, LlamaCpp
 from clada_neuro.bench.subjects import SHAPES
 from clada_neuro.errors import ModelError
+from clada_neuro.models.ggml import KINDS
 from clada_neuro.models.placing import find_device
 
 LLAMA_CPP, DENSE = "llama.cpp", "dense"
@@ -42,7 +44,9 @@ ENGINES = {
     "cpu": (TRANSFORMERS, PYTORCH, COMPILED, GENERATE),
     "cuda": (TRANSFORMERS, PYTORCH, GRAPH, TRITON),
 }
-_SAME_WIDTH = {"float32": "float32", "bfloat16": "float16"}
+_SAME_WIDTH = {"float32": "float32", "bfloat16": "float16", "q8_0": "Q8_0"}
+# What blocks of GGUF are compared with, dense, in the same rounds.
+_WIDER = ("float32", "bfloat16")
 
 
 def bench_decode(
@@ -67,7 +71,8 @@ def bench_decode(
         As in `load_model`, or ``"llama-1b-random"`` or ``"llama-7b-random"``: Llama shapes with random weights.
     sparsities : tuple of float
         `ffn_sparsity` that the policies are set to; the realised one is reported.
-    dtype : {"float32", "bfloat16"}
+    dtype : {"float32", "bfloat16", "q8_0"}
+        ``"q8_0"``, on the CPU: the compiled step on blocks of GGUF, beside its dense rows in float32 and bfloat16.
     device : {"cpu", "cuda"}
     revision : str, optional
         As in `load_model`.
@@ -96,25 +101,27 @@ def bench_decode(
     place = find_device(device)
     if llama_python is not None and place.type != "cpu":
         raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
+    if dtype in KINDS and place.type != "cpu":
+        raise ModelError(f"{dtype} is timed on the CPU only; use --dtype bfloat16")
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     asked = TimingRequest(model, dtype, device, revision, tuple(sparsities), calibration, tokens)
-    names = [name for name in ENGINES[place.type] if name != GENERATE or model not in SHAPES]
     with ExitStack() as ends:  # what sleeps would never end by itself
         hosts = []
-        for name in names:
-            hosts.append(Alone(name, asked))
+        for name, request in _timed(asked, place.type):
+            hosts.append(Alone(name, request))
             ends.callback(hosts[-1].close)
-            progress(f"{name} is ready")
+            progress(f"{name} in {request.dtype} is ready")
         about = hosts[-1].about
         peers = [] if llama_python is None else _peers(hosts[0], llama_python, llama_widths, threads, ends)
         engines = [
-            Remote(name, policy, kind, host, row)
-            for name, host in zip(names, hosts, strict=True)
+            Remote(host.about.engine, policy, kind, host, row)
+            for host in hosts
             for row, (policy, kind) in enumerate(host.about.rows)
         ]
         load = _load_average()
         runs, streams = _interleave([*engines, *peers], hosts, about.prompt, tokens, rounds, progress)
-    rows = _rows([*engines, *peers], runs, about.weights, streams)
+    weights = {host.about.dtype: host.about.weights for host in hosts}
+    rows = _rows([*engines, *peers], runs, dtype, weights, streams)
     setting = {
         "tokens": tokens,
         "rounds": rounds,
@@ -128,6 +135,15 @@ def bench_decode(
         "thresholds": next(host.about.thresholds for host in hosts if host.about.thresholds),
     }
     return pd.DataFrame([{**found, **row, **setting} for row in rows])
+
+
+def _timed(asked: TimingRequest, place: str) -> list[tuple[str, TimingRequest]]:
+    """Return the engines that are timed, each with what it is asked."""
+    names = [name for name in ENGINES[place] if name != GENERATE or asked.model not in SHAPES]
+    if asked.dtype not in KINDS:
+        return [(name, asked) for name in names]
+    wider = [(COMPILED, replace(asked, dtype=dtype, sparsities=())) for dtype in _WIDER]
+    return [*wider, *((name, asked) for name in names if name in (COMPILED, GENERATE))]
 
 
 def _peers(
@@ -154,14 +170,14 @@ def _interleave(
     tokens: int,
     rounds: int,
     progress: Callable[[str], None],
-) -> tuple[list[list[Run]], dict[str, float]]:
-    """Return the runs of every engine, and by engine the rate of its weights; the first round, which warms up, is thrown away."""
+) -> tuple[list[list[Run]], dict[tuple[str, str], float]]:
+    """Return the runs of every engine, and by engine and data type the rate of its weights; the first round, which warms up, is thrown away."""
     runs: list[list[Run]] = [[] for _ in engines]
-    rates: dict[str, float] = {}
+    rates: dict[tuple[str, str], float] = {}
     for round_number in range(rounds + 1):
         for engine, own in zip(engines, runs, strict=True):
             own.append(engine.decode(torch.tensor(prompt), tokens))
-        rates = {host.about.engine: host.stream() for host in hosts}
+        rates = {(host.about.engine, host.about.dtype): host.stream() for host in hosts}
         progress(f"round {round_number} of {rounds}")
     return [own[1:] for own in runs], rates
 
@@ -174,25 +190,26 @@ def _load_average() -> float:
 def _rows(
     engines: Sequence[DecodeEngine],
     runs: list[list[Run]],
-    weights: tuple[int, int],
-    streams: dict[str, float],
+    dtype: str,
+    weights: dict[str, tuple[int, int]],
+    streams: dict[tuple[str, str], float],
 ) -> list[dict[str, Any]]:
-    blocks, others = weights
     speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
-    ours = {_SAME_WIDTH[engine.dtype] for engine in engines if not isinstance(engine, Peer)}
     dense = max(
         (
             speed
             for engine, speed in zip(engines, speeds, strict=True)
-            if engine.policy == DENSE and (not isinstance(engine, Peer) or engine.dtype in ours)
+            if engine.policy == DENSE
+            and engine.dtype == (_SAME_WIDTH[dtype] if isinstance(engine, Peer) else dtype)
         ),
         key=pd.Series.median,
     )
     rows: list[dict[str, Any]] = []
     for engine, own, speed in zip(engines, runs, speeds, strict=True):
         sparsity = pd.Series([run.ffn_sparsity for run in own]).mean()
-        read = engine.read if isinstance(engine, Peer) else others + blocks * (1 - sparsity)
-        stream = streams.get(engine.engine, max(streams.values(), default=math.nan))
+        blocks, others = (0, engine.read) if isinstance(engine, Peer) else weights[engine.dtype]
+        read = others + blocks * (1 - sparsity)
+        stream = streams.get((engine.engine, engine.dtype), max(streams.values(), default=math.nan))
         ratio = speed / dense
         rows.append(
             {
@@ -206,7 +223,7 @@ def _rows(
                 "ratio_vs_dense": ratio.median(),
                 "ratio_low": ratio.quantile(0.25),
                 "ratio_high": ratio.quantile(0.75),
-                "ceiling": 1.0 if isinstance(engine, Peer) else (others + blocks) / read,
+                "ceiling": (others + blocks) / read,
                 "stream_gb_s": stream,
                 "stream_share": speed.median() * read / 1e9 / stream,
                 "policy_share": pd.Series(

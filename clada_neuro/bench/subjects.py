@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from clada_neuro.errors import CalibrationError
+from clada_neuro.models.ggml import KINDS, quantise
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.passes.passage import Passage
@@ -61,7 +62,9 @@ class TimedModel:
 def find_subject(name: str, dtype: str, device: torch.device, revision: str | None = None) -> TimedModel:
     """Return a model, or a shape of `SHAPES`, with a prompt."""
     if name in SHAPES:
-        model = random_llama(name, getattr(torch, dtype), device)
+        model = random_llama(name, torch.float32 if dtype in KINDS else getattr(torch, dtype), device)
+        if dtype in KINDS:
+            quantise(model, dtype)
         source = torch.Generator().manual_seed(1)
         prompt = torch.randint(0, model.config.vocab_size, (48,), generator=source)
         return TimedModel(model, prompt.to(device), None)

@@ -27,7 +27,13 @@ def command() -> None:
     show_default=True,
     help="Share of feed-forward weight bytes not read; may be repeated.",
 )
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "q8_0"]),
+    default="float32",
+    show_default=True,
+    help="q8_0: GGUF's blocks of 8-bit numbers, beside dense rows in float32 and bfloat16.",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @revision_option
 @click.option(

@@ -22,6 +22,7 @@ from tiny_models import tiny_model
 
 import clada_neuro.bench.alone as alone
 import clada_neuro.bench.decode_speed as bench
+import clada_neuro.bench.subjects as subjects
 from clada_neuro.bench.alone import Alone, Host, TimingRequest
 from clada_neuro.bench.engines import DecodeEngine, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
@@ -68,8 +69,9 @@ def test_ratios_are_taken_within_rounds_against_the_faster_dense_loop():
     ]
     runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
     assert [len(own) for own in runs] == [4] * 4
-    rates = dict.fromkeys(("transformers", "pytorch", "compiled"), 2e-5)
-    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), rates)).set_index(["engine", "policy"])
+    rates = {(name, "float32"): 2e-5 for name in ("transformers", "pytorch", "compiled")}
+    weights = {"float32": (600, 400)}
+    rows = pd.DataFrame(bench._rows(engines, runs, "float32", weights, rates)).set_index(["engine", "policy"])
     assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.25, 0.5, 1.0, 1.25])
     assert rows["ratio_low"].tolist() == pytest.approx(rows["ratio_high"].tolist())
     assert rows.loc[("compiled", "dense"), "tokens_per_s"] == pytest.approx((10 + 8) / 2)
@@ -77,6 +79,29 @@ def test_ratios_are_taken_within_rounds_against_the_faster_dense_loop():
     assert rows["read_mb"].tolist() == pytest.approx([0.001, 0.001, 0.001, 0.0007])
     # 9 tokens a second of 1000 bytes, of 20,000 bytes a second
     assert rows.loc[("compiled", "dense"), "stream_share"] == pytest.approx(9 * 1000 / 20_000)
+
+
+def test_blocks_are_compared_with_blocks_whatever_stands_beside_them():
+    engines = [
+        replace_dtype(Known("compiled", "dense", 0.04), "bfloat16"),
+        replace_dtype(Known("compiled", "dense", 0.1), "q8_0"),
+        replace_dtype(Known("compiled", "clada", 0.08, sparsity=0.5), "q8_0"),
+        Peer("llama.cpp", "dense", "float16", Answers(0.01), 500),
+        Peer("llama.cpp", "dense", "Q8_0", Answers(0.2), 250),
+    ]
+    runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
+    weights = {"bfloat16": (300, 200), "q8_0": (150, 100)}
+    rates = {("compiled", "bfloat16"): 1e-5, ("compiled", "q8_0"): 2e-5}
+    rows = pd.DataFrame(bench._rows(engines, runs, "q8_0", weights, rates))
+    assert rows["ratio_vs_dense"][:3].tolist() == pytest.approx([2.5, 1.0, 1.25])
+    assert rows["read_mb"].tolist() == pytest.approx([5e-4, 2.5e-4, 1.75e-4, 5e-4, 2.5e-4])
+    assert rows["ceiling"].tolist() == pytest.approx([1, 1, 250 / 175, 1, 1])
+    assert rows["stream_gb_s"].tolist() == [1e-5, 2e-5, 2e-5, 2e-5, 2e-5]
+
+
+def replace_dtype(engine: DecodeEngine, dtype: str) -> DecodeEngine:
+    engine.dtype = dtype
+    return engine
 
 
 class Answers:
@@ -97,7 +122,8 @@ def test_dense_is_the_fastest_dense_engine_of_the_same_width_peers_included():
         Peer("llama.cpp", "dense", "Q8_0", Answers(0.02), 300),
     ]
     runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
-    rows = pd.DataFrame(bench._rows(engines, runs, (600, 400), {"compiled": 1e-5}))
+    weights, rates = {"float32": (600, 400)}, {("compiled", "float32"): 1e-5}
+    rows = pd.DataFrame(bench._rows(engines, runs, "float32", weights, rates))
     # Of rounds that take 1 and 1.25 times as long, against a peer that always takes as long.
     assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.45, 0.5625, 1.0, 2.5])
     assert rows["read_mb"].tolist() == pytest.approx([0.001, 0.0007, 0.001, 0.0003])
@@ -214,6 +240,28 @@ def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subje
     assert table["peak_memory_mb"].gt(0).all()
     assert (table["tokens_per_s_low"] <= table["tokens_per_s_high"]).all()
     assert table["tokens_per_s"].gt(0).all()
+
+
+def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
+    """A shape with random weights: dense in three widths, and what the step follows in blocks."""
+    shape = (64, 96, 2, 4, 2)
+    monkeypatch.setitem(subjects.SHAPES, "tiny-random", shape)
+    monkeypatch.setattr(bench, "Alone", Host)
+    table = bench.bench_decode("tiny-random", dtype="q8_0", sparsities=(0.4,), tokens=4, rounds=1)
+    assert table["engine"].unique().tolist() == ["compiled"]
+    found = list(zip(table["dtype"], table["policy"], strict=True))
+    policies = ["dense", "clada", "teal", "wina"]
+    assert found == [("float32", "dense"), ("bfloat16", "dense"), *(("q8_0", name) for name in policies)]
+    read = table.loc[table["policy"] == "dense"].set_index("dtype")["read_mb"]
+    assert read["bfloat16"] == pytest.approx(read["float32"] / 2)
+    assert read["q8_0"] == pytest.approx(read["float32"] * 34 / 128, rel=0.01)  # norms stay float32
+    assert table["ffn_sparsity"][3:].between(0.25, 0.5).all()
+
+
+def test_blocks_on_a_gpu_are_one_clear_line(monkeypatch):
+    monkeypatch.setattr(bench, "find_device", lambda name: torch.device("cuda"))
+    with pytest.raises(ModelError, match="q8_0 is timed on the CPU only; use --dtype bfloat16"):
+        bench.bench_decode("tiny", dtype="q8_0", device="cuda")
 
 
 def test_the_engines_of_a_gpu_have_their_rows_too(tiny_subject, monkeypatch):

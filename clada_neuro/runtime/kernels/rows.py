@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from clada_neuro.runtime.kernels.cpu import COMPILED, Array, add_rows, project, widen
+from clada_neuro.runtime.kernels.cpu import ALIGNMENT, COMPILED, Array, add_rows, project, widen
 
 BLOCK, BYTES = 32, 34
 _FIVE = np.uint64(5)  # 32 = 2⁵
@@ -53,6 +53,22 @@ def _half(_context: Any, array: Any, row: Any, element: Any) -> Any:
         return builder.fpext(_load(builder, builder.gep(place, [args[2]]), _HALF, 1), _FLOAT)
 
     return types.float32(array, row, types.intp), generate
+
+
+@_intrinsic
+def _ask(_context: Any, array: Any, row: Any, byte: Any) -> Any:
+    """Have a byte's cache line brought nearer, beyond the first-level cache, whose queue is short."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.gep(_row(context, builder, signature.args[0], args[0], args[1]), [args[2]])
+        pointer, number = _BYTE.as_pointer(), ir.IntType(32)
+        signature_of = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], signature_of)
+        read, locality, data = (ir.Constant(number, value) for value in (0, 1, 1))
+        builder.call(prefetch, [place, read, locality, data])
+        return context.get_dummy_value()
+
+    return types.void(array, row, byte), generate
 
 
 @_intrinsic
@@ -129,41 +145,86 @@ def project_blocks(y: Array, weight: Array, x: Array, start: int, stop: int) -> 
 def add_block_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> None:
     """Add Σ values[r]·row r over the first ``count`` entries r of ``kept``, in ascending order, to y; blocks are turned.
 
-    Eight inputs of one block a pass over y; where a block has fewer left, one of them stands in with the value 0.
+    Up to eight inputs of one block a pass over y, which asks memory for the rows of the next pass: they are too short for
+    a processor to see them coming.
     """
     at = 0
+    whole = y.shape[0] - y.shape[0] % ALIGNMENT
     while at < count:
         block = kept[at] >> _FIVE
         stop = at + 1
         while stop < count and stop < at + 8 and kept[stop] >> _FIVE == block:
             stop += 1
-        skip = _TWO * block
-        last = stop - 1
-        r0, r1, r2, r3 = kept[at], kept[min(at + 1, last)], kept[min(at + 2, last)], kept[min(at + 3, last)]
-        r4, r5 = kept[min(at + 4, last)], kept[min(at + 5, last)]
-        r6, r7 = kept[min(at + 6, last)], kept[min(at + 7, last)]
-        none = np.float32(0)
-        v0 = values[r0]
-        v1 = values[r1] if at + 1 < stop else none
-        v2 = values[r2] if at + 2 < stop else none
-        v3 = values[r3] if at + 3 < stop else none
-        v4 = values[r4] if at + 4 < stop else none
-        v5 = values[r5] if at + 5 < stop else none
-        v6 = values[r6] if at + 6 < stop else none
-        v7 = values[r7] if at + 7 < stop else none
+        r, v = _rows_from(kept, at, stop), _values_from(values, kept, at, stop)
+        coming = _rows_from(kept, min(stop, count - 1), count)
         scales = np.int64(block * _ROWS + _SCALES)
-        for column in range(y.shape[0]):
-            y[column] += _half(rows, scales, column) * (
-                v0 * np.float32(rows[r0 + skip, column])
-                + v1 * np.float32(rows[r1 + skip, column])
-                + v2 * np.float32(rows[r2 + skip, column])
-                + v3 * np.float32(rows[r3 + skip, column])
-                + v4 * np.float32(rows[r4 + skip, column])
-                + v5 * np.float32(rows[r5 + skip, column])
-                + v6 * np.float32(rows[r6 + skip, column])
-                + v7 * np.float32(rows[r7 + skip, column])
-            )
+        for start in range(0, whole, ALIGNMENT):
+            _ask(rows, coming[0], start)
+            _ask(rows, coming[1], start)
+            _ask(rows, coming[2], start)
+            _ask(rows, coming[3], start)
+            _ask(rows, coming[4], start)
+            _ask(rows, coming[5], start)
+            _ask(rows, coming[6], start)
+            _ask(rows, coming[7], start)
+            for i in range(ALIGNMENT):
+                y[start + i] += _half(rows, scales, start + i) * _weighted(rows, r, v, start + i)
+        for column in range(whole, y.shape[0]):
+            y[column] += _half(rows, scales, column) * _weighted(rows, r, v, column)
         at = stop
+
+
+@njit(**COMPILED)
+def _rows_from(kept: Array, at: int, stop: int) -> Any:
+    """Return where the numbers of eight inputs are; where fewer are left before ``stop``, the last one again."""
+    last = stop - 1
+    return (
+        _in_bytes(kept[at]),
+        _in_bytes(kept[min(at + 1, last)]),
+        _in_bytes(kept[min(at + 2, last)]),
+        _in_bytes(kept[min(at + 3, last)]),
+        _in_bytes(kept[min(at + 4, last)]),
+        _in_bytes(kept[min(at + 5, last)]),
+        _in_bytes(kept[min(at + 6, last)]),
+        _in_bytes(kept[min(at + 7, last)]),
+    )
+
+
+@njit(**COMPILED)
+def _values_from(values: Array, kept: Array, at: int, stop: int) -> Any:
+    """Return the values of eight inputs; where fewer are left before ``stop``, zeros."""
+    none = np.float32(0)
+    return (
+        values[kept[at]],
+        values[kept[at + 1]] if at + 1 < stop else none,
+        values[kept[at + 2]] if at + 2 < stop else none,
+        values[kept[at + 3]] if at + 3 < stop else none,
+        values[kept[at + 4]] if at + 4 < stop else none,
+        values[kept[at + 5]] if at + 5 < stop else none,
+        values[kept[at + 6]] if at + 6 < stop else none,
+        values[kept[at + 7]] if at + 7 < stop else none,
+    )
+
+
+@njit(**COMPILED)
+def _in_bytes(row: Any) -> Any:
+    """Return which row of bytes an input's numbers are: two rows of scales stand behind each 32."""
+    return row + _TWO * (row >> _FIVE)
+
+
+@njit(**COMPILED)
+def _weighted(rows: Array, r: Any, v: Any, column: int) -> Any:
+    """Return the sum of eight rows' numbers in a column, each times its value."""
+    return (
+        v[0] * np.float32(rows[r[0], column])
+        + v[1] * np.float32(rows[r[1], column])
+        + v[2] * np.float32(rows[r[2], column])
+        + v[3] * np.float32(rows[r[3], column])
+        + v[4] * np.float32(rows[r[4], column])
+        + v[5] * np.float32(rows[r[5], column])
+        + v[6] * np.float32(rows[r[6], column])
+        + v[7] * np.float32(rows[r[7], column])
+    )
 
 
 @njit(**COMPILED)
