@@ -26,8 +26,10 @@ from _shared.texts import books, c4_for_calibration, c4_for_measuring
 from clada_neuro import calibrate, load_model
 from clada_neuro.calibration.additions import add_tables
 from clada_neuro.calibration.certify import certify_anew
+from clada_neuro.passes.fitting import GRID
 from clada_neuro.policies.artifact import Calibration, load_calibration, shipped_calibration
 from clada_neuro.policies.attribution import Attribution
+from clada_neuro.policies.r_sparse import RSparse
 from clada_neuro.policies.scap import Scap
 from clada_neuro.runtime.policy import FFN_ONLY, SCOPES
 
@@ -37,11 +39,15 @@ def documents() -> list[str]:
 
 
 def added_facts(calibration: Calibration) -> dict[str, float]:
-    """Return where SCAP's modes lie, and how much the gradient of attribution adds to a magnitude."""
+    """Return where SCAP's modes lie, how much the gradient of attribution adds to a magnitude, and R-Sparse's ranks at 0.4."""
     tensors = calibration.tensors
     modes = torch.cat([tensors[f"scap_{site}_mode"] for site in Scap.sites])
     tilts = torch.cat([tensors[f"attribution_{site}_tilt"].flatten() for site in Attribution.sites]).abs()
+    ranks = torch.stack([tensors[f"r-sparse_{site}_rank"][GRID.index(0.4)] for site in RSparse.sites])
     return {
+        "r_sparse_ranks": ranks.numel(),
+        "r_sparse_ranks_above_0": int((ranks > 0).sum()),
+        "r_sparse_highest_rank": int(ranks.max()),
         "scap_modes": len(modes),
         "scap_modes_of_0": int((modes == 0).sum()),
         "scap_highest_mode": float(modes.abs().max()),

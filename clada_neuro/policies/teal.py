@@ -6,7 +6,7 @@ read the same rows), and so do queries, keys and values. In scope ``ffn`` attent
 shares grow as in the paper's algorithm (`clada_neuro.passes.layer_error`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -35,12 +35,16 @@ class Teal(ThresholdPolicy):
 
 
 def fit_blocks(
-    passes: Passes, weights: Mapping[str, Tensor], sparsity: float, *, like: ThresholdPolicy | None = None
+    passes: Passes,
+    weights: Mapping[str, Tensor],
+    sparsity: float | Sequence[float],
+    *,
+    like: ThresholdPolicy | None = None,
 ) -> tuple[dict[str, Tensor], FittedPass]:
     """Find in each block the split between input and hidden site with the least output error.
 
     Rows are scored by |value| · weight and later blocks see each block's mean loss added back; where a rule is given, rows
-    are scored and dropped as it does, and nothing is added.
+    are scored and dropped as it does, and nothing is added. ``sparsity`` is that of all blocks, or one of each.
 
     Returns
     -------
@@ -51,10 +55,12 @@ def fit_blocks(
     """
     dropped = empty_table(Teal.sites, len(passes.layers), passes.tokens.device)
     rule = like or Teal({}, weights)
+    budgets = [sparsity] * len(passes.layers) if isinstance(sparsity, float) else sparsity
 
     def choose(layer: int, site: str, seen: Tensor) -> Tensor:
         if site == INPUT:
-            dropped[INPUT][layer], dropped[HIDDEN][layer] = _split(passes, rule, sparsity, layer, seen)
+            pair = best_split(passes.layers[layer], rule, budgets[layer], seen)
+            dropped[INPUT][layer], dropped[HIDDEN][layer] = pair
         return quantile(rule.score(layer, site, seen), float(dropped[site][layer]))
 
     return dropped, passes.thresholds(Teal.sites, choose, weights, compensated=like is None, like=like)
@@ -73,14 +79,11 @@ def splits(ffn: FFN, sparsity: float) -> list[tuple[float, float]]:
     return [pair for pair in pairs if 0 <= pair[1] <= 1]
 
 
-def _split(
-    passes: Passes, rule: ThresholdPolicy, sparsity: float, layer: int, x: Tensor
-) -> tuple[float, float]:
-    """Return the shares of inputs and neurons."""
-    ffn = passes.layers[layer]
+def best_split(ffn: FFN, rule: ThresholdPolicy, sparsity: float, x: Tensor) -> tuple[float, float]:
+    """Return the shares of inputs and neurons with the least error of the block's output."""
 
     def error(pair: tuple[float, float]) -> float:
-        return block_error(ffn, x, *pair, partial(rule.score, layer), partial(rule.masked, layer))
+        return block_error(ffn, x, *pair, partial(rule.score, ffn.layer), partial(rule.masked, ffn.layer))
 
     return min(splits(ffn, sparsity), key=error)
 

@@ -16,7 +16,7 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.artifact import Calibration, load_calibration, read_calibration
 from clada_neuro.policies.registry import make_policy, without_aside, without_tables
 
-LATER = ("attribution", "scap", "larosa")
+LATER = ("attribution", "scap", "larosa", "r-sparse")
 
 
 def of_before(calibration: Calibration) -> Calibration:

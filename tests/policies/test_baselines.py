@@ -12,6 +12,7 @@ from clada_neuro.policies.cats import Cats
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
 from clada_neuro.policies.larosa import LaRosa, rotations, split
+from clada_neuro.policies.r_sparse import RSparse, budget, strongest
 from clada_neuro.policies.scap import Scap, candidates
 from clada_neuro.policies.teal import Teal
 from clada_neuro.policies.threshold import ThresholdTruncation
@@ -210,11 +211,60 @@ def test_larosa_shares_are_those_of_the_least_mean_error() -> None:
     assert split(errors, [(0.1, 0.9), (0.2, 0.8), (0.3, 0.7)]) == (0.2, 0.8)
 
 
+def test_r_sparse_projects_what_it_drops_on_the_strongest_directions() -> None:
+    # scores 2·1, 1·2 and 1·.1 against 2; the third passes along (0, .6, .8): −.8 of it
+    along = torch.tensor([[0.0], [0.6], [0.8]])
+    policy = RSparse(
+        {"hidden": torch.tensor([2.0])},
+        {"hidden": torch.tensor([[1.0, 2.0, 0.1]])},
+        directions={"hidden": [along]},
+    )
+    values = torch.tensor([2.0, 1.0, -1.0])
+    assert selected(policy, "hidden", values.tolist()) == [1, 1, 0]
+    mask = torch.tensor([True, True, False])
+    passed = policy.masked(0, "hidden", values, mask)
+    torch.testing.assert_close(passed, torch.tensor([2.0, 0.52, -0.64]))
+    # as the authors write it: W·kept + U_r·S_r·V_rᵀ·rest, for a W whose strongest direction that is
+    other = torch.tensor([[0.0], [0.8], [-0.6]])
+    weight = torch.tensor([[3.0], [4.0]]) @ along.T + torch.tensor([[-0.4], [0.3]]) @ other.T
+    low_rank = torch.tensor([3.0, 4.0]) * (along[:, 0] @ (values * ~mask))
+    torch.testing.assert_close(weight @ passed, weight @ (values * mask) + low_rank)
+
+
+def test_r_sparse_finds_singular_directions_of_both_kinds_of_maps() -> None:
+    for ffn in ffn_layers(tiny_model("llama")):
+        for site, weight in (("input", ffn.input_weight), ("hidden", ffn.down_weight)):
+            right = torch.linalg.svd(weight, full_matrices=False).Vh[:3].T
+            found = strongest(ffn, site, 3)
+            torch.testing.assert_close((found * right).sum(0).abs(), torch.ones(3), rtol=0, atol=1e-4)
+            assert strongest(ffn, site, 0).shape == (weight.shape[1], 0)
+
+
+def test_r_sparse_reads_no_more_than_columns_alone() -> None:
+    (ffn, _) = ffn_layers(tiny_model("llama"))
+    # half of 24 inputs of 104 weights (448 bytes in cache lines); directions have 104 + 24 (448 + 128)
+    assert budget(ffn, "input", 0.5, 1.0) == (0.5, 0)
+    assert budget(ffn, "input", 0.5, 0.5) == (0.75, 4)  # .5·.5·24·448 / 576 = 4.7
+    plain, ranked = (
+        RSparse({}, {}, directions={"input": [torch.zeros(24, rank)], "hidden": [torch.zeros(52, 0)]}).reads(
+            ffn
+        )
+        for rank in (0, 4)
+    )
+    columns, fewer = ({"input": torch.tensor(kept), "hidden": torch.tensor(9)} for kept in (12, 6))
+    assert ranked.read(fewer) - plain.read(fewer) == 4 * 576
+    assert ranked.read(fewer) <= plain.read(columns)
+
+
 def test_kernels_refuse_scores_and_fillings_that_they_do_not_compute() -> None:
     tables = {"input": torch.zeros(1), "hidden": torch.zeros(1)}
     with pytest.raises(ModelError, match="'attribution' scores rows by more than"):
         check_policy(Attribution(tables, {}, tilts=tables))
-    for rule in (Scap(tables, {}, modes=tables), LaRosa(tables, torch.eye(2)[None])):
+    for rule in (
+        Scap(tables, {}, modes=tables),
+        LaRosa(tables, torch.eye(2)[None]),
+        RSparse(tables, {}, directions={}),
+    ):
         with pytest.raises(ModelError, match=f"'{rule.name}' does more with dropped rows"):
             check_policy(rule)
     check_policy(Teal(tables, {}))

@@ -46,6 +46,8 @@ def numbers(value: Any, name: str) -> Iterator[tuple[str, Tensor | str]]:
     elif is_dataclass(value):
         for field in fields(value):
             yield from numbers(getattr(value, field.name), f"{name}.{field.name}")
+    elif isinstance(value, list):  # singular directions, whose last bits depend on the processor
+        yield name, " ".join(str(one.shape[1]) for one in value)
     else:
         yield name, f"{value:.9g}" if isinstance(value, float) else str(value)
 
