@@ -48,7 +48,7 @@ autodoc_inherit_docstrings = False
 autodoc_mock_imports = ["lm_eval", "triton"]  # extras, which the pages do not need
 
 _RESULT = re.compile(r"\]\(\.\./(analyses/results/(\w+)/(\w+\.md))\)")
-_FILE = re.compile(r"\]\(((?:\.\./)*[\w/]+\.\w+)\)")
+_FILE = re.compile(r"\]\(((?:\.{1,2}/)*[\w/]+\.\w+)\)")
 _CODE = re.compile(r"(``.*?``)")
 
 
