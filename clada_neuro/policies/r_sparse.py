@@ -145,7 +145,7 @@ def _make(asked: PolicyRequest) -> RSparse:
     sites = RSparse.sites
     found = asked.fitted("r-sparse", *sites, *(f"{site}_rank" for site in sites))
     directions = {
-        site: [strongest(ffn, site, int(found[f"{site}_rank"][ffn.layer])) for ffn in asked.layers]
+        site: [strongest(ffn, site, round(float(found[f"{site}_rank"][ffn.layer]))) for ffn in asked.layers]
         for site in sites
     }
     return RSparse({site: found[site] for site in sites}, asked.norms, directions=directions)

@@ -15,5 +15,8 @@ def test_figures_of_added_tables_stand_in_the_documentation():
     places = found["r_sparse_ranks"]
     without = places - found["r_sparse_ranks_above_0"]
     assert modes in page
-    assert f"in {without} of {places} places (at most {found['r_sparse_highest_rank']} directions elsewhere)" in page
+    assert (
+        f"in {without} of {places} places (at most {found['r_sparse_highest_rank']} directions elsewhere)"
+        in page
+    )
     assert f"(tilt of median size {median:.3f}, highest {highest:.2f})" in page
