@@ -1,5 +1,7 @@
 """Each baseline's rule on numbers worked out by hand."""
 
+import random
+
 import pytest
 import torch
 from tiny_models import tiny_model
@@ -17,6 +19,7 @@ from clada_neuro.policies.scap import Scap, candidates
 from clada_neuro.policies.teal import Teal
 from clada_neuro.policies.threshold import ThresholdTruncation
 from clada_neuro.policies.wina import Wina
+from clada_neuro.policies.wisparse import WiSparse, child, evolved
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.kernels.selection import check_policy
 from clada_neuro.runtime.policy import Policy, State
@@ -254,6 +257,40 @@ def test_r_sparse_reads_no_more_than_columns_alone() -> None:
     columns, fewer = ({"input": torch.tensor(kept), "hidden": torch.tensor(9)} for kept in (12, 6))
     assert ranked.read(fewer) - plain.read(fewer) == 4 * 576
     assert ranked.read(fewer) <= plain.read(columns)
+
+
+def test_wisparse_thresholds_magnitudes_times_norms() -> None:
+    weights = {"input": torch.tensor([[1.0, 10.0, 1.0, 0.1]])}
+    policy = WiSparse({"input": torch.tensor([3.0])}, weights)
+    # products 3, 5, 2, .4: the magnitudes alone would keep the first and the last
+    assert selected(policy, "input", [3.0, 0.5, -2.0, 4.0]) == [1, 1, 0, 0]
+    check_policy(WiSparse({"input": torch.zeros(1), "hidden": torch.zeros(1)}, {}))
+
+
+def test_wisparse_children_move_steps_between_blocks() -> None:
+    source = random.Random(0)
+    parents = [[0.4] * 6, [0.1, 0.55, 0.4, 0.55, 0.1, 0.55]]
+    for parent in parents:
+        for _ in range(200):
+            found = child(parent, source)
+            assert sum(found) == pytest.approx(sum(parent))
+            assert min(found) >= 0.1 - 1e-6
+            assert max(found) <= 0.55 + 1e-6
+    assert parents == [[0.4] * 6, [0.1, 0.55, 0.4, 0.55, 0.1, 0.55]]
+
+
+def test_wisparse_evolution_finds_planted_budgets() -> None:
+    planted = [0.2, 0.5, 0.3, 0.55, 0.45, 0.4]
+
+    def loss(budgets) -> float:
+        return sum((one - other) ** 2 for one, other in zip(budgets, planted, strict=True))
+
+    start = [0.4] * 6
+    found = evolved(start, loss, 60, 4, 0)
+    assert loss(found) < 0.1 * loss(start)
+    assert sum(found) == pytest.approx(2.4)
+    assert evolved(start, loss, 60, 4, 0) == found
+    assert evolved(start, lambda budgets: -loss(budgets) if budgets == start else 1.0, 9, 3, 0) == start
 
 
 def test_kernels_refuse_scores_and_fillings_that_they_do_not_compute() -> None:
