@@ -33,6 +33,7 @@ html_theme_options = {
 }
 html_sidebars: dict[str, list[str]] = {"index": []}
 html_show_sourcelink = False
+html_static_path, html_css_files = ["_static"], ["site.css"]
 copyright = author
 
 myst_enable_extensions = ["deflist"]
