@@ -100,6 +100,11 @@ def check_unchanged(model: PreTrainedModel) -> None:
             )
 
 
+def beside(precision: str) -> float:
+    """Return how much memory blocks take beside float32 weights, as a share of these; 0 for what is no kind of block."""
+    return KINDS[precision].size / (4 * BLOCK) if precision in KINDS else 0.0
+
+
 def precision_of(model: PreTrainedModel) -> str:
     """Return what a model's matrices are held in: blocks of `KINDS`, or a float type."""
     head = model.get_output_embeddings()

@@ -177,7 +177,7 @@ def load_model(
         raise ModelError("Apple's GPUs compute no float64; use dtype float32, or device cpu")
     folder, weights_hash = locate(str(name), revision)
     for together in devices_of(device):
-        check_memory(str(name), Path(folder), _DTYPES[dtype], together)
+        check_memory(str(name), Path(folder), _DTYPES[dtype], together, ggml.beside(dtype))
     source = {"pretrained_model_name_or_path": folder}
     config = load_part(AutoConfig, name, **source)
     method = method_of(config)

@@ -17,10 +17,15 @@ _INTEGERS = {"I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8, "U64": 8}
 _LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 
 
-def check_memory(name: str, folder: Path, dtype: torch.dtype, devices: Sequence[torch.device]) -> None:
-    """Raise `ModelError` if a checkpoint's weights are larger in `dtype` than what is free on devices together."""
+def check_memory(
+    name: str, folder: Path, dtype: torch.dtype, devices: Sequence[torch.device], beside: float = 0.0
+) -> None:
+    """Raise `ModelError` if a checkpoint's weights are larger in `dtype` than what is free on devices together.
+
+    ``beside`` is what lies beside them, as a share of them (blocks of GGUF).
+    """
     try:
-        needed = bytes_of_weights(folder, dtype)
+        needed = math.ceil(bytes_of_weights(folder, dtype) * (1 + beside))
     except SafetensorError:
         return  # damaged: the loader says how
     free = sum(map(free_bytes, devices))

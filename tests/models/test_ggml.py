@@ -1,5 +1,6 @@
 """Matrices as blocks of GGUF: the numbers of the gguf library bit for bit, a file's own blocks as they are, plain refusals."""
 
+import math
 from copy import deepcopy
 
 import gguf
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from clada_neuro.bench.engines import weight_bytes
 from clada_neuro.bench.peers import write_gguf
 from clada_neuro.errors import ModelError
+from clada_neuro.models import memory
 from clada_neuro.models.embedded import embedded_gguf
 from clada_neuro.models.ggml import blocks_of, check_unchanged, precision_of, quantise, stored, widths
 from clada_neuro.models.loading import load_model
@@ -157,3 +159,13 @@ def test_blocks_that_nobody_here_knows_are_one_line(kind, tmp_path, monkeypatch)
         load_model(path, dtype="q8_0", device="cpu")
     assert "\n" not in str(error.value)
     print(error.value)
+
+
+def test_memory_is_asked_for_blocks_and_the_numbers_they_stand_for(tmp_path, monkeypatch):
+    tiny_model(**WHOLE).save_pretrained(tiny_checkpoint(tmp_path))
+    floats = memory.bytes_of_weights(tmp_path, torch.float32)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: floats)
+    load_model(tmp_path, device="cpu")
+    needed = math.ceil(floats * (1 + 34 / 128))
+    with pytest.raises(ModelError, match=rf"\({needed:,} bytes\) in float32.*--dtype bfloat16 takes"):
+        load_model(tmp_path, dtype="q8_0", device="cpu")
