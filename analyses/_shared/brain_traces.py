@@ -145,7 +145,9 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.cpu().numpy()
     if is_dataclass(value):
-        return {type(value).__name__: {one.name: _numbers(getattr(value, one.name)) for one in fields(value)}}
+        # A table that only policies of a wider scope have, and this one has not, decides nothing.
+        decides = [one.name for one in fields(value) if one.name != "mean_at" or getattr(value, one.name)]
+        return {type(value).__name__: {name: _numbers(getattr(value, name)) for name in decides}}
     return {key: _numbers(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
