@@ -41,6 +41,7 @@ def page(table: pd.DataFrame, left_out: Sequence[str] = ()) -> str:
     parts = [
         HEAD.format(reach=reach, left_out=missing),
         "![Gains by sparsity](brain_fit.png)\n",
+        "Bars are intervals of the difference from the dense model, whose own interval is grey.\n",
         "## In words\n",
         *_in_words(table),
     ]
@@ -113,7 +114,9 @@ def figure(table: pd.DataFrame, path: Path) -> None:
         for spare in axes[len(titles) + 1 :]:
             spare.set_axis_off()
         axes[0].set_ylabel("held-out gain, 0.001 nats a row")
-        axes[0].legend(fontsize=7)
+        canvas.legend(
+            *axes[0].get_legend_handles_labels(), fontsize=8, ncols=len(policies), loc="outside lower center"
+        )
 
     drawn = compose(path.stem, "Gains and loss by sparsity.", "Lines by policy.", paint, (10.5, 6.4))
     path.write_bytes(drawn.png)
@@ -137,7 +140,8 @@ def _gains(axes: Axes, rows: pd.DataFrame, policies: list[str]) -> None:
             linewidth=1,
             label=policy,
         )
-        axes.vlines(x, MILLI * own["gain_low"], MILLI * own["gain_high"], color=color, linewidth=0.7)
+        apart = (value + MILLI * own[f"over_dense{end}"] for end in ("_low", "_high"))
+        axes.vlines(x, *apart, color=color, linewidth=0.7)
     axes.set_xlabel("bytes not read")
 
 
