@@ -67,9 +67,9 @@ def test_texts_are_measured_as_all_together(model, tmp_path, monkeypatch):
     whole, parts = (
         yardstick(model, tokens, size, tmp_path / str(size), policy, monkeypatch) for size in (24 * 7, 48)
     )
-    for name in ("loss", "divergence", "ffn_sparsity", "surprisal_bits", "entropy_bits"):
+    for name in ("loss", "divergence", "sparsity", "surprisal_bits", "entropy_bits"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), equal_nan=True)
-    assert whole.ffn_sparsity.std() > 0
+    assert whole.sparsity.std() > 0
 
 
 def yardstick(model, tokens, batch, folder, policy, monkeypatch):
