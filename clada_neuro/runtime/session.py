@@ -31,6 +31,7 @@ class Session:
         self.reads = [policy.reads(ffn) for ffn in self.layers]
         self.scope_reads = [scope_reads(ffn, policy) for ffn in self.layers]
         self.masks: dict[tuple[int, str], Tensor] = {}
+        self._kept: dict[tuple[int, str], Tensor] = {}
         self._device = model.device
         self._shape = (0, 0)
         self._logits: Tensor | None = None
@@ -84,21 +85,24 @@ class Session:
         sites = (*self.policy.attention_sites, *self.policy.sites)
         if not self.masks:
             return {site: torch.zeros(*self._shape, len(self.layers), device=self._device) for site in sites}
+        kept = self._rows_kept()
         return {
             site: torch.stack(
-                [
-                    1 - self.masks[ffn.layer, site].sum(-1).expand(self._shape) / rows(ffn, site)
-                    for ffn in self.layers
-                ],
+                [1 - kept[ffn.layer, site].expand(self._shape) / rows(ffn, site) for ffn in self.layers],
                 dim=-1,
             )
             for site in sites
         }
 
+    def _rows_kept(self) -> dict[tuple[int, str], Tensor]:
+        """Count each mask of the last pass once, whoever asks."""
+        self._kept |= {key: mask.sum(-1) for key, mask in self.masks.items() if key not in self._kept}
+        return self._kept
+
     def _left_out(self, reads: list[Reads]) -> Tensor:
         if not self.masks:
             return torch.zeros(*self._shape, len(self.layers), device=self._device)
-        kept = {key: mask.sum(-1) for key, mask in self.masks.items()}
+        kept = self._rows_kept()
         shares = [
             layer.sparsity({site: kept[ffn.layer, site] for site in layer.row})
             for ffn, layer in zip(self.layers, reads, strict=True)
@@ -111,7 +115,7 @@ class Session:
             raise ModelError(
                 f"a drawn token was announced, {shape[1]} tokens a sequence arrived; pass it alone"
             )
-        self._shape, self.masks = shape, {}
+        self._shape, self.masks, self._kept = shape, {}, {}
         if not self._follow:
             if cached == 0 and not self._fresh:
                 self.begin(shape[0])
