@@ -1,6 +1,7 @@
-"""What does each policy lose on nine zero-shot benchmarks, at feed-forward sparsity 0.40?
+"""What does each policy lose on nine zero-shot benchmarks, at feed-forward sparsity 0.40, or at shares of all linear weights?
 
     python analyses/09_zero_shot.py [--limit 300] [--start answer middle] [--policy clada …] [--task piqa …]
+    python analyses/09_zero_shot.py --scope all --sparsity 0.25 0.4 0.5 --policy dense clada --limit 100 --name zero_shot_whole_model
     python analyses/09_zero_shot.py --tables [--name zero_shot]
 
 Every policy answers the same items. The context is read densely; from its last token (``answer``) or its middle
@@ -24,6 +25,7 @@ from clada_neuro.evaluation.score_table import markdown
 from clada_neuro.evaluation.summary import against_chance, summarise
 from clada_neuro.evaluation.tasks import TASKS
 from clada_neuro.policies.registry import COMPARED
+from clada_neuro.runtime.policy import FFN_ONLY, SCOPES
 
 
 def rounded(summary: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +66,8 @@ def main() -> None:
     parser.add_argument("--start", nargs="+", default=["answer"])
     parser.add_argument("--policy", nargs="+", default=list(COMPARED))
     parser.add_argument("--task", nargs="+", default=list(TASKS))
-    parser.add_argument("--sparsity", type=float, default=0.4)
+    parser.add_argument("--sparsity", type=float, nargs="+", default=[0.4])
+    parser.add_argument("--scope", choices=SCOPES, default=FFN_ONLY, help="what sparsity is a share of")
     parser.add_argument("--start-token", default="auto")
     parser.add_argument("--name", default="zero_shot", help="of the tables")
     parser.add_argument("--tables", action="store_true", help="only write the page of --name anew")
@@ -77,9 +80,10 @@ def main() -> None:
         model,
         options.task,
         options.policy,
-        sparsities=[options.sparsity],
+        sparsities=options.sparsity,
         limit=options.limit,
         starts=options.start,
+        scope=options.scope,
     )
     summary = summarise(items)
     command = " ".join(["python", *sys.argv])

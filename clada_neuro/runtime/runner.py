@@ -46,6 +46,9 @@ class Runner(Protocol):
     def sparsity(self) -> Tensor:
         """Return the same of what the policy's scope is."""
 
+    def dropped(self) -> dict[str, Tensor]:
+        """Return the share of each site's rows not read in the last step, ``(batch, layers)``."""
+
 
 @contextmanager
 def runner_for(
@@ -95,7 +98,7 @@ def _fast_runner(
     from clada_neuro.runtime.kernels.selection import check_policy
 
     try:
-        check_policy(policy)
+        check_policy(policy, attention=model.device.type == "cpu")
         if model.device.type == "cuda":
             from clada_neuro.runtime.kernels import cuda
 

@@ -86,6 +86,10 @@ class Decoder:
         """Return the same of what the policy's scope is."""
         return self.session.sparsity()[:, -1]
 
+    def dropped(self) -> dict[str, Tensor]:
+        """Return the share of each site's rows not read in the last step, ``(batch, layers)``."""
+        return {site: share[:, -1] for site, share in self.session.dropped().items()}
+
     def _pass(self, tokens: Tensor) -> Tensor:
         return self.model(
             input_ids=tokens,

@@ -176,6 +176,10 @@ def test_sparsity_of_a_scope_is_a_share_of_its_bytes_and_follows_from_the_sites(
     assert score(model, Dense(), TEXTS[:1])[0].dropped == {}
 
 
-def test_kernels_say_that_attention_is_dense_there():
-    with pytest.raises(ModelError, match="masks attention, too, where the compiled step is dense"):
-        check_policy(tiny_policy(tiny_model(), scope="all"))
+def test_kernels_of_a_device_say_that_attention_is_dense_there():
+    policy = tiny_policy(tiny_model(), scope="all")
+    check_policy(policy)
+    with pytest.raises(
+        ModelError, match="masks attention, too, which is dense in the kernels of this device"
+    ):
+        check_policy(policy, attention=False)

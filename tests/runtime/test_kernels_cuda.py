@@ -126,7 +126,8 @@ def test_a_block_is_that_of_the_reference(wide, dtype):
     x = torch.randn(264, generator=torch.Generator().manual_seed(2)).to(DEVICE, dtype)
     blocks = Blocks(wide)
     blocks.use_neurons()
-    blocks.use_cutoffs(*(cutoffs(policy, site, [ffn], state) for site in (INPUT, HIDDEN)))
+    decided = cutoffs(policy, [ffn], state)
+    blocks.use_cutoffs(decided[INPUT], decided[HIDDEN])
     blocks.scale.copy_(state.scale[0])
     blocks.bias.copy_(policy.mean_of_dropped.of_token(state.scale[0]))
     found = blocks.forward(0, x[None, None])[0, 0]

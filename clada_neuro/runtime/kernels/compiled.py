@@ -1,6 +1,6 @@
 """The compiled token step as a kernel: PyTorch reads the prompt, then its threads sleep."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
+from clada_neuro.runtime.policy import HIDDEN, INPUT, OUT, QKV
 from clada_neuro.runtime.thresholds import Compensation
 
 
@@ -23,9 +24,12 @@ class CompiledKernel:
         The same model's compiled step.
     """
 
+    skips_attention = True
+
     def __init__(self, model: PreTrainedModel, compiled: LlamaStep) -> None:
         self.model, self.compiled = model, compiled
         self.layers = ffn_layers(model)
+        self._biases = {HIDDEN: compiled.bias, QKV: compiled.qkv_bias, OUT: compiled.out_bias}
         self._scale = -1.0
 
     def prefill(self, ids: Tensor) -> Tensor:
@@ -40,21 +44,22 @@ class CompiledKernel:
     def use_neurons(self, neurons: Tensor | None) -> None:
         """Compute only ``neurons (layers, kept)`` from now on, ``None`` for all, and compensate for nothing."""
         self.compiled.use_neurons(self.layers, neurons)
-        self.compiled.bias.zero_()
+        for bias in self._biases.values():
+            bias.zero_()
         self._scale = -1.0
 
-    def use_cutoffs(self, inputs: Tensor | None, neurons: Tensor | None) -> None:
+    def use_cutoffs(self, cutoffs: Mapping[str, Tensor]) -> None:
         """Keep rows with |value| ≥ scale·cutoff."""
-        self.compiled.use_cutoffs(inputs, neurons)
+        self.compiled.use_cutoffs(*(cutoffs.get(site) for site in (INPUT, HIDDEN, QKV, OUT)))
 
-    def follow(self, scale: Tensor, mean: Compensation | None) -> None:
-        """Set scale and bias, on plain numbers: between two tokens of a small model a tensor is a long way."""
+    def follow(self, scale: Tensor, means: Mapping[str, Compensation]) -> None:
+        """Set scale and biases, on plain numbers: between two tokens of a small model a tensor is a long way."""
         new = float(scale)
         if new == self._scale:
             return
         self._scale = new
-        if mean is not None:
-            mean.put(new, self.compiled.bias)
+        for site, mean in means.items():
+            mean.put(new, self._biases[site])
 
     def surprisal_and_entropy(self, token: Tensor) -> tuple[float, float]:
         """Return those of a token ``(1,)`` drawn from the last logits, in bits."""
@@ -71,14 +76,15 @@ class CompiledKernel:
             torch.set_num_threads(threads)
 
     @property
-    def input_mask(self) -> Tensor:
-        """Which inputs the last token read, ``(layers, hidden)``."""
-        return self.compiled.input_mask
-
-    @property
-    def neuron_mask(self) -> Tensor:
-        """Which neurons the last token read, ``(layers, neurons)``."""
-        return self.compiled.neuron_mask
+    def masks(self) -> dict[str, Tensor]:
+        """Which rows the last token read, ``(layers, rows)`` by site; those of attention under cut-offs of it."""
+        step = self.compiled
+        return {
+            INPUT: step.input_mask,
+            HIDDEN: step.neuron_mask,
+            QKV: step.qkv_mask,
+            OUT: step.out_mask,
+        }
 
     @property
     def activity(self) -> Tensor:

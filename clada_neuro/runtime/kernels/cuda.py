@@ -14,7 +14,7 @@ The kernels are tested in Triton's interpreter (TRITON_INTERPRET=1) and on a GPU
 decoding in one graph (`analyses/results/decode_speed/llama-7b-random_bfloat16_cuda.csv`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
 from clada_neuro.runtime.kernels.limits import common, require
+from clada_neuro.runtime.policy import HIDDEN, INPUT
 from clada_neuro.runtime.thresholds import Compensation
 
 try:
@@ -306,6 +307,8 @@ class CudaKernel:
         With blocks.
     """
 
+    skips_attention = False
+
     def __init__(self, graph: TokenGraph) -> None:
         assert graph.blocks is not None
         self.graph, self.blocks = graph, graph.blocks
@@ -328,15 +331,15 @@ class CudaKernel:
         self.blocks.bias.zero_()
         self.graph.capture(anew=moved)
 
-    def use_cutoffs(self, inputs: Tensor | None, neurons: Tensor | None) -> None:
+    def use_cutoffs(self, cutoffs: Mapping[str, Tensor]) -> None:
         """Keep rows with |value| ≥ scale·cutoff."""
-        self.blocks.use_cutoffs(inputs, neurons)
+        self.blocks.use_cutoffs(cutoffs.get(INPUT), cutoffs.get(HIDDEN))
 
-    def follow(self, scale: Tensor, mean: Compensation | None) -> None:
+    def follow(self, scale: Tensor, means: Mapping[str, Compensation]) -> None:
         """Set scale and bias on the device."""
         self.blocks.scale.copy_(scale)
-        if mean is not None:
-            self.blocks.bias.copy_(mean.of_token(scale))
+        if HIDDEN in means:
+            self.blocks.bias.copy_(means[HIDDEN].of_token(scale))
 
     def surprisal_and_entropy(self, token: Tensor) -> tuple[Tensor, Tensor]:
         """Return those of a token ``(1,)`` drawn from the last logits, in bits."""
@@ -347,14 +350,9 @@ class CudaKernel:
         return nullcontext()
 
     @property
-    def input_mask(self) -> Tensor:
-        """Which inputs the last token read, ``(layers, hidden)``."""
-        return self.blocks.input_mask
-
-    @property
-    def neuron_mask(self) -> Tensor:
-        """Which neurons the last token read, ``(layers, neurons)``."""
-        return self.blocks.neuron_mask
+    def masks(self) -> dict[str, Tensor]:
+        """Which rows the last token read, ``(layers, rows)`` by site."""
+        return {INPUT: self.blocks.input_mask, HIDDEN: self.blocks.neuron_mask}
 
     @property
     def activity(self) -> Tensor:

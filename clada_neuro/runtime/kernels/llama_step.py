@@ -1,17 +1,22 @@
 """One token of a Llama-like model in one compiled function, shared by all threads.
 
 Each thread runs `_token` over its share of heads, neurons and output rows and waits for the others four times a layer.
-Attention, norms and logits are dense. The feed-forward block reads a row only where |value| ≥ scale·cutoff:
+Norms, what heads do and logits are dense. The feed-forward block reads a row only where |value| ≥ scale·cutoff:
 
     kept inputs j:   [g; u] += x_j · [W_g; W_u][:, j]        (a thread holds both columns of its own neurons)
     kept neurons i:  y += a_i · W_d[:, i],  a = silu(g) ⊙ u  (partial sums a thread, added after the meeting)
+
+Under cut-offs of attention, so do its maps, which are read whole, output by output, without any:
+
+    kept inputs j:   [q; k; v] += x_j · [W_q; W_k; W_v][:, j]  (a thread holds the columns of its own heads)
+    kept inputs j:   y += m_j · W_o[:, j]                      (those of its own outputs)
 
 Cut-offs are fixed for a sequence; the scale may change with every token. Cut-offs of 0 keep every row.
 """
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -25,48 +30,33 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.kernels.cpu import (
     COMPILED,
     Array,
-    aligned,
     exponential,
     keep,
     meet,
     moments,
-    project,
     share,
 )
-from clada_neuro.runtime.kernels.llama_weights import LlamaWeights, check, pack, pack_blocks, rotation
+from clada_neuro.runtime.kernels.llama_attention import attend, project_heads, project_out, store_heads
+from clada_neuro.runtime.kernels.llama_weights import (
+    LlamaWeights,
+    by_input,
+    check,
+    pack,
+    pack_blocks,
+    rotation,
+)
+from clada_neuro.runtime.kernels.llama_work import (
+    RowCutoffs,
+    Work,
+    of_attention,
+    of_block,
+    of_context,
+    work_for,
+)
 from clada_neuro.runtime.kernels.rows import add_kept, look_up, multiply
 
 _NEURONS_A_THREAD = 256  # fewer are computed faster than waited for
 _LOG_2 = math.log(2)
-
-
-class RowCutoffs(NamedTuple):
-    """What a policy decides for a sequence."""
-
-    inputs: Array  # (L, H)
-    neurons: Array  # (L, I)
-
-
-class Work(NamedTuple):
-    """What changes from token to token."""
-
-    keys: Array  # (L, kv heads, T, D), rotated
-    values: Array  # (L, kv heads, T, D)
-    residual: Array  # (N, H): a copy a thread
-    normed: Array  # (N, H)
-    qkv: Array  # ((q heads + 2 kv heads)·D,)
-    scores: Array  # (N, T)
-    mixed: Array  # (q heads·D,)
-    attended: Array  # (H,)
-    hidden: Array  # (N, 2·I/N)
-    partial: Array  # (N, H)
-    kept: Array  # (N, max(H, I/N))
-    bias: Array  # (L, H): stands in for dropped rows
-    input_mask: Array  # (L, H)
-    neuron_mask: Array  # (L, I)
-    activity: Array  # (L, I): a
-    logits: Array  # (V,)
-    counter: Array  # (8,): one cache line
 
 
 @njit(**COMPILED)
@@ -78,53 +68,6 @@ def _normalize(x: Array, residual: Array, weight: Array, epsilon: float) -> None
     factor = np.float32(1) / np.sqrt(square / np.float32(residual.shape[0]) + np.float32(epsilon))
     for i in range(residual.shape[0]):
         x[i] = residual[i] * factor * weight[i]
-
-
-@njit(**COMPILED)
-def _rotate(head: Array, rotation: Array) -> None:
-    """Turn a head's pairs (i, i + D/2) by the angles of a position."""
-    half = head.shape[0] // 2
-    for i in range(half):
-        low, high = head[i], head[half + i]
-        head[i] = low * rotation[0, i] - high * rotation[1, i]
-        head[half + i] = high * rotation[0, i] + low * rotation[1, i]
-
-
-@njit(**COMPILED)
-def _store_heads(layer: int, position: int, start: int, stop: int, weights: LlamaWeights, work: Work) -> None:
-    """Rotate queries and keys of heads start to stop; put keys and values into the cache."""
-    groups, size = work.keys.shape[1], work.keys.shape[3]
-    queries = work.mixed.shape[0] // size
-    for head in range(start, stop):
-        vector = work.qkv[head * size : (head + 1) * size]
-        if head < queries + groups:
-            _rotate(vector, weights.rotation[position])
-        if head >= queries + groups:
-            work.values[layer, head - queries - groups, position] = vector
-        elif head >= queries:
-            work.keys[layer, head - queries, position] = vector
-
-
-@njit(**COMPILED)
-def _attend(head: int, layer: int, position: int, scores: Array, work: Work) -> None:
-    """Set a query head's part of ``mixed`` to the values weighted by softmax(q·k / √D)."""
-    groups, size = work.keys.shape[1], work.keys.shape[3]
-    group = head // (work.mixed.shape[0] // size // groups)
-    project(scores, work.keys[layer, group], work.qkv[head * size : (head + 1) * size], 0, position + 1)
-    highest = scores[0]
-    for at in range(position + 1):
-        highest = max(highest, scores[at])
-    total = np.float32(0)
-    scale = np.float32(1) / np.sqrt(np.float32(size))
-    for at in range(position + 1):
-        scores[at] = exponential((scores[at] - highest) * scale)
-        total += scores[at]
-    mixed = work.mixed[head * size : (head + 1) * size]
-    mixed[:] = 0
-    for at in range(position + 1):
-        share_of_token = scores[at] / total
-        for i in range(size):
-            mixed[i] += share_of_token * work.values[layer, group, at, i]
 
 
 @njit(**COMPILED)
@@ -175,13 +118,13 @@ def _token(
     turn = 1
     for layer in range(weights.qkv.shape[0]):
         _normalize(x, residual, weights.norms[2 * layer], weights.epsilon)
-        multiply(work.qkv, weights.qkv[layer], x, first_head * size, last_head * size)
-        _store_heads(layer, position, first_head, last_head, weights, work)
+        project_heads(thread, layer, scale, first_head * size, last_head * size, weights, cutoffs, work)
+        store_heads(layer, position, first_head, last_head, weights, work)
         turn = meet(work.counter, threads, turn)
         for head in range(first_query, last_query):
-            _attend(head, layer, position, work.scores[thread], work)
+            attend(head, layer, position, work.scores[thread], work)
         turn = meet(work.counter, threads, turn)
-        multiply(work.attended, weights.out[layer], work.mixed, first_row, last_row)
+        project_out(thread, layer, scale, first_row, last_row, weights, cutoffs, work)
         turn = meet(work.counter, threads, turn)
         for i in range(residual.shape[0]):
             residual[i] += work.attended[i]
@@ -213,8 +156,9 @@ class LlamaStep:
     ----------
     position : int
         Tokens in the cache.
-    bias : Tensor
-        What is added to the blocks' outputs, ``(layers, hidden)``; write to it.
+    bias, qkv_bias, out_bias : Tensor
+        What is added to the outputs of blocks ``(layers, hidden)``, and, under cut-offs of attention, to queries, keys and
+        values ``(layers, outputs)`` and to what attention gives ``(layers, hidden)``; write to them.
 
     Raises
     ------
@@ -229,26 +173,53 @@ class LlamaStep:
         self.position = 0
         self.weights = self._all = pack(model, context, self.threads)
         self._neurons = model.config.intermediate_size
-        self._work = _work(model, self.weights, self.threads)
-        self.bias = torch.from_numpy(self._work.bias)
+        self._work = work_for(model, self.weights, self.threads)
+        self.bias, self.qkv_bias, self.out_bias = (
+            torch.from_numpy(bias) for bias in (self._work.bias, self._work.qkv_bias, self._work.out_bias)
+        )
+        self._attention_rows: dict[str, Array] = {}
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="clada-step")
         self.use_cutoffs()
 
-    def use_cutoffs(self, inputs: Tensor | None = None, neurons: Tensor | None = None) -> None:
+    def use_cutoffs(
+        self,
+        inputs: Tensor | None = None,
+        neurons: Tensor | None = None,
+        qkv: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> None:
         """Keep rows with |value| ≥ scale·cutoff: ``inputs (layers, hidden)``, ``neurons (layers, intermediate)``.
 
+        So do queries, keys and values with ``qkv (layers, hidden)`` and the output map with ``out (layers, heads·size)``.
         ``None`` keeps every row of that site.
         """
         layers, hidden = self._work.input_mask.shape
         cutoffs = RowCutoffs(
-            np.zeros((layers, hidden), np.float32), np.full(self._work.neuron_mask.shape, np.inf, np.float32)
+            np.zeros((layers, hidden), np.float32),
+            np.full(self._work.neuron_mask.shape, np.inf, np.float32),
+            np.zeros((layers, hidden), np.float32),
+            np.zeros(self._work.out_mask.shape, np.float32),
         )
         cutoffs.neurons[:, : self._neurons] = 0
-        if inputs is not None:
-            cutoffs.inputs[:] = inputs.numpy()
-        if neurons is not None:
-            cutoffs.neurons[:, : self._neurons] = neurons.numpy()
+        places = (cutoffs.inputs, cutoffs.neurons[:, : self._neurons], cutoffs.qkv, cutoffs.out)
+        for place, given in zip(places, (inputs, neurons, qkv, out), strict=True):
+            if given is not None:
+                place[:] = given.numpy()
         self._cutoffs = cutoffs
+        self._skip_attention(qkv is not None or out is not None)
+
+    def _skip_attention(self, skipped: bool) -> None:
+        """Read attention's maps by input, of which rows can be skipped, or by output, which is faster for all of them."""
+        if skipped and not self._attention_rows:
+            size = 2 * self._all.rotation.shape[2]
+            self._attention_rows = {
+                "qkv_rows": by_input(self._all.qkv, self.threads, size),
+                "out_rows": by_input(self._all.out, self.threads),
+            }
+        none = {"qkv_rows": self._all.qkv_rows, "out_rows": self._all.out_rows}
+        read: dict[str, Any] = self._attention_rows if skipped else none
+        self.weights = self.weights._replace(**read)
+        self._work = self._work._replace(**of_attention(self.weights, self.threads))
 
     def use_neurons(self, layers: list[FFN], neurons: Tensor | None = None) -> None:
         """Compute only ``neurons (layers, kept)`` from now on, from a copy of their weights; ``None`` for all."""
@@ -258,7 +229,7 @@ class LlamaStep:
             gate_up, down = pack_blocks(layers, self.threads, neurons)
             self.weights = self._all._replace(gate_up=gate_up, down=down)
         self._neurons = layers[0].intermediate_size if neurons is None else neurons.shape[1]
-        self._work = self._work._replace(**_block_work(self.weights))
+        self._work = self._work._replace(**of_block(self.weights, self._work.mixed.shape[0]))
         self.use_cutoffs()
 
     def reserve(self, model: PreTrainedModel, context: int) -> None:
@@ -266,7 +237,7 @@ class LlamaStep:
         if context > self._work.keys.shape[2]:
             self._all = self._all._replace(rotation=rotation(model, context))
             self.weights = self.weights._replace(rotation=self._all.rotation)
-            self._work = self._work._replace(**_context_work(model, self.weights, self.threads))
+            self._work = self._work._replace(**of_context(model, self.weights, self.threads))
 
     def start(self, cache: Any, logits: Tensor) -> Tensor:
         """Continue from the keys and values of a transformers cache with one sequence, and its last logits.
@@ -315,9 +286,8 @@ class LlamaStep:
     @property
     def nbytes(self) -> int:
         """Bytes of the weights' copy."""
-        return sum(
-            array.nbytes for array in (self._all.qkv, self._all.out, self._all.gate_up, self._all.down)
-        )
+        kept = (self._all.qkv, self._all.out, self._all.gate_up, self._all.down)
+        return sum(array.nbytes for array in (*kept, *self._attention_rows.values()))
 
     @property
     def input_mask(self) -> Tensor:
@@ -330,48 +300,16 @@ class LlamaStep:
         return torch.from_numpy(self._work.neuron_mask[:, : self._neurons])
 
     @property
+    def qkv_mask(self) -> Tensor:
+        """Of which inputs the last token made queries, keys and values under cut-offs of attention, ``(layers, hidden)``."""
+        return torch.from_numpy(self._work.qkv_mask)
+
+    @property
+    def out_mask(self) -> Tensor:
+        """Which of what heads gathered attention's output map read, likewise, ``(layers, heads·size)``."""
+        return torch.from_numpy(self._work.out_mask)
+
+    @property
     def activity(self) -> Tensor:
         """The last token's hidden activation a, ``(layers, intermediate)``."""
         return torch.from_numpy(self._work.activity[:, : self._neurons])
-
-
-def _zeros(*shape: int, dtype: Any = np.float32) -> Array:
-    return aligned(shape, dtype)
-
-
-def _work(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> Work:
-    layers, hidden = weights.qkv.shape[0], weights.norms.shape[1]
-    queries = model.config.num_attention_heads
-    return Work(
-        residual=_zeros(threads, hidden),
-        normed=_zeros(threads, hidden),
-        qkv=_zeros(weights.qkv.shape[1]),
-        mixed=_zeros(queries * 2 * weights.rotation.shape[2]),
-        attended=_zeros(hidden),
-        partial=_zeros(threads, hidden),
-        bias=_zeros(layers, hidden),
-        input_mask=_zeros(layers, hidden, dtype=np.bool_),
-        logits=_zeros(weights.head.shape[0]),
-        counter=_zeros(8, dtype=np.int64),
-        **_context_work(model, weights, threads),
-        **_block_work(weights),
-    )
-
-
-def _context_work(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> dict[str, Array]:
-    """Return what depends on the longest sequence."""
-    context, _, half = weights.rotation.shape
-    shape = (weights.qkv.shape[0], model.config.num_key_value_heads, context, 2 * half)
-    return {"keys": _zeros(*shape), "values": _zeros(*shape), "scores": _zeros(threads, context)}
-
-
-def _block_work(weights: LlamaWeights) -> dict[str, Array]:
-    """Return what depends on the number of neurons."""
-    threads, layers, _, both = weights.gate_up.shape
-    neurons, hidden = both // 2, weights.norms.shape[1]
-    return {
-        "hidden": _zeros(threads, both),
-        "kept": _zeros(threads, max(hidden, neurons), dtype=np.uint64),
-        "neuron_mask": _zeros(layers, threads * neurons, dtype=np.bool_),
-        "activity": _zeros(layers, threads * neurons),
-    }

@@ -13,7 +13,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.ggml import BLOCK, blocks_of, check_unchanged, stored
 from clada_neuro.models.registry import ffn_layers
-from clada_neuro.runtime.kernels.cpu import Array, aligned
+from clada_neuro.runtime.kernels.cpu import ALIGNMENT, Array, aligned, share
 from clada_neuro.runtime.kernels.limits import common, require
 from clada_neuro.runtime.kernels.rows import BYTES, turned
 from clada_neuro.runtime.policy import NEURON
@@ -37,6 +37,8 @@ class LlamaWeights(NamedTuple):
     head: Array  # (V, H), often the embedding itself
     qkv: Array  # (L, (q heads + 2 kv heads)·D, H)
     out: Array  # (L, H, q heads·D)
+    qkv_rows: Array  # (N, L, H, most outputs of a thread): by input, each thread's heads side by side
+    out_rows: Array  # (N, L, q heads·D, most outputs of a thread): likewise; both without threads where nothing is skipped
     gate_up: Array  # (N, L, H, 2·I/N): by input, each thread's neurons side by side
     down: Array  # (N, L, I/N, H): by neuron
     norms: Array  # (2·L + 1, H): before attention, before the block, …, final
@@ -86,20 +88,44 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
     head = stored(model.lm_head)
     use_large_pages(head)
     gate_up, down = pack_blocks(ffn_layers(model), threads)
+    qkv = _stack([torch.cat([stored(p) for p in _projections(a)[:3]]) for a in attention])
+    none = aligned((0, len(attention), 0, 0), np.int8 if qkv.dtype == np.uint8 else qkv.dtype)
     norms = [
         norm for layer in base.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)
     ]
     return LlamaWeights(
         embedding=_stored(stored(base.embed_tokens)),
         head=_stored(head),
-        qkv=_stack([torch.cat([stored(p) for p in _projections(a)[:3]]) for a in attention]),
+        qkv=qkv,
         out=_stack([stored(a.o_proj) for a in attention]),
+        qkv_rows=none,
+        out_rows=none,
         gate_up=gate_up,
         down=down,
         norms=np.stack([norm.weight.float().numpy() for norm in (*norms, base.norm)]),
         rotation=rotation(model, context),
         epsilon=model.config.rms_norm_eps,
     )
+
+
+def by_input(maps: Array, threads: int, unit: int = 1) -> Array:
+    """Return maps ``(layers, outputs, inputs)`` by input, as ``qkv_rows`` and ``out_rows`` have them.
+
+    A thread has whole units of outputs: of queries, keys and values a head.
+    """
+    layers, outputs, inputs = maps.shape
+    in_blocks = maps.dtype == np.uint8
+    own = [share(outputs // unit, thread, threads) for thread in range(threads)]
+    line = ALIGNMENT // maps.itemsize
+    width = -(-max(stop - start for start, stop in own) * unit // line) * line
+    rows = aligned((threads, layers, inputs, width), np.int8 if in_blocks else maps.dtype)
+    part = np.zeros((width, inputs), maps.dtype)
+    for thread, (start, stop) in enumerate(own):
+        for layer in range(layers):
+            part[: (stop - start) * unit] = maps[layer, start * unit : stop * unit]
+            part[(stop - start) * unit :] = 0
+            rows[thread, layer] = turned(part) if in_blocks else part.T
+    return rows
 
 
 def pack_blocks(layers: list[FFN], threads: int, neurons: Tensor | None = None) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """What a policy decides once a sequence, as numbers that kernels can follow: cut-offs of rows, and sets of neurons."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -7,21 +8,22 @@ from torch import Tensor
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
-from clada_neuro.runtime.policy import HIDDEN, INPUT, NEURON, Policy, Reads, State
+from clada_neuro.runtime.policy import HIDDEN, INPUT, NEURON, Policy, Reads, State, rows
 from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 _FINITE = 1e30  # larger than any activation; an infinite cut-off would be undefined at scale 0
 
 
-def check_policy(policy: Policy) -> None:
-    """Raise `ModelError` unless kernels can follow the policy."""
+def check_policy(policy: Policy, attention: bool = True) -> None:
+    """Raise `ModelError` unless kernels can follow the policy; not all of them leave out rows of ``attention``."""
     if type(policy).masked is not Policy.masked:
         raise ModelError(
             f"policy '{policy.name}' does more with dropped rows than leave them out; use the PyTorch path"
         )
-    if policy.attention_sites:
+    if policy.attention_sites and not attention:
         raise ModelError(
-            f"policy '{policy.name}' masks attention, too, where the compiled step is dense; use the PyTorch path, or scope ffn"
+            f"policy '{policy.name}' masks attention, too, which is dense in the kernels of this device; use the PyTorch path, or "
+            "scope ffn"
         )
     if policy.sites in ((), (NEURON,)):
         return
@@ -37,20 +39,22 @@ def check_policy(policy: Policy) -> None:
         )
 
 
-def cutoffs(policy: Policy, site: str, layers: list[FFN], state: State) -> Tensor | None:
-    """Return ``(layers, rows)``: what |value| has to reach at scale 1. ``None`` where the policy masks nothing."""
-    if site not in policy.sites:
-        return None
-    assert isinstance(policy, ThresholdPolicy)
+def cutoffs(policy: Policy, layers: list[FFN], state: State) -> dict[str, Tensor]:
+    """Return what |value| has to reach at scale 1, ``(layers, rows)``, by site; none where the policy masks nothing."""
+    if not isinstance(policy, ThresholdPolicy):
+        return {}
     unit = replace(state, scale=torch.ones_like(state.scale))
-    return torch.stack([_cutoff(policy, site, ffn, unit) for ffn in layers])
+    return {
+        site: torch.stack([_cutoff(policy, site, ffn, unit) for ffn in layers])
+        for site in (*policy.attention_sites, *policy.sites)
+    }
 
 
 def _cutoff(policy: ThresholdPolicy, site: str, ffn: FFN, unit: State) -> Tensor:
     threshold = policy.threshold(ffn.layer, site, unit).reshape(-1)
     if site in policy.weights:
         threshold = threshold / policy.weights[site][ffn.layer]
-    return threshold.clamp(max=_FINITE).expand(ffn.hidden_size if site == INPUT else ffn.intermediate_size)
+    return threshold.clamp(max=_FINITE).expand(rows(ffn, site))
 
 
 def chosen_neurons(policy: Policy, layers: list[FFN], state: State) -> Tensor | None:
@@ -62,11 +66,12 @@ def chosen_neurons(policy: Policy, layers: list[FFN], state: State) -> Tensor | 
     return torch.stack([mask.nonzero().squeeze(1) for mask in masks])
 
 
-def sparsity_of(block: Reads, input_mask: Tensor, neuron_mask: Tensor) -> Tensor:
-    """Return the share of each block's weight bytes that was not read, ``(layers,)``, from a token's masks.
+def sparsity_of(layer: Reads, masks: Mapping[str, Tensor]) -> Tensor:
+    """Return the share of each layer's weight bytes that was not read, ``(layers,)``, from a token's masks.
 
-    ``input_mask (layers, hidden)``; ``neuron_mask (layers, neurons)`` of the neurons that were there to be read.
+    A mask is ``(layers, rows)``; of neurons, of those that were there to be read.
     """
-    neurons = neuron_mask.sum(-1)
-    share = block.sparsity({INPUT: input_mask.sum(-1), HIDDEN: neurons, NEURON: neurons})
-    return share.to(input_mask.device).expand(len(input_mask))
+    kept = {site: mask.sum(-1) for site, mask in masks.items()}
+    neurons = masks[HIDDEN]
+    share = layer.sparsity({**kept, NEURON: kept[HIDDEN]})
+    return share.to(neurons.device).expand(len(neurons))

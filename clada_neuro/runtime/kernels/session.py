@@ -4,6 +4,7 @@ The policy object is the same and so is its state; what it decides from prefix a
 or a set of neurons (once a sequence) and a threshold scale (once a token).
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from clada_neuro.models.ffn import FFN
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.kernels.selection import check_policy, chosen_neurons, cutoffs, sparsity_of
-from clada_neuro.runtime.policy import HIDDEN, INPUT, Policy, State
+from clada_neuro.runtime.policy import HIDDEN, Policy, State, scope_reads
 from clada_neuro.runtime.thresholds import Compensation, ThresholdPolicy
 
 
@@ -26,10 +27,13 @@ class Kernel(Protocol):
     ----------
     model : transformers.PreTrainedModel
     layers : list of FFN
+    skips_attention : bool
+        Whether rows of attention's maps can be left out.
     """
 
     model: PreTrainedModel
     layers: list[FFN]
+    skips_attention: bool
 
     def prefill(self, ids: Tensor) -> Tensor:
         """Process a prompt ``(tokens,)`` with the model itself; return the next token's logits ``(1, vocabulary)``."""
@@ -40,14 +44,14 @@ class Kernel(Protocol):
     def use_neurons(self, neurons: Tensor | None) -> None:
         """Compute only ``neurons (layers, kept)`` from now on, ``None`` for all, and compensate for nothing."""
 
-    def use_cutoffs(self, inputs: Tensor | None, neurons: Tensor | None) -> None:
-        """Keep rows with |value| ≥ scale·cutoff: ``inputs (layers, hidden)``, ``neurons (layers, neurons)``.
+    def use_cutoffs(self, cutoffs: Mapping[str, Tensor]) -> None:
+        """Keep rows with |value| ≥ scale·cutoff, ``(layers, rows)`` by site; every row of a site without any."""
 
-        ``None`` keeps every row of that site.
+    def follow(self, scale: Tensor, means: Mapping[str, Compensation]) -> None:
+        """Set the threshold scale ``(1,)`` of the coming token, and what stands in for the rows it drops.
+
+        The block's stands at the hidden site, those of attention's maps at their own.
         """
-
-    def follow(self, scale: Tensor, mean: Compensation | None) -> None:
-        """Set the threshold scale ``(1,)`` of the coming token, and what stands in for the rows it drops."""
 
     def surprisal_and_entropy(self, token: Tensor) -> tuple[float, float] | tuple[Tensor, Tensor]:
         """Return those of a token ``(1,)`` drawn from the last logits, in bits."""
@@ -56,12 +60,8 @@ class Kernel(Protocol):
         """Return a context for all that happens between two tokens."""
 
     @property
-    def input_mask(self) -> Tensor:
-        """Which inputs the last token read, ``(layers, hidden)``."""
-
-    @property
-    def neuron_mask(self) -> Tensor:
-        """Which neurons the last token read, ``(layers, neurons)``."""
+    def masks(self) -> dict[str, Tensor]:
+        """Which rows the last token read, ``(layers, rows)`` by site."""
 
     @property
     def activity(self) -> Tensor:
@@ -76,7 +76,8 @@ class KernelSession:
     kernel : Kernel
         Sessions may share it one after the other.
     policy : Policy
-        Dense, per-token thresholds at the input and hidden sites, or one set of neurons a sequence.
+        Dense, per-token thresholds at the input and hidden sites and, where the kernel can, attention's, or one set of neurons
+        a sequence.
     prompt : Tensor
         ``(tokens,)``.
 
@@ -92,11 +93,12 @@ class KernelSession:
     """
 
     def __init__(self, kernel: Kernel, policy: Policy, prompt: Tensor) -> None:
-        check_policy(policy)
+        check_policy(policy, kernel.skips_attention)
         self.kernel, self.policy, self.prompt = kernel, policy, prompt
         self.state: State
         self._reads = policy.reads(kernel.layers[0])
-        self._mean = policy.mean_of_dropped if isinstance(policy, ThresholdPolicy) else None
+        self._scope_reads = scope_reads(kernel.layers[0], policy)
+        self._means = _means(policy)
 
     def prefill(self) -> Tensor:
         """Process the prompt densely; return logits ``(1, vocabulary)``."""
@@ -117,7 +119,7 @@ class KernelSession:
             self.policy.take_in(self.state, *self.kernel.surprisal_and_entropy(token))
         else:
             self.policy.observe(self.state, self._logits, token)
-        self.kernel.follow(self.state.scale[0], self._mean)
+        self.kernel.follow(self.state.scale[0], self._means)
 
     def step(self, token: Tensor) -> Tensor:
         """Process the observed token by the policy; return the next logits ``(1, vocabulary)``.
@@ -134,11 +136,17 @@ class KernelSession:
 
     def ffn_sparsity(self) -> Tensor:
         """Return the share of each block's weight bytes that the last token did not read, ``(1, layers)``."""
-        return sparsity_of(self._reads, self.kernel.input_mask, self.kernel.neuron_mask)[None]
+        return sparsity_of(self._reads, self.kernel.masks)[None]
 
     def sparsity(self) -> Tensor:
-        """Return the same: kernels follow no other scope."""
-        return self.ffn_sparsity()
+        """Return the same of what the policy's scope is."""
+        return sparsity_of(self._scope_reads, self.kernel.masks)[None]
+
+    def dropped(self) -> dict[str, Tensor]:
+        """Return the share of each site's rows that the last token did not read, ``(1, layers)``."""
+        sites = (*self.policy.attention_sites, *self.policy.sites)
+        masks = self.kernel.masks
+        return {site: 1 - masks[site].float().mean(-1)[None] for site in sites if site in masks}
 
     def _refresh(self) -> None:
         """Take the last token, computed densely, into the prefix statistics."""
@@ -148,7 +156,12 @@ class KernelSession:
         self._use_cutoffs()
 
     def _use_cutoffs(self) -> None:
-        inputs, neurons = (
-            cutoffs(self.policy, site, self.kernel.layers, self.state) for site in (INPUT, HIDDEN)
-        )
-        self.kernel.use_cutoffs(inputs, neurons)
+        self.kernel.use_cutoffs(cutoffs(self.policy, self.kernel.layers, self.state))
+
+
+def _means(policy: Policy) -> dict[str, Compensation]:
+    """Return what stands in for dropped rows, by site; the block's at the hidden one."""
+    if not isinstance(policy, ThresholdPolicy):
+        return {}
+    block = {} if policy.mean_of_dropped is None else {HIDDEN: policy.mean_of_dropped}
+    return {**block, **policy.mean_at}
