@@ -17,6 +17,7 @@ _HERE = Path(__file__).parent
 _MANY = 4  # figures, from which on a page shows all of them at once, too
 # Browsers break lines behind hyphens: an option such as --full-report would be cut.
 _OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+_INTERVAL = re.compile(r"\[[^][ ]+, [^][ ]+\]")
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,6 @@ def _inline(text: Inline) -> Markup:
 
 
 def _escaped(text: str) -> Markup:
-    """Return text as HTML in which options are not broken over lines."""
-    return Markup(_OPTION.sub(r'<span class="typed">\g<0></span>', str(escape(text))))
+    """Return text as HTML in which neither options nor intervals are broken over lines."""
+    whole = _OPTION.sub(r'<span class="typed">\g<0></span>', str(escape(text)))
+    return Markup(_INTERVAL.sub(r'<span class="interval">\g<0></span>', whole))
