@@ -72,7 +72,8 @@ def certify(
             f"{rows[0]['upper_bound_nats']:.3f} nats per token, above the limit of {bound:g}"
         )
         for step in _DOWN:
-            holds(round(min_sparsity + step, 2))
+            if min_sparsity + step > 0:
+                holds(round(min_sparsity + step, 2))
     return {
         "bound_nats": bound,
         "confidence": confidence,

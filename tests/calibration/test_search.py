@@ -116,6 +116,17 @@ def test_a_bound_that_cannot_hold_returns_the_frontier(tmp_path, monkeypatch: py
     assert len(found["frontier"]) == 3
 
 
+def test_no_sparsity_below_none_is_tried_after_a_bound_that_cannot_hold(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certify, "upper_bound", lambda losses, confidence: 0.3)
+    found = search.calibrate(
+        language_model(), documents(), tmp_path / "c.safetensors",
+        bound=0.1, min_sparsity=0.15, tokens=64 * 48, progress=False,
+    ).header["certificate"]  # fmt: skip
+    assert [row["asked"] for row in found["frontier"]] == [0.15, 0.05]
+
+
 def test_an_interrupted_calibration_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, out = language_model(), tmp_path / "c.safetensors"
 
