@@ -25,7 +25,9 @@ from clada_neuro.models.registry import takes_trees
 Array = npt.NDArray[Any]
 
 _NAME = "clada_neuro_branches"
-_COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+_COMPILED: dict[str, Any] = dict(
+    nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy"
+)
 
 
 def follows_branches(model: PreTrainedModel) -> bool:
@@ -75,7 +77,8 @@ def _attention(
     rows, heads, seq, dim = query.shape
     kept = torch.promote_types(query.dtype, torch.float32)
     found = torch.empty(rows, seq, heads, dim, dtype=kept)
-    given = [part.to(kept).contiguous().numpy() for part in (query, key, value)]
+    # As the maps of attention wrote them: node by node.
+    given = [part.to(kept).transpose(1, 2).contiguous().numpy() for part in (query, key, value)]
     parents = attention_mask[:, 0, 0].contiguous().numpy()
     scale = given[0].dtype.type(dim**-0.5 if scaling is None else scaling)
     threads = torch.get_num_threads()
@@ -92,10 +95,10 @@ def _attention(
 def _attend(
     query: Array, key: Array, value: Array, parents: Array, scale: Any, found: Array, start: int, stop: int
 ) -> None:
-    """Fill ``found`` for the nodes ``start`` to ``stop`` of all rows together."""
-    heads, seq, dim = query.shape[1:]
-    share = heads // key.shape[1]
-    path, weights = np.empty(seq, np.int64), np.empty(seq, query.dtype)
+    """Fill ``found`` for the nodes ``start`` to ``stop`` of all rows together; arrays are (rows, seq, heads, dim)."""
+    seq, heads, dim = query.shape[1:]
+    group = heads // key.shape[2]
+    path, weights = np.empty(seq, np.int64), np.empty((group, seq), query.dtype)
     for node in range(start, stop):
         row, place = node // seq, node % seq
         size = 0
@@ -103,23 +106,34 @@ def _attend(
             path[size] = place
             size += 1
             place = parents[row, place]
-        for head in range(heads):
-            asks, keys, values = query[row, head, path[0]], key[row, head // share], value[row, head // share]
-            highest = weights[0]
+        asks, sums = query[row, path[0]], found[row, path[0]]
+        sums[:] = 0
+        for shared in range(key.shape[2]):
+            first = shared * group  # of the heads that read the same keys and values
             for above in range(size):
-                one = keys[path[above]]
-                product = scale * 0
-                for i in range(dim):
-                    product += asks[i] * one[i]
-                weights[above] = product * scale
-                highest = weights[0] if above == 0 else max(highest, weights[above])
-            total = scale * 0
+                one = key[row, path[above], shared]
+                for head in range(group):
+                    ask, product = asks[first + head], scale * 0
+                    for i in range(dim):
+                        product += ask[i] * one[i]
+                    weights[head, above] = product * scale
+            for head in range(group):
+                _soften(weights[head, :size])
             for above in range(size):
-                weights[above] = np.exp(weights[above] - highest)
-                total += weights[above]
-            sums = found[row, path[0], head]
-            sums[:] = 0
-            for above in range(size):
-                weight, one = weights[above] / total, values[path[above]]
-                for i in range(dim):
-                    sums[i] += weight * one[i]
+                one = value[row, path[above], shared]
+                for head in range(group):
+                    into, weight = sums[first + head], weights[head, above]
+                    for i in range(dim):
+                        into[i] += weight * one[i]
+
+
+@njit(**_COMPILED)
+def _soften(weights: Array) -> None:
+    """Turn scores into shares, in place."""
+    highest = weights.max()
+    total = highest * 0
+    for place in range(weights.shape[0]):
+        weights[place] = np.exp(weights[place] - highest)
+        total += weights[place]
+    for place in range(weights.shape[0]):
+        weights[place] /= total

@@ -70,6 +70,7 @@ class ActivityRecorder:
         self._carry: list[Carry] = []
         self._rows = 0
         self._branches: Branches | None = None
+        self._roots: tuple[Tensor, ...] | None = None
         self._waiting: list[_Layer] = []
 
     def __enter__(self) -> "ActivityRecorder":
@@ -93,6 +94,7 @@ class ActivityRecorder:
         the start token or not, is the model's attention sink.
         """
         self._rows, self._carry, self._values, self._branches = rows, list(carry), [], branches
+        self._roots = None if branches is None else (branches.parents < 0).nonzero(as_tuple=True)
         self._waiting = []
 
     def finish(self) -> tuple[dict[str, np.ndarray], list[Carry]]:
@@ -146,11 +148,12 @@ class ActivityRecorder:
             self._carry[layer.place : layer.place + 1] = [Carry(layer.e[:, -1].clone(), total)]
         self._waiting.clear()
 
-    def _first(self, e: Tensor) -> Tensor:
-        """Return which tokens begin a sequence, (rows, seq)."""
-        if self._branches is not None:
-            return self._branches.parents.to(e.device) < 0
-        return torch.arange(e.shape[1], device=e.device).expand(e.shape[:2]) == 0
+    def _first(self, e: Tensor) -> tuple[Tensor, ...]:
+        """Return the places of what begins a sequence, rows and columns: a mask would be held against every contribution."""
+        if self._roots is not None:
+            return self._roots
+        rows = torch.arange(e.shape[0], device=e.device)
+        return rows, torch.zeros_like(rows)
 
     def _sparsity(self, place: int, magnitude: Tensor) -> Tensor:
         if self._cutoffs is None:

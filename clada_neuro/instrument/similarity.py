@@ -25,7 +25,7 @@ from clada_neuro.instrument.words import assign_tokens, find_words
 from clada_neuro.models.loading import LanguageModel
 
 FREQUENT = 6.0  # Zipf: a thousand in a million words
-_BLOCK = 8192  # tokens of the vocabulary at once
+_BLOCK = 256  # tokens of the vocabulary that are added up in float32, while they are in the cache
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ def mean_embedding(model: LanguageModel) -> Tensor:
     """Return the mean input embedding of a model's vocabulary, (features,)."""
     embed: Any = model.model.get_input_embeddings()
     ids = torch.arange(int(embed.num_embeddings), device=model.device)
-    sums = [embed(some[None])[0].double().sum(dim=0) for some in ids.split(_BLOCK)]
-    return torch.stack(sums).sum(dim=0) / len(ids)
+    kept = torch.promote_types(embed.weight.dtype, torch.float32)
+    sums = [embed(some[None])[0].sum(dim=0, dtype=kept) for some in ids.split(_BLOCK)]
+    return torch.stack(sums).double().sum(dim=0) / len(ids)
 
 
 @torch.inference_mode()
