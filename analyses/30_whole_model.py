@@ -1,14 +1,15 @@
 """What does it cost to leave out weights of attention, too, up to half of all linear weights of the layers?
 
     python analyses/30_whole_model.py [--calibration FILE] [--documents 24] [--sparsity 0.25 0.4 0.5] [--policy clada …]
-    python analyses/30_whole_model.py --tables
+    python analyses/30_whole_model.py --tables | --speeds
 
 The documents of 02_loss_at_equal_sparsity.py: C4 that calibration has not seen and WikiText-2, 256 tokens each, the first 32 a dense
 prefix, every later token under the policy. Sparsity is the share of the bytes of all linear maps of the layers that is not read
 (`linear_sparsity`; embedding and output layer left out), of a calibration of scope ``all`` (the one that ships, or FILE, which
 `01_calibrate_smollm2.py --scope all` makes); policies are carried to exactly the asked one along their own curve.
 *clada-ffn* leaves out as many bytes from feed-forward blocks alone, with the calibration of scope ``ffn``. Work is kept batch by batch; results/whole_model/ gets
-a table and a page.
+a table and a page, which also holds how fast decoding is (`03_decode_speed.py smollm2 --scope all`, a table a precision); ``--speeds`` writes
+that part anew and leaves the rest as it is.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import pandas as pd
 import torch
 from _shared.equal_sparsity import BATCH, LENGTH, MEASURES, PREFIX, carried, documents, estimate
 from _shared.results import results_folder
-from _shared.whole_model_page import page
+from _shared.whole_model_page import TIMED, page, timings
 from tqdm import tqdm
 
 from clada_neuro import load_model
@@ -151,6 +152,17 @@ def ceilings(blocks: float, others: float, attention: float, sparsities: list[fl
     )
 
 
+def speeds(folder: Path) -> list[tuple[str, pd.DataFrame]]:
+    """Return the command and the table of each precision in which decoding was timed in scope ``all``."""
+    return [
+        (
+            path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "),
+            pd.read_csv(path, comment="#"),
+        )
+        for path in sorted(folder.glob("smollm2_*_all.csv"))
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -160,7 +172,15 @@ def main() -> None:
     parser.add_argument("--policy", nargs="+", default=NAMES)
     parser.add_argument("--calibration", type=Path, help="of scope all; default: the one that ships")
     parser.add_argument("--tables", action="store_true", help="only make the tables")
+    parser.add_argument("--speeds", action="store_true", help="only write the page's speeds anew")
     options = parser.parse_args()
+    results = results_folder(__file__)
+    timed = timings(speeds(results.parent / "decode_speed"))
+    if options.speeds:
+        path = results / "whole_model.md"
+        losses = path.read_text(encoding="utf-8").partition(TIMED)[0].rstrip()
+        write_text(path, f"{losses}\n\n{timed}")
+        return
     experiment = Experiment(load_model("smollm2"), options.calibration)
     if not options.tables:
         cells = [(n, s) for s in options.sparsity for n in options.policy if experiment.reaches(n, s)]
@@ -169,9 +189,8 @@ def main() -> None:
     blocks, others = weight_bytes(experiment.model.model)
     attention = sum(attention_reads(ffn.attention).total for ffn in experiment.layers)
     limits = ceilings(blocks, others, attention, options.sparsity)
-    results = results_folder(__file__)
     write_text(results / "whole_model.csv", table.to_csv(index=False))
-    write_text(results / "whole_model.md", page(table, limits, experiment.calibrations[ALL]))
+    write_text(results / "whole_model.md", page(table, limits, experiment.calibrations[ALL]) + timed)
     print(table.to_string())
 
 

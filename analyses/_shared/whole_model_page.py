@@ -1,5 +1,7 @@
 """The results page of 30_whole_model.py."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from clada_neuro.policies.artifact import Calibration
@@ -18,6 +20,18 @@ _TITLES = (
 )  # fmt: skip
 
 
+TIMED = "## How fast decoding is"
+_COLUMNS = (
+    "engine", "policy", "linear_sparsity", "qkv", "out", "input", "hidden", "tokens/s [quartiles]", "against dense [quartiles]",
+    "ceiling", "of the streaming rate",
+)  # fmt: skip
+
+
+def timings(speeds: Sequence[tuple[str, pd.DataFrame]]) -> str:
+    """Return the page's last part: how fast decoding is, a table a command."""
+    return "\n".join(line for command, rows in speeds for line in _speed(command, rows))
+
+
 def page(table: pd.DataFrame, limits: pd.DataFrame, calibration: Calibration) -> str:
     """Return the page: policies by sparsity, the certificate, and how fast decoding can become."""
     first = table.iloc[0]
@@ -34,7 +48,7 @@ def page(table: pd.DataFrame, limits: pd.DataFrame, calibration: Calibration) ->
         ]
         parts += [_row(_cells(row)) for _, row in cells.sort_values("loss").iterrows()]
         parts.append("")
-    return "\n".join([*parts, *_certificate(calibration), *_limits(limits)])
+    return "\n".join([*parts, *_certificate(calibration), *_limits(limits), ""])
 
 
 def _cells(row: pd.Series) -> list[str]:
@@ -84,6 +98,33 @@ def _limits(limits: pd.DataFrame) -> list[str]:
         _row(["---"] * (1 + len(wide.columns))),
         *(_row([f"{s:g}", *(f"{value:.2f}" for value in row)]) for s, row in wide.iterrows()),
         "",
+    ]
+
+
+def _speed(command: str, rows: pd.DataFrame) -> list[str]:
+    first = rows.iloc[0]
+    return [
+        f"{TIMED}: {first['dtype']}\n",
+        f"`{command}`: batch 1, {first['threads']} threads, medians of {first['rounds']} interleaved rounds of {first['tokens']} tokens, load of "
+        f"the machine {first['load_average']:.1f}. Sparsities are realised ones.\n",
+        _row(_COLUMNS),
+        _row(["---"] * len(_COLUMNS)),
+        *(_row(_timed(row)) for _, row in rows.iterrows()),
+        "",
+    ]
+
+
+def _timed(row: pd.Series) -> list[str]:
+    sites = [row[f"{site}_dropped"] for site in ("qkv", "out", "input", "hidden")]
+    return [
+        row["engine"],
+        row["policy"],
+        f"{row['linear_sparsity']:.2f}",
+        *("" if pd.isna(share) else f"{share:.2f}" for share in sites),
+        f"{row['tokens_per_s']:.1f} [{row['tokens_per_s_low']:.1f}, {row['tokens_per_s_high']:.1f}]",
+        f"{row['ratio_vs_dense']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]",
+        f"{row['ceiling']:.2f}",
+        f"{row['stream_share']:.2f} of {row['stream_gb_s']:.1f} GB/s",
     ]
 
 

@@ -31,7 +31,7 @@ from clada_neuro.runtime.clada import Clada
 from clada_neuro.runtime.kernels.compiled import CompiledKernel
 from clada_neuro.runtime.kernels.llama_step import LlamaStep
 from clada_neuro.runtime.kernels.session import Kernel, KernelSession
-from clada_neuro.runtime.policy import NEURON, Policy
+from clada_neuro.runtime.policy import FFN_ONLY, NEURON, Policy
 from clada_neuro.runtime.runner import hooked
 
 COMPILED, PYTORCH, TRANSFORMERS, GENERATE = "compiled", "pytorch", "transformers", "cn.generate"
@@ -52,6 +52,7 @@ class TimingRequest:
     sparsities: tuple[float, ...]
     calibration: str | Path | None
     tokens: int
+    scope: str = FFN_ONLY
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class About:
         Policy and data type.
     prompt : tuple of int
     weights : tuple of int
-        Bytes that a dense token reads in feed-forward blocks, and elsewhere.
+        Bytes that a dense token reads in what the scope is, and elsewhere.
     thresholds : str or None
         Where those of policies come from.
     peak_memory_mb : float
@@ -98,7 +99,9 @@ class Host:
         rules: list[Policy] = []
         thresholds = None
         if engine in _FOLLOWED:
-            rules, thresholds = subject.policies(asked.sparsities, asked.calibration, asked.tokens)
+            rules, thresholds = subject.policies(
+                asked.sparsities, asked.calibration, asked.tokens, asked.scope
+            )
             rules = [rule for rule in rules if rule.name in (_FOLLOWED[engine] or (rule.name,))]
             if asked.dtype in KINDS:  # blocks hold 32 neurons each, and are not taken apart
                 rules = [rule for rule in rules if NEURON not in rule.sites]
@@ -109,7 +112,7 @@ class Host:
             asked.dtype,
             tuple((one.policy, one.dtype) for one in self._engines),
             tuple(prompt.tolist()),
-            weight_bytes(self._model),
+            weight_bytes(self._model, asked.scope),
             thresholds,
             memory,
         )

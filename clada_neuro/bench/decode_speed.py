@@ -9,7 +9,7 @@ Each engine has a process of its own, which sleeps while others are timed.
 import math
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -38,12 +38,14 @@ from clada_neuro.bench.subjects import SHAPES
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ggml import KINDS
 from clada_neuro.models.placing import find_device
+from clada_neuro.runtime.policy import ALL, FFN_ONLY, SCOPES, SHARE, SITES
 
 LLAMA_CPP, DENSE = "llama.cpp", "dense"
 ENGINES = {
     "cpu": (TRANSFORMERS, PYTORCH, COMPILED, GENERATE),
     "cuda": (TRANSFORMERS, PYTORCH, GRAPH, TRITON),
 }
+_SHARES = {FFN_ONLY: (SHARE[FFN_ONLY],), ALL: (SHARE[FFN_ONLY], SHARE[ALL])}
 _SAME_WIDTH = {"float32": "float32", "bfloat16": "float16", "q8_0": "Q8_0"}
 # What blocks of GGUF are compared with, dense, in the same rounds.
 _WIDER = ("float32", "bfloat16")
@@ -59,6 +61,7 @@ def bench_decode(
     tokens: int = 16,
     rounds: int = 15,
     calibration: str | Path | None = None,
+    scope: str = FFN_ONLY,
     llama_python: str | Path | None = None,
     llama_widths: Sequence[str] = WIDTHS,
     progress: Callable[[str], None] = lambda line: None,
@@ -70,7 +73,7 @@ def bench_decode(
     model : str
         As in `load_model`, or ``"llama-1b-random"`` or ``"llama-7b-random"``: Llama shapes with random weights.
     sparsities : tuple of float
-        `ffn_sparsity` that the policies are set to; the realised one is reported.
+        Share of the scope's weight bytes not read that the policies are set to; the realised one is reported.
     dtype : {"float32", "bfloat16", "q8_0"}
         ``"q8_0"``, on the CPU: the compiled step on blocks of GGUF, beside its dense rows in float32 and bfloat16.
     device : {"cpu", "cuda"}
@@ -81,6 +84,9 @@ def bench_decode(
     calibration : str or Path, optional
         Of the model; the one shipped for its weights by default. Without any, thresholds are quantiles of the
         model's scores on a passage, which drop as much but were not fitted: enough for speed.
+    scope : {"ffn", "all"}
+        What policies leave out: rows of feed-forward blocks, or of all linear maps of the layers, which takes the CPU. Those that
+        do not have the scope have no row.
     llama_python : str or Path, optional
         Interpreter with llama-cpp-python, for rows of llama.cpp on the CPU.
     llama_widths : sequence of str
@@ -91,9 +97,9 @@ def bench_decode(
     Returns
     -------
     pandas.DataFrame
-        model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, tokens_per_s (median of rounds), tokens_per_s_low,
+        model, device, thresholds (calibrated or quantiles), engine, policy, dtype, ffn_sparsity, linear_sparsity (in scope ``all``), tokens_per_s (median of rounds), tokens_per_s_low,
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
-        ceiling, stream_gb_s (at which all threads read the engine's weights in the same rounds, of a peer the fastest such
+        ceiling, input_dropped, hidden_dropped, in scope ``all`` qkv_dropped and out_dropped (share of a site's rows not read, where the engine says), stream_gb_s (at which all threads read the engine's weights in the same rounds, of a peer the fastest such
         rate; on a CPU), stream_share (of that rate, read_mb a token), policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
         rounds, threads, wait_policy (OMP_WAIT_POLICY: threads that spin while they wait make a busy machine several
         times slower), load_average (one minute, mean of start and end).
@@ -103,8 +109,14 @@ def bench_decode(
         raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
     if dtype in KINDS and place.type != "cpu":
         raise ModelError(f"{dtype} is timed on the CPU only; use --dtype bfloat16")
+    if scope not in SCOPES:
+        raise ModelError(f"scope '{scope}' given, {' or '.join(SCOPES)} expected")
+    if scope == ALL and place.type != "cpu":
+        raise ModelError(
+            "scope all is timed on the CPU only, where kernels leave out rows of attention; use --scope ffn"
+        )
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    asked = TimingRequest(model, dtype, device, revision, tuple(sparsities), calibration, tokens)
+    asked = TimingRequest(model, dtype, device, revision, tuple(sparsities), calibration, tokens, scope)
     with ExitStack() as ends:  # what sleeps would never end by itself
         hosts = []
         for name, request in _timed(asked, place.type):
@@ -121,7 +133,7 @@ def bench_decode(
         load = _load_average()
         runs, streams = _interleave([*engines, *peers], hosts, about.prompt, tokens, rounds, progress)
     weights = {host.about.dtype: host.about.weights for host in hosts}
-    rows = _rows([*engines, *peers], runs, dtype, weights, streams)
+    rows = _rows([*engines, *peers], runs, dtype, weights, streams, scope)
     setting = {
         "tokens": tokens,
         "rounds": rounds,
@@ -187,12 +199,17 @@ def _load_average() -> float:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
 
 
+def _mean(values: Iterable[float | None]) -> float:
+    return float(pd.Series(list(values), dtype=float).mean())
+
+
 def _rows(
     engines: Sequence[DecodeEngine],
     runs: list[list[Run]],
     dtype: str,
     weights: dict[str, tuple[int, int]],
     streams: dict[tuple[str, str], float],
+    scope: str = FFN_ONLY,
 ) -> list[dict[str, Any]]:
     speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
     dense = max(
@@ -206,7 +223,8 @@ def _rows(
     )
     rows: list[dict[str, Any]] = []
     for engine, own, speed in zip(engines, runs, speeds, strict=True):
-        sparsity = pd.Series([run.ffn_sparsity for run in own]).mean()
+        left_out = {name: _mean(getattr(run, name) for run in own) for name in _SHARES[scope]}
+        sparsity = left_out[SHARE[scope]]
         blocks, others = (0, engine.read) if isinstance(engine, Peer) else weights[engine.dtype]
         read = others + blocks * (1 - sparsity)
         stream = streams.get((engine.engine, engine.dtype), max(streams.values(), default=math.nan))
@@ -216,7 +234,7 @@ def _rows(
                 "engine": engine.engine,
                 "policy": engine.policy,
                 "dtype": engine.dtype,
-                "ffn_sparsity": sparsity,
+                **left_out,
                 "tokens_per_s": speed.median(),
                 "tokens_per_s_low": speed.quantile(0.25),
                 "tokens_per_s_high": speed.quantile(0.75),
@@ -224,6 +242,7 @@ def _rows(
                 "ratio_low": ratio.quantile(0.25),
                 "ratio_high": ratio.quantile(0.75),
                 "ceiling": (others + blocks) / read,
+                **{f"{site}_dropped": _mean(run.dropped.get(site) for run in own) for site in SITES[scope]},
                 "stream_gb_s": stream,
                 "stream_share": speed.median() * read / 1e9 / stream,
                 "policy_share": pd.Series(

@@ -17,7 +17,7 @@ from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.decode import generate
 from clada_neuro.runtime.drawing import likeliest
-from clada_neuro.runtime.policy import Policy, reads
+from clada_neuro.runtime.policy import ALL, FFN_ONLY, Policy, attention_reads, reads
 from clada_neuro.runtime.runner import Runner
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ class Run:
         Prompt and whatever the policy prepares once a sequence.
     policy_seconds : list of float
         Of the same tokens, the part spent on load, threshold scale and bias.
-    ffn_sparsity : float
-        Mean over those tokens and the layers.
+    ffn_sparsity, linear_sparsity : float
+        Mean over those tokens and the layers; the second under a policy that leaves out rows of attention, too.
+    dropped : dict
+        Share of rows not read by site, likewise.
     peak_memory_mb : float or None
         Of an engine that has its own process.
     """
@@ -48,6 +50,8 @@ class Run:
     prefill_seconds: float = float("nan")
     policy_seconds: list[float] = field(default_factory=list)
     ffn_sparsity: float = 0.0
+    linear_sparsity: float = 0.0
+    dropped: dict[str, float] = field(default_factory=dict)
     peak_memory_mb: float | None = None
 
 
@@ -127,8 +131,17 @@ class Loop(DecodeEngine):
                     logits = runner.step(token)
                     run.seconds.append(now(prompt.device) - began)
                     run.policy_seconds.append(observed - chosen)
-                    run.ffn_sparsity += float(runner.ffn_sparsity().mean()) / tokens
+                    _note(run, runner, self.rule.scope, tokens)
         return run
+
+
+def _note(run: Run, runner: Runner, scope: str, tokens: int) -> None:
+    """Add one token's part to what was not read."""
+    run.ffn_sparsity += float(runner.ffn_sparsity().mean()) / tokens
+    if scope == ALL:
+        run.linear_sparsity += float(runner.sparsity().mean()) / tokens
+    for site, share in runner.dropped().items():
+        run.dropped[site] = run.dropped.get(site, 0.0) + float(share.mean()) / tokens
 
 
 @dataclass
@@ -150,6 +163,7 @@ class Generated(DecodeEngine):
             whole - found.seconds,
             [0.0] * steps,
             sum(found.ffn_sparsity) / steps,
+            sum(found.linear_sparsity) / steps,
         )
 
 
@@ -192,13 +206,18 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def weight_bytes(model: PreTrainedModel) -> tuple[int, int]:
-    """Return the weight bytes a dense token reads in feed-forward blocks, and everywhere else.
+def weight_bytes(model: PreTrainedModel, scope: str = FFN_ONLY) -> tuple[int, int]:
+    """Return the weight bytes a dense token reads in what a scope is (feed-forward blocks, or all linear maps of the layers), and everywhere else.
 
     Of the embedding one row is read, which is left out; the head is read whole, tied to it or not.
     """
-    blocks = sum(reads(ffn, ()).total for ffn in ffn_layers(model))
-    inside = {id(weight) for ffn in ffn_layers(model) for weight in ffn.module.parameters()}
+    layers = ffn_layers(model)
+    blocks = sum(reads(ffn, ()).total for ffn in layers)
+    inside = {id(weight) for ffn in layers for weight in ffn.module.parameters()}
+    if scope == ALL:
+        blocks += sum(attention_reads(ffn.attention).total for ffn in layers)
+        maps = [part for ffn in layers for part in (*ffn.attention.qkv, ffn.attention.out)]
+        inside |= {id(weight) for part in maps for weight in part.parameters()}
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     outside = [w for w in model.parameters() if id(w) not in inside and w is not embedding and w is not head]
     return blocks, bytes_read(model, [*outside, head])

@@ -22,7 +22,7 @@ from clada_neuro.policies.artifact import Calibration, load_calibration
 from clada_neuro.policies.declaration import Timed
 from clada_neuro.policies.registry import DECLARED, make_policy
 from clada_neuro.runtime.cognitive_load import surprisal_and_entropy
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.policy import FFN_ONLY, Policy
 
 LLAMA_1B, LLAMA_7B = "llama-1b-random", "llama-7b-random"
 # hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads
@@ -43,18 +43,26 @@ class TimedModel:
     language_model: LanguageModel | None
 
     def policies(
-        self, sparsities: tuple[float, ...], calibration: str | Path | None, tokens: int
+        self,
+        sparsities: tuple[float, ...],
+        calibration: str | Path | None,
+        tokens: int,
+        scope: str = FFN_ONLY,
     ) -> tuple[list[Policy], str]:
         """Return policies at every sparsity and where their thresholds come from: a calibration, if there is one.
 
         ``tokens`` is the length of a continuation, over which a replayed load averages 0.
         """
-        fitted = None if self.language_model is None else _calibration(self.language_model, calibration)
+        fitted = (
+            None if self.language_model is None else _calibration(self.language_model, calibration, scope)
+        )
         if fitted is not None:
             tables = [calibrated_policies(self.model, fitted, share, self.prompt) for share in sparsities]
         else:
             recorded = recorded_load(tokens).to(self.prompt.device)
-            tables = [quantile_policies(self.model, share, self.prompt, recorded) for share in sparsities]
+            tables = [
+                quantile_policies(self.model, share, self.prompt, recorded, scope) for share in sparsities
+            ]
         rules = [policy for table in tables for policy in table.values()]
         return rules, QUANTILES if fitted is None else CALIBRATED
 
@@ -73,10 +81,10 @@ def find_subject(name: str, dtype: str, device: torch.device, revision: str | No
     return TimedModel(language_model.model, prompt.to(device), language_model)
 
 
-def _calibration(language_model: LanguageModel, path: str | Path | None) -> Calibration | None:
+def _calibration(language_model: LanguageModel, path: str | Path | None, scope: str) -> Calibration | None:
     """Return the given or the shipped calibration, None where none ships."""
     try:
-        return load_calibration(language_model, path)
+        return load_calibration(language_model, path, scope)
     except CalibrationError:
         if path is not None:
             raise
@@ -107,24 +115,28 @@ def random_llama(name: str, dtype: torch.dtype, device: torch.device) -> PreTrai
 def calibrated_policies(
     model: PreTrainedModel, calibration: Calibration, sparsity: float, ids: Tensor
 ) -> dict[str, Policy]:
-    """Return the timed policies of a calibrated model at a mean `ffn_sparsity`, as kernels follow them on a text."""
-    layers, passage = ffn_layers(model), Passage(model, ids, sparsity)
+    """Return the timed policies of a calibrated model at a mean sparsity of its scope, as kernels follow them on a text."""
+    layers, passage = ffn_layers(model), Passage(model, ids, sparsity, scope=calibration.scope)
     return {
         name: timed.in_kernels(make_policy(name, layers, calibration, sparsity), passage)
-        for name, timed in _timed().items()
+        for name, timed in _timed(calibration.scope).items()
     }
 
 
 def quantile_policies(
-    model: PreTrainedModel, sparsity: float, ids: Tensor, recorded: Tensor
+    model: PreTrainedModel, sparsity: float, ids: Tensor, recorded: Tensor, scope: str = FFN_ONLY
 ) -> dict[str, Policy]:
     """Return the timed policies of a model without calibration: thresholds are quantiles on ``ids (tokens,)``."""
-    passage = Passage(model, ids, sparsity, recorded)
-    return {name: timed.uncalibrated(passage) for name, timed in _timed().items()}
+    passage = Passage(model, ids, sparsity, recorded, scope)
+    return {name: timed.uncalibrated(passage) for name, timed in _timed(scope).items()}
 
 
-def _timed() -> dict[str, Timed]:
-    return {name: declared.timed for name, declared in DECLARED.items() if declared.timed is not None}
+def _timed(scope: str) -> dict[str, Timed]:
+    return {
+        name: declared.timed
+        for name, declared in DECLARED.items()
+        if declared.timed is not None and scope in declared.scopes
+    }
 
 
 def recorded_load(tokens: int) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from clada_neuro.cli.options import model_options, revision_option
+from clada_neuro.cli.policy_options import scope_option
 
 
 @click.group()
@@ -25,8 +26,9 @@ def command() -> None:
     multiple=True,
     default=(0.4, 0.5),
     show_default=True,
-    help="Share of feed-forward weight bytes not read; may be repeated.",
+    help="Share of the scope's weight bytes not read; may be repeated.",
 )
+@scope_option
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "q8_0"]),
@@ -69,7 +71,11 @@ def decode(out: Path, sparsity: tuple[float, ...], **options: object) -> None:
     output_folder(out.parent)
     table = bench_decode(sparsities=sparsity, progress=lambda line: click.echo(line, err=True), **options)  # type: ignore[arg-type]
     write_json(out, table.to_dict("records"))
-    shown = ["engine", "policy", "dtype", "ffn_sparsity", "tokens_per_s", "ratio_vs_dense", "ceiling"]
+    shown = [
+        *("engine", "policy", "dtype", "ffn_sparsity", "linear_sparsity"),
+        *("tokens_per_s", "ratio_vs_dense", "ceiling", "stream_share"),
+    ]
+    shown = [name for name in shown if name in table]
     click.echo(table[shown].to_string(index=False, float_format="{:.2f}".format))
 
 

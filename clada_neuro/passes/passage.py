@@ -11,10 +11,14 @@ from transformers import PreTrainedModel
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.models.watching import watching
-from clada_neuro.runtime.policy import HIDDEN, INPUT
+from clada_neuro.runtime.policy import ALL, FFN_ONLY, HIDDEN, INPUT, OUT, QKV
 from clada_neuro.runtime.thresholds import norms, score
 
-_SPLIT = {INPUT: 0.75, HIDDEN: 1.5}  # share of rows dropped at a site for each unit of ffn_sparsity
+# Share of rows dropped at a site for each unit of the scope's sparsity, as calibrations of SmolLM2 have it.
+_SPLIT = {
+    FFN_ONLY: {INPUT: 0.75, HIDDEN: 1.5},
+    ALL: {QKV: 0.92, OUT: 1.1, INPUT: 0.82, HIDDEN: 1.37},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +31,17 @@ class Passage:
     ids : Tensor
         ``(tokens,)``.
     sparsity : float
-        The wanted `ffn_sparsity`.
+        The wanted share of weight bytes not read, of what the scope is.
     load : Tensor or None
         A recorded load λ, one value a token, for models whose own predictions mean nothing.
+    scope : {"ffn", "all"}
     """
 
     model: PreTrainedModel
     ids: Tensor
     sparsity: float
     load: Tensor | None = None
+    scope: str = FFN_ONLY
 
     @cached_property
     def layers(self) -> list[FFN]:
@@ -45,12 +51,16 @@ class Passage:
     @cached_property
     def norms(self) -> dict[str, Tensor]:
         """Norms of the weight columns, ``(layers, rows)`` a site."""
-        return norms(self.layers)
+        return norms(self.layers, self.scope)
 
     @property
     def dropped(self) -> dict[str, Tensor]:
         """Shares of rows ``(layers,)`` that meet the sparsity, the same in every layer, split as in SmolLM2."""
-        return {site: torch.full((len(self.layers),), part * self.sparsity) for site, part in _SPLIT.items()}
+        split = _SPLIT[self.scope]
+        return {
+            site: torch.full((len(self.layers),), min(1.0, part * self.sparsity))
+            for site, part in split.items()
+        }
 
     def thresholds(self, dropped: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return thresholds ``(layers,)`` that drop the given shares of rows, the first token left out."""
@@ -61,6 +71,8 @@ class Passage:
             rank = max(1, round(float(dropped[site][ffn.layer]) * scores.numel()))
             table[site][ffn.layer] = scores.flatten().kthvalue(rank).values
 
-        with watching(self.layers, x=partial(note, INPUT), a=partial(note, HIDDEN)), torch.no_grad():
+        names = {INPUT: "x", HIDDEN: "a", QKV: "qkv", OUT: "out"}
+        seen = {names[site]: partial(note, site) for site in table}
+        with watching(self.layers, **seen), torch.no_grad():
             self.model(self.ids[None])
         return table

@@ -69,3 +69,40 @@ def test_the_page_shows_sites_certificate_and_ceilings():
     assert "does not hold: too much" in text
     assert "- 0.4: +0.1500 nats per token, upper bound 0.1700" in text
     assert "| 0.4 | 1.47 | 1.32 |" in text
+
+
+def test_the_page_shows_how_fast_decoding_was_with_what_each_site_left_out(tmp_path):
+    command = "python analyses/03_decode_speed.py smollm2 --scope all"
+    shared = {
+        "dtype": "bfloat16",
+        "threads": 2,
+        "rounds": 3,
+        "tokens": 16,
+        "load_average": 1.0,
+        "ratio_low": 1.1,
+        "ratio_high": 1.3,
+    }
+    speed = {
+        "tokens_per_s": 120.0,
+        "tokens_per_s_low": 110.0,
+        "tokens_per_s_high": 130.0,
+        "stream_share": 0.6,
+        "stream_gb_s": 30.0,
+    }
+    sites = {f"{site}_dropped": share for site, share in SITES.items()}
+    rows = [
+        {"engine": "compiled", "policy": "dense", "linear_sparsity": 0.0, "ratio_vs_dense": 1.0, "ceiling": 1.0},
+        {"engine": "compiled", "policy": "clada", "linear_sparsity": 0.4, "ratio_vs_dense": 1.21, "ceiling": 1.48, **sites},
+    ]  # fmt: skip
+    table = pd.DataFrame([{**shared, **speed, **row} for row in rows])
+    path = tmp_path / "smollm2_bfloat16_all.csv"
+    path.write_text(f"# {command}\n{table.to_csv(index=False)}", encoding="utf-8")
+    (tmp_path / "smollm2_bfloat16.csv").write_text("of feed-forward blocks alone", encoding="utf-8")
+    text = whole.timings(whole.speeds(tmp_path))
+    assert "## How fast decoding is: bfloat16" in text
+    assert f"`{command}`: batch 1, 2 threads" in text
+    assert (
+        "| compiled | clada | 0.40 | 0.30 | 0.20 | 0.40 | 0.50 | 120.0 [110.0, 130.0] | 1.21 [1.10, 1.30] | 1.48 |"
+        in text
+    )
+    assert "| compiled | dense | 0.00 |  |  |  |  |" in text

@@ -31,6 +31,8 @@ from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, TimedModel, quantile_p
 from clada_neuro.bench.turns import Turns
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
+from clada_neuro.models.registry import ffn_layers
+from clada_neuro.runtime.policy import attention_reads
 
 IDS = torch.randint(3, 97, (40,), generator=torch.Generator().manual_seed(0))
 
@@ -205,13 +207,15 @@ def tiny_subject(monkeypatch):
     prompt = language_model.tokenizer(PASSAGE, return_tensors="pt").input_ids[0]
     subject = TimedModel(language_model.model, prompt, language_model)
 
-    def policies(asked, *_):
-        tables = [quantile_policies(subject.model, s, prompt, torch.linspace(-1, 1, 9)) for s in asked]
+    def policies(asked, calibration, tokens, scope="ffn"):
+        load = torch.linspace(-1, 1, 9)
+        tables = [quantile_policies(subject.model, s, prompt, load, scope) for s in asked]
         return [policy for table in tables for policy in table.values()], "quantiles"
 
     object.__setattr__(subject, "policies", policies)
     monkeypatch.setattr(alone, "find_subject", lambda *_: subject)
     monkeypatch.setattr(bench, "Alone", Host)
+    return subject.model
 
 
 @pytest.mark.parametrize("setting", ["PASSIVE", None])
@@ -242,6 +246,34 @@ def test_every_engine_and_policy_has_a_row_with_its_realised_sparsity(tiny_subje
     assert table["tokens_per_s"].gt(0).all()
 
 
+def test_in_scope_all_rows_of_attention_are_left_out_and_bytes_count_over_all_linear_weights(
+    tiny_subject, model
+):
+    table = bench.bench_decode("tiny", sparsities=(0.4,), tokens=6, rounds=2, scope="all")
+    assert table["policy"].tolist() == ["dense"] * 3 + ["clada", "teal", "wina", "dense", "clada"]
+    under = table[table["policy"] != "dense"]
+    assert under["linear_sparsity"].between(0.25, 0.5).all()
+    sites = [f"{site}_dropped" for site in ("input", "hidden", "qkv", "out")]
+    assert under.loc[under["engine"] == "compiled", sites].gt(0.1).all(axis=None)
+    linear, others = weight_bytes(model, "all")
+    assert weight_bytes(model)[0] + attention_reads(ffn_layers(model)[0].attention).total * 2 == linear
+    assert others == 4 * (2 * 2 * 24 + 24 + 97 * 24)
+    left = under.iloc[0]
+    size = table["read_mb"].iloc[0] * 1e6
+    assert left["ceiling"] == pytest.approx(size / (left["read_mb"] * 1e6))
+    assert size - left["read_mb"] * 1e6 == pytest.approx(
+        left["linear_sparsity"] * weight_bytes(tiny_subject, "all")[0]
+    )
+
+
+def test_a_scope_that_cannot_be_timed_is_one_clear_line(monkeypatch):
+    with pytest.raises(ModelError, match="scope 'attention' given, ffn or all expected"):
+        bench.bench_decode("tiny", scope="attention")
+    monkeypatch.setattr(bench, "find_device", lambda name: torch.device("cuda"))
+    with pytest.raises(ModelError, match=r"scope all is timed on the CPU only, .* use --scope ffn"):
+        bench.bench_decode("tiny", device="cuda", scope="all")
+
+
 def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
     """A shape with random weights: dense in three widths, and what the step follows in blocks."""
     shape = (64, 96, 2, 4, 2)
@@ -256,6 +288,10 @@ def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
     assert read["bfloat16"] == pytest.approx(read["float32"] / 2)
     assert read["q8_0"] == pytest.approx(read["float32"] * 34 / 128, rel=0.01)  # norms stay float32
     assert table["ffn_sparsity"][3:].between(0.25, 0.5).all()
+    whole = bench.bench_decode(
+        "tiny-random", dtype="q8_0", sparsities=(0.4,), tokens=4, rounds=1, scope="all"
+    )
+    assert whole["linear_sparsity"][3:].between(0.25, 0.5).all()
 
 
 def test_blocks_on_a_gpu_are_one_clear_line(monkeypatch):
