@@ -2,13 +2,15 @@
 
     python analyses/09_zero_shot.py [--limit 300] [--start answer middle] [--policy clada …] [--task piqa …]
     python analyses/09_zero_shot.py --scope all --sparsity 0.25 0.4 0.5 --policy dense clada --limit 100 --name zero_shot_whole_model
+    python analyses/09_zero_shot.py --limit-of hellaswag=300 … [--dtype bfloat16] --name zero_shot_full
     python analyses/09_zero_shot.py --tables [--name zero_shot]
 
 Every policy answers the same items. The context is read densely; from its last token (``answer``) or its middle
 (``middle``) the policy is on; an answer scores by log-probability, per character where lm-evaluation-harness does so.
 Writes results/zero_shot/, with the exact binomial test of the dense score against chance; ``--tables`` writes the page
 anew from the scores that are there.
-Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit adds to a smaller one.
+Finished chunks are kept in the cache, so an interrupted run goes on and a larger limit adds to a smaller one. A task's
+own limit (``--limit-of``) goes before that of all.
 """
 
 import argparse
@@ -63,34 +65,42 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--limit", type=int, default=300, help="items of each task")
+    parser.add_argument("--limit-of", nargs="+", default=[], metavar="TASK=ITEMS", help="items of some tasks")
     parser.add_argument("--start", nargs="+", default=["answer"])
     parser.add_argument("--policy", nargs="+", default=list(COMPARED))
     parser.add_argument("--task", nargs="+", default=list(TASKS))
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.4])
     parser.add_argument("--scope", choices=SCOPES, default=FFN_ONLY, help="what sparsity is a share of")
     parser.add_argument("--start-token", default="auto")
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--name", default="zero_shot", help="of the tables")
     parser.add_argument("--tables", action="store_true", help="only write the page of --name anew")
     options = parser.parse_args()
     if options.tables:
         page_anew(results_folder(__file__), options.name)
         return
-    model = load_model("smollm2", start_token=options.start_token)
-    items = evaluate(
-        model,
-        options.task,
-        options.policy,
-        sparsities=options.sparsity,
-        limit=options.limit,
-        starts=options.start,
-        scope=options.scope,
-    )
+    model = load_model("smollm2", start_token=options.start_token, dtype=options.dtype)
+    own = {task: int(items) for task, _, items in (one.partition("=") for one in options.limit_of)}
+    answered = [
+        evaluate(
+            model,
+            [task],
+            options.policy,
+            sparsities=options.sparsity,
+            limit=own.get(task, options.limit),
+            starts=options.start,
+            scope=options.scope,
+        )
+        for task in options.task
+    ]
+    items = pd.concat(answered, ignore_index=True)
     summary = summarise(items)
     command = " ".join(["python", *sys.argv])
     calibrations = ", ".join(items["calibration"].dropna().unique()) or "none"
     counts = items.groupby("task")["item"].nunique()
     made = (
-        f"`{command}`: {counts.min()} to {counts.max()} items a task, start token {model.start_token}, "
+        f"`{command}`: {counts.min()} to {counts.max()} items a task, {len(items.groupby(['task', 'item'])):,} "
+        f"in all, {options.dtype}, start token {model.start_token}, "
         f"weights {model.weights_hash}, calibration {calibrations}\n\n"
     )
     results = results_folder(__file__)

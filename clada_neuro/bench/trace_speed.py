@@ -23,9 +23,9 @@ from clada_neuro.artifacts import package_data
 from clada_neuro.bench.engines import now
 from clada_neuro.bench.scoring_peers import TOOLS, ScoringPeers, save_for_peers
 from clada_neuro.errors import ModelError
-from clada_neuro.instrument import branching
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.trace import trace
+from clada_neuro.models import branching
 from clada_neuro.models.linear import inputs_of, is_linear
 from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.stimuli import datasets

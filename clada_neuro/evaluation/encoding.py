@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from clada_neuro.errors import DataError
-from clada_neuro.evaluation.continuations import Request
+from clada_neuro.evaluation.requests import Request
 from clada_neuro.evaluation.tasks import Item
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import LanguageModel

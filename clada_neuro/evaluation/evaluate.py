@@ -18,16 +18,17 @@ from clada_neuro.artifacts import cache_folder, content_hash
 from clada_neuro.cache import TABLE, Store
 from clada_neuro.errors import IncompleteError
 from clada_neuro.evaluation.contestants import Contestant, contestants
-from clada_neuro.evaluation.continuations import Answered, Contexts, Signals, batches
+from clada_neuro.evaluation.continuations import Contexts, batches
 from clada_neuro.evaluation.encoding import encode_item
 from clada_neuro.evaluation.items import load_items, sample, task_of
+from clada_neuro.evaluation.requests import Answered, Signals
 from clada_neuro.evaluation.tasks import Item, Task
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.places import Failure, Here, Places
 from clada_neuro.progress import ProgressBar
 from clada_neuro.runtime.policy import ALL, FFN_ONLY, SHARE, Policy
 
-CHUNK = 25  # items
+CHUNK = 50  # items: fewer leave a pass over their answers too short to keep a processor busy
 
 
 @dataclass(frozen=True)

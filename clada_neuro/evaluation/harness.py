@@ -25,8 +25,9 @@ except ImportError as error:
     ) from error
 import torch
 
-from clada_neuro.evaluation.continuations import Answered, Contexts, Request, batches
+from clada_neuro.evaluation.continuations import Contexts, batches
 from clada_neuro.evaluation.encoding import encode_pair
+from clada_neuro.evaluation.requests import Answered, Request
 from clada_neuro.models.limits import check_length
 from clada_neuro.models.loading import load_model
 from clada_neuro.policies.controls import no_load

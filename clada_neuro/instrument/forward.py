@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from clada_neuro.instrument import branching, information
+from clada_neuro.instrument import information
 from clada_neuro.instrument.batching import Batch, Measures, Window, plan, plan_whole, split_windows
 from clada_neuro.instrument.probe import check_causal
 from clada_neuro.instrument.recorder import ActivityRecorder, Carry
@@ -37,6 +37,7 @@ from clada_neuro.instrument.tree import (
     plant,
 )
 from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.models import branching
 from clada_neuro.models.limits import sliding_window
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import is_known, measured_layers, takes_trees

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 from tiny_models import POLICY_FAMILIES, tiny_model, tiny_policy
 
 from clada_neuro.errors import ModelError
-from clada_neuro.evaluation.continuations import STARTS, Contexts, Request, batches, together
+from clada_neuro.evaluation.continuations import STARTS, Contexts, batches
+from clada_neuro.evaluation.padded import together
+from clada_neuro.evaluation.requests import Request
 from clada_neuro.policies.controls import RandomLoad, no_load
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
@@ -26,6 +29,8 @@ REQUESTS = [
     Request(ids(4), (ids(1),), 9),
     Request(ids(9), (ids(4),), 10),
 ]
+# Random load differs by seed, so what two requests have in common may not be read once.
+SAME_TEXT = [*REQUESTS, Request(REQUESTS[1].context, (REQUESTS[1].answers[0], ids(3)), 12)]
 
 
 def alone(model, policy, request: Request, answer: tuple[int, ...], start: str):
@@ -42,7 +47,7 @@ def alone(model, policy, request: Request, answer: tuple[int, ...], start: str):
 def test_shared_contexts_change_nothing(family: str, start: str) -> None:
     model = tiny_model(family)
     contexts = Contexts(model, REQUESTS, start)
-    for policy in (Dense(), tiny_policy(model, gamma=0.3), Griffin(sparsity=0.4)):
+    for policy in (Dense(), tiny_policy(model), tiny_policy(model, gamma=0.3), Griffin(sparsity=0.4)):
         for request, answers in zip(REQUESTS, contexts.run(policy)[0], strict=True):
             for answer, found in zip(request.answers, answers, strict=True):
                 log_prob, sparsity = alone(model, policy, request, answer, start)
@@ -56,12 +61,16 @@ def test_shared_contexts_change_nothing(family: str, start: str) -> None:
 def test_load_from_the_pass_without_it_is_nearly_the_load_of_stepping(start: str) -> None:
     model = tiny_model()
     quantiles = torch.linspace(-1, 1, 101)
-    random = tiny_policy(model, gamma=0.3, kappa=0.2)
-    random = RandomLoad(**{**random.__dict__}, quantiles=quantiles)
-    for policy, tolerance in ((random, 2e-3), (tiny_policy(model, gamma=0.3, kappa=0.02), 0.05)):
-        contexts = Contexts(model, REQUESTS, start)
+    random = [tiny_policy(model, gamma=gamma, kappa=0.2) for gamma in (0.0, 0.3)]
+    exact = [RandomLoad(**{**policy.__dict__}, quantiles=quantiles) for policy in random]
+    for policy, requests, tolerance in (
+        *((policy, SAME_TEXT, 2e-3) for policy in exact),
+        # Of its own load a mask may flip on the way, which moves an answer by tenths; here none does.
+        *((tiny_policy(model, gamma=gamma, kappa=0.02), REQUESTS, 0.05) for gamma in (0.0, 0.3)),
+    ):
+        contexts = Contexts(model, requests, start)
         found, _ = contexts.run(policy, contexts.run(no_load(policy))[1])
-        for request, answers in zip(REQUESTS, found, strict=True):
+        for request, answers in zip(requests, found, strict=True):
             for answer, result in zip(request.answers, answers, strict=True):
                 log_prob, sparsity = alone(model, policy, request, answer, start)
                 assert result.log_prob == pytest.approx(log_prob, abs=tolerance)
@@ -114,12 +123,42 @@ def test_what_runs_together_changes_nothing(budget: int, monkeypatch: pytest.Mon
     model = tiny_model()
     policy = tiny_policy(model, gamma=0.3)
     expected = Contexts(model, REQUESTS, "middle").run(policy)[0]
-    monkeypatch.setattr("clada_neuro.evaluation.continuations.ANSWER_TOKENS", budget)
+    monkeypatch.setattr("clada_neuro.evaluation.padded.ANSWER_TOKENS", budget)
     found = Contexts(model, REQUESTS, "middle").run(policy)[0]
     for some, others in zip(found, expected, strict=True):
         for one, other in zip(some, others, strict=True):
             assert one.log_prob == pytest.approx(other.log_prob, abs=2e-3)
             assert one.ffn_sparsity == pytest.approx(other.ffn_sparsity, abs=1e-4)
+
+
+def test_trees_are_read_as_padded_rows_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    policy = tiny_policy(model)
+    found, signals = Contexts(model, SAME_TEXT, "middle").run(policy)
+    monkeypatch.setattr("clada_neuro.evaluation.continuations.reads_branches", lambda model, policy: False)
+    expected, same = Contexts(model, SAME_TEXT, "middle").run(policy)
+    for some, others in zip(found, expected, strict=True):
+        for one, other in zip(some, others, strict=True):
+            assert asdict(one) == pytest.approx(asdict(other), abs=1e-3)
+    assert torch.allclose(signals.context, same.context, atol=1e-3)
+    assert torch.allclose(signals.answer, same.answer, atol=1e-3)
+
+
+def test_what_begins_alike_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contexts 5 6 7 8 and 5 6 9: four dense nodes; policy nodes are 8, 3 4, 3 of the one, 9 of the other."""
+    passes: list[int] = []
+    model = tiny_model()
+    handle = model.register_forward_pre_hook(
+        lambda module, args, kwargs: passes.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    requests = [Request((5, 6, 7, 8), ((3, 4, 5), (3, 4, 6), (3, 7), (2,))), Request((5, 6, 9), ((3,),))]
+    Contexts(model, requests).run(Dense())
+    assert passes == [3, 4]
+    passes.clear()
+    monkeypatch.setattr("clada_neuro.evaluation.branched.NODES", 1)
+    Contexts(model, requests).run(Dense())
+    assert passes == [3, 3, 1]
+    handle.remove()
 
 
 def test_what_cannot_be_scored_is_refused() -> None:

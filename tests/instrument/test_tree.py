@@ -10,10 +10,10 @@ from tiny_models import tiny_model
 from clada_neuro.instrument import activity as activity_module
 from clada_neuro.instrument.activity import activity, defined
 from clada_neuro.instrument.batching import Window
-from clada_neuro.instrument.branching import along_branches, follows_branches, places
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.tree import attention, followed, padded, passes, plant
 from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.models.branching import along_branches, follows_branches, places
 from clada_neuro.models.families import FAMILIES as DECLARED
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import takes_trees

@@ -10,8 +10,9 @@ from tiny_models import POLICY_FAMILIES, VOCABULARY, tiny_checkpoint, tiny_model
 
 from clada_neuro.calibration.search import calibrate
 from clada_neuro.errors import ModelError
-from clada_neuro.evaluation.continuations import Contexts, Request
+from clada_neuro.evaluation.continuations import Contexts
 from clada_neuro.evaluation.encoding import encode_item
+from clada_neuro.evaluation.requests import Request
 from clada_neuro.evaluation.tasks import Item
 from clada_neuro.instrument.pairs import similarity
 from clada_neuro.instrument.sequences import measure

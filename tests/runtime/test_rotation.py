@@ -11,7 +11,8 @@ from tiny_models import tiny_checkpoint, tiny_policy
 from transformers import AutoTokenizer, PreTrainedModel
 
 from clada_neuro.errors import ModelError
-from clada_neuro.evaluation.continuations import Contexts, Request, batches
+from clada_neuro.evaluation.continuations import Contexts, batches
+from clada_neuro.evaluation.requests import Request
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.rotation import check_one_rotation

@@ -1,8 +1,9 @@
 """Attention along the branches of token trees on a CPU: a node reads itself and what stands above it, nothing else.
 
 Attention with a mask computes every pair of a row's nodes and leaves nearly all of them out, so that rows must be
-short, and short rows repeat prefixes. Here a row is as long as a pass. A model computes so through the registry of
-attention functions of transformers; what it takes for a mask are then the nodes' parents.
+short, and short rows repeat prefixes. Here a row is as long as a pass, and may go on with keys and values of an earlier
+pass, whose nodes come first. A model computes so through the registry of attention functions of transformers; what it
+takes for a mask are then the nodes' parents.
 """
 
 import sys
@@ -59,7 +60,10 @@ def read_by(model: PreTrainedModel, mask: Tensor) -> AbstractContextManager[None
 
 
 def places(parents: Tensor) -> Tensor:
-    """Return what stands for the mask: the place of every node's parent, of as many dimensions as a finished mask."""
+    """Return what stands for the mask: the place of every node's parent, of as many dimensions as a finished mask.
+
+    Nodes of an earlier pass, whose keys and values are in the cache, are the first places.
+    """
     return parents[:, None, None]
 
 
@@ -73,7 +77,7 @@ def _attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Return attention (rows, seq, heads, dim) from queries, keys and values of shape (rows, heads, seq, dim)."""
+    """Return attention (rows, seq, heads, dim) from queries (rows, heads, seq, dim); keys and values have earlier nodes, too."""
     rows, heads, seq, dim = query.shape
     kept = torch.promote_types(query.dtype, torch.float32)
     found = torch.empty(rows, seq, heads, dim, dtype=kept)
@@ -97,16 +101,16 @@ def _attend(
 ) -> None:
     """Fill ``found`` for the nodes ``start`` to ``stop`` of all rows together; arrays are (rows, seq, heads, dim)."""
     seq, heads, dim = query.shape[1:]
-    group = heads // key.shape[2]
-    path, weights = np.empty(seq, np.int64), np.empty((group, seq), query.dtype)
+    group, earlier = heads // key.shape[2], key.shape[1] - seq
+    path, weights = np.empty(earlier + seq, np.int64), np.empty((group, earlier + seq), query.dtype)
     for node in range(start, stop):
-        row, place = node // seq, node % seq
+        row, place = node // seq, earlier + node % seq
         size = 0
         while place >= 0:
             path[size] = place
             size += 1
             place = parents[row, place]
-        asks, sums = query[row, path[0]], found[row, path[0]]
+        asks, sums = query[row, node % seq], found[row, node % seq]
         sums[:] = 0
         for shared in range(key.shape[2]):
             first = shared * group  # of the heads that read the same keys and values
