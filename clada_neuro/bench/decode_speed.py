@@ -46,7 +46,7 @@ ENGINES = {
     "cuda": (TRANSFORMERS, PYTORCH, GRAPH, TRITON),
 }
 _SHARES = {FFN_ONLY: (SHARE[FFN_ONLY],), ALL: (SHARE[FFN_ONLY], SHARE[ALL])}
-_SAME_WIDTH = {"float32": "float32", "bfloat16": "float16", "q8_0": "Q8_0"}
+_SAME_WIDTH = {"float32": "float32", "bfloat16": "float16", "q8_0": "Q8_0", "q4_1": "Q4_1"}
 # What blocks of GGUF are compared with, dense, in the same rounds.
 _WIDER = ("float32", "bfloat16")
 
@@ -74,8 +74,8 @@ def bench_decode(
         As in `load_model`, or ``"llama-1b-random"`` or ``"llama-7b-random"``: Llama shapes with random weights.
     sparsities : tuple of float
         Share of the scope's weight bytes not read that the policies are set to; the realised one is reported.
-    dtype : {"float32", "bfloat16", "q8_0"}
-        ``"q8_0"``, on the CPU: the compiled step on blocks of GGUF, beside its dense rows in float32 and bfloat16.
+    dtype : {"float32", "bfloat16", "q8_0", "q4_1"}
+        ``"q8_0"`` and ``"q4_1"``, on the CPU: the compiled step on blocks of GGUF, beside its dense rows in float32 and bfloat16.
     device : {"cpu", "cuda"}
     revision : str, optional
         As in `load_model`.

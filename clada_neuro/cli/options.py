@@ -210,8 +210,8 @@ def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--dtype",
             default="float32",
             show_default=True,
-            type=click.Choice(["float32", "bfloat16", "float64", "q8_0"]),
-            help="Precision of the weights; q8_0: GGUF's blocks of 8-bit numbers (Llama, Mistral).",
+            type=click.Choice(["float32", "bfloat16", "float64", "q8_0", "q4_1"]),
+            help="Precision of the weights; q8_0, q4_1: GGUF's blocks of 8 and 4 bits (Llama, Mistral).",
         ),
         click.option(
             "--start-token", default="auto", show_default=True, help="auto, none, an id or a token."

@@ -46,7 +46,10 @@ class Kind:
         return self.numbers + self.scales
 
 
-KINDS = {"q8_0": Kind(gguf.GGMLQuantizationType.Q8_0, numbers=32, scales=2)}
+KINDS = {
+    "q8_0": Kind(gguf.GGMLQuantizationType.Q8_0, numbers=32, scales=2),
+    "q4_1": Kind(gguf.GGMLQuantizationType.Q4_1, numbers=16, scales=4),
+}
 
 
 def quantise(model: PreTrainedModel, precision: str, file: Path | None = None) -> None:
@@ -93,10 +96,10 @@ def check_unchanged(model: PreTrainedModel) -> None:
         if blocks is None:
             continue
         some = slice(None, None, max(1, len(blocks) // _SAMPLED))
-        expected = numbers(blocks[some].cpu().numpy(), KINDS[_precision(part)])
+        expected = numbers(blocks[some].cpu().numpy(), KINDS[kind_of_blocks(part)])
         if not torch.equal(torch.from_numpy(expected), weight[some].cpu()):
             raise ModelError(
-                f"'{name}' was changed after the model was loaded in {_precision(part)}; load float32 weights to change them"
+                f"'{name}' was changed after the model was loaded in {kind_of_blocks(part)}; load float32 weights to change them"
             )
 
 
@@ -109,7 +112,7 @@ def precision_of(model: PreTrainedModel) -> str:
     """Return what a model's matrices are held in: blocks of `KINDS`, or a float type."""
     head = model.get_output_embeddings()
     quantised = head is not None and blocks_of(head) is not None
-    return _precision(head) if quantised else str(model.dtype).removeprefix("torch.")
+    return kind_of_blocks(head) if quantised else str(model.dtype).removeprefix("torch.")
 
 
 def blocks_of(part: nn.Module) -> Tensor | None:
@@ -128,11 +131,11 @@ def widths(part: nn.Module) -> tuple[float, float]:
     """Return the bytes of one weight of a matrix, and its part in the scales that blocks share."""
     if blocks_of(part) is None:
         return matrix(part).element_size(), 0.0
-    kind = KINDS[_precision(part)]
+    kind = KINDS[kind_of_blocks(part)]
     return kind.numbers / BLOCK, kind.scales / BLOCK
 
 
-def _precision(part: nn.Module) -> str:
+def kind_of_blocks(part: nn.Module) -> str:
     """Return which kind a matrix's blocks are, by their size."""
     size = stored(part).numel() * BLOCK // matrix(part).numel()
     return next(name for name, kind in KINDS.items() if kind.size == size)

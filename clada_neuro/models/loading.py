@@ -153,8 +153,8 @@ def load_model(
     ----------
     name : str or Path
         ``"smollm2"``, a Hugging Face name, a checkpoint folder, or a ``.gguf`` file.
-    dtype : {"float32", "bfloat16", "float64", "q8_0"}
-        ``"q8_0"``: matrices as blocks of GGUF's Q8_0 (`clada_neuro.models.ggml`), for Llama and Mistral.
+    dtype : {"float32", "bfloat16", "float64", "q8_0", "q4_1"}
+        ``"q8_0"``, ``"q4_1"``: matrices as blocks of GGUF's Q8_0 or Q4_1 (`clada_neuro.models.ggml`), for Llama and Mistral.
     device : str
         ``"auto"`` takes a GPU when there is one, ``"spread"`` all of them and, for what they cannot hold, the memory of
         the CPU.

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 # Where sums of large numbers that nearly cancel must be added up as they are written.
-_EXACT: dict[str, Any] = COMPILED | dict(fastmath={"contract", "nsz"})
+EXACT: dict[str, Any] = COMPILED | dict(fastmath={"contract", "nsz"})
 ALIGNMENT = 64  # bytes of a cache line
 _SPINS = 2_000
 LOWEST = np.float32(-87)  # whose exponential is nothing beside 1
@@ -146,7 +146,7 @@ def add_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> N
             y[column] += values[row] * widen(rows[row, column])
 
 
-@njit(**_EXACT)
+@njit(**EXACT)
 def exponential(x: Any) -> Any:
     """Return e^x in float32 for x ≤ 0, to 1e-7 of itself (below −87 that of −87); unlike `np.exp` it is computed many at a time.
 

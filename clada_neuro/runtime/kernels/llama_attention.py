@@ -6,6 +6,7 @@ from numba import njit
 from clada_neuro.runtime.kernels.cpu import COMPILED, Array, exponential, keep, project
 from clada_neuro.runtime.kernels.llama_weights import LlamaWeights
 from clada_neuro.runtime.kernels.llama_work import RowCutoffs, Work
+from clada_neuro.runtime.kernels.rounding import Rounded
 from clada_neuro.runtime.kernels.rows import add_kept, multiply
 
 
@@ -57,10 +58,12 @@ def attend(head: int, layer: int, position: int, scores: Array, work: Work) -> N
 
 
 @njit(**COMPILED)
-def _add_up(y: Array, own: Array, rows: Array, values: Array, kept: Array, count: int, bias: Array) -> None:
+def _add_up(
+    y: Array, own: Array, rows: Array, values: Array, kept: Array, count: int, bias: Array, rounded: Rounded
+) -> None:
     """Set y to what the kept rows give and what stands in for the others; ``own`` is as wide as a row, y may be less."""
     own[:] = 0
-    add_kept(own, rows, values, kept, count)
+    add_kept(own, rows, values, kept, count, rounded)
     for i in range(y.shape[0]):
         y[i] = own[i] + bias[i]
 
@@ -77,14 +80,14 @@ def project_heads(
     work: Work,
 ) -> None:
     """Set queries, keys and values from start to stop."""
-    x, kept = work.normed[thread], work.kept[thread]
+    x, kept, rounded = work.normed[thread], work.kept[thread], work.rounded[thread]
     if weights.qkv_rows.shape[0] == 0:
-        multiply(work.qkv, weights.qkv[layer], x, start, stop)
+        multiply(work.qkv, weights.qkv[layer], x, start, stop, rounded)
         return
     # As in the block, every thread lists what is kept.
     count = keep(x, cutoffs.qkv[layer], scale, kept, work.qkv_mask[layer])
     rows, own = weights.qkv_rows[thread, layer], work.own_qkv[thread]
-    _add_up(work.qkv[start:stop], own, rows, x, kept, count, work.qkv_bias[layer, start:stop])
+    _add_up(work.qkv[start:stop], own, rows, x, kept, count, work.qkv_bias[layer, start:stop], rounded)
 
 
 @njit(**COMPILED)
@@ -99,10 +102,11 @@ def project_out(
     work: Work,
 ) -> None:
     """Set what attention adds to the residual from start to stop."""
-    kept = work.kept[thread]
+    kept, rounded = work.kept[thread], work.rounded[thread]
     if weights.out_rows.shape[0] == 0:
-        multiply(work.attended, weights.out[layer], work.mixed, start, stop)
+        multiply(work.attended, weights.out[layer], work.mixed, start, stop, rounded)
         return
     count = keep(work.mixed, cutoffs.out[layer], scale, kept, work.out_mask[layer])
     rows, own = weights.out_rows[thread, layer], work.own_out[thread]
-    _add_up(work.attended[start:stop], own, rows, work.mixed, kept, count, work.out_bias[layer, start:stop])
+    bias = work.out_bias[layer, start:stop]
+    _add_up(work.attended[start:stop], own, rows, work.mixed, kept, count, bias, rounded)

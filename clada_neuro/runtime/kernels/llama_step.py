@@ -75,17 +75,18 @@ def _feed_forward(
     thread: int, layer: int, scale: float, weights: LlamaWeights, cutoffs: RowCutoffs, work: Work
 ) -> None:
     """Set this thread's partial sum to what its own neurons contribute."""
-    x, hidden, kept, partial = (
+    x, hidden, kept, partial, rounded = (
         work.normed[thread],
         work.hidden[thread],
         work.kept[thread],
         work.partial[thread],
+        work.rounded[thread],
     )
     neurons = hidden.shape[0] // 2
     hidden[:] = 0
     # Every thread lists the kept inputs itself: the marks agree, and comparing is cheaper than waiting.
     count = keep(x, cutoffs.inputs[layer], scale, kept, work.input_mask[layer])
-    add_kept(hidden, weights.gate_up[thread, layer], x, kept, count)
+    add_kept(hidden, weights.gate_up[thread, layer], x, kept, count, rounded)
     a = hidden[:neurons]
     for i in range(neurons):
         e = exponential(-abs(a[i]))  # of the side where it is small: silu(a) = a·e/(1 + e) below zero
@@ -94,7 +95,7 @@ def _feed_forward(
     work.activity[layer, own] = a
     count = keep(a, cutoffs.neurons[layer, own], scale, kept, work.neuron_mask[layer, own])
     partial[:] = 0
-    add_kept(partial, weights.down[thread, layer], a, kept, count)
+    add_kept(partial, weights.down[thread, layer], a, kept, count, rounded)
 
 
 @njit(**COMPILED)
@@ -137,7 +138,7 @@ def _token(
                 residual[i] += work.partial[part, i]
     _normalize(x, residual, weights.norms[-1], weights.epsilon)
     first_word, last_word = share(work.logits.shape[0], thread, threads)
-    multiply(work.logits, weights.head, x, first_word, last_word)
+    multiply(work.logits, weights.head, x, first_word, last_word, work.rounded[thread])
 
 
 class LlamaStep:

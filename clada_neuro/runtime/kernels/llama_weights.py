@@ -11,11 +11,11 @@ from transformers import PreTrainedModel
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
-from clada_neuro.models.ggml import BLOCK, blocks_of, check_unchanged, stored
+from clada_neuro.models.ggml import BLOCK, blocks_of, check_unchanged, kind_of_blocks, stored
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.runtime.kernels.cpu import ALIGNMENT, Array, aligned, share
 from clada_neuro.runtime.kernels.limits import common, require
-from clada_neuro.runtime.kernels.rows import BYTES, turned
+from clada_neuro.runtime.kernels.stored import ROWS, TURNED, kind_stored, turned, whole, width
 from clada_neuro.runtime.policy import NEURON
 
 MODEL_TYPES = ("llama", "mistral")
@@ -30,7 +30,7 @@ _COLLAPSE = 25  # as Linux calls it from 6.1 on; earlier ones refuse, and pages 
 class LlamaWeights(NamedTuple):
     """Everything fixed. L layers, H hidden, I neurons (padded), D head size, T context, N threads, V vocabulary.
 
-    Of a model in blocks, H and I/N along inputs are the bytes of as many numbers (`rows`): 34 for each 32.
+    Of a model in blocks of GGUF, see `clada_neuro.runtime.kernels.stored` for what stands along inputs.
     """
 
     embedding: Array  # (V, H)
@@ -85,19 +85,19 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
     check_unchanged(model)
     base = model.model
     attention = [layer.self_attn for layer in base.layers]
-    head = stored(model.lm_head)
-    use_large_pages(head)
+    use_large_pages(stored(model.lm_head))
     gate_up, down = pack_blocks(ffn_layers(model), threads)
-    qkv = _stack([torch.cat([stored(p) for p in _projections(a)[:3]]) for a in attention])
-    none = aligned((0, len(attention), 0, 0), np.int8 if qkv.dtype == np.uint8 else qkv.dtype)
+    qkv = _stack([_projections(a)[:3] for a in attention])
+    kind = kind_stored(qkv)
+    none = np.zeros((0, len(attention), 0, 0), TURNED[kind] if kind else qkv.dtype)
     norms = [
         norm for layer in base.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)
     ]
     return LlamaWeights(
-        embedding=_stored(stored(base.embed_tokens)),
-        head=_stored(head),
+        embedding=_read_whole(base.embed_tokens),
+        head=_read_whole(model.lm_head),
         qkv=qkv,
-        out=_stack([stored(a.o_proj) for a in attention]),
+        out=_stack([(a.o_proj,) for a in attention]),
         qkv_rows=none,
         out_rows=none,
         gate_up=gate_up,
@@ -113,19 +113,25 @@ def by_input(maps: Array, threads: int, unit: int = 1) -> Array:
 
     A thread has whole units of outputs: of queries, keys and values a head.
     """
-    layers, outputs, inputs = maps.shape
-    in_blocks = maps.dtype == np.uint8
+    layers, outputs, inputs = maps.shape  # of blocks, `inputs` in blocks
+    kind = kind_stored(maps)
     own = [share(outputs // unit, thread, threads) for thread in range(threads)]
-    line = ALIGNMENT // maps.itemsize
-    width = -(-max(stop - start for start, stop in own) * unit // line) * line
-    rows = aligned((threads, layers, inputs, width), np.int8 if in_blocks else maps.dtype)
-    part = np.zeros((width, inputs), maps.dtype)
+    whole_ones = BLOCK if kind else ALIGNMENT // maps.itemsize
+    most = -(-max(stop - start for start, stop in own) * unit // whole_ones) * whole_ones
+    rows = _turned_zeros((threads, layers), inputs, most, kind) if kind else aligned((threads, layers, inputs, most), maps.dtype)
+    part = np.zeros((most, inputs), maps.dtype)
     for thread, (start, stop) in enumerate(own):
         for layer in range(layers):
             part[: (stop - start) * unit] = maps[layer, start * unit : stop * unit]
-            part[(stop - start) * unit :] = 0
-            rows[thread, layer] = turned(part) if in_blocks else part.T
+            part[(stop - start) * unit :] = np.zeros((), maps.dtype)
+            rows[thread, layer] = turned(part.view(np.uint8).reshape(most, -1), kind) if kind else part.T
     return rows
+
+
+def _turned_zeros(parts: tuple[int, ...], blocks: int, outputs: int, kind: str) -> Array:
+    """Return room for parts of turned blocks, of ``blocks`` times 32 inputs each."""
+    shape = (*parts, blocks * ROWS[kind], width(kind, outputs))
+    return aligned(shape, np.uint8).view(TURNED[kind])
 
 
 def pack_blocks(layers: list[FFN], threads: int, neurons: Tensor | None = None) -> tuple[Array, Array]:
@@ -139,7 +145,7 @@ def pack_blocks(layers: list[FFN], threads: int, neurons: Tensor | None = None) 
     if blocks_of(layers[0].down) is not None:
         if neurons is not None:
             raise ModelError(_WHOLE)
-        return _pack_ggml(layers, threads)
+        return _pack_turned(layers, threads, kind_of_blocks(layers[0].down))
     count = layers[0].intermediate_size if neurons is None else neurons.shape[1]
     own = -(-count // (16 * threads)) * 16  # neurons a thread, in whole cache lines
     hidden, dtype = layers[0].hidden_size, layers[0].down_weight.dtype
@@ -156,31 +162,41 @@ def pack_blocks(layers: list[FFN], threads: int, neurons: Tensor | None = None) 
     return _stored(gate_up), _stored(down)
 
 
-def _pack_ggml(layers: list[FFN], threads: int) -> tuple[Array, Array]:
+def _pack_turned(layers: list[FFN], threads: int, kind: str) -> tuple[Array, Array]:
     """Return ``gate_up`` and ``down`` as turned blocks; those that fill the last thread's part are zeros."""
     count, hidden = layers[0].intermediate_size, layers[0].hidden_size
     own = -(-count // (BLOCK * threads)) * BLOCK
-    gate_up = aligned((threads, len(layers), hidden // BLOCK * BYTES, 2 * own), np.int8)
-    down = aligned((threads, len(layers), own // BLOCK * BYTES, hidden), np.int8)
+    parts = (threads, len(layers))
+    gate_up = _turned_zeros(parts, hidden // BLOCK, 2 * own, kind)
+    down = _turned_zeros(parts, own // BLOCK, hidden, kind)
     for index, ffn in enumerate(layers):
         gate, up = (stored(part).numpy() for part in ffn.inputs)
-        by_neuron = turned(stored(ffn.down).numpy())
+        by_neuron = turned(stored(ffn.down).numpy(), kind)
         for thread in range(threads):
             rows = [part[thread * own : (thread + 1) * own] for part in (gate, up)]
             both = np.zeros((2 * own, gate.shape[1]), np.uint8)
             both[: len(rows[0])], both[own : own + len(rows[1])] = rows
-            gate_up[thread, index] = turned(both)
+            gate_up[thread, index] = turned(both, kind)
             size = down.shape[2]
             part_of_down = by_neuron[thread * size : (thread + 1) * size]
             down[thread, index, : len(part_of_down)] = part_of_down
     return gate_up, down
 
 
-def _stack(matrices: list[Tensor]) -> Array:
+def _stack(maps: list[tuple[nn.Module, ...]]) -> Array:
+    """Return maps one under another, ``(layers, outputs, …)``."""
+    matrices = [torch.cat([stored(part) for part in parts]) for parts in maps]
     stacked = _zeros((len(matrices), *matrices[0].shape), matrices[0].dtype)
     for place, matrix in zip(stacked, matrices, strict=True):
         place.copy_(matrix)
-    return _stored(stacked)
+    first = maps[0][0]
+    return _stored(stacked) if blocks_of(first) is None else whole(_stored(stacked), kind_of_blocks(first))
+
+
+def _read_whole(part: nn.Module) -> Array:
+    """Return what is stored of a matrix that is read whole, in place."""
+    found = _stored(stored(part))
+    return found if blocks_of(part) is None else whole(found, kind_of_blocks(part))
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -7,6 +7,8 @@ from transformers import PreTrainedModel
 
 from clada_neuro.runtime.kernels.cpu import Array, aligned
 from clada_neuro.runtime.kernels.llama_weights import LlamaWeights
+from clada_neuro.runtime.kernels.rounding import Rounded, memory_for
+from clada_neuro.runtime.kernels.stored import outputs_of
 
 
 class RowCutoffs(NamedTuple):
@@ -34,6 +36,7 @@ class Work(NamedTuple):
     own_qkv: Array  # (N, width of its part of qkv_rows)
     own_out: Array  # (N, width of its part of out_rows)
     kept: Array  # (N, max(H, I/N, q heads·D))
+    rounded: tuple[Rounded, ...]  # (N,): of as many, what blocks of GGUF are multiplied by
     bias: Array  # (L, H): stands in for dropped rows of the block
     qkv_bias: Array  # (L, (q heads + 2 kv heads)·D): likewise
     out_bias: Array  # (L, H): likewise
@@ -78,13 +81,15 @@ def of_context(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> d
     return {"keys": _zeros(*shape), "values": _zeros(*shape), "scores": _zeros(threads, context)}
 
 
-def of_block(weights: LlamaWeights, mixed: int) -> dict[str, Array]:
+def of_block(weights: LlamaWeights, mixed: int) -> dict[str, Any]:
     """Return what depends on the number of neurons; heads gather ``mixed`` numbers."""
-    threads, layers, _, both = weights.gate_up.shape
-    neurons, hidden = both // 2, weights.norms.shape[1]
+    threads, layers = weights.gate_up.shape[:2]
+    neurons, hidden = outputs_of(weights.gate_up) // 2, weights.norms.shape[1]
+    longest = max(hidden, neurons, mixed)
     return {
-        "hidden": _zeros(threads, both),
-        "kept": _zeros(threads, max(hidden, neurons, mixed), dtype=np.uint64),
+        "hidden": _zeros(threads, 2 * neurons),
+        "kept": _zeros(threads, longest, dtype=np.uint64),
+        "rounded": tuple(memory_for(longest) for _ in range(threads)),
         "neuron_mask": _zeros(layers, threads * neurons, dtype=np.bool_),
         "activity": _zeros(layers, threads * neurons),
     }
@@ -93,8 +98,8 @@ def of_block(weights: LlamaWeights, mixed: int) -> dict[str, Array]:
 def of_attention(weights: LlamaWeights, threads: int) -> dict[str, Array]:
     """Return what depends on whether rows of attention can be left out."""
     return {
-        "own_qkv": _zeros(threads, weights.qkv_rows.shape[3]),
-        "own_out": _zeros(threads, weights.out_rows.shape[3]),
+        "own_qkv": _zeros(threads, outputs_of(weights.qkv_rows)),
+        "own_out": _zeros(threads, outputs_of(weights.out_rows)),
     }
 
 
