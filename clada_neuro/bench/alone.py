@@ -53,6 +53,7 @@ class TimingRequest:
     calibration: str | Path | None
     tokens: int
     scope: str = FFN_ONLY
+    policies: tuple[str, ...] | None = None  # of those that the engine follows, None for all
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class Host:
             rules, thresholds = subject.policies(
                 asked.sparsities, asked.calibration, asked.tokens, asked.scope
             )
-            rules = [rule for rule in rules if rule.name in (_FOLLOWED[engine] or (rule.name,))]
+            for names in (_FOLLOWED[engine], asked.policies):
+                rules = [rule for rule in rules if names is None or rule.name in names]
             if asked.dtype in KINDS:  # blocks hold 32 neurons each, and are not taken apart
                 rules = [rule for rule in rules if NEURON not in rule.sites]
         self._engines = [dense, *(_under(dense, rule, subject) for rule in rules)]

@@ -38,6 +38,8 @@ from clada_neuro.bench.subjects import SHAPES
 from clada_neuro.errors import ModelError
 from clada_neuro.models.ggml import KINDS
 from clada_neuro.models.placing import find_device
+from clada_neuro.runtime.clada import Clada
+from clada_neuro.runtime.kernels.vectors import PRODUCTS
 from clada_neuro.runtime.policy import ALL, FFN_ONLY, SCOPES, SHARE, SITES
 
 LLAMA_CPP, DENSE = "llama.cpp", "dense"
@@ -46,6 +48,7 @@ ENGINES = {
     "cuda": (TRANSFORMERS, PYTORCH, GRAPH, TRITON),
 }
 _SHARES = {FFN_ONLY: (SHARE[FFN_ONLY],), ALL: (SHARE[FFN_ONLY], SHARE[ALL])}
+EVERY_WIDTH = "all"
 _SAME_WIDTH = {"float32": "float32", "bfloat16": "float16", "q8_0": "Q8_0", "q4_1": "Q4_1"}
 # What blocks of GGUF are compared with, dense, in the same rounds.
 _WIDER = ("float32", "bfloat16")
@@ -74,8 +77,9 @@ def bench_decode(
         As in `load_model`, or ``"llama-1b-random"`` or ``"llama-7b-random"``: Llama shapes with random weights.
     sparsities : tuple of float
         Share of the scope's weight bytes not read that the policies are set to; the realised one is reported.
-    dtype : {"float32", "bfloat16", "q8_0", "q4_1"}
+    dtype : {"float32", "bfloat16", "q8_0", "q4_1", "all"}
         ``"q8_0"`` and ``"q4_1"``, on the CPU: the compiled step on blocks of GGUF, beside its dense rows in float32 and bfloat16.
+        ``"all"``: the compiled step in each of the four, dense and under CLADA; a ratio is to the fastest dense row of its own width.
     device : {"cpu", "cuda"}
     revision : str, optional
         As in `load_model`.
@@ -101,13 +105,13 @@ def bench_decode(
         tokens_per_s_high (quartiles), ratio_vs_dense (median of the rounds' ratios), ratio_low, ratio_high,
         ceiling, input_dropped, hidden_dropped, in scope ``all`` qkv_dropped and out_dropped (share of a site's rows not read, where the engine says), stream_gb_s (at which all threads read the engine's weights in the same rounds, of a peer the fastest such
         rate; on a CPU), stream_share (of that rate, read_mb a token), policy_share (of a token's time, for load and thresholds), read_mb (weights a token), peak_memory_mb (of a process with this engine only), prefill_ms, tokens,
-        rounds, threads, wait_policy (OMP_WAIT_POLICY: threads that spin while they wait make a busy machine several
+        rounds, threads, products (how bytes are multiplied: by VNNI or in plain vectors), wait_policy (OMP_WAIT_POLICY: threads that spin while they wait make a busy machine several
         times slower), load_average (one minute, mean of start and end).
     """
     place = find_device(device)
     if llama_python is not None and place.type != "cpu":
         raise ModelError("llama.cpp is timed on the CPU only; leave --llama-python out")
-    if dtype in KINDS and place.type != "cpu":
+    if dtype in (*KINDS, EVERY_WIDTH) and place.type != "cpu":
         raise ModelError(f"{dtype} is timed on the CPU only; use --dtype bfloat16")
     if scope not in SCOPES:
         raise ModelError(f"scope '{scope}' given, {' or '.join(SCOPES)} expected")
@@ -138,6 +142,7 @@ def bench_decode(
         "tokens": tokens,
         "rounds": rounds,
         "threads": threads,
+        "products": PRODUCTS,
         "wait_policy": os.environ.get("OMP_WAIT_POLICY", "not set"),
         "load_average": (load + _load_average()) / 2,
     }
@@ -151,6 +156,9 @@ def bench_decode(
 
 def _timed(asked: TimingRequest, place: str) -> list[tuple[str, TimingRequest]]:
     """Return the engines that are timed, each with what it is asked."""
+    if asked.dtype == EVERY_WIDTH:
+        clada = replace(asked, policies=(Clada.name,))
+        return [(COMPILED, replace(clada, dtype=dtype)) for dtype in _SAME_WIDTH]
     names = [name for name in ENGINES[place] if name != GENERATE or asked.model not in SHAPES]
     if asked.dtype not in KINDS:
         return [(name, asked) for name in names]
@@ -203,6 +211,12 @@ def _mean(values: Iterable[float | None]) -> float:
     return float(pd.Series(list(values), dtype=float).mean())
 
 
+def _width(engine: DecodeEngine) -> str:
+    """Return what we call an engine's weights; a peer has its own names."""
+    ours = {theirs: name for name, theirs in _SAME_WIDTH.items()}
+    return ours[engine.dtype] if isinstance(engine, Peer) else engine.dtype
+
+
 def _rows(
     engines: Sequence[DecodeEngine],
     runs: list[list[Run]],
@@ -212,17 +226,18 @@ def _rows(
     scope: str = FFN_ONLY,
 ) -> list[dict[str, Any]]:
     speeds = [pd.Series([len(run.seconds) / sum(run.seconds) for run in own]) for own in runs]
-    dense = max(
-        (
-            speed
-            for engine, speed in zip(engines, speeds, strict=True)
-            if engine.policy == DENSE
-            and engine.dtype == (_SAME_WIDTH[dtype] if isinstance(engine, Peer) else dtype)
-        ),
-        key=pd.Series.median,
-    )
+    widths = [_width(engine) for engine in engines]
     rows: list[dict[str, Any]] = []
-    for engine, own, speed in zip(engines, runs, speeds, strict=True):
+    for engine, own, speed, width in zip(engines, runs, speeds, widths, strict=True):
+        compared = width if dtype == EVERY_WIDTH else dtype
+        dense = max(
+            (
+                other
+                for one, other, of in zip(engines, speeds, widths, strict=True)
+                if one.policy == DENSE and of == compared
+            ),
+            key=pd.Series.median,
+        )
         left_out = {name: _mean(getattr(run, name) for run in own) for name in _SHARES[scope]}
         sparsity = left_out[SHARE[scope]]
         blocks, others = (0, engine.read) if isinstance(engine, Peer) else weights[engine.dtype]

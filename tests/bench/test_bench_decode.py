@@ -294,6 +294,23 @@ def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
     assert whole["linear_sparsity"][3:].between(0.25, 0.5).all()
 
 
+def test_every_width_is_compared_with_its_own_dense_rows(monkeypatch):
+    monkeypatch.setitem(subjects.SHAPES, "tiny-random", (64, 96, 2, 4, 2))
+    monkeypatch.setattr(bench, "Alone", Host)
+    table = bench.bench_decode("tiny-random", dtype="all", sparsities=(0.4,), tokens=2, rounds=1)
+    widths = ["float32", "bfloat16", "q8_0", "q4_1"]
+    found = list(zip(table["dtype"], table["policy"], strict=True))
+    assert found == [(width, policy) for width in widths for policy in ("dense", "clada")]
+    assert table.loc[table["policy"] == "dense", "ratio_vs_dense"].tolist() == [1] * 4
+    engines = [
+        replace_dtype(Known("compiled", "dense", 0.1), "q4_1"),
+        Peer("llama.cpp", "dense", "Q4_1", Answers(0.05), 9),
+    ]
+    runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
+    rows = pd.DataFrame(bench._rows(engines, runs, "all", {"q4_1": (6, 4)}, {}))
+    assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.45, 1])
+
+
 def test_blocks_on_a_gpu_are_one_clear_line(monkeypatch):
     monkeypatch.setattr(bench, "find_device", lambda name: torch.device("cuda"))
     with pytest.raises(ModelError, match="q8_0 is timed on the CPU only; use --dtype bfloat16"):

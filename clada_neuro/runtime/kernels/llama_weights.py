@@ -118,7 +118,11 @@ def by_input(maps: Array, threads: int, unit: int = 1) -> Array:
     own = [share(outputs // unit, thread, threads) for thread in range(threads)]
     whole_ones = BLOCK if kind else ALIGNMENT // maps.itemsize
     most = -(-max(stop - start for start, stop in own) * unit // whole_ones) * whole_ones
-    rows = _turned_zeros((threads, layers), inputs, most, kind) if kind else aligned((threads, layers, inputs, most), maps.dtype)
+    rows = (
+        _turned_zeros((threads, layers), inputs, most, kind)
+        if kind
+        else aligned((threads, layers, inputs, most), maps.dtype)
+    )
     part = np.zeros((most, inputs), maps.dtype)
     for thread, (start, stop) in enumerate(own):
         for layer in range(layers):

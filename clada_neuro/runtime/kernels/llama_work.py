@@ -74,7 +74,7 @@ def work_for(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> Wor
     )
 
 
-def of_context(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> dict[str, Array]:
+def of_context(model: PreTrainedModel, weights: LlamaWeights, threads: int) -> dict[str, Any]:
     """Return what depends on the longest sequence."""
     context, _, half = weights.rotation.shape
     shape = (weights.qkv.shape[0], model.config.num_key_value_heads, context, 2 * half)
@@ -95,7 +95,7 @@ def of_block(weights: LlamaWeights, mixed: int) -> dict[str, Any]:
     }
 
 
-def of_attention(weights: LlamaWeights, threads: int) -> dict[str, Array]:
+def of_attention(weights: LlamaWeights, threads: int) -> dict[str, Any]:
     """Return what depends on whether rows of attention can be left out."""
     return {
         "own_qkv": _zeros(threads, outputs_of(weights.qkv_rows)),
