@@ -19,6 +19,7 @@ from clada_neuro.policies.scap import Scap, candidates
 from clada_neuro.policies.teal import Teal
 from clada_neuro.policies.threshold import ThresholdTruncation
 from clada_neuro.policies.wina import Wina
+from clada_neuro.policies.wina_orthogonal import WinaOrthogonal, turned
 from clada_neuro.policies.wisparse import WiSparse, child, evolved
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.kernels.selection import check_policy
@@ -214,6 +215,55 @@ def test_larosa_shares_are_those_of_the_least_mean_error() -> None:
     assert split(errors, [(0.1, 0.9), (0.2, 0.8), (0.3, 0.7)]) == (0.2, 0.8)
 
 
+def test_wina_orthogonal_scores_turned_inputs_by_singular_values() -> None:
+    # x = (3, 1) is (4, 2)/√2 along (1, 1)/√2 and (1, −1)/√2; σ = 1 and 3 turn 4 : 2 into 4 : 6, and the second is kept
+    turn = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+    policy = WinaOrthogonal(
+        {},
+        {"input": torch.tensor([[1.0, 3.0]])},
+        dropped={"input": torch.tensor([0.5]), "hidden": torch.tensor([0.5])},
+        turns=[turn],
+    )
+    assert selected(policy, "input", [3.0, 1.0]) == [0, 1]
+    assert selected(policy, "input", [3.0, 1.6]) == [1, 0]  # 4.6 : 3·1.4
+    x, mask = torch.tensor([3.0, 1.0]), torch.tensor([False, True])
+    torch.testing.assert_close(policy.masked(0, "input", x, mask), torch.tensor([1.0, -1.0]))
+    assert torch.equal(policy.masked(0, "input", x, torch.tensor([True, True])), x)
+    # the down map reads neurons as they are, by magnitude
+    assert selected(policy, "hidden", [0.1, -3.0]) == [0, 1]
+    assert policy.masked(0, "hidden", x, mask).tolist() == [0.0, 1.0]
+
+
+def test_wina_orthogonal_loses_what_its_scores_say() -> None:
+    """Columns of W·V are orthogonal: the squared error of gate and up is the sum of the dropped scores squared."""
+    layers = ffn_layers(tiny_model("llama"))
+    policy = turned(layers, {"input": torch.tensor([0.4, 0.4]), "hidden": torch.zeros(2)})
+    x = torch.randn(1, 5, 24, generator=torch.Generator().manual_seed(2))
+    for ffn in layers:
+        merged = ffn.input_weight @ policy.turns[ffn.layer]
+        products = merged.T @ merged
+        torch.testing.assert_close(
+            products, policy.weights["input"][ffn.layer].square().diag(), rtol=0, atol=1e-5
+        )
+        mask = policy.select(ffn.layer, "input", x, state(policy))
+        assert (~mask).sum(-1).unique().tolist() == [10]  # of 24
+        lost = (x - policy.masked(ffn.layer, "input", x, mask)) @ ffn.input_weight.T
+        scores = policy.score(ffn.layer, "input", x) * ~mask
+        torch.testing.assert_close(lost.square().sum(-1), scores.square().sum(-1), rtol=1e-4, atol=1e-5)
+
+
+def test_wina_orthogonal_that_drops_nothing_is_the_dense_model() -> None:
+    model = tiny_model("llama")
+    tokens = torch.randint(3, 60, (2, 9), generator=torch.Generator().manual_seed(1))
+    dense = model(tokens).logits
+    policy = turned(ffn_layers(model), {"input": torch.zeros(2), "hidden": torch.zeros(2)})
+    with attach(model, policy) as session:
+        session.begin(2)
+        session.plan(torch.ones(2, 9), torch.zeros(2, 9, dtype=torch.bool))
+        torch.testing.assert_close(model(tokens).logits, dense, rtol=0, atol=1e-5)
+        assert session.ffn_sparsity().abs().max() == 0
+
+
 def test_r_sparse_projects_what_it_drops_on_the_strongest_directions() -> None:
     # scores 2·1, 1·2 and 1·.1 against 2; the third passes along (0, .6, .8): −.8 of it
     along = torch.tensor([[0.0], [0.6], [0.8]])
@@ -301,6 +351,7 @@ def test_kernels_refuse_scores_and_fillings_that_they_do_not_compute() -> None:
         Scap(tables, {}, modes=tables),
         LaRosa(tables, torch.eye(2)[None]),
         RSparse(tables, {}, directions={}),
+        WinaOrthogonal({}, tables),
     ):
         with pytest.raises(ModelError, match=f"'{rule.name}' does more with dropped rows"):
             check_policy(rule)

@@ -26,12 +26,13 @@ from clada_neuro.runtime.policy import INPUT, Policy
 from clada_neuro.runtime.prefix import Prefix
 
 RECORDED = Path(__file__).parent.parent / "reference" / "policies.json"
-UNSHIPPED = ("larosa",)  # its rotations are too large
+# Rotations are too large for the file, or found anew, with last bits that depend on the processor.
+UNRECORDED = ("larosa", "wina-orthogonal")
 MADE = [
     (name, sparsity)
     for name in POLICIES
     for sparsity in (0.2, 0.4)
-    if (name, sparsity) != ("tt", 0.4) and name not in UNSHIPPED
+    if (name, sparsity) != ("tt", 0.4) and name not in UNRECORDED
 ]
 BITS = (9.0, 4.0)  # surprisal and entropy of the token that is processed
 STRETCH = 10.0  # of values drawn evenly, so that thresholds lie among them
@@ -120,7 +121,7 @@ def test_a_policy_is_what_was_recorded(found: dict[str, Any], name: str, sparsit
 
 def test_names_and_their_order_are_those_recorded() -> None:
     recorded = dict.fromkeys(key.split()[0] for key in json.loads(RECORDED.read_text()))
-    assert list(recorded) == [name for name in POLICIES if name not in UNSHIPPED]
+    assert list(recorded) == [name for name in POLICIES if name not in UNRECORDED]
 
 
 if __name__ == "__main__":
