@@ -28,6 +28,7 @@ from clada_neuro.instrument.trace import trace
 from clada_neuro.models import branching
 from clada_neuro.models.linear import inputs_of, is_linear
 from clada_neuro.models.loading import LanguageModel, load_model
+from clada_neuro.runtime.sweeps import swept
 from clada_neuro.stimuli import datasets
 from clada_neuro.stimuli.formats import read_stimuli
 
@@ -149,7 +150,7 @@ def _alone(model: LanguageModel, passes: list[_Pass]) -> float:
     try:
         started = now(model.device)
         for one in passes:
-            with branching.read_by(model.model, one.inputs["attention_mask"]):
+            with swept(model.model), branching.read_by(model.model, one.inputs["attention_mask"]):
                 model.model(**one.inputs)
         return now(model.device) - started
     finally:

@@ -10,6 +10,7 @@ attention sink, whose contributions are tens of times larger than any other toke
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,6 +23,26 @@ from clada_neuro.measures.tokens import named
 ENERGY = 0.99
 SMALLEST = torch.finfo(torch.float32).smallest_normal
 MEASURES = named(Origin.CONTRIBUTIONS)
+_ALL_COMPILED = not set(MEASURES) - set(activity_cpu.NAMES)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What a block computed, before it is measured.
+
+    Attributes
+    ----------
+    a : torch.Tensor, shape (rows, seq, n)
+    norms : torch.Tensor, shape (n,)
+        c, in float32.
+    last, total : torch.Tensor, shape (rows, n)
+        As `activity` takes them.
+    """
+
+    a: Tensor
+    norms: Tensor
+    last: Tensor
+    total: Tensor
 
 
 def activity(
@@ -47,26 +68,58 @@ def activity(
     total : torch.Tensor, shape (rows, n)
         With the last token, and those before it, added.
     """
-    return activities([(e, last, total)], branches)[0]
+    if e.device.type != "cpu":
+        return defined(e, last, total, branches)
+    given = Activations(e, torch.ones(e.shape[2]), last, total)
+    [(values, _, after)] = _compiled([given], branches, fresh=False)
+    if _ALL_COMPILED:
+        return values, after
+    # What is not compiled is taken from its definition.
+    return defined(e, last, total, branches)[0] | values, after
 
 
-def activities(
-    layers: Sequence[tuple[Tensor, Tensor, Tensor]], branches: Branches | None = None
-) -> list[tuple[dict[str, Tensor], Tensor]]:
-    """Return `activity` of several layers on one device; on a CPU by compiled code, as far as it goes, all at once."""
-    device = layers[0][0].device
-    branches = None if branches is None else branches.to(device)
-    if device.type == "cpu":
-        parents = None if branches is None else branches.parents
-        found = activity_cpu.activities(layers, parents, ENERGY)
-        if not set(MEASURES) - set(activity_cpu.NAMES):
-            return found
-        # What is not compiled is taken from its definition.
-        return [
-            (defined(*layer, branches)[0] | values, total)
-            for layer, (values, total) in zip(layers, found, strict=True)
-        ]
-    return [defined(*layer, branches) for layer in layers]
+def of_activations(
+    layers: Sequence[Activations], branches: Branches | None = None, *, fresh: bool = False
+) -> list[tuple[dict[str, Tensor], Tensor, Tensor]]:
+    """Measure |a|·c of layers as `activity` does; on a CPU these contributions are never written down.
+
+    Parameters
+    ----------
+    layers : sequence of Activations
+        Of one shape, on one device.
+    fresh : bool
+        Tokens with nothing above them are start tokens, whose contributions are left out.
+
+    Returns
+    -------
+    list of (values, last, total), one a layer
+        As `activity` returns them, and the contributions of the last token, (rows, n).
+    """
+    if layers[0].a.device.type == "cpu" and _ALL_COMPILED:
+        return _compiled(layers, branches, fresh)
+    found = []
+    for layer in layers:
+        e = layer.a.abs().float() * layer.norms
+        if fresh:
+            e.masked_fill_(firsts(e, branches)[..., None], 0)
+        values, total = activity(e, layer.last, layer.total, branches)
+        found.append((values, e[:, -1].clone(), total))
+    return found
+
+
+def firsts(e: Tensor, branches: Branches | None) -> Tensor:
+    """Return which tokens have nothing above them, bool of shape (rows, seq)."""
+    if branches is not None:
+        return branches.parents.to(e.device) < 0
+    return torch.arange(e.shape[1], device=e.device).expand(e.shape[:2]) == 0
+
+
+def _compiled(
+    layers: Sequence[Activations], branches: Branches | None, fresh: bool
+) -> list[tuple[dict[str, Tensor], Tensor, Tensor]]:
+    parents = None if branches is None else branches.parents
+    given = [(layer.a, layer.norms, layer.last, layer.total) for layer in layers]
+    return activity_cpu.activities(given, parents, ENERGY, fresh)
 
 
 def defined(

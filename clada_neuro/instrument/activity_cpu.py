@@ -1,4 +1,4 @@
-"""`activity.activities` compiled for a CPU: one pass over a token's contributions while they are in the cache.
+"""`activity.of_activations` compiled for a CPU: one pass over a token's contributions while they are in the cache.
 
 The formulas are those of `clada_neuro.instrument.activity`, in float64 (Numba's ``float`` would keep float32); measures
 that are not in `NAMES` are computed there. Values are records, one a token, whose fields are the names. The edge of an active
@@ -7,7 +7,6 @@ order positive floats, and only the few that lie between the last two marks are 
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,9 @@ import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
+
+from clada_neuro.models.threads import shared_out
+from clada_neuro.runtime.kernels.cpu import widen
 
 Array = npt.NDArray[Any]
 NAMES = (
@@ -39,59 +41,130 @@ _SMALLEST = 1e-37  # whose inverse is finite in float32
 
 
 def activities(
-    layers: Sequence[tuple[Tensor, Tensor, Tensor]], parents: Tensor | None, energy: float
-) -> list[tuple[dict[str, Tensor], Tensor]]:
-    """Return what `activity.activities` returns of `NAMES`; rows of all layers are shared out among as many threads as PyTorch has."""
+    layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]],
+    parents: Tensor | None,
+    energy: float,
+    fresh: bool,
+) -> list[tuple[dict[str, Tensor], Tensor, Tensor]]:
+    """Return what `activity.of_activations` returns, of `NAMES`; tokens of all layers are shared out among threads."""
     found, work = [], []
-    for e, last, total in layers:
-        rows, seq, _ = e.shape
-        above = np.tile(np.arange(-1, seq - 1), (rows, 1)) if parents is None else parents.numpy()
+    for a, *given in layers:
+        rows, seq, _ = a.shape
+        stored = (a if a.dtype == torch.bfloat16 else a.float()).contiguous()
+        numbers = (stored.view(torch.uint16) if a.dtype == torch.bfloat16 else stored).numpy()
+        above = (
+            np.tile(np.arange(-1, seq - 1), (rows, 1)) if parents is None else parents.contiguous().numpy()
+        )
         values = np.full((rows, seq), np.nan, dtype=[(name, np.float32) for name in NAMES])
-        after = total.clone()
-        given = (e.contiguous().numpy(), last.contiguous().numpy(), after.numpy(), above, energy, values)
-        work += [partial(_measure_rows, *given, row, row + 1) for row in range(rows)]
-        found.append(({name: torch.from_numpy(values[name]) for name in NAMES}, after))
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for part in [pool.submit(measure) for measure in work]:
-            part.result()
+        norms, last, total = (part.contiguous() for part in given)
+        after = last.clone(), total.clone()
+        arrays = [part.numpy() for part in (norms, last, total)]
+        kept = [part.numpy() for part in after]
+        work.append(partial(_measure_tokens, numbers, *arrays, above, energy, fresh, values, *kept))
+        found.append(({name: torch.from_numpy(values[name]) for name in NAMES}, *after))
+    size = rows * seq
+
+    def some(start: int, stop: int) -> None:
+        for number, measure in enumerate(work):
+            first, behind = max(start - number * size, 0), min(stop - number * size, size)
+            if first < behind:
+                measure(first, behind)
+
+    shared_out(some, len(work) * size)
     return found
 
 
 @njit(**_COMPILED)
-def _measure_rows(
-    e: Array, last: Array, total: Array, parents: Array, energy: float, values: Array, start: int, stop: int
+def _measure_tokens(
+    a: Array,
+    norms: Array,
+    last: Array,
+    total: Array,
+    parents: Array,
+    energy: float,
+    fresh: bool,
+    values: Array,
+    last_after: Array,
+    total_after: Array,
+    start: int,
+    stop: int,
 ) -> None:
-    """Fill ``values`` (rows, seq) for some rows and bring ``total`` (rows, n) up to date."""
-    seq, n = e.shape[1:]
+    """Fill ``values`` (rows, seq) of the tokens ``start`` to ``stop`` of all rows together, and what follows a row that ends there.
+
+    Of the tokens above one, contributions and running sums are at hand by their depth: those of its parent were computed
+    shortly before, or are computed once where a thread begins.
+    """
+    seq, n = a.shape[1:]
     root = np.sqrt(np.float64(n))
-    # The first place is what stands before a row, the others are its tokens.
-    totals, powers, edges = np.empty((seq + 1, n), e.dtype), np.empty(seq + 1), np.empty(seq + 1, e.dtype)
-    for row in range(start, stop):
-        totals[0], powers[0] = total[row], _power(last[row])
-        edges[0] = _edge(last[row], powers[0], energy)[1]
-        for t in range(seq):
-            parent = parents[row, t]
-            now, prefix = e[row, t], totals[parent + 1]
-            before = last[row] if parent < 0 else e[row, parent]
-            power, power_prefix = _power(now), _power(prefix)
-            left_out, edge = _edge(now, power, energy)
-            _, edge_prefix = _edge(prefix, power_prefix, energy)
-            found = values[row, t]
-            if 0 < power < np.inf:
-                plain, fourth = _moments(now)
-                found.sparsity_energy99 = left_out / n
-                found.hoyer = (root - plain / np.sqrt(power)) / (root - 1)
-                found.participation_ratio = power * power / (n * fourth)
-            found.overlap_prev, found.adjustment_prev = _compare(
-                now, before, edge, edges[parent + 1], power, powers[parent + 1]
-            )
-            found.overlap_prefix, found.adjustment_prefix = _compare(
-                now, prefix, edge, edge_prefix, power, power_prefix
-            )
-            for i in range(n):
-                totals[t + 1, i] = prefix[i] + now[i]
-            powers[t + 1], edges[t + 1] = power, edge
-        total[row] = totals[seq]
+    depths = _depths(parents, seq)
+    height = depths.max() + 2  # the first place is what stands before a row
+    es, totals = np.empty((height, n), np.float32), np.empty((height, n), np.float32)
+    powers, edges, left_out = np.empty(height), np.empty(height, np.float32), np.empty(height, np.int64)
+    held, missing = np.empty(height, np.int64), np.empty(height, np.int64)
+    row = -1
+    for token in range(start, stop):
+        if token // seq != row:
+            row = token // seq
+            held[:] = -1
+            es[0], totals[0] = last[row], total[row]
+            powers[0] = _power(es[0])
+            edges[0] = _edge(es[0], powers[0], energy)[1]
+        place, count = token % seq, 0
+        while place >= 0 and held[depths[row, place] + 1] != place:
+            missing[count] = place
+            count += 1
+            place = parents[row, place]
+        for which in range(count - 1, -1, -1):
+            place = missing[which]
+            at = depths[row, place] + 1
+            if fresh and at == 1:
+                es[at] = 0
+            else:
+                _contribute(a[row, place], norms, es[at])
+            _add(totals[at - 1], es[at], totals[at])
+            held[at], powers[at] = place, _power(es[at])
+            left_out[at], edges[at] = _edge(es[at], powers[at], energy)
+        place = token % seq
+        at = depths[row, place] + 1
+        now, prefix, power = es[at], totals[at - 1], powers[at]
+        power_prefix = _power(prefix)
+        edge_prefix = _edge(prefix, power_prefix, energy)[1]
+        found = values[row, place]
+        if 0 < power < np.inf:
+            plain, fourth = _moments(now)
+            found.sparsity_energy99 = left_out[at] / n
+            found.hoyer = (root - plain / np.sqrt(power)) / (root - 1)
+            found.participation_ratio = power * power / (n * fourth)
+        found.overlap_prev, found.adjustment_prev = _compare(
+            now, es[at - 1], edges[at], edges[at - 1], power, powers[at - 1]
+        )
+        found.overlap_prefix, found.adjustment_prefix = _compare(
+            now, prefix, edges[at], edge_prefix, power, power_prefix
+        )
+        if place == seq - 1:
+            last_after[row], total_after[row] = now, totals[at]
+
+
+@njit(**_COMPILED)
+def _depths(parents: Array, seq: int) -> Array:
+    depths = np.zeros(parents.shape, np.int64)
+    for row in range(parents.shape[0]):
+        for place in range(seq):
+            above = parents[row, place]
+            depths[row, place] = depths[row, above] + 1 if above >= 0 else 0
+    return depths
+
+
+@njit(**_COMPILED)
+def _contribute(a: Array, norms: Array, e: Array) -> None:
+    for i in range(e.shape[0]):
+        e[i] = abs(widen(a[i])) * norms[i]
+
+
+@njit(**_COMPILED)
+def _add(one: Array, other: Array, both: Array) -> None:
+    for i in range(both.shape[0]):
+        both[i] = one[i] + other[i]
 
 
 @njit(**_COMPILED)

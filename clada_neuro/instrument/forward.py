@@ -43,6 +43,7 @@ from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.registry import is_known, measured_layers, takes_trees
 from clada_neuro.models.rotation import rotates_by_length
 from clada_neuro.runtime.cutoffs import Cutoffs
+from clada_neuro.runtime.sweeps import swept
 
 PADDING = 0
 CPU_TOKENS, GPU_TOKENS = 1024, 8192
@@ -254,7 +255,7 @@ class Forward:
         if not self._branching:
             yield attention(branches, self.model.model.dtype)
             return
-        with branching.along_branches(self.model.model):
+        with swept(self.model.model), branching.along_branches(self.model.model):
             yield branching.places(branches.parents)
 
     @contextmanager

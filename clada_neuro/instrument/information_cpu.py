@@ -4,9 +4,7 @@ Values are float32, and so are sums over a few hundred of them; these are added 
 large vocabulary lose 2e-4 bits in float32.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from numba import njit
 from torch import Tensor
 
 from clada_neuro.instrument.vocabulary import Vocabulary
+from clada_neuro.models.threads import shared_out
 from clada_neuro.runtime.kernels.cpu import LOWEST, exponential, widen
 
 Array = npt.NDArray[Any]
@@ -45,15 +44,7 @@ def sums(logits: Tensor, of: Tensor, targets: Tensor, initial: Tensor, vocabular
         vocabulary.ending.nonzero()[:, 0].numpy(),
         found,
     ]
-    parts = max(1, min(torch.get_num_threads(), len(rows) // _FEWEST))
-    borders = [len(rows) * part // parts for part in range(parts + 1)]
-    if parts == 1:
-        _measure_rows(*given, *borders)
-    else:
-        with ThreadPoolExecutor(parts) as pool:
-            work = [pool.submit(partial(_measure_rows, *given, *edge)) for edge in pairwise(borders)]
-            for part in work:
-                part.result()
+    shared_out(partial(_measure_rows, *given), len(rows), _FEWEST)
     return torch.from_numpy(found.T)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clada_neuro.instrument.activity import activities, neuron_sparsity, of_share
+from clada_neuro.instrument.activity import Activations, firsts, neuron_sparsity, of_activations, of_share
 from clada_neuro.instrument.tree import Branches
 from clada_neuro.measures.measure import Origin, in_order
 from clada_neuro.measures.tokens import named
@@ -25,7 +25,7 @@ from clada_neuro.models.watching import watching
 from clada_neuro.runtime.cutoffs import Cutoffs
 
 MEASURES = named(Origin.CONTRIBUTIONS, Origin.CUTOFFS)
-MOST_BYTES = 1 << 28  # of contributions that wait to be measured
+MOST_BYTES = 1 << 26  # of activations that wait to be measured
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ class Carry:
 class _Layer:
     """What is known of a layer that waits to be measured."""
 
-    place: int
-    e: Tensor
-    before: Carry
+    given: Activations
     sparsity: Tensor
     share: float
 
@@ -68,9 +66,10 @@ class ActivityRecorder:
         self._hooks = ExitStack()
         self._values: list[Tensor] = []
         self._carry: list[Carry] = []
+        self._after: list[Carry] = []
+        self._fresh = True
         self._rows = 0
         self._branches: Branches | None = None
-        self._roots: tuple[Tensor, ...] | None = None
         self._waiting: list[_Layer] = []
 
     def __enter__(self) -> "ActivityRecorder":
@@ -94,8 +93,7 @@ class ActivityRecorder:
         the start token or not, is the model's attention sink.
         """
         self._rows, self._carry, self._values, self._branches = rows, list(carry), [], branches
-        self._roots = None if branches is None else (branches.parents < 0).nonzero(as_tuple=True)
-        self._waiting = []
+        self._waiting, self._fresh, self._after = [], not carry, []
 
     def finish(self) -> tuple[dict[str, np.ndarray], list[Carry]]:
         """Return the pass's `MEASURES`, each (layers, rows, seq), and the carry of every layer; none without layers."""
@@ -105,57 +103,49 @@ class ActivityRecorder:
         first = self._values[0].device
         together = [values.to(first) for values in self._values]  # where layers are on several devices
         values = torch.stack(together, dim=1).cpu().numpy()  # at once: a device is asked to wait once
-        return dict(zip(MEASURES, values, strict=True)), self._carry
+        return dict(zip(MEASURES, values, strict=True)), self._after
 
     def _see_experts(self, place: int, block: Experts, _: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
         e = self._by_row(block.contributions(*args), block.size)
         missing = e.new_full(e.shape[:-1], math.nan)
-        self._observe(place, e, missing, share=block.ran(args[1]) / block.size)
+        share = block.ran(args[1]) / block.size
+        self._observe(place, e, e.new_ones(block.size), missing, share)
 
     def _see(self, place: int, block: FFN, a: Tensor) -> None:
-        magnitude = self._by_row(a, block.intermediate_size).abs().float()  # ours to change
-        sparsity = self._sparsity(place, magnitude)
-        self._observe(place, magnitude.mul_(block.neuron_norms.to(magnitude.device)), sparsity)
+        a = self._by_row(a, block.intermediate_size)
+        self._observe(place, a, block.neuron_norms.to(a.device), self._sparsity(place, a))
 
     def _by_row(self, values: Tensor, size: int) -> Tensor:
         return values.reshape(self._rows, -1, size)
 
-    def _observe(self, place: int, e: Tensor, sparsity: Tensor, share: float = 1.0) -> None:
-        """Take in contributions (rows, seq, n), of which a token has at most a share."""
-        if place < len(self._carry):
-            before = self._carry[place]
-        else:
-            first = self._first(e)
-            e[first] = 0
-            sparsity[first] = math.nan
-            nothing = e.new_zeros(e.shape[0], e.shape[2])
+    def _observe(self, place: int, a: Tensor, norms: Tensor, sparsity: Tensor, share: float = 1.0) -> None:
+        """Take in a layer's a (rows, seq, n), of which a token has at most a share."""
+        if self._fresh:
+            sparsity.masked_fill_(firsts(a, self._branches), math.nan)
+            nothing = a.new_zeros(a.shape[0], a.shape[2], dtype=torch.float32)
             before = Carry(nothing, nothing)
-        if self._waiting and self._waiting[0].e.device != e.device:
+        else:
+            before = self._carry[place]
+        if self._waiting and self._waiting[0].given.a.device != a.device:
             self._measure()
-        self._waiting.append(_Layer(place, e, before, sparsity, share))
-        if e.device.type != "cpu" or sum(layer.e.nbytes for layer in self._waiting) > MOST_BYTES:
+        self._waiting.append(_Layer(Activations(a, norms, before.last, before.total), sparsity, share))
+        if a.device.type != "cpu" or sum(layer.given.a.nbytes for layer in self._waiting) > MOST_BYTES:
             self._measure()
 
     def _measure(self) -> None:
-        """Measure the layers that wait; on a CPU many at once, so that threads are not started for each."""
+        """Measure the layers that wait; on a CPU some at once, since threads of PyTorch still spin when others take over."""
         if not self._waiting:
             return
-        given = [(layer.e, layer.before.last, layer.before.total) for layer in self._waiting]
-        for layer, (values, total) in zip(self._waiting, activities(given, self._branches), strict=True):
+        given = [layer.given for layer in self._waiting]
+        found = of_activations(given, self._branches, fresh=self._fresh)
+        for layer, (values, last, total) in zip(self._waiting, found, strict=True):
             values["neuron_sparsity"] = layer.sparsity
-            values = values if layer.share == 1 else of_share(values, layer.e.shape[2], layer.share)
+            values = values if layer.share == 1 else of_share(values, layer.given.a.shape[2], layer.share)
             self._values.append(torch.stack(in_order(values, MEASURES)))
-            self._carry[layer.place : layer.place + 1] = [Carry(layer.e[:, -1].clone(), total)]
+            self._after.append(Carry(last, total))
         self._waiting.clear()
 
-    def _first(self, e: Tensor) -> tuple[Tensor, ...]:
-        """Return the places of what begins a sequence, rows and columns: a mask would be held against every contribution."""
-        if self._roots is not None:
-            return self._roots
-        rows = torch.arange(e.shape[0], device=e.device)
-        return rows, torch.zeros_like(rows)
-
-    def _sparsity(self, place: int, magnitude: Tensor) -> Tensor:
+    def _sparsity(self, place: int, a: Tensor) -> Tensor:
         if self._cutoffs is None:
-            return magnitude.new_full(magnitude.shape[:-1], math.nan)
-        return neuron_sparsity(magnitude, self._cutoffs.values[place].to(magnitude.device))
+            return a.new_full(a.shape[:-1], math.nan, dtype=torch.float32)
+        return neuron_sparsity(a.abs().float(), self._cutoffs.values[place].to(a.device))

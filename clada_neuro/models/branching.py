@@ -8,7 +8,6 @@ takes for a mask are then the nodes' parents.
 
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clada_neuro.models.registry import takes_trees
+from clada_neuro.models.threads import shared_out
 
 Array = npt.NDArray[Any]
 
@@ -45,13 +45,12 @@ def along_branches(model: PreTrainedModel) -> Iterator[None]:
     """Let a model that `follows_branches` take `places` for its attention mask meanwhile."""
     config = model.config.get_text_config()
     usual = config._attn_implementation
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        ALL_ATTENTION_FUNCTIONS.register(_NAME, partial(_attention, pool))
-        config._attn_implementation = _NAME
-        try:
-            yield
-        finally:
-            config._attn_implementation = usual
+    ALL_ATTENTION_FUNCTIONS.register(_NAME, _attention)
+    config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
 
 
 def read_by(model: PreTrainedModel, mask: Tensor) -> AbstractContextManager[None]:
@@ -68,7 +67,6 @@ def places(parents: Tensor) -> Tensor:
 
 
 def _attention(
-    pool: ThreadPoolExecutor,
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
@@ -85,13 +83,7 @@ def _attention(
     given = [part.to(kept).transpose(1, 2).contiguous().numpy() for part in (query, key, value)]
     parents = attention_mask[:, 0, 0].contiguous().numpy()
     scale = given[0].dtype.type(dim**-0.5 if scaling is None else scaling)
-    threads = torch.get_num_threads()
-    edges = [rows * seq * part // threads for part in range(threads + 1)]
-    attend = partial(_attend, *given, parents, scale, found.numpy())
-    others = [pool.submit(attend, *edges[part : part + 2]) for part in range(1, threads)]
-    attend(*edges[:2])
-    for other in others:
-        other.result()
+    shared_out(partial(_attend, *given, parents, scale, found.numpy()), rows * seq)
     return found.to(query.dtype), None
 
 

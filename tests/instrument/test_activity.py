@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from clada_neuro.instrument.activity import (
     MEASURES,
+    Activations,
     active_set,
     activity,
     adjustment,
     defined,
     hoyer,
     jaccard,
+    of_activations,
     participation_ratio,
 )
 
@@ -183,3 +185,19 @@ def test_threads_change_nothing():
     for values, after in found[1:]:
         assert all(torch.equal(column, found[0][0][name]) for name, column in values.items())
         assert torch.equal(after, found[0][1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_activations_are_measured_as_their_contributions_are(dtype):
+    torch.manual_seed(0)
+    a, norms = torch.randn(2, 3, 7, 33).to(dtype), torch.rand(2, 33)
+    layers = [Activations(a[layer], norms[layer], torch.rand(3, 33), torch.rand(3, 33)) for layer in (0, 1)]
+    for layer, (values, last, total) in zip(layers, of_activations(layers, fresh=True), strict=True):
+        e = layer.a.abs().float() * layer.norms
+        e[:, 0] = 0  # start token
+        expected, after = activity(e, layer.last, layer.total)
+        assert all(
+            torch.equal(values[name].nan_to_num(), column.nan_to_num()) for name, column in expected.items()
+        )
+        assert torch.equal(last, e[:, -1])
+        assert torch.equal(total, after)

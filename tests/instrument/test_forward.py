@@ -6,7 +6,6 @@ import pytest
 from tiny_models import tiny_model
 
 from clada_neuro.instrument import forward as forward_module
-from clada_neuro.instrument import recorder
 from clada_neuro.instrument.batching import split_windows
 from clada_neuro.instrument.forward import Forward
 from clada_neuro.instrument.trace import trace
@@ -122,17 +121,3 @@ def test_conditions_of_real_items_equal_separate_texts():
     separate = trace(stimuli.assign(item=stimuli["stimulus_id"]), model, progress=False).tokens
     for column in shared.select_dtypes(float):
         np.testing.assert_allclose(shared[column], separate[column], rtol=0, atol=1e-4, err_msg=column)
-
-
-@pytest.mark.parametrize("tiny", ["llama"], indirect=True)
-def test_layers_are_measured_together_as_far_as_memory_goes(tiny, monkeypatch):
-    ids, calls = texts([30, 12, 5]), []
-    original = recorder.activities
-    monkeypatch.setattr(
-        recorder, "activities", lambda layers, *rest: calls.append(len(layers)) or original(layers, *rest)
-    )
-    together = run(tiny, ids, [0, 1, 2], budget=1024)
-    assert calls == [2]  # one pass, both layers
-    monkeypatch.setattr(recorder, "MOST_BYTES", 0)
-    assert_same(run(tiny, ids, [0, 1, 2], budget=1024), together)
-    assert calls == [2, 1, 1]

@@ -122,16 +122,21 @@ def test_each_prefix_is_computed_once(exact):
     assert sizes == [80]  # 1 + 30 + 40, and padding up to a round number
 
 
-@given(texts=TEXTS)
+@given(texts=TEXTS, threads=st.sampled_from([1, 3]))
 @settings(deadline=None)
-def test_compiled_activity_of_a_tree_is_the_defined_one(texts):
+def test_compiled_activity_of_a_tree_is_the_defined_one(texts, threads):
     trees = plant(windows_of(texts), 40)
     _, _, branches = padded(trees)
     generator = torch.Generator().manual_seed(len(trees))
     e = torch.rand(*branches.parents.shape, 12, generator=generator)
     e[branches.parents < 0] = 0
     nothing = torch.zeros(len(trees), 12)
-    found, _ = activity(e, nothing, nothing, branches)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)  # of which each begins somewhere on a branch
+    try:
+        found, _ = activity(e, nothing, nothing, branches)
+    finally:
+        torch.set_num_threads(before)
     expected, _ = defined(e, nothing, nothing, branches)
     assert set(found) == set(activity_module.MEASURES)
     for name, values in expected.items():
