@@ -29,12 +29,18 @@ class Cats(ThresholdPolicy):
     sites: ClassVar[tuple[str, ...]] = (GATE,)
 
 
-def thresholds_at(passes: Passes, sparsity: float) -> Mapping[str, Tensor]:
-    """Return the thresholds ``(layers,)`` at a mean `ffn_sparsity`; every layer drops the same share of its neurons."""
+def thresholds_at(
+    passes: Passes, sparsity: float, weights: Mapping[str, Tensor] | None = None
+) -> Mapping[str, Tensor]:
+    """Return the thresholds ``(layers,)`` at a mean `ffn_sparsity`; every layer drops the same share of its neurons.
+
+    Of |g| times ``weights["gate"] (layers, neurons)``, where they are given.
+    """
+    weights = weights or {}
     bytes_of = reads(passes.layers[0], Cats.sites)
     share = min(0.999, sparsity / (1 - bytes_of.fixed / bytes_of.total))
     return passes.thresholds(
-        Cats.sites, lambda layer, site, seen: quantile(score(seen, {}, layer, site), share)
+        Cats.sites, lambda layer, site, seen: quantile(score(seen, weights, layer, site), share), weights
     ).thresholds
 
 

@@ -16,7 +16,7 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.artifact import Calibration, load_calibration, read_calibration
 from clada_neuro.policies.registry import make_policy, without_aside, without_tables
 
-LATER = ("wina-orthogonal", "attribution", "scap", "larosa", "r-sparse", "wisparse")
+LATER = ("chess", "wina-orthogonal", "attribution", "scap", "larosa", "r-sparse", "wisparse")
 TOP = ("larosa", "wina-orthogonal")  # keep as many rows of each token, without thresholds
 
 
@@ -69,7 +69,8 @@ def test_added_tables_are_those_of_a_whole_calibration(made) -> None:
     for name in LATER:
         rules = [make_policy(name, layers, calibration, 0.4) for calibration in (whole, after)]
         held = "dropped" if name in TOP else "thresholds"
-        torch.testing.assert_close(*(getattr(rule, held)["input"] for rule in rules))
+        site = rules[0].sites[0]
+        torch.testing.assert_close(*(getattr(rule, held)[site] for rule in rules))
 
 
 def test_rotations_lie_beside_the_file_on_this_computer_alone(made, tmp_path, monkeypatch) -> None:

@@ -11,6 +11,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.attribution import Attribution, tilts_of
 from clada_neuro.policies.cats import Cats
+from clada_neuro.policies.chess import Chess, up_means
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
 from clada_neuro.policies.larosa import LaRosa, rotations, split
@@ -213,6 +214,30 @@ def test_larosa_turns_to_the_directions_of_calibration_texts() -> None:
 def test_larosa_shares_are_those_of_the_least_mean_error() -> None:
     errors = torch.tensor([[0.1, 0.2, 0.4], [0.9, 0.3, 0.4]])
     assert split(errors, [(0.1, 0.9), (0.2, 0.8), (0.3, 0.7)]) == (0.2, 0.8)
+
+
+def test_chess_gives_every_neuron_a_threshold_of_its_own() -> None:
+    # products 1·2, 3·.5 and .5·4 against 2: on the gate itself the thresholds are 1, 4 and .5
+    policy = Chess({"gate": torch.tensor([2.0])}, {"gate": torch.tensor([[2.0, 0.5, 4.0]])})
+    assert selected(policy, "gate", [1.0, 3.0, -0.5]) == [1, 0, 1]
+    assert selected(policy, "gate", [0.9, -4.1, 0.4]) == [0, 1, 0]
+
+
+@pytest.mark.parametrize("family", ["llama", "phi3"])
+def test_chess_weighs_by_what_the_up_map_gives(family: str) -> None:
+    from clada_neuro.models.watching import watching
+    from clada_neuro.passes.fitting import Passes
+    from clada_neuro.passes.measure import DENSE_PREFIX
+
+    model, seen = tiny_model(family), {}
+    layers = ffn_layers(model)
+    tokens = torch.randint(3, 60, (2, DENSE_PREFIX + 9), generator=torch.Generator().manual_seed(0))
+    found = up_means(Passes(model, layers, tokens, None, lambda count: None))
+    with watching(layers, x=lambda ffn, x: seen.update({ffn.layer: x})), torch.no_grad():
+        model(tokens)
+    for ffn in layers:
+        up = seen[ffn.layer][:, DENSE_PREFIX:] @ ffn.input_weight[ffn.intermediate_size :].T
+        torch.testing.assert_close(found[ffn.layer], up.abs().mean((0, 1)), rtol=1e-4, atol=1e-6)
 
 
 def test_wina_orthogonal_scores_turned_inputs_by_singular_values() -> None:
