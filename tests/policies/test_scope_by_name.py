@@ -2,12 +2,15 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from command_line import clada
 from tiny_models import tiny_checkpoint
 
 import clada_neuro as cn
+from clada_neuro.bench import decode_speed
+from clada_neuro.bench.alone import Host
 from clada_neuro.calibration import search, texts
 from clada_neuro.errors import CalibrationError, ModelError
 from clada_neuro.evaluation import evaluate as evaluation
@@ -15,6 +18,7 @@ from clada_neuro.evaluation.encoding import encode_pair
 from clada_neuro.evaluation.score_table import markdown
 from clada_neuro.evaluation.summary import long_rows, summarise
 from clada_neuro.evaluation.tasks import Item
+from clada_neuro.models.families import FAMILIES
 from clada_neuro.runtime.scoring import score
 
 
@@ -101,6 +105,33 @@ def test_what_does_not_fit_is_one_line(files, capsys, options, line):
     assert done.code == 2
     assert line in done.err
     assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_model_without_maps_of_attention_that_are_known_is_one_line(files, capsys, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "llama", replace(FAMILIES["llama"], out="output_map"))
+    given = ("--model", files / "model", "--calibration", files / "all.safetensors", "--scope", "all")
+    done = clada(capsys, "generate", "w3", *given)
+    assert done.code == 2
+    assert "layer 0 has no maps q_proj, k_proj, v_proj and output_map of attention" in done.complaint
+    assert "leave attention dense (scope ffn)" in done.complaint
+    assert len(done.err.strip().splitlines()) == 1
+    of_blocks = ("--model", files / "model", "--calibration", files / "ffn.safetensors")
+    assert clada(capsys, "generate", "w3", *of_blocks, "--max-new-tokens", 4).code == 0
+
+
+def test_decoding_is_timed_with_a_calibration_of_the_scope_alone(files, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(decode_speed, "Alone", Host)
+    given = ("--model", files / "model", "--tokens", 2, "--rounds", 1, "--json", tmp_path / "rows.json")
+    for scope, other in (("all", "ffn"), ("ffn", "all")):
+        file = files / f"{other}.safetensors"
+        done = clada(capsys, "bench", "decode", *given, "--calibration", file, "--scope", scope)
+        assert done.code == 2
+        assert f"was made for scope {other}, scope {scope} asked for; give --scope {other}" in done.complaint
+    asked = ("--calibration", files / "all.safetensors", "--scope", "all")
+    done = clada(capsys, "bench", "decode", *given, *asked, "--sparsity", "0.95")
+    assert done.code == 2
+    assert "sparsity 0.95 asked for, " in done.complaint
+    assert " reaches 0 to " in done.complaint
 
 
 def test_a_policy_that_is_made_takes_no_scope(files):

@@ -1,9 +1,14 @@
-"""Attention of one token in the compiled step: each thread has its own heads and its own outputs."""
+"""Attention of one token in the compiled step: each thread has its own heads, and of the maps its own outputs or inputs.
+
+Rows that may be skipped are whole, each thread has those of its own inputs, and what threads give is added up after a
+meeting: rows that are shared out, a part to each thread, are too short to come from memory as fast as a map that is
+read from end to end.
+"""
 
 import numpy as np
 from numba import njit
 
-from clada_neuro.runtime.kernels.cpu import COMPILED, Array, exponential, keep, project
+from clada_neuro.runtime.kernels.cpu import COMPILED, Array, exponential, keep, meet, project, share
 from clada_neuro.runtime.kernels.llama_weights import LlamaWeights
 from clada_neuro.runtime.kernels.llama_work import RowCutoffs, Work
 from clada_neuro.runtime.kernels.rounding import Rounded
@@ -58,19 +63,34 @@ def attend(head: int, layer: int, position: int, scores: Array, work: Work) -> N
 
 
 @njit(**COMPILED)
-def _add_up(
-    y: Array, own: Array, rows: Array, values: Array, kept: Array, count: int, bias: Array, rounded: Rounded
+def _add_own(
+    y: Array,
+    rows: Array,
+    values: Array,
+    cutoffs: Array,
+    scale: float,
+    kept: Array,
+    mask: Array,
+    rounded: Rounded,
 ) -> None:
-    """Set y to what the kept rows give and what stands in for the others; ``own`` is as wide as a row, y may be less."""
-    own[:] = 0
-    add_kept(own, rows, values, kept, count, rounded)
-    for i in range(y.shape[0]):
-        y[i] = own[i] + bias[i]
+    """Set y to what the kept rows give."""
+    count = keep(values, cutoffs, scale, kept, mask)
+    y[:] = 0
+    add_kept(y, rows, values, kept, count, rounded)
+
+
+@njit(**COMPILED)
+def _inputs(size: int, thread: int, threads: int, unit: int) -> tuple[int, int]:
+    """Return where a thread's inputs start and stop."""
+    first, last = share(size // unit, thread, threads)
+    return first * unit, last * unit
 
 
 @njit(**COMPILED)
 def project_heads(
     thread: int,
+    threads: int,
+    turn: int,
     layer: int,
     scale: float,
     start: int,
@@ -78,35 +98,67 @@ def project_heads(
     weights: LlamaWeights,
     cutoffs: RowCutoffs,
     work: Work,
-) -> None:
-    """Set queries, keys and values from start to stop."""
-    x, kept, rounded = work.normed[thread], work.kept[thread], work.rounded[thread]
+) -> int:
+    """Set queries, keys and values from start to stop; return the next turn."""
+    x = work.normed[thread]
     if weights.qkv_rows.shape[0] == 0:
-        multiply(work.qkv, weights.qkv[layer], x, start, stop, rounded)
-        return
-    # As in the block, every thread lists what is kept.
-    count = keep(x, cutoffs.qkv[layer], scale, kept, work.qkv_mask[layer])
-    rows, own = weights.qkv_rows[thread, layer], work.own_qkv[thread]
-    _add_up(work.qkv[start:stop], own, rows, x, kept, count, work.qkv_bias[layer, start:stop], rounded)
+        multiply(work.qkv, weights.qkv[layer], x, start, stop, work.rounded[thread])
+        return turn
+    first, last = _inputs(x.shape[0], thread, threads, weights.unit)
+    _add_own(
+        work.own_qkv[thread],
+        weights.qkv_rows[thread, layer],
+        x[first:last],
+        cutoffs.qkv[layer, first:last],
+        scale,
+        work.kept[thread],
+        work.qkv_mask[layer, first:last],
+        work.rounded[thread],
+    )
+    turn = meet(work.counter, threads, turn)
+    for i in range(start, stop):
+        work.qkv[i] = work.qkv_bias[layer, i]
+        for part in range(threads):
+            work.qkv[i] += work.own_qkv[part, i]
+    return turn
 
 
 @njit(**COMPILED)
 def project_out(
     thread: int,
+    threads: int,
     layer: int,
     scale: float,
-    start: int,
-    stop: int,
     weights: LlamaWeights,
     cutoffs: RowCutoffs,
     work: Work,
 ) -> None:
-    """Set what attention adds to the residual from start to stop."""
-    kept, rounded = work.kept[thread], work.rounded[thread]
+    """Compute this thread's part of what attention adds to the residual: some outputs, or what its own inputs give to all."""
     if weights.out_rows.shape[0] == 0:
-        multiply(work.attended, weights.out[layer], work.mixed, start, stop, rounded)
+        start, stop = share(work.attended.shape[0], thread, threads)
+        multiply(work.attended, weights.out[layer], work.mixed, start, stop, work.rounded[thread])
         return
-    count = keep(work.mixed, cutoffs.out[layer], scale, kept, work.out_mask[layer])
-    rows, own = weights.out_rows[thread, layer], work.own_out[thread]
-    bias = work.out_bias[layer, start:stop]
-    _add_up(work.attended[start:stop], own, rows, work.mixed, kept, count, bias, rounded)
+    first, last = _inputs(work.mixed.shape[0], thread, threads, weights.unit)
+    _add_own(
+        work.own_out[thread],
+        weights.out_rows[thread, layer],
+        work.mixed[first:last],
+        cutoffs.out[layer, first:last],
+        scale,
+        work.kept[thread],
+        work.out_mask[layer, first:last],
+        work.rounded[thread],
+    )
+
+
+@njit(**COMPILED)
+def add_attended(residual: Array, threads: int, layer: int, weights: LlamaWeights, work: Work) -> None:
+    """Add what attention gives to the residual, once all threads have computed their parts."""
+    if weights.out_rows.shape[0] == 0:
+        for i in range(residual.shape[0]):
+            residual[i] += work.attended[i]
+        return
+    for i in range(residual.shape[0]):
+        residual[i] += work.out_bias[layer, i]
+        for part in range(threads):
+            residual[i] += work.own_out[part, i]

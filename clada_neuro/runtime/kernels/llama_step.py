@@ -8,8 +8,8 @@ Norms, what heads do and logits are dense. The feed-forward block reads a row on
 
 Under cut-offs of attention, so do its maps, which are read whole, output by output, without any:
 
-    kept inputs j:   [q; k; v] += x_j · [W_q; W_k; W_v][:, j]  (a thread holds the columns of its own heads)
-    kept inputs j:   y += m_j · W_o[:, j]                      (those of its own outputs)
+    kept inputs j:   [q; k; v] += x_j · [W_q; W_k; W_v][:, j]  (partial sums a thread, added after a meeting more)
+    kept inputs j:   y += m_j · W_o[:, j]                      (partial sums a thread)
 
 Cut-offs are fixed for a sequence; the scale may change with every token. Cut-offs of 0 keep every row.
 """
@@ -36,7 +36,13 @@ from clada_neuro.runtime.kernels.cpu import (
     moments,
     share,
 )
-from clada_neuro.runtime.kernels.llama_attention import attend, project_heads, project_out, store_heads
+from clada_neuro.runtime.kernels.llama_attention import (
+    add_attended,
+    attend,
+    project_heads,
+    project_out,
+    store_heads,
+)
 from clada_neuro.runtime.kernels.llama_weights import (
     LlamaWeights,
     by_input,
@@ -115,20 +121,20 @@ def _token(
     size = work.keys.shape[3]
     first_head, last_head = share(work.qkv.shape[0] // size, thread, threads)
     first_query, last_query = share(work.mixed.shape[0] // size, thread, threads)
-    first_row, last_row = share(residual.shape[0], thread, threads)
     turn = 1
     for layer in range(weights.qkv.shape[0]):
         _normalize(x, residual, weights.norms[2 * layer], weights.epsilon)
-        project_heads(thread, layer, scale, first_head * size, last_head * size, weights, cutoffs, work)
+        turn = project_heads(
+            thread, threads, turn, layer, scale, first_head * size, last_head * size, weights, cutoffs, work
+        )
         store_heads(layer, position, first_head, last_head, weights, work)
         turn = meet(work.counter, threads, turn)
         for head in range(first_query, last_query):
             attend(head, layer, position, work.scores[thread], work)
         turn = meet(work.counter, threads, turn)
-        project_out(thread, layer, scale, first_row, last_row, weights, cutoffs, work)
+        project_out(thread, threads, layer, scale, weights, cutoffs, work)
         turn = meet(work.counter, threads, turn)
-        for i in range(residual.shape[0]):
-            residual[i] += work.attended[i]
+        add_attended(residual, threads, layer, weights, work)
         _normalize(x, residual, weights.norms[2 * layer + 1], weights.epsilon)
         _feed_forward(thread, layer, scale, weights, cutoffs, work)
         turn = meet(work.counter, threads, turn)
@@ -212,9 +218,8 @@ class LlamaStep:
     def _skip_attention(self, skipped: bool) -> None:
         """Read attention's maps by input, of which rows can be skipped, or by output, which is faster for all of them."""
         if skipped and not self._attention_rows:
-            size = 2 * self._all.rotation.shape[2]
             self._attention_rows = {
-                "qkv_rows": by_input(self._all.qkv, self.threads, size),
+                "qkv_rows": by_input(self._all.qkv, self.threads),
                 "out_rows": by_input(self._all.out, self.threads),
             }
         none = {"qkv_rows": self._all.qkv_rows, "out_rows": self._all.out_rows}

@@ -37,8 +37,9 @@ class LlamaWeights(NamedTuple):
     head: Array  # (V, H), often the embedding itself
     qkv: Array  # (L, (q heads + 2 kv heads)·D, H)
     out: Array  # (L, H, q heads·D)
-    qkv_rows: Array  # (N, L, H, most outputs of a thread): by input, each thread's heads side by side
-    out_rows: Array  # (N, L, q heads·D, most outputs of a thread): likewise; both without threads where nothing is skipped
+    qkv_rows: Array  # (N, L, H/N, (q heads + 2 kv heads)·D): by input, each thread's own
+    out_rows: Array  # (N, L, q heads·D/N, H): likewise; both are of no thread where nothing is skipped
+    unit: int  # inputs that threads do not share out: 32 in blocks
     gate_up: Array  # (N, L, H, 2·I/N): by input, each thread's neurons side by side
     down: Array  # (N, L, I/N, H): by neuron
     norms: Array  # (2·L + 1, H): before attention, before the block, …, final
@@ -100,6 +101,7 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
         out=_stack([(a.o_proj,) for a in attention]),
         qkv_rows=none,
         out_rows=none,
+        unit=BLOCK if kind else 1,
         gate_up=gate_up,
         down=down,
         norms=np.stack([norm.weight.float().numpy() for norm in (*norms, base.norm)]),
@@ -108,27 +110,25 @@ def pack(model: PreTrainedModel, context: int, threads: int) -> LlamaWeights:
     )
 
 
-def by_input(maps: Array, threads: int, unit: int = 1) -> Array:
-    """Return maps ``(layers, outputs, inputs)`` by input, as ``qkv_rows`` and ``out_rows`` have them.
-
-    A thread has whole units of outputs: of queries, keys and values a head.
-    """
-    layers, outputs, inputs = maps.shape  # of blocks, `inputs` in blocks
+def by_input(maps: Array, threads: int) -> Array:
+    """Return maps ``(layers, outputs, inputs)`` by input, as ``qkv_rows`` and ``out_rows`` have them."""
+    layers, outputs, columns = maps.shape  # of blocks, a column for 32 inputs
     kind = kind_stored(maps)
-    own = [share(outputs // unit, thread, threads) for thread in range(threads)]
+    own = [share(columns, thread, threads) for thread in range(threads)]
+    most = max(stop - start for start, stop in own)
     whole_ones = BLOCK if kind else ALIGNMENT // maps.itemsize
-    most = -(-max(stop - start for start, stop in own) * unit // whole_ones) * whole_ones
+    wide = -(-outputs // whole_ones) * whole_ones
     rows = (
-        _turned_zeros((threads, layers), inputs, most, kind)
+        _turned_zeros((threads, layers), most, wide, kind)
         if kind
-        else aligned((threads, layers, inputs, most), maps.dtype)
+        else aligned((threads, layers, most, wide), maps.dtype)
     )
-    part = np.zeros((most, inputs), maps.dtype)
     for thread, (start, stop) in enumerate(own):
-        for layer in range(layers):
-            part[: (stop - start) * unit] = maps[layer, start * unit : stop * unit]
-            part[(stop - start) * unit :] = np.zeros((), maps.dtype)
-            rows[thread, layer] = turned(part.view(np.uint8).reshape(most, -1), kind) if kind else part.T
+        part = np.zeros((wide, stop - start), maps.dtype)
+        for layer in range(layers if stop > start else 0):  # fewer blocks than threads leave one without
+            part[:outputs] = maps[layer, :, start:stop]
+            turned_part = turned(part.view(np.uint8).reshape(wide, -1), kind) if kind else part.T
+            rows[thread, layer, : len(turned_part)] = turned_part
     return rows
 
 

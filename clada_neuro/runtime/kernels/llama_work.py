@@ -33,8 +33,8 @@ class Work(NamedTuple):
     attended: Array  # (H,)
     hidden: Array  # (N, 2·I/N)
     partial: Array  # (N, H)
-    own_qkv: Array  # (N, width of its part of qkv_rows)
-    own_out: Array  # (N, width of its part of out_rows)
+    own_qkv: Array  # (N, width of qkv_rows): what a thread's inputs give
+    own_out: Array  # (N, width of out_rows): likewise
     kept: Array  # (N, max(H, I/N, q heads·D))
     rounded: tuple[Rounded, ...]  # (N,): of as many, what blocks of GGUF are multiplied by
     bias: Array  # (L, H): stands in for dropped rows of the block
