@@ -21,8 +21,9 @@ from typing import Any
 import pandas as pd
 import torch
 from _shared.equal_sparsity import POWER, cut, documents, estimate
+from _shared.marginal_loss import explained
 from _shared.mechanism_texts import LENGTH, PREFIX, Texts, by_text
-from _shared.mechanisms import BASE, IDEAS, Mechanisms, in_order
+from _shared.mechanisms import BASE, IDEAS, Mechanisms, in_order, persistence
 from _shared.mechanisms_page import figure, page
 from _shared.results import results_folder
 from _shared.texts import c4_for_calibration
@@ -143,6 +144,14 @@ class Experiment:
         chosen = self.chosen(_idea(name))
         return self.own.has(_with_offset(self.mechanisms.label(name, chosen.setting), chosen.offset))
 
+    def known(self) -> dict[str, tuple[float, float]]:
+        """Return how much of the divergence under CLADA without load is known before each token."""
+        return explained(self.mechanisms.base_costs(self.own), PREFIX)
+
+    def kept(self) -> dict[str, tuple[float, float]]:
+        """Return what of a text goes on after its prefix."""
+        return persistence(self.mechanisms.gathered(self.fit))
+
     def table(self) -> pd.DataFrame:
         """Return a row a policy: loss and divergence with intervals over texts, and differences from what it stands against."""
         every = {BASE: self.mechanisms.base_costs(self.own)}
@@ -208,7 +217,8 @@ def write(experiment: Experiment) -> None:
     name = "mechanisms" if target == 0.4 else f"mechanisms_{target:g}"
     write_text(results / f"{name}.csv", table.round(5).to_csv(index=False))
     write_text(results / f"{name}_settings.csv", tried.round(5).to_csv(index=False))
-    write_text(results / f"{name}.md", page(table, tried, experiment.identity, target))
+    known, kept = experiment.known(), experiment.kept()
+    write_text(results / f"{name}.md", page(table, tried, known, kept, experiment.identity, target))
     figure(table, results / f"{name}.png")
     print(table[["policy", "ffn_sparsity", "loss", "divergence"]].to_string(), flush=True)
 

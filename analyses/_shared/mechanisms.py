@@ -8,7 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from _shared.marginal_loss import budget, fit_log_link, known_before, own_effect, predict, shuffled, signs
+from _shared.marginal_loss import (
+    LEAST,
+    budget,
+    fit_log_link,
+    known_before,
+    own_effect,
+    predict,
+    shuffled,
+    signs,
+)
 from _shared.mechanism_policies import NEXT, OWN, REST, SITES, gather, most_active, planned
 from _shared.mechanism_texts import BATCH, PREFIX, Texts
 from _shared.token_costs import Costs
@@ -55,7 +64,7 @@ class Idea:
 
 
 IDEAS = {
-    "hindsight": Idea("budget by the token's true divergence", (0.1, 0.2), ()),
+    "hindsight": Idea("*bound*: budget by the token's true divergence", (0.1, 0.2), ()),
     "mean": Idea("compensation from the prefix", (1.0,), (FOREIGN,), ORACLE),
     "thresholds": Idea("thresholds by layer and site from the prefix", (1.0,), (FOREIGN,), ORACLE),
     "load": Idea("budget by surprisal, linear (ships)", (0.05,)),
@@ -214,6 +223,20 @@ class Mechanisms:
         return shrinkage(found[f"{name}-{OWN}"], found[f"{name}-{REST}"])
 
 
+def persistence(found: Costs) -> dict[str, tuple[float, float]]:
+    """Return what of a text is its own after the prefix, mean over layers: its size, and which share of it the prefix foretells.
+
+    Size is the spread between texts of log quantiles, and that of the mean loss over the norm of its mean; the share is `shrinkage`.
+    """
+    rows = {}
+    for name in ("lost", *SITES):
+        rest = found[f"{name}-{REST}"]
+        away = rest - rest.mean(0)
+        size = away.std(0) if rest.dim() == 2 else away.norm(dim=-1).mean(0) / rest.mean(0).norm(dim=-1)
+        rows[name] = (float(size.mean()), float(shrinkage(found[f"{name}-{OWN}"], rest).mean()))
+    return rows
+
+
 def shrinkage(before: Tensor, after: Tensor) -> Tensor:
     """Return the least-squares slope of what follows on what came before, both ``(texts, layers[, width])``, within 0 and 1."""
     x, y = (part.reshape(*part.shape[:2], -1) for part in (before, after))
@@ -261,7 +284,7 @@ def _load(self: Mechanisms, setting: float, costs: Costs, variant: str) -> Tenso
 
 def _hindsight(self: Mechanisms, setting: float, costs: Costs, variant: str) -> Tensor:
     own, general = (
-        found["divergence"].clamp_min(1e-4).log() for found in (costs, self.base_costs(self.texts))
+        found["divergence"].clamp_min(LEAST).log() for found in (costs, self.base_costs(self.texts))
     )
     return _everywhere(self, budget(own, setting, general.mean()))
 

@@ -182,11 +182,35 @@ def test_what_is_known_before_does_not_look_ahead():
     assert float(before[0, 0, 3]) == pytest.approx(math.log(PREFIX) - 4)
 
 
+def test_what_is_known_beforehand_is_measured_on_texts_left_out():
+    generator = torch.Generator().manual_seed(4)
+    costs = {
+        name: torch.randn(40, 50, generator=generator) for name in ("surprisal", "entropy", "margin", "noise")
+    }
+    costs["divergence"] = (costs["surprisal"] + costs["noise"]).exp()  # half the variance of its log
+    found = worth.explained(costs, PREFIX)
+    assert found["surprisal"][0] == pytest.approx(0.5, abs=0.05)
+    assert found["all"][0] == pytest.approx(0.5, abs=0.05)
+    assert found["entropy"][0] == pytest.approx(0.0, abs=0.01)
+
+
 def test_shrinkage_is_the_slope_of_what_follows():
     before = torch.randn(400, 3, 8, generator=torch.Generator().manual_seed(2))
     noise = torch.randn(400, 3, 8, generator=torch.Generator().manual_seed(3))
     after = torch.tensor([0.7, 0.2, -0.5])[:, None] * before + noise + 4
     assert ideas.shrinkage(before, after).tolist() == pytest.approx([0.7, 0.2, 0.0], abs=0.05)
+
+
+def test_what_goes_on_after_a_prefix_by_hand():
+    own = torch.tensor([[-1.0], [1.0], [0.0]])
+    vectors = torch.stack([own, 0 * own], dim=-1)
+    found = {f"{site}-own": own for site in (INPUT, HIDDEN)} | {
+        f"{site}-rest": 3 + own / 2 for site in (INPUT, HIDDEN)
+    }
+    found |= {"lost-own": vectors, "lost-rest": torch.tensor([4.0, 0.0]) + vectors / 4}
+    kept = ideas.persistence(found)
+    assert kept["input"] == pytest.approx((0.5, 0.5))
+    assert kept["lost"] == pytest.approx((0.25 * 2 / 3 / 4, 0.25))
 
 
 def table() -> pd.DataFrame:
@@ -232,14 +256,26 @@ def test_the_page_says_what_wins_and_what_does_not(tmp_path):
             }
         ]
     )
-    text = pages.page(rows, tried, "abc", 0.4)
+    text = pages.page(rows, tried, {"surprisal": (0.05, 0.01)}, {"lost": (0.8, 0.1)}, "abc", 0.4)
     assert "budget by surprisal, linear (ships): -10.0 % of the divergence without it; **wins**" in text
     assert "| — the same budgets turned |" in text
     assert "**-0.0300 [" in text
+    assert "| surprisal | 5.0 % | 1.0 % |" in text
+    assert "| mean of what a block loses (of its norm) | 0.80 | 0.10 |" in text
     pages.figure(rows, tmp_path / "mechanisms.png")
     assert (tmp_path / "mechanisms.png").read_bytes()[1:4] == b"PNG"
     rows.loc[rows["policy"] == "load-random", "idea_divergence_low"] = -0.001
     assert not pages.wins(rows, "load")
+
+
+def test_the_page_says_what_loses_and_how_much_there_is_to_win():
+    rows = table().replace({"policy": {"load-random": "mean-oracle", "load-reversed": "static"}})
+    text = pages.page(rows, pd.DataFrame(), {}, {}, "abc", 0.4)
+    assert "+10.0 % of the divergence without it; no more than 0.0 % are there to win" in text
+    assert (
+        "neurons dropped by the prefix: +20.0 % of the divergence without it; **loses** against none" in text
+    )
+    assert "its controls were not all measured" in text
 
 
 def test_bounds_are_measured_first():
