@@ -1,13 +1,13 @@
 """Seconds that a trace of short sentences takes, beside packages that give surprisal alone.
 
 Ours is the whole trace: surprisal, entropies and the activity of every layer, with word tables and lags; beside it
-stand the same passes of the model alone, which no trace can do without. The others compute surprisal only, in batches of
+stand the same passes of the model alone, which no trace can do without, their products, and as many operations in large products. The others compute surprisal only, in batches of
 32, which suits them best. Models are loaded before the clock starts; rounds of
 all tools are interleaved, and the median round counts.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 from clada_neuro.artifacts import package_data
 from clada_neuro.bench.engines import now
@@ -26,7 +27,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.instrument.texts import read_texts
 from clada_neuro.instrument.trace import trace
 from clada_neuro.models import branching
-from clada_neuro.models.linear import inputs_of, is_linear
+from clada_neuro.models.linear import inputs_of, is_linear, weights_of
 from clada_neuro.models.loading import LanguageModel, load_model
 from clada_neuro.runtime.sweeps import swept
 from clada_neuro.stimuli import datasets
@@ -35,7 +36,9 @@ from clada_neuro.stimuli.formats import read_stimuli
 OURS = "clada-neuro"
 MODEL = "the model's passes alone"
 PRODUCTS = "their products alone"
-_MEASURES = {OURS: "all", MODEL: "none", PRODUCTS: "none"}
+LARGE = "as many operations in large products"
+_MEASURES = {OURS: "all"} | dict.fromkeys((MODEL, PRODUCTS, LARGE), "none")
+_LARGE, _TIMES = 2048, 3  # rows and columns of such a product, and how many are timed
 PEER_BATCH = 32
 
 
@@ -70,19 +73,23 @@ def bench_trace(
     Returns
     -------
     pandas.DataFrame
-        One row per tool: ``tool``, ``version``, ``measures``, ``sentences``, ``words``, ``seconds``, ``words_per_s`` and
-        ``ratio`` (its seconds over ours; above 1 is slower than ours), and the model's ``device``.
+        One row per tool: ``tool``, ``version``, ``measures``, ``sentences``, ``words``, ``seconds``, ``words_per_s``,
+        ``ratio`` (its seconds over ours; above 1 is slower than ours), ``highest_ratio`` (its seconds over those of our
+        products alone: what a trace could reach that took no time for anything else), of the products ``gflop_per_s``, and
+        the model's ``device``.
     """
     texts = _stimuli(stimuli).head(sentences)
     language_model = load_model(model, **{"device": "cpu", "dtype": dtype, **_chosen(loading)})
     passes = _recorded(texts, language_model)
+    flop = _flop(language_model, passes)
     runs = {
         OURS: partial(_ours, texts, language_model),
         MODEL: partial(_alone, language_model, passes),
         PRODUCTS: partial(_products, language_model, passes),
+        LARGE: partial(_large, language_model, flop),
     }
     if peer_python is None:
-        return _rows(_rounds(runs, rounds, progress), texts, {}, str(language_model.device))
+        return _rows(_rounds(runs, rounds, progress), texts, {}, str(language_model.device), flop)
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(ScoringPeers(peer_python, save_for_peers(language_model, Path(folder)))) as peers,
@@ -91,7 +98,7 @@ def bench_trace(
         versions = {tool: _version(peers, tool) for tool in TOOLS}
         runs |= {tool: partial(_peer, peers, tool, plain) for tool in TOOLS}
         times = _rounds(runs, rounds, progress)
-    return _rows(times, texts, versions, str(language_model.device))
+    return _rows(times, texts, versions, str(language_model.device), flop)
 
 
 def _stimuli(given: str | Path | None) -> pd.DataFrame:
@@ -160,18 +167,41 @@ def _alone(model: LanguageModel, passes: list[_Pass]) -> float:
 @torch.inference_mode()
 def _products(model: LanguageModel, passes: list[_Pass]) -> float:
     """Return the seconds of the same passes' products by the model's weights, each as its linear map takes it."""
+    seconds = 0.0
+    for parts, rows in _maps(model, passes):
+        given = {width: _noise(model, rows, width) for width in {inputs_of(part) for part in parts}}
+        began = now(model.device)
+        for part in parts:
+            part(given[inputs_of(part)])
+        seconds += now(model.device) - began
+    return seconds
+
+
+def _maps(model: LanguageModel, passes: list[_Pass]) -> Iterator[tuple[list[nn.Module], int]]:
+    """Yield linear maps with how many rows each of them multiplies, pass by pass."""
     head = model.model.get_output_embeddings()
     inner = [part for part in model.model.modules() if is_linear(part) and part is not head]
-    seconds = 0.0
     for one in passes:
-        nodes = one.inputs["input_ids"].numel()
-        for parts, rows in ((inner, nodes), ([head], one.positions)):
-            given = {width: _noise(model, rows, width) for width in {inputs_of(part) for part in parts}}
-            began = now(model.device)
-            for part in parts:
-                part(given[inputs_of(part)])
-            seconds += now(model.device) - began
-    return seconds
+        yield inner, one.inputs["input_ids"].numel()
+        yield [head], one.positions
+
+
+def _flop(model: LanguageModel, passes: list[_Pass]) -> float:
+    """Return the operations of the products: a multiplication and an addition for each weight and row."""
+    weights = [(sum(weights_of(part) for part in parts), rows) for parts, rows in _maps(model, passes)]
+    return float(sum(2 * rows * count for count, rows in weights))
+
+
+@torch.inference_mode()
+def _large(model: LanguageModel, flop: float) -> float:
+    """Return the seconds that so many operations take at the rate of one large product, the fastest of a few."""
+    one = _noise(model, _LARGE, _LARGE)
+    seconds = []
+    for _ in range(_TIMES + 1):
+        began = now(model.device)
+        one @ one
+        seconds.append(now(model.device) - began)
+    return min(seconds) * flop / (2 * _LARGE**3)
 
 
 def _noise(model: LanguageModel, rows: int, width: int) -> torch.Tensor:
@@ -209,7 +239,7 @@ def _rounds(
 
 
 def _rows(
-    times: dict[str, float], stimuli: pd.DataFrame, versions: dict[str, str], device: str
+    times: dict[str, float], stimuli: pd.DataFrame, versions: dict[str, str], device: str, flop: float
 ) -> pd.DataFrame:
     words = int(stimuli["sentence"].str.split().str.len().sum())
     return pd.DataFrame(
@@ -223,6 +253,8 @@ def _rows(
             "seconds": round(seconds, 2),
             "words_per_s": round(words / seconds, 1),
             "ratio": round(seconds / times[OURS], 2),
+            "highest_ratio": round(seconds / times[PRODUCTS], 2),
+            "gflop_per_s": round(flop / seconds / 1e9, 1) if tool in (PRODUCTS, LARGE) else None,
         }
         for tool, seconds in times.items()
     )

@@ -110,6 +110,11 @@ def inputs_of(part: nn.Module) -> int:
     return _matrix(part).shape[1]
 
 
+def weights_of(part: nn.Module) -> int:
+    """Return how many weights a linear map has, its bias apart."""
+    return _matrix(part).numel()
+
+
 def _has_choice(model: PreTrainedModel) -> bool:
     able = torch.backends.mkldnn.is_available() and model.device.type == "cpu"
     return able and model.dtype in _DTYPES

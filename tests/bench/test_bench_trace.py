@@ -8,7 +8,7 @@ import pytest
 from clada_neuro.artifacts import package_data
 from clada_neuro.bench import scoring_peers
 from clada_neuro.bench import trace_speed as module
-from clada_neuro.bench.trace_speed import MODEL, OURS, PRODUCTS, bench_trace
+from clada_neuro.bench.trace_speed import LARGE, MODEL, OURS, PRODUCTS, bench_trace
 from clada_neuro.errors import ModelError
 from clada_neuro.instrument import forward
 from clada_neuro.instrument.trace import trace
@@ -35,10 +35,16 @@ def test_rows_say_who_took_how_long(small, monkeypatch, tmp_path):
     worker.write_text(PEER)
     monkeypatch.setattr(scoring_peers, "_WORKER", worker)
     rows = bench_trace(sentences=40, rounds=2, peer_python=sys.executable).set_index("tool")
-    assert list(rows.index) == [OURS, MODEL, PRODUCTS, *scoring_peers.TOOLS]
+    assert list(rows.index) == [OURS, MODEL, PRODUCTS, LARGE, *scoring_peers.TOOLS]
     assert rows.loc[OURS, ["seconds", "ratio", "measures"]].tolist() == [0.5, 1.0, "all"]
     assert rows.loc["surprisal", ["seconds", "ratio", "measures"]].tolist() == [2.0, 4.0, "surprisal"]
-    assert set(rows.loc[[MODEL, PRODUCTS], "measures"]) == {"none"}
+    assert set(rows.loc[[MODEL, PRODUCTS, LARGE], "measures"]) == {"none"}
+    assert rows["gflop_per_s"].notna().tolist() == [tool in (PRODUCTS, LARGE) for tool in rows.index]
+    rate, seconds = rows.loc[PRODUCTS, "gflop_per_s"], rows.loc[PRODUCTS, "seconds"]
+    assert rows.loc["surprisal", "highest_ratio"] == pytest.approx(2.0 / seconds, rel=0.05)
+    assert rows.loc[LARGE, "seconds"] * rows.loc[LARGE, "gflop_per_s"] == pytest.approx(
+        rate * seconds, rel=0.1
+    )
     assert (rows["seconds"] > 0).all()
     assert rows["words"].nunique() == 1
 
@@ -95,7 +101,7 @@ def test_products_are_those_of_every_linear_map_at_the_tokens_of_the_passes(monk
     tokens, asked = passes[0].inputs["input_ids"].numel(), passes[0].positions
     flop = [2 * rows * inputs * outputs for rows, inputs, outputs in shapes]
     weights = sum(part.weight.numel() for part in parts) - 49152 * 576
-    assert sum(flop) == 2 * (tokens * weights + asked * 49152 * 576)
+    assert sum(flop) == 2 * (tokens * weights + asked * 49152 * 576) == module._flop(model, passes)
 
 
 def test_the_texts_may_be_a_file_of_the_users_own(small, tmp_path):
