@@ -5,7 +5,7 @@ computes other numbers in every run. What its loader reports is therefore checke
 """
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedC
 from transformers.utils import logging as transformers_logging
 
 from clada_neuro.errors import ModelError
+from clada_neuro.models.ggml import unknown_blocks
 
 _NAMED = 3  # keys in a message
 _MASKED = ("ForMaskedLM", "BertForPreTraining")  # the latter has the same head beside another
@@ -25,10 +26,17 @@ def load_part(kind: Any, name: str | Path, **source: Any) -> Any:
         with quiet_transformers():
             return kind.from_pretrained(trust_remote_code=False, **source)
     except Exception as error:  # transformers and gguf raise every kind for files that make no model
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise ModelError(
-            f"model '{name}' cannot be loaded: {reason}; give a checkpoint folder or name"
-        ) from error
+        raise ModelError(f"model '{name}' cannot be loaded: {_reason(error, source)}") from error
+
+
+def _reason(error: Exception, source: Mapping[str, Any]) -> str:
+    """Return what keeps files from being a model, and what to do."""
+    if "gguf_file" in source:
+        unknown = unknown_blocks(Path(source["pretrained_model_name_or_path"]) / source["gguf_file"])
+        if unknown is not None:
+            return f"{unknown}; convert it to F16, Q8_0 or Q4_1 with llama.cpp"
+    said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return f"{said}; give a checkpoint folder or name"
 
 
 def kind_of(config: PreTrainedConfig) -> Any:

@@ -5,6 +5,7 @@ the numbers that the blocks stand for, in float32, which PyTorch multiplies by. 
 of a GGUF file that are of the wanted kind are taken as they are; everything else is quantised as llama.cpp does it.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,24 @@ def kind_of_blocks(part: nn.Module) -> str:
 def numbers(blocks: np.ndarray, kind: Kind) -> np.ndarray:
     """Return what blocks ``(outputs, bytes)`` stand for, ``(outputs, inputs)`` in float32."""
     return gguf.quants.dequantize(blocks, kind.stored)
+
+
+def unknown_blocks(file: Path) -> str | None:
+    """Return which weights of a GGUF file are in blocks that the gguf package does not know or cannot read, None if none are."""
+    try:
+        tensors = gguf.GGUFReader(file).tensors
+    except ValueError as error:
+        number = re.search(r"(\d+)\D*is not a valid GGMLQuantizationType", str(error))
+        return (
+            number and f"it has weights in blocks of kind {number[1]}, which the gguf package does not know"
+        )
+    for tensor in tensors:
+        kind = tensor.tensor_type
+        try:
+            gguf.quants.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+        except NotImplementedError:
+            return f"'{tensor.name}' is in blocks of kind {kind.name}, which the gguf package cannot read"
+    return None
 
 
 def _maps(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:

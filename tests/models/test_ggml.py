@@ -190,16 +190,24 @@ def test_a_model_that_has_no_such_blocks_is_one_line(model, line):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("type_number", [99, int(gguf.GGMLQuantizationType.Q8_K)])
-def test_blocks_that_nobody_here_knows_are_one_line(type_number, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("type_number", "line"),
+    [
+        (99, "it has weights in blocks of kind 99, which the gguf package does not know"),
+        (gguf.GGMLQuantizationType.Q8_K, "'blk.0.ffn_up.weight' is in blocks of kind Q8_K, which the gguf package cannot read"),
+    ],
+)  # fmt: skip
+def test_blocks_that_nobody_here_knows_are_one_line(type_number, line, tmp_path, monkeypatch):
     monkeypatch.setenv("CLADA_NEURO_CACHE", str(tmp_path / "cache"))
-    write_gguf(tiny_model(**WHOLE), path := tmp_path / "tiny.gguf", "Q8_0")
+    wide = tiny_model(**{**WHOLE, "hidden_size": 256})
+    write_gguf(wide, path := tmp_path / "tiny.gguf", "Q8_0")
     (tensor,) = (t for t in gguf.GGUFReader(path).tensors if t.name == "blk.0.ffn_up.weight")
     raw = bytearray(path.read_bytes())
     kind_at = tensor.field.offset + sum(part.nbytes for part in tensor.field.parts[:-2])
     raw[kind_at : kind_at + 4] = np.uint32(type_number).tobytes()
     path.write_bytes(raw)
-    with pytest.raises(ModelError, match=r"tiny\.gguf' cannot be loaded: .+") as error:
+    expected = rf"tiny\.gguf' cannot be loaded: {line}; convert it to F16, Q8_0 or Q4_1 with llama\.cpp$"
+    with pytest.raises(ModelError, match=expected) as error:
         load_model(path, dtype="q8_0", device="cpu")
     assert "\n" not in str(error.value)
 
