@@ -10,6 +10,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from clada_neuro.bench.alone import (
 from clada_neuro.bench.engines import DecodeEngine, Peer, Run
 from clada_neuro.bench.peers import WIDTHS, LlamaCpp
 from clada_neuro.bench.subjects import SHAPES
-from clada_neuro.errors import ModelError
+from clada_neuro.errors import CladaNeuroError, ModelError
 from clada_neuro.models.ggml import KINDS
 from clada_neuro.models.placing import find_device
 from clada_neuro.runtime.clada import Clada
@@ -48,7 +49,8 @@ ENGINES = {
     "cuda": (TRANSFORMERS, PYTORCH, GRAPH, TRITON),
 }
 _SHARES = {FFN_ONLY: (SHARE[FFN_ONLY],), ALL: (SHARE[FFN_ONLY], SHARE[ALL])}
-EVERY_WIDTH = "all"
+EVERY_WIDTH = "each"
+_STARTED_AT_ONCE = 2
 _SAME_WIDTH = {"float32": "float32", "bfloat16": "float16", "q8_0": "Q8_0", "q4_1": "Q4_1"}
 # What blocks of GGUF are compared with, dense, in the same rounds.
 _WIDER = ("float32", "bfloat16")
@@ -77,9 +79,9 @@ def bench_decode(
         As in `load_model`, or ``"llama-1b-random"`` or ``"llama-7b-random"``: Llama shapes with random weights.
     sparsities : tuple of float
         Share of the scope's weight bytes not read that the policies are set to; the realised one is reported.
-    dtype : {"float32", "bfloat16", "q8_0", "q4_1", "all"}
+    dtype : {"float32", "bfloat16", "q8_0", "q4_1", "each"}
         ``"q8_0"`` and ``"q4_1"``, on the CPU: the compiled step on blocks of GGUF, beside its dense rows in float32 and bfloat16.
-        ``"all"``: the compiled step in each of the four, dense and under CLADA; a ratio is to the fastest dense row of its own width.
+        ``"each"``: the compiled step in each of the four, dense and under CLADA; a ratio is to the fastest dense row of its own width.
     device : {"cpu", "cuda"}
     revision : str, optional
         As in `load_model`.
@@ -122,11 +124,7 @@ def bench_decode(
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     asked = TimingRequest(model, dtype, device, revision, tuple(sparsities), calibration, tokens, scope)
     with ExitStack() as ends:  # what sleeps would never end by itself
-        hosts = []
-        for name, request in _timed(asked, place.type):
-            hosts.append(Alone(name, request))
-            ends.callback(hosts[-1].close)
-            progress(f"{name} in {request.dtype} is ready")
+        hosts = _started(_timed(asked, place.type), ends, progress)
         about = hosts[-1].about
         peers = [] if llama_python is None else _peers(hosts[0], llama_python, llama_widths, threads, ends)
         engines = [
@@ -164,6 +162,26 @@ def _timed(asked: TimingRequest, place: str) -> list[tuple[str, TimingRequest]]:
         return [(name, asked) for name in names]
     wider = [(COMPILED, replace(asked, dtype=dtype, sparsities=())) for dtype in _WIDER]
     return [*wider, *((name, asked) for name in names if name in (COMPILED, GENERATE))]
+
+
+def _started(
+    timed: list[tuple[str, TimingRequest]], ends: ExitStack, progress: Callable[[str], None]
+) -> list[Alone]:
+    """Start the engines, two at a time; those that start are closed in the end, whatever the others run into."""
+    hosts, errors = [], []
+    with ThreadPoolExecutor(_STARTED_AT_ONCE) as pool:
+        waiting = [pool.submit(Alone, *one) for one in timed]
+        for host, (name, request) in zip(waiting, timed, strict=True):
+            try:
+                hosts.append(host.result())
+            except CladaNeuroError as error:
+                errors.append(error)
+                continue
+            ends.callback(hosts[-1].close)
+            progress(f"{name} in {request.dtype} is ready")
+    if errors:
+        raise errors[0]
+    return hosts
 
 
 def _peers(

@@ -31,10 +31,10 @@ def command() -> None:
 @scope_option
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "bfloat16", "q8_0", "q4_1", "all"]),
+    type=click.Choice(["float32", "bfloat16", "q8_0", "q4_1", "each"]),
     default="float32",
     show_default=True,
-    help="q8_0, q4_1: GGUF's blocks of 8 and 4 bits, beside dense rows in float32 and bfloat16; all: CLADA and dense in each.",
+    help="q8_0, q4_1: GGUF's blocks of 8 and 4 bits, beside dense rows in float32 and bfloat16; each: CLADA and dense in each.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @revision_option

@@ -214,6 +214,7 @@ def tiny_subject(monkeypatch):
 
     object.__setattr__(subject, "policies", policies)
     monkeypatch.setattr(alone, "find_subject", lambda *_: subject)
+    monkeypatch.setattr(bench, "_STARTED_AT_ONCE", 1)  # they share the model
     monkeypatch.setattr(bench, "Alone", Host)
     return subject.model
 
@@ -297,7 +298,7 @@ def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
 def test_every_width_is_compared_with_its_own_dense_rows(monkeypatch):
     monkeypatch.setitem(subjects.SHAPES, "tiny-random", (64, 96, 2, 4, 2))
     monkeypatch.setattr(bench, "Alone", Host)
-    table = bench.bench_decode("tiny-random", dtype="all", sparsities=(0.4,), tokens=2, rounds=1)
+    table = bench.bench_decode("tiny-random", dtype="each", sparsities=(0.4,), tokens=2, rounds=1)
     widths = ["float32", "bfloat16", "q8_0", "q4_1"]
     found = list(zip(table["dtype"], table["policy"], strict=True))
     assert found == [(width, policy) for width in widths for policy in ("dense", "clada")]
@@ -307,7 +308,7 @@ def test_every_width_is_compared_with_its_own_dense_rows(monkeypatch):
         Peer("llama.cpp", "dense", "Q4_1", Answers(0.05), 9),
     ]
     runs, _ = bench._interleave(engines, [], IDS.tolist(), 5, 4, lambda line: None)
-    rows = pd.DataFrame(bench._rows(engines, runs, "all", {"q4_1": (6, 4)}, {}))
+    rows = pd.DataFrame(bench._rows(engines, runs, "each", {"q4_1": (6, 4)}, {}))
     assert rows["ratio_vs_dense"].tolist() == pytest.approx([0.45, 1])
 
 

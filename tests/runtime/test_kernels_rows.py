@@ -74,7 +74,7 @@ def test_turning_blocks_changes_no_number(kind, outputs):
     raw = turned(blocks, kind).view(np.uint8).reshape(3, ROWS[kind], -1)
     shared = raw[:, BLOCK:].reshape(3, -1).view(np.float16).astype(np.float32)
     if kind == "q8_0":
-        found = raw[:, :BLOCK].view(np.int8) * shared[:, None]
+        found = (raw[:, :BLOCK].astype(int) - 128) * shared[:, None]
     else:
         width = shared.shape[1] // 2
         halves = raw[:, :BLOCK].reshape(3, BLOCK, -1, 1, GROUP // 2)

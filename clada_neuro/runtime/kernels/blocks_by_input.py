@@ -49,9 +49,9 @@ def _in_order(builder: Any, sums: list[Any]) -> list[Any]:
 
 
 def _unsigned(builder: Any, halves: bool, neighbours: list[Any]) -> list[Any]:
-    """Return weights as unsigned bytes: numbers + 128, or lower and then upper halves."""
+    """Return weights as unsigned bytes, of Q4_1 those of lower and then of upper halves."""
     if not halves:
-        return [builder.xor(vector, v.constant(v.NUMBERS, 128)) for vector in neighbours]
+        return neighbours
     low = [builder.and_(vector, v.constant(v.NUMBERS, 15)) for vector in neighbours]
     return low + [builder.lshr(vector, v.constant(v.NUMBERS, 4)) for vector in neighbours]
 
@@ -143,8 +143,8 @@ def _add_tile(
             read = []
             for i in range(_FOUR):
                 place = v.at(builder, v.at(builder, wanted, index=index, size=_FOUR), offset=i)
-                row = builder.mul(v.load(builder, place, v.PLACE, 8), tile.stride)
-                read.append(v.load(builder, builder.gep(tile.numbers, [row]), v.NUMBERS))
+                row = builder.gep(tile.numbers, [v.load(builder, place, v.PLACE, 8)])
+                read.append(v.load(builder, row, v.NUMBERS))
             weights = _unsigned(builder, tile.has_minima, _four_neighbours(builder, read))
             for totals, part in zip(sums, signed, strict=True):
                 for total, unsigned in zip(totals, weights, strict=True):
@@ -158,21 +158,17 @@ def _add_tile(
 
 
 @v.Intrinsic
-def _ask(_context: Any, rows: Any, block: Any, place: Any, byte: Any) -> Any:
-    """Have a cache line of a block's row brought nearer, beyond the first-level cache, whose queue is short."""
+def _ask(_context: Any, rows: Any, block: Any, byte: Any) -> Any:
+    """Ask for the cache line of a block's byte."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = kind_of(signature.args[0].dtype)
-        row = builder.add(v.times(builder, args[1], ROWS[kind]), args[2])
-        line = builder.gep(v.start_of_row(context, builder, signature.args[0], args[0], row), [args[3]])
-        pointer, number = v.BYTE.as_pointer(), v.INTEGER
-        signature_of = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], signature_of)
-        read, locality, data = (ir.Constant(number, value) for value in (0, 1, 1))
-        builder.call(prefetch, [line, read, locality, data])
+        first = v.times(builder, args[1], ROWS[kind])
+        start = v.start_of_row(context, builder, signature.args[0], args[0], first)
+        v.ask(builder, builder.gep(start, [args[2]]))
         return context.get_dummy_value()
 
-    return types.void(rows, types.int64, types.int64, types.int64), generate
+    return types.void(rows, types.int64, types.int64), generate
 
 
 @njit(**COMPILED)
@@ -181,13 +177,13 @@ def add_kept_blocks(y: Array, rows: Array, x: Array, kept: Array, count: int, ro
 
     While a block is added, memory is asked for the rows of the next: they are too short for a processor to see them coming.
     """
-    blocks = round_kept(x, kept, count, rounded)
+    blocks = round_kept(x, kept, count, rows.strides[0], rounded)
     for found in range(blocks):
         coming = min(found + 1, blocks - 1)
         for byte in range(0, rows.shape[1], v.BYTES):
             if byte % ALIGNMENT == 0:
                 for at in range(rounded.groups[coming] * _FOUR, rounded.groups[coming + 1] * _FOUR):
-                    _ask(rows, rounded.blocks[coming], rounded.places[at], byte)
+                    _ask(rows, rounded.blocks[coming], rounded.places[at] + byte)
             _add_tile(
                 y,
                 rows,

@@ -12,9 +12,11 @@ from numba.core import cgutils
 
 from clada_neuro.models.ggml import BLOCK, KINDS
 from clada_neuro.runtime.kernels import vectors as v
-from clada_neuro.runtime.kernels.cpu import COMPILED, Array
+from clada_neuro.runtime.kernels.cpu import ALIGNMENT, COMPILED, Array
 from clada_neuro.runtime.kernels.rounding import Rounded
 from clada_neuro.runtime.kernels.stored import Q4_1, Q8_0, kind_of
+
+_AHEAD = 4  # passes
 
 
 class _Vector:
@@ -82,10 +84,15 @@ def _rows_of(together: int) -> Any:
             stride = builder.extract_value(found.strides, 0)
             vector = tuple(v.data(context, builder, kinds[i], args[i]) for i in range(3, 7))
             bases = [builder.gep(first, [v.times(builder, stride, n)]) for n in range(together)]
+            # A processor does not see such short rows coming, of which several are read at once.
+            ahead = builder.gep(first, [v.times(builder, stride, _AHEAD * together)])
             totals = [v.variable(builder, ir.Constant(v.FLOATS, [0.0] * v.LANES)) for _ in bases]
             shared = [v.variable(builder, ir.Constant(v.TWO, [0.0, 0.0])) for _ in bases]
             with cgutils.for_range(builder, builder.extract_value(found.shape, 1)) as loop:
                 x = _Vector(builder, vector, loop.index)
+                coming = v.at(builder, ahead, index=loop.index, size=together * size)
+                for line in range(-(-together * size // ALIGNMENT)):
+                    v.ask(builder, v.at(builder, coming, offset=line * ALIGNMENT))
                 for base, sums in zip(bases, zip(totals, shared, strict=True), strict=True):
                     block = v.at(builder, base, index=loop.index, size=size)
                     _add(builder, read(builder, block, x), sums)

@@ -153,7 +153,8 @@ class LlamaStep:
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Llama architecture in float32, bfloat16 or blocks of GGUF (`clada_neuro.models.ggml`), on the CPU; sums are float32.
+        Llama architecture in float32, bfloat16 or blocks of GGUF (`clada_neuro.models.ggml`), on the CPU; sums are float32,
+        of a block's bytes whole numbers.
     context : int
         Longest sequence in tokens.
     threads : int, optional

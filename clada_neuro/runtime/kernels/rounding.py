@@ -36,7 +36,7 @@ class Rounded(NamedTuple):
     )
     kept_high: Array  # (I,): int8, group by group
     kept_low: Array  # (I,): int8
-    places: Array  # (I,): int64, which of a block's 32 entries these are
+    places: Array  # (I,): int64, by how many bytes their rows are behind a block's first
     blocks: Array  # (B,): int64, blocks that have kept entries
     groups: Array  # (B + 1,): int64, each one's first group
 
@@ -92,8 +92,11 @@ def round_all(x: Array, rounded: Rounded) -> None:
 
 
 @njit(**COMPILED)
-def round_kept(x: Array, kept: Array, count: int, rounded: Rounded) -> int:
-    """Set all that is said of kept entries to those of the first ``count`` of ``kept``, ascending; return how many blocks have any."""
+def round_kept(x: Array, kept: Array, count: int, stride: int, rounded: Rounded) -> int:
+    """Set all that is said of kept entries to those of the first ``count`` of ``kept``, ascending; return how many blocks have any.
+
+    Rows of weights are ``stride`` bytes apart.
+    """
     values = rounded.values
     values[: x.shape[0]] = 0
     for at in range(count):
@@ -106,7 +109,7 @@ def round_kept(x: Array, kept: Array, count: int, rounded: Rounded) -> int:
         to, whole, last = group * _FOUR, 0, np.int64(0)
         while at < count and kept[at] < end:
             entry = kept[at]
-            last = np.int64(entry) - block * BLOCK
+            last = (np.int64(entry) - block * BLOCK) * stride
             rounded.kept_high[to], rounded.kept_low[to] = rounded.high[entry], rounded.low[entry]
             rounded.places[to] = last
             whole += rounded.levels[entry]

@@ -1,7 +1,7 @@
 """A product with every row of a matrix, or with those that are kept, whatever its weights are stored as.
 
 What kernels store decides, when they are compiled, how it is read: float32; bfloat16 bits as uint16 (`cpu`), both with
-activations in float32; or blocks of GGUF (`stored`), which are multiplied by activations that are rounded to 8-bit levels.
+activations in float32; or blocks of GGUF (`stored`), which are multiplied by activations that are rounded to whole numbers of two bytes (`rounding`).
 """
 
 from typing import Any

@@ -8,7 +8,7 @@ skipped input is a row of bytes that nobody touches.
 ====== ==================== ================= ============================= ==========================================
 kind   block of a file      weight            width of a turned row         rows behind 32 inputs
 ====== ==================== ================= ============================= ==========================================
-Q8_0   scale, 32 numbers    scale·q           outputs                       2: scales
+Q8_0   scale, 32 numbers    scale·q           outputs, a byte is q + 128    2: scales
 Q4_1   scale, minimum,      scale·q + minimum outputs / 2, whole groups of  8: scales, then minima, of whole groups
        32 halves of bytes                     64: lower halves of bytes are
                                               the first 32 of a group
@@ -66,7 +66,7 @@ def turned(blocks: Array, kind: str) -> Array:
 
 
 def _q8_0(parts: Array) -> Array:
-    numbers = parts[:, :, 2:].transpose(1, 2, 0)
+    numbers = (parts[:, :, 2:] ^ 128).transpose(1, 2, 0)
     return np.concatenate([numbers, _shared(parts[:, :, :2], len(parts))], axis=1)
 
 

@@ -66,6 +66,15 @@ def at(builder: Any, place: Any, *, index: Any = None, size: int = 1, offset: in
     return builder.gep(place, [ir.Constant(PLACE, offset)]) if offset else place
 
 
+def ask(builder: Any, place: Any) -> None:
+    """Have a place's cache line brought nearer, beyond the first-level cache, whose queue is short."""
+    pointer, number = BYTE.as_pointer(), INTEGER
+    kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+    read, locality, data_not_code = (ir.Constant(number, value) for value in (0, 1, 1))
+    builder.call(prefetch, [place, read, locality, data_not_code])
+
+
 def times(builder: Any, index: Any, size: int) -> Any:
     """Return an integer so many times."""
     return builder.mul(index, ir.Constant(index.type, size))
