@@ -119,6 +119,16 @@ def test_a_model_without_maps_of_attention_that_are_known_is_one_line(files, cap
     assert clada(capsys, "generate", "w3", *of_blocks, "--max-new-tokens", 4).code == 0
 
 
+def test_a_trace_takes_no_calibration_of_all_linear_weights(files, capsys, tmp_path):
+    sentences = tmp_path / "sentences.csv"
+    sentences.write_text("item,condition,sentence\n1,a,w3 w4 *w5*\n", encoding="utf-8")
+    given = ("--model", files / "model", "--policy", "clada", "--calibration", files / "all.safetensors")
+    done = clada(capsys, "trace", sentences, *given, "--out", tmp_path / "traced")
+    assert done.code == 2
+    assert "was made for scope all, scope ffn asked for" in done.complaint
+    assert "(traces are of scope ffn alone), or a calibration made with --scope ffn" in done.complaint
+
+
 def test_decoding_is_timed_with_a_calibration_of_the_scope_alone(files, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(decode_speed, "Alone", Host)
     given = ("--model", files / "model", "--tokens", 2, "--rounds", 1, "--json", tmp_path / "rows.json")
