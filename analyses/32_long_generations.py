@@ -5,7 +5,7 @@
 
 SmolLM2-135M in float32; prompts are read densely, all that is written under the policy, many prompts in lock step. *items*: questions of
 arithmetic and tracking that are made here from a seed, answered in steps after two examples, greedy. *greedy*: after how many
-tokens a continuation first departs from the dense one, beside dense models whose numbers are other ones (bfloat16, 8-bit blocks).
+tokens a continuation first departs from the dense one, beside a dense model whose numbers are other ones (bfloat16).
 *sampled*: 512 tokens drawn at temperature 1 (the same random numbers for every policy, end tokens never drawn) after the first 64
 of C4 and WikiText-2 documents, judged by the dense model. *refresh 16* is CLADA with a dense pass over every 16 tokens
 (`_shared/long_runs.py`) at as many bytes as without. A block is 24 items of each kind and 24 prompts; work is kept policy by policy;
@@ -39,9 +39,9 @@ from clada_neuro.policies.artifact import load_calibration
 from clada_neuro.policies.registry import make_policy
 from clada_neuro.runtime.drawing import Sampler, likeliest
 
-OTHERS = ("bfloat16", "q8_0")
+OTHERS = ("bfloat16",)
 EXAMPLES, BLOCK, ANSWER_TOKENS = 2, 24, 40
-PROMPT, LONG, GREEDY, DRAWN = 64, 512, 128, 8
+PROMPT, LONG, GREEDY, DRAWN = 64, 512, 64, 8
 PARTS = ("items", "greedy", "sampled")
 
 
@@ -141,11 +141,11 @@ class Experiment:
             prompts = self.prompts[BLOCK * block : BLOCK * (block + 1)]
             start = read(self.model.model, prompts)
             dense = store.once(f"reference-{block}", partial(self._reference, start))["tokens"]
+            for dtype in OTHERS:
+                store.once(f"dense_{dtype}-{block}", partial(self._other, dtype, prompts, dense, block))
             for cell in CELLS[1:]:
                 run = partial(self._departures, self.model, start, cell, dense, block)
                 store.once(_name("policy", block, cell), run)
-            for dtype in OTHERS:
-                store.once(f"dense_{dtype}-{block}", partial(self._other, dtype, prompts, dense, block))
 
     def _reference(self, start: Start) -> dict[str, Any]:
         draw, seeds = self._without_ends(_greedy), range(len(start.last))

@@ -23,8 +23,9 @@ answers that are dense's, letter by letter. `items.csv` has every kind of item.
 """
 _GREEDY = """## Where greedy continuations part from dense
 
-The number of tokens shared with the dense float32 continuation before the first other one (of 128; inf: not within them), its median with the interval of order
-statistics, and the share of prompts still together after some tokens. `dense bfloat16` and `dense q8_0` leave nothing out: what they do, any other numbers do.
+The number of tokens shared with the dense float32 continuation before the first other one (of 64; inf: not within them), its median with the interval of order
+statistics, and the share of prompts still together after some tokens. `dense bfloat16` leaves nothing out: what it
+does, any other numbers do.
 """
 _SAMPLED = """## 512 tokens drawn at temperature 1, judged by the dense model
 

@@ -14,7 +14,7 @@ from _shared.made_items import ARITHMETIC, CLOZE
 DENSE = "dense"
 SPAN = 128  # tokens of a part of a continuation
 WORDS = 4  # tokens of what counts as repeated
-SURVIVAL = (4, 8, 16, 32, 64, 128)
+SURVIVAL = (2, 4, 8, 16, 32, 64)
 WHOLE = "whole"
 _GROUPS = {"all": (*ARITHMETIC, *CLOZE), "arithmetic": ARITHMETIC, "tracking": CLOZE}
 
