@@ -2,7 +2,7 @@
 
 Rows that may be skipped are whole, each thread has those of its own inputs, and what threads give is added up after a
 meeting: rows that are shared out, a part to each thread, are too short to come from memory as fast as a map that is
-read from end to end.
+read from end to end. Weights may be of any width (`rows`).
 """
 
 import numpy as np
