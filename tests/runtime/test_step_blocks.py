@@ -25,7 +25,7 @@ from clada_neuro.runtime.runner import compiled, runner_for
 from clada_neuro.runtime.stepping import Decoder
 
 IDS = torch.randint(0, VOCABULARY, (1, 24), generator=torch.Generator().manual_seed(3))
-# 160 neurons: two and three threads have parts of their own that are not full.
+# 160 neurons: three threads have parts of their own that are not full.
 SHAPE = dict(hidden_size=64, intermediate_size=160, num_attention_heads=4, num_key_value_heads=2, head_dim=16)
 PROMPT = IDS[0, :9]
 BOTH = pytest.mark.parametrize("kind", KINDS)
@@ -52,7 +52,7 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @BOTH
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("tied", [True, False])
 def test_full_budget_equals_the_model_whose_weights_are_the_blocks_numbers(kind, threads, tied):
     model = in_blocks(kind, tie_word_embeddings=tied)
@@ -77,7 +77,7 @@ def test_it_is_another_model_than_its_float_weights(model):
     assert relative(logits_of(LlamaStep(model, context=32), IDS[0]), floats) > 10 * CLOSE
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_recorded_masks_replayed_give_the_logits_of_the_masked_model(model, threads):
     generator = torch.Generator().manual_seed(5)
     kept = [torch.rand(2, rows, generator=generator) < share for rows, share in ((64, 0.7), (160, 0.4))]
@@ -103,7 +103,7 @@ def test_recorded_masks_replayed_give_the_logits_of_the_masked_model(model, thre
 def test_both_paths_agree_token_by_token_until_a_score_ties(model, name):
     """Where rounding drops a row on one path that the other keeps, everything after it is another text."""
     policy = POLICIES[name](model)
-    step = LlamaStep(model, context=64, threads=2)
+    step = LlamaStep(model, context=64, threads=3)
     session = KernelSession(CompiledKernel(model, step), policy, PROMPT)
     session.prefill()
     agreed = 0
