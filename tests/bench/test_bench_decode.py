@@ -6,8 +6,10 @@ import runpy
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
@@ -442,3 +444,19 @@ def test_the_peer_draws_the_tokens_of_the_model(model, tmp_path, dtype):
     peer.close()
     expected = model.generate(IDS[None, :12], max_new_tokens=6, min_new_tokens=6, do_sample=False)
     assert answer["drawn"] == expected[0, 12:].tolist()
+
+
+def test_engines_that_start_are_closed_whatever_another_runs_into(monkeypatch):
+    closed = []
+
+    class Fake:
+        def __init__(self, name, request):
+            if name == "broken":
+                raise RuntimeError("no memory")
+            self.about, self.close = SimpleNamespace(), lambda: closed.append(name)
+
+    monkeypatch.setattr(bench, "Alone", Fake)
+    timed = [(name, SimpleNamespace(dtype="float32")) for name in ("first", "broken", "last")]
+    with pytest.raises(RuntimeError, match="no memory"), ExitStack() as ends:
+        bench._started(timed, ends, lambda line: None)
+    assert sorted(closed) == ["first", "last"]
