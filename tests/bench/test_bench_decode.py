@@ -3,18 +3,12 @@
 import json
 import os
 import runpy
-import subprocess
-import sys
 import time
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 import torch
 from click.testing import CliRunner
@@ -25,12 +19,11 @@ from tiny_models import tiny_model
 import clada_neuro.bench.alone as alone
 import clada_neuro.bench.decode_speed as bench
 import clada_neuro.bench.subjects as subjects
-from clada_neuro.bench.alone import Alone, Host, TimingRequest
+from clada_neuro.bench.alone import Host
 from clada_neuro.bench.engines import DecodeEngine, Peer, Run, Transformers, weight_bytes
 from clada_neuro.bench.peers import LlamaCpp, write_gguf
 from clada_neuro.bench.streaming import WeightStream, _combined, _read
 from clada_neuro.bench.subjects import LLAMA_7B, PASSAGE, TimedModel, quantile_policies, random_llama
-from clada_neuro.bench.turns import Turns
 from clada_neuro.cli.bench import command
 from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
@@ -161,37 +154,6 @@ def test_the_streaming_rate_is_a_limit_and_no_slow_loop():
         np.bitwise_xor.reduce(words)
         plain.append(words.nbytes / (time.perf_counter() - began) / 1e9)
     assert max(stream.rates[1:]) > 0.3 * max(plain)
-
-
-def stopped(pid: int) -> bool:
-    """A signal takes a moment."""
-    seen, deadline = psutil.Process(pid), time.monotonic() + 10
-    while seen.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return seen.status() == psutil.STATUS_STOPPED
-
-
-def test_a_process_sleeps_until_it_is_its_turn():
-    process = subprocess.Popen(
-        [sys.executable, "-c", "for line in iter(input, ''): print(line, flush=True)"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    turns = Turns(process.pid)
-    try:
-        assert stopped(process.pid)
-        with turns.awake():
-            process.stdin.write("answer\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "answer\n"
-        assert stopped(process.pid)
-        turns.wake()
-        process.communicate("\n", timeout=20)
-        assert process.returncode == 0
-        turns.wake()  # of a process that has ended
-    finally:
-        process.kill()
 
 
 def test_weight_bytes_count_the_head_once_and_no_embedding(model):
@@ -388,27 +350,6 @@ def test_the_command_writes_the_rows_and_prints_a_table(tiny_subject, tmp_path):
     assert "griffin" in done.output
 
 
-def test_an_engine_in_its_own_process_sleeps_between_its_turns_and_passes_on_what_goes_wrong(tmp_path):
-    language_model = speaking()
-    for part in (language_model.model, language_model.tokenizer):
-        part.save_pretrained(tmp_path / "tiny")
-    asked = TimingRequest(str(tmp_path / "tiny"), "float32", "cpu", None, (0.4,), None, 4)
-    host = Alone("pytorch", asked)
-    try:
-        assert host.about.rows == (("dense", "float32"),)
-        run = host.decode(0, list(host.about.prompt), 4)
-        assert len(run.seconds) == 4
-        host.stream()
-        assert host.stream() > 0
-        assert stopped(host._process.pid)
-        assert host.write_gguf(tmp_path / "tiny.gguf", "float16") > 0
-    finally:
-        host.close()
-    assert host._process.exitcode == 0
-    with pytest.raises(ModelError, match="time fewer tokens"):
-        Alone("pytorch", replace(asked, tokens=10_000))
-
-
 def test_a_gguf_copy_holds_the_weights(model, tmp_path):
     path = tmp_path / "tiny.gguf"
     read = write_gguf(model, path, "float32")
@@ -444,19 +385,3 @@ def test_the_peer_draws_the_tokens_of_the_model(model, tmp_path, dtype):
     peer.close()
     expected = model.generate(IDS[None, :12], max_new_tokens=6, min_new_tokens=6, do_sample=False)
     assert answer["drawn"] == expected[0, 12:].tolist()
-
-
-def test_engines_that_start_are_closed_whatever_another_runs_into(monkeypatch):
-    closed = []
-
-    class Fake:
-        def __init__(self, name, request):
-            if name == "broken":
-                raise RuntimeError("no memory")
-            self.about, self.close = SimpleNamespace(), lambda: closed.append(name)
-
-    monkeypatch.setattr(bench, "Alone", Fake)
-    timed = [(name, SimpleNamespace(dtype="float32")) for name in ("first", "broken", "last")]
-    with pytest.raises(RuntimeError, match="no memory"), ExitStack() as ends:
-        bench._started(timed, ends, lambda line: None)
-    assert sorted(closed) == ["first", "last"]
