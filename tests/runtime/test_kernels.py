@@ -30,12 +30,13 @@ def test_project_is_the_matrix_product_of_its_rows(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 19, 21])
-def test_add_rows_sums_the_kept_rows_only(dtype, count):
-    stored, values = matrix(21, 37, dtype)
+@pytest.mark.parametrize("width", [5, 37, 96])  # no whole cache line of them, some and a rest, whole ones
+def test_add_rows_sums_the_kept_rows_only(dtype, count, width):
+    stored, values = matrix(21, width, dtype)
     rng = np.random.default_rng(count)
     weights = rng.standard_normal(21).astype(np.float32)
     kept = rng.permutation(21).astype(np.uint64)
-    before = rng.standard_normal(37).astype(np.float32)
+    before = rng.standard_normal(width).astype(np.float32)
     y = before.copy()
     add_rows(y, stored, weights, kept, count)
     chosen = kept[:count].astype(int)

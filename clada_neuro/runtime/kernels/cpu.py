@@ -15,6 +15,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from clada_neuro.runtime.kernels.vectors import ask_for, in_a_line
+
 # No "nnan" and "ninf": cut-offs may be infinite.
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -121,28 +123,44 @@ def keep(values: Array, cutoffs: Array, scale: float, kept: Array, mask: Array) 
 def add_rows(y: Array, rows: Array, values: Array, kept: Array, count: int) -> None:
     """Add Σ values[r]·rows[r] over the first ``count`` entries r of ``kept`` to y.
 
-    Eight rows a pass over y keep as many reads from memory under way.
+    Eight rows a pass over y keep as many reads from memory under way. Those of the next pass are asked for meanwhile:
+    processors see reads coming up to the end of a page, which so many rows reach all the time.
     """
+    line = in_a_line(rows)
+    lines = y.shape[0] - y.shape[0] % line
     eights = count - count % 8
     for at in range(0, eights, 8):
         r0, r1, r2, r3 = kept[at], kept[at + 1], kept[at + 2], kept[at + 3]
         r4, r5, r6, r7 = kept[at + 4], kept[at + 5], kept[at + 6], kept[at + 7]
         v0, v1, v2, v3 = values[r0], values[r1], values[r2], values[r3]
         v4, v5, v6, v7 = values[r4], values[r5], values[r6], values[r7]
-        for column in range(y.shape[0]):
-            y[column] += (
-                v0 * widen(rows[r0, column])
-                + v1 * widen(rows[r1, column])
-                + v2 * widen(rows[r2, column])
-                + v3 * widen(rows[r3, column])
-                + v4 * widen(rows[r4, column])
-                + v5 * widen(rows[r5, column])
-                + v6 * widen(rows[r6, column])
-                + v7 * widen(rows[r7, column])
-            )
-    for at in range(eights, count):
+        coming = min(at + 8, eights - 8)
+        for first in range(0, lines, line):
+            for row in range(coming, coming + 8):
+                ask_for(rows, kept[row], first)
+            for column in range(first, first + line):
+                y[column] += (
+                    v0 * widen(rows[r0, column])
+                    + v1 * widen(rows[r1, column])
+                    + v2 * widen(rows[r2, column])
+                    + v3 * widen(rows[r3, column])
+                    + v4 * widen(rows[r4, column])
+                    + v5 * widen(rows[r5, column])
+                    + v6 * widen(rows[r6, column])
+                    + v7 * widen(rows[r7, column])
+                )
+    _add_one_by_one(y, rows, values, kept, 0, eights, lines)
+    _add_one_by_one(y, rows, values, kept, eights, count, 0)
+
+
+@njit(**COMPILED)
+def _add_one_by_one(
+    y: Array, rows: Array, values: Array, kept: Array, start: int, stop: int, first: int
+) -> None:
+    """Add to y, from its entry ``first`` on, the entries ``start`` to ``stop`` of ``kept``."""
+    for at in range(start, stop):
         row = kept[at]
-        for column in range(y.shape[0]):
+        for column in range(first, y.shape[0]):
             y[column] += values[row] * widen(rows[row, column])
 
 

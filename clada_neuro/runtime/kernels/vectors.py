@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 BYTES, LANES = 32, 8  # of a vector of 256 bits
+LINE = 64  # bytes of a cache line
 FAST = ("reassoc", "contract", "nsz", "arcp", "afn")
 
 Intrinsic: Any = intrinsic  # compiled code calls an intrinsic without its first argument
@@ -73,6 +74,31 @@ def ask(builder: Any, place: Any) -> None:
     prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
     read, locality, data_not_code = (ir.Constant(number, value) for value in (0, 1, 1))
     builder.call(prefetch, [place, read, locality, data_not_code])
+
+
+@Intrinsic
+def in_a_line(_context: Any, array: Any) -> Any:
+    """Return how many elements of an array a cache line holds, a constant of the compiled code."""
+
+    def generate(context: Any, _builder: Any, signature: Any, _args: Any) -> Any:
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        return ir.Constant(PLACE, LINE // size)
+
+    return types.int64(array), generate
+
+
+@Intrinsic
+def ask_for(_context: Any, rows: Any, row: Any, column: Any) -> Any:
+    """Have the cache line of an element of a two-dimensional array brought nearer; a place behind its end does no harm."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0]
+        first = start_of_row(context, builder, kind, *args[:2])
+        size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+        ask(builder, at(builder, first, index=args[2], size=size))
+        return context.get_dummy_value()
+
+    return types.void(rows, types.int64, types.int64), generate
 
 
 def times(builder: Any, index: Any, size: int) -> Any:
