@@ -29,6 +29,7 @@ _HEADER = (
 _TRACES = {
     Origin.CUTOFFS: "all; without a calibration missing",
     Origin.POLICY: "under a policy",
+    Origin.WHOLE: "under a policy with `--scope all`",
     Origin.MASKED: "of masked models",
     Origin.STREAM: "with `--layers`",
     Origin.ATTENTION: "with `--layers` and `--attention`",

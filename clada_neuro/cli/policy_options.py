@@ -28,7 +28,7 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Calibration file [default: the shipped one].",
         ),
         click.option(
-            "--sparsity", default=0.4, show_default=True, help="Share of feed-forward weight bytes not read."
+            "--sparsity", default=0.4, show_default=True, help="Share of the scope's weight bytes not read."
         ),
         click.option(
             "--policy", default="dense", show_default=True, help="Policy name; an unknown one lists all."

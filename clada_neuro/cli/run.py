@@ -18,7 +18,7 @@ from clada_neuro.cli.options import (
     trial_file_options,
     where_option,
 )
-from clada_neuro.cli.policy_options import policy_options
+from clada_neuro.cli.policy_options import policy_options, scope_option
 
 
 @click.command()
@@ -29,6 +29,7 @@ from clada_neuro.cli.policy_options import policy_options
     help="Model name, checkpoint folder or GGUF file; may be repeated [default: the analysis's own, else smollm2].",
 )
 @policy_options
+@scope_option
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder [default: out/TARGET].")
 @click.option(
     "--trials", type=click.Path(path_type=Path), help="Trials of a stimulus file (CSV, TSV, xlsx, parquet)."

@@ -13,7 +13,7 @@ from clada_neuro.cli.options import (
     scale_options,
     stimulus_file_options,
 )
-from clada_neuro.cli.policy_options import policy_options
+from clada_neuro.cli.policy_options import policy_options, scope_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )
 @model_options
 @policy_options
+@scope_option
 @language_option
 @click.option(
     "--top-k",
@@ -55,7 +56,7 @@ def command(
 
     Writes tokens, layers and words (parquet), words.csv, conditions.csv (means by condition), of suites and minimal
     pairs accuracy.csv and predictions.csv, and manifest.json. A dense trace measures neuron_sparsity at the thresholds that
-    the calibration has for --sparsity. Interrupt it at any time; the same command continues from the last finished part.
+    the calibration has for --sparsity (of --scope). Interrupt it at any time; the same command continues from the last finished part.
 
     With --csv, or --out NAME.csv, writes one file in place of a folder, a row a word: your columns, then the word's
     measures, in the order of your rows. Settings and versions stand in NAME.json beside it.

@@ -1,4 +1,4 @@
-"""Measure windows while a policy leaves part of the feed-forward blocks uncomputed.
+"""Measure windows while a policy leaves part of the feed-forward blocks, or of all linear maps, uncomputed.
 
 The runtime decides how a text is processed (in one pass or token by token) and shows each step to an observer. The
 dense model reads the same windows first, so that every prediction can be compared with its own.
@@ -22,7 +22,7 @@ from clada_neuro.instrument.recorder import MEASURES
 from clada_neuro.measures.activity import ACTIVITY
 from clada_neuro.measures.measure import in_order
 from clada_neuro.models.rotation import alike
-from clada_neuro.runtime.policy import Policy
+from clada_neuro.runtime.policy import ALL, SHARE, Policy
 from clada_neuro.runtime.predictions import kept
 from clada_neuro.runtime.scoring import BATCH_SEQUENCES, Score, score
 
@@ -61,7 +61,7 @@ class PolicyForward:
 
     def _batch(self, windows: list[Window], seeds: list[int]) -> list[Measures]:
         model = self.dense.model.model
-        observer = _Collector(self.dense, windows)
+        observer = _Collector(self.dense, windows, self.policy.scope)
         scores = score(
             model,
             self.policy,
@@ -76,8 +76,9 @@ class PolicyForward:
 class _Collector:
     """Turns what the runtime shows into measures; rows are windows, positions are model inputs."""
 
-    def __init__(self, forward: Forward, windows: list[Window]) -> None:
+    def __init__(self, forward: Forward, windows: list[Window], scope: str) -> None:
         self.forward = forward
+        self.scope = scope
         self.windows = windows
         self.ids = pad_sequence([torch.tensor(window.ids) for window in windows], batch_first=True).to(
             forward.device
@@ -132,6 +133,8 @@ class _Collector:
         for name in _PREFIX_MEASURES:
             active[name][: found.prefix] = np.nan
         active["ffn_sparsity"] = found.ffn_sparsity.numpy()
+        if self.scope == ALL:
+            active[SHARE[ALL]] = found.sparsity.numpy()
         signals = {
             "load": found.load,
             "reanalysis_event": found.event,
@@ -149,7 +152,7 @@ def describe(policy: Policy | None) -> dict[str, Any]:
     if policy is None:
         return {"name": "dense"}
     key = cache_key(type(policy).__module__, _plain(policy))
-    return {"name": policy.name, "hash": key, "dense_prefix": LEAST_PREFIX}
+    return {"name": policy.name, "scope": policy.scope, "hash": key, "dense_prefix": LEAST_PREFIX}
 
 
 def _plain(value: Any) -> Any:

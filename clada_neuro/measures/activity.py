@@ -51,6 +51,18 @@ ACTIVITY = (
         high=1,
     ),
     Measure(
+        name="linear_sparsity",
+        origin=Origin.WHOLE,
+        unit="share",
+        shown_unit="share of bytes not read",
+        label="linear sparsity",
+        meaning="share of linear weight bytes not read, attention's among them",
+        formula="1 − bytes read / bytes of all linear weights of the layers",
+        word_rule="mean",
+        low=0,
+        high=1,
+    ),
+    Measure(
         name="hoyer",
         origin=Origin.CONTRIBUTIONS,
         unit="0-1",

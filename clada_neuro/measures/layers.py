@@ -9,7 +9,7 @@ is the first of the model's input, which all others attend to, start token or no
 
 from clada_neuro.measures import sources
 from clada_neuro.measures.activity import ACTIVITY
-from clada_neuro.measures.measure import Measure, Origin
+from clada_neuro.measures.measure import UNDER_POLICY, Measure, Origin
 
 TRAJECTORY = 4  # tokens that a line is laid through; our choice
 
@@ -146,5 +146,5 @@ ATTENTION = (
         low=0,
     ),
 )
-ACTIVE = tuple(one for one in ACTIVITY if one.origin != Origin.POLICY)
+ACTIVE = tuple(one for one in ACTIVITY if one.origin not in UNDER_POLICY)
 BY_LAYER = (*LENS, *MOVEMENT, *ASSOCIATION, *ATTENTION, *ACTIVE)

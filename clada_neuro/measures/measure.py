@@ -27,6 +27,10 @@ class Origin(Enum):
     SIMILARITY = "instrument/similarity.py"
     ATTENTION = "models/attention.py"  # by layer, on request
     POLICY = "instrument/under_policy.py"  # not in a dense trace
+    WHOLE = "instrument/under_policy.py: of what attention read, too"  # under a policy whose scope is all
+
+
+UNDER_POLICY = (Origin.POLICY, Origin.WHOLE)
 
 
 class Publication(NamedTuple):

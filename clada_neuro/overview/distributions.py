@@ -9,7 +9,7 @@ import pandas as pd
 from clada_neuro.measures.tokens import MAIN
 
 _BINS, _MOST_CONDITIONS, _WHISKER = 40, 12, 1.5
-_SHADED = (*MAIN, "load", "ffn_sparsity")
+_SHADED = (*MAIN, "load", "ffn_sparsity", "linear_sparsity")
 
 
 def critical_words(words: pd.DataFrame, stimuli: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,8 @@ import pandas as pd
 from clada_neuro.overview.distributions import histogram
 
 EVENT, ACTION = "reanalysis_event", "reanalysis_action"
+# The first that a trace has is what its policy's sparsity is a share of.
+_SHARES = ("linear_sparsity", "ffn_sparsity")
 _BINS, _TENTHS = 30, 10
 
 
@@ -32,25 +34,27 @@ def under_policy(tokens: pd.DataFrame) -> dict[str, Any] | None:
         return None
     events = flag(rows, EVENT)
     with_event = rows.loc[events, "stimulus_id"]
+    skipped = next(name for name in _SHARES if name in tokens)
     found = {
+        "share": skipped,
         "n_tokens": len(tokens),
         "n_decided": len(rows),
         "n_events": events.sum(),
         "n_actions": flag(rows, ACTION).sum(),
-        "sparsity": rows["ffn_sparsity"].mean(),
+        "sparsity": rows[skipped].mean(),
         "kl_dense_bits": rows["kl_dense_bits"].mean() if "kl_dense_bits" in rows else None,
         "text": with_event.iloc[0] if len(with_event) else rows["stimulus_id"].iloc[0],
-        "budget": histogram(rows["ffn_sparsity"], _BINS),
+        "budget": histogram(rows[skipped], _BINS),
     }
-    return found | _by_load(rows.dropna(subset=["load"]) if "load" in rows else rows.iloc[:0])
+    return found | _by_load(rows.dropna(subset=["load"]) if "load" in rows else rows.iloc[:0], skipped)
 
 
-def _by_load(rows: pd.DataFrame) -> dict[str, Any]:
+def _by_load(rows: pd.DataFrame, skipped: str) -> dict[str, Any]:
     """Return the load of tokens and how their measures follow it; nothing where load hardly varies."""
     if len(rows) < _TENTHS or rows["load"].nunique() <= _TENTHS:
         return {}
     events, load = flag(rows, EVENT), histogram(rows["load"], _BINS)
-    measures = [name for name in ("ffn_sparsity", "kl_dense_bits") if name in rows]
+    measures = [name for name in (skipped, "kl_dense_bits") if name in rows]
     return {
         "n_loaded": len(rows),
         "load": load,

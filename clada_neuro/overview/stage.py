@@ -9,7 +9,7 @@ import pandas as pd
 
 from clada_neuro.artifacts import read_table, write_table
 from clada_neuro.measures.activity import ACTIVITY
-from clada_neuro.measures.measure import Origin
+from clada_neuro.measures.measure import UNDER_POLICY
 from clada_neuro.measures.tokens import named
 from clada_neuro.overview import counts, distributions, raw
 from clada_neuro.overview.policy import under_policy
@@ -23,7 +23,7 @@ _TABLES = {
     "stimuli": None,
     "words": None,
     "trials": None,
-    "tokens": ["stimulus_id", *named(Origin.POLICY)],
+    "tokens": ["stimulus_id", *named(*UNDER_POLICY)],
     "layers": ["layer", *(measure.name for measure in ACTIVITY if measure.main)],
 }
 

@@ -193,7 +193,7 @@ def load_calibration(
     if calibration.scope != scope:
         raise CalibrationError(
             f"calibration '{path}' was made for scope {calibration.scope}, scope {scope} asked for; give --scope "
-            f"{calibration.scope} (traces are of scope {FFN_ONLY} alone), or a calibration made with --scope {scope}"
+            f"{calibration.scope}, or a calibration made with --scope {scope}"
         )
     return calibration.to(language_model.device)
 

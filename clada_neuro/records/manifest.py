@@ -33,9 +33,10 @@ class ModelFacts(Part, frozen=True, kw_only=True):
 
 
 class PolicyFacts(Part, frozen=True, kw_only=True):
-    """The activation policy: its name, a hash of all that decides its masks, and its dense beginning in tokens."""
+    """The activation policy: its name, what its sparsity is a share of, a hash of all that decides its masks, dense first tokens."""
 
     name: str = "unnamed"
+    scope: str = "ffn"
     hash: str | None = None
     dense_prefix: int | None = None
 
@@ -46,6 +47,7 @@ class NeuronSparsity(Part, frozen=True, kw_only=True):
     calibration: str | None = None
     hash: str | None = None
     ffn_sparsity: float | None = None
+    linear_sparsity: float | None = None
     missing: str | None = None
 
 

@@ -103,6 +103,8 @@ class UnderPolicy(Part, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    share : str
+        The measure that `sparsity` and `budget` are of: what the policy's scope is.
     text : str
         The first text with an event, else the first.
     load, events_by_load
@@ -122,6 +124,7 @@ class UnderPolicy(Part, frozen=True, kw_only=True):
     events_by_load: Histogram | None = None
     n_loaded_events: int = 0
     by_load: list[Tenths] = []
+    share: str = "ffn_sparsity"
 
 
 class OverviewRecord(Document, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from clada_neuro.measures.measure import Origin
 from clada_neuro.measures.tokens import TOKENS
 from clada_neuro.measures.words import WORDS
 from clada_neuro.records.terms import contrast, factors, square
+from clada_neuro.reporting.text import capitalized
 from clada_neuro.responses.response import response_of
 
 _MEASURES = {measure.name: measure for measure in (*TOKENS, *WORDS)}
@@ -47,9 +48,8 @@ def words(name: str) -> str:
 
 def axis(name: str) -> str:
     """Return an axis label with its unit: ``Surprisal (bits)``."""
-    text = words(name)
     unit = unit_of(_of_word(name))
-    return f"{text[0].upper()}{text[1:]}" + (f" ({unit})" if unit else "")
+    return capitalized(words(name)) + (f" ({unit})" if unit else "")
 
 
 def is_measure(name: str) -> bool:

@@ -15,7 +15,7 @@ from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.layers import label
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import heads, mapped
-from clada_neuro.reporting.text import plural, share
+from clada_neuro.reporting.text import capitalized, plural, share
 
 FOLDER, ALPHA = "layer_maps", 0.05
 _SCALPS = 4  # layers whose scalp is shown
@@ -74,7 +74,7 @@ def sentence(one: MeasureMap) -> str:
 
 def titled(one: MeasureMap) -> str:
     """Return a measure in words, at the beginning of a sentence."""
-    return f"{label(one.measure)[:1].upper()}{label(one.measure)[1:]}"
+    return capitalized(label(one.measure))
 
 
 def figures(folder: Path) -> list[Figure]:

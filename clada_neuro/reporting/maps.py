@@ -15,7 +15,7 @@ from clada_neuro.reporting.figures import COLORS, Figure, compose
 from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
-from clada_neuro.reporting.text import plural, share
+from clada_neuro.reporting.text import capitalized, plural, share
 
 FOLDER, ALPHA = "maps", 0.05
 
@@ -56,7 +56,7 @@ def methods(results: Results) -> str:
 def results_sentences(results: Results) -> list[str]:
     """Return a sentence on each term's clusters."""
     found = _shown(results)
-    return [f"{line[:1].upper()}{line[1:]}." for line in found.findings(words)] if found else []
+    return [f"{capitalized(line)}." for line in found.findings(words)] if found else []
 
 
 def figures(folder: Path, negative: Negative = "down") -> list[Figure]:

@@ -15,7 +15,7 @@ from clada_neuro.reporting.labels import unit_of, words
 from clada_neuro.reporting.page_tables import coefficient_cells, table
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import heads, mapped, microvolts_up
-from clada_neuro.reporting.text import number, plural
+from clada_neuro.reporting.text import capitalized, number, plural
 
 _PLURAL = re.compile(r"(?<=[a-z]{3})s$")  # of bits and words, not of ms
 _ALPHA, _MIDLINE = 0.05, ("Pz", "Cz", "CPz", "POz", "Fz")
@@ -191,7 +191,7 @@ def _by_item(checked: pd.DataFrame, counts: Mapping[str, int]) -> Table:
     if counts:
         parts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
         caption += f" Of {plural(sum(counts.values()), 'word')} shown to readers: {parts}."
-    caption += "".join(f" {note[:1].upper()}{note[1:]}." for note in checked["note"].unique() if note)
+    caption += "".join(f" {capitalized(note)}." for note in checked["note"].unique() if note)
     shown = coefficient_cells(checked.rename(columns={"b_uv": "estimate"}))
     places = checked["where"].str.replace(r"^center\((.*)\)(?= cluster)", r"\1", regex=True)
     shown.insert(0, "where", places)

@@ -53,7 +53,7 @@ def _model(results: Results) -> str:
     computed = (
         "with every feed-forward neuron computed (dense)"
         if policy == "dense"
-        else f"under the policy {policy}"
+        else f"under the policy {policy}, which left out {what_is_skipped(results.manifest)} (scope {results.manifest.policy.scope})"
     )
     named = _list([model_in_words(model) for model in known])
     tokens = _list(list(dict.fromkeys(map(start_token, known))))
@@ -99,6 +99,13 @@ def start_token(model: ModelFacts) -> str:
 def policy_name(manifest: Manifest) -> str:
     """Return the name of the activation policy."""
     return manifest.policy.name
+
+
+def what_is_skipped(manifest: Manifest) -> str:
+    """Return whose weights the activation policy leaves out."""
+    return {"ffn": "part of the feed-forward weights", "all": "part of the linear weights"}[
+        manifest.policy.scope
+    ]
 
 
 def calibration_in_words(manifest: Manifest) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from clada_neuro.artifacts import read_table
 from clada_neuro.errors import DataError
 from clada_neuro.lineage import refuse_mixed_trials, refuse_mixture
-from clada_neuro.measures.measure import Origin
+from clada_neuro.measures.measure import UNDER_POLICY
 from clada_neuro.measures.tokens import named
 from clada_neuro.records.depth import DepthRecord
 from clada_neuro.records.encoding import EncodingRecord
@@ -33,7 +33,7 @@ _TABLES = {
 }
 # Long tables are read only as far as the report shows them.
 _COLUMNS = {
-    "tokens": ["stimulus_id", "token_index", "token", *named(Origin.POLICY)],
+    "tokens": ["stimulus_id", "token_index", "token", *named(*UNDER_POLICY)],
     "layers": ["layer"],
 }
 _DOCUMENTS = {

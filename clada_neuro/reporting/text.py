@@ -103,6 +103,11 @@ def stat(symbol: str, value: str) -> str:
     )
 
 
+def capitalized(text: str) -> str:
+    """Return a text with a capital first letter, the others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 trial``, ``25,322 trials`` or ``3 stimuli``."""
     if count == 1:

@@ -11,7 +11,7 @@ from clada_neuro.reporting.labels import words
 from clada_neuro.reporting.page_tables import coefficient_cells, table
 from clada_neuro.reporting.results import Results
 from clada_neuro.reporting.scalp import Negative, heads, mapped, microvolts_up
-from clada_neuro.reporting.text import plural
+from clada_neuro.reporting.text import capitalized, plural
 
 _STYLES = {"low": (COLORS[0], "-"), "middle": (COLORS[7], "--"), "high": (COLORS[3], ":")}
 _IN_TURN = (*_STYLES.values(), *((COLORS[place], "-.") for place in (1, 2, 4, 5, 6)))
@@ -75,7 +75,7 @@ def _by_item(frame: pd.DataFrame) -> Table:
     shown.insert(0, "where", frame["where"])
     shown.insert(1, "predictor", frame["predictor"])
     caption = "By-item check: stimulus means regressed on the predictors (µV per SD)."
-    notes = " ".join(f"{note[:1].upper()}{note[1:]}." for note in frame["note"].unique() if note)
+    notes = " ".join(f"{capitalized(note)}." for note in frame["note"].unique() if note)
     return Table("erp_by_item", f"{caption} {notes}".strip(), frame, shown)
 
 

@@ -20,7 +20,7 @@ class Setting:
     ----------
     model, dtype, device, start_token, revision : str
         See `clada_neuro.load_model`.
-    policy, sparsity, calibration
+    policy, sparsity, calibration, scope
         See `clada_neuro.policies.registry.policy_for`.
     language : str
         Of the word frequencies.
@@ -51,6 +51,7 @@ class Setting:
     layers: str | None = None
     attention: bool = False
     translators: str | Path | None = None
+    scope: str = "ffn"
 
     def everywhere(self) -> "Setting":
         """Return the setting with what this process decides written out, so that another decides the same."""
@@ -88,18 +89,19 @@ class Setting:
         from clada_neuro.instrument.covariates import check_language
         from clada_neuro.instrument.layer_choice import read_choice
         from clada_neuro.instrument.measurer import ModelMeasurer
-        from clada_neuro.policies.registry import policy_for
+        from clada_neuro.policies.registry import check_scope, policy_for
 
         check_language(self.language)
+        check_scope(self.policy, self.scope)
         translators = Path(self.folder, self.translators) if self.translators else None
         choice = read_choice(self.layers, self.policy != "dense", self.attention, translators)
         model = model or self.load()
         calibration = Path(self.folder, self.calibration) if self.calibration else None
         policy = cutoffs = None
         if self.policy == "dense":
-            cutoffs = hidden_cutoffs(model, self.sparsity, calibration)
+            cutoffs = hidden_cutoffs(model, self.sparsity, calibration, self.scope)
         else:
-            policy = policy_for(model, self.policy, self.sparsity, calibration)
+            policy = policy_for(model, self.policy, self.sparsity, calibration, self.scope)
         return ModelMeasurer(model, policy, self.language, progress, self.top_k, cutoffs, choice)
 
     def _place(self) -> str:

@@ -43,7 +43,7 @@ def calibration_of(weights_hash: str, setting: Setting) -> dict[str, str] | None
 
     if setting.policy in UNCALIBRATED:
         return None
-    path = Path(setting.calibration or shipped_calibration(weights_hash))
+    path = Path(setting.calibration or shipped_calibration(weights_hash, setting.scope))
     found = read_calibration(path)
     added = found.added.get(setting.policy)
     return {"file": path.name, "hash": found.identity} | ({"added": added} if added else {})

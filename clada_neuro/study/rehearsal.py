@@ -13,7 +13,7 @@ import pandas as pd
 from clada_neuro.errors import FitError, did_you_mean
 from clada_neuro.instrument.covariates import LAGS
 from clada_neuro.instrument.given import with_given
-from clada_neuro.measures.measure import Measure, Origin
+from clada_neuro.measures.measure import UNDER_POLICY, Measure, Origin
 from clada_neuro.measures.tokens import MAIN, TOKENS
 from clada_neuro.measures.words import WORDS
 from clada_neuro.responses.alignment import align
@@ -29,13 +29,13 @@ from clada_neuro.study.target import Target
 DENSE = "dense"
 
 
-def rehearse(plan: Target, *, language: str = "en", policy: str = DENSE) -> None:
+def rehearse(plan: Target, *, language: str = "en", policy: str = DENSE, scope: str = "ffn") -> None:
     """Raise what the study would raise after its trace, as far as that does not hang on what the model says.
 
     Parameters
     ----------
     plan : Target
-    language, policy : str
+    language, policy, scope : str
         Of the trace.
 
     Raises
@@ -45,14 +45,14 @@ def rehearse(plan: Target, *, language: str = "en", policy: str = DENSE) -> None
     FitError
         When a formula, a contrast, a direction, the synergy or a condition names what is not there.
     """
-    words = stand_ins(plan.stimuli, language, policy)
+    words = stand_ins(plan.stimuli, language, policy, scope)
     if plan.epochs is not None:  # whose trials are there only after they were measured
         _check_names(plan, [*words, *_of_epochs(plan)])
         return
     trials = plan.trials if plan.trials is not None else _simulated(words)
     aligned = align(words, trials, index_base=plan.index_base, max_lost=plan.max_lost).trials
     _check_names(plan, list(map(str, aligned)))
-    made = {measure.name for measure in _measures(policy)}
+    made = {measure.name for measure in _measures(policy, scope)}
     aligned = _used(
         aligned, plan, [name for name in words if name in made or name.rpartition("_lag")[0] in made]
     )
@@ -62,10 +62,12 @@ def rehearse(plan: Target, *, language: str = "en", policy: str = DENSE) -> None
     check_fits(aligned, suited.analysis.models)
 
 
-def stand_ins(stimuli: pd.DataFrame, language: str = "en", policy: str = DENSE) -> pd.DataFrame:
+def stand_ins(
+    stimuli: pd.DataFrame, language: str = "en", policy: str = DENSE, scope: str = "ffn"
+) -> pd.DataFrame:
     """Return a words table as a trace of these stimuli would make it, with random numbers for what is measured."""
     words = bare_words(stimuli, language).drop(columns=["item", "condition"])
-    made, rng = _measures(policy), np.random.default_rng(0)
+    made, rng = _measures(policy, scope), np.random.default_rng(0)
     names = [measure.name for measure in made if measure.name not in words]
     names += [f"{one.name}_lag{lag}" for lag in LAGS for one in made if one.lags]
     values = {name: rng.uniform(0.1, 0.9, len(words)) for name in names}
@@ -76,8 +78,9 @@ def stand_ins(stimuli: pd.DataFrame, language: str = "en", policy: str = DENSE) 
     return with_given(words, stimuli)
 
 
-def _measures(policy: str) -> list[Measure]:
-    return [one for one in (*TOKENS, *WORDS) if policy != DENSE or one.origin is not Origin.POLICY]
+def _measures(policy: str, scope: str) -> list[Measure]:
+    lacking = UNDER_POLICY if policy == DENSE else () if scope == "all" else (Origin.WHOLE,)
+    return [one for one in (*TOKENS, *WORDS) if one.origin not in lacking]
 
 
 def _simulated(words: pd.DataFrame) -> pd.DataFrame:

@@ -40,6 +40,7 @@ def run(
     policy: str = "dense",
     sparsity: float = 0.4,
     calibration: str | Path | None = None,
+    scope: str = "ffn",
     out: str | Path | None = None,
     trials: str | Path | None = None,
     epochs: str | Path | None = None,
@@ -100,8 +101,8 @@ def run(
     model : str or sequence of str, optional
         See `clada_neuro.load_model`; those the analysis names, or ``"smollm2"``, by default. With several, each has a
         folder of its own under ``models/``, and the report compares them.
-    policy, sparsity, calibration
-        What is left uncomputed, and how much: see `clada_neuro.policies.registry.policy_for`.
+    policy, sparsity, calibration, scope
+        What is left uncomputed, how much, and of what: see `clada_neuro.policies.registry.policy_for`.
     out : path, optional
         Output folder; ``out/<target>`` by default.
     trials, epochs : path, optional
@@ -210,7 +211,7 @@ def run(
     from clada_neuro.study.depth import check_depth
     from clada_neuro.study.rehearsal import rehearse
 
-    rehearse(plan, language=spoken, policy=policy)
+    rehearse(plan, language=spoken, policy=policy, scope=scope)
     if depth:
         check_depth(plan.analysis.models)
     # These load PyTorch, which wrong input need not wait for.

@@ -4,11 +4,14 @@ import math
 import random
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from command_line import clada
 from tiny_models import tiny_checkpoint
 
 import clada_neuro as cn
+from clada_neuro.artifacts import read_json, read_table
 from clada_neuro.bench import decode_speed
 from clada_neuro.bench.alone import Host
 from clada_neuro.calibration import search, texts
@@ -18,6 +21,7 @@ from clada_neuro.evaluation.encoding import encode_pair
 from clada_neuro.evaluation.score_table import markdown
 from clada_neuro.evaluation.summary import long_rows, summarise
 from clada_neuro.evaluation.tasks import Item
+from clada_neuro.instrument.under_policy import LEAST_PREFIX
 from clada_neuro.models.families import FAMILIES
 from clada_neuro.runtime.scoring import score
 
@@ -119,14 +123,99 @@ def test_a_model_without_maps_of_attention_that_are_known_is_one_line(files, cap
     assert clada(capsys, "generate", "w3", *of_blocks, "--max-new-tokens", 4).code == 0
 
 
-def test_a_trace_takes_no_calibration_of_all_linear_weights(files, capsys, tmp_path):
-    sentences = tmp_path / "sentences.csv"
-    sentences.write_text("item,condition,sentence\n1,a,w3 w4 *w5*\n", encoding="utf-8")
-    given = ("--model", files / "model", "--policy", "clada", "--calibration", files / "all.safetensors")
-    done = clada(capsys, "trace", sentences, *given, "--out", tmp_path / "traced")
+@pytest.fixture
+def sentences(tmp_path):
+    path = tmp_path / "sentences.csv"
+    rows = [f"{item},{condition},w3 w4 w9 w{item} *{word}* w8" for item in range(1, 5)
+            for condition, word in (("a", "w5"), ("b", "w7"))]  # fmt: skip
+    path.write_text("\n".join(["item,condition,sentence", *rows]), encoding="utf-8")
+    return path
+
+
+def test_a_trace_measures_what_was_not_read_of_all_linear_weights(files, sentences, capsys, tmp_path):
+    given = ("--model", files / "model", "--policy", "clada")
+    whole = ("--scope", "all", "--calibration", files / "all.safetensors")
+    assert clada(capsys, "trace", sentences, *given, *whole, "--out", tmp_path / "all").code == 0
+    tables = {
+        name: read_table(tmp_path / "all" / f"{name}.parquet") for name in ("tokens", "layers", "words")
+    }
+    model = cn.load_model(files / "model")
+    policy = cn.policy(model, "clada", scope="all", calibration=files / "all.safetensors")
+    for name, tokens in tables["tokens"].groupby("stimulus_id"):
+        ids = [model.start_token_id, *tokens["token_id"]]
+        found = score(model.model, policy, [ids], prefix=LEAST_PREFIX)[0]
+        layers = tables["layers"][tables["layers"]["stimulus_id"] == name]
+        for column, share in (("linear_sparsity", found.sparsity), ("ffn_sparsity", found.ffn_sparsity)):
+            expected = share[1:].mean(-1).numpy()
+            np.testing.assert_allclose(tokens[column], expected, atol=1e-6)
+            by_layer = layers.pivot_table(column, "token_index", "layer").to_numpy()
+            np.testing.assert_allclose(by_layer, share[1:].numpy(), atol=1e-6)
+        assert tokens["linear_sparsity"].iloc[-1] > 0.1
+        assert not np.allclose(tokens["linear_sparsity"], tokens["ffn_sparsity"])
+    words = tables["words"].query("word_index == 4")
+    assert words["linear_sparsity"].between(0.05, 0.9).all()
+    assert read_json(tmp_path / "all" / "manifest.json")["policy"]["scope"] == "all"
+
+    narrow = ("--calibration", files / "ffn.safetensors")
+    assert clada(capsys, "trace", sentences, *given, *narrow, "--out", tmp_path / "ffn").code == 0
+    assert "linear_sparsity" not in read_table(tmp_path / "ffn" / "tokens.parquet")
+    assert read_json(tmp_path / "ffn" / "manifest.json")["policy"]["scope"] == "ffn"
+
+
+def test_a_dense_trace_takes_the_thresholds_of_the_scope(files, sentences, capsys, tmp_path):
+    whole = ("--scope", "all", "--calibration", files / "all.safetensors")
+    given = ("--model", files / "model", *whole, "--sparsity", "0.3")
+    assert clada(capsys, "trace", sentences, *given, "--out", tmp_path / "dense").code == 0
+    manifest = read_json(tmp_path / "dense" / "manifest.json")
+    assert manifest["neuron_sparsity"]["linear_sparsity"] == 0.3
+    assert read_table(tmp_path / "dense" / "tokens.parquet")["neuron_sparsity"].notna().any()
+    assert "linear_sparsity" not in read_table(tmp_path / "dense" / "tokens.parquet")
+
+
+def test_a_study_under_a_policy_of_all_linear_weights_says_so(files, sentences, capsys, tmp_path):
+    stimuli = pd.read_csv(sentences)
+    chance = random.Random(2)
+    trials = [
+        f"{subject},{row.item},{row.condition},{chance.gauss(300, 40):.1f}"
+        for subject in range(6) for row in stimuli.itertuples()
+    ]  # fmt: skip
+    path = tmp_path / "trials.csv"
+    path.write_text("\n".join(["subject,item,condition,rt_ms", *trials]), encoding="utf-8")
+    whole = ("--policy", "clada", "--scope", "all", "--calibration", files / "all.safetensors")
+    formula = ("--formula", "rt_ms ~ surprisal_bits + linear_sparsity + (1 | subject)")
+    given = ("--model", files / "model", *whole, "--trials", path, *formula, "--out", tmp_path / "run")
+    done = clada(capsys, "run", sentences, *given)
+    assert done.code == 0, done.err
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "Part of the linear weights was not read" in page
+    assert "Linear sparsity realized" in page
+    assert "FFN sparsity realized" not in page
+    assert "under the policy clada, which left out part of the linear weights" in page
+    manifest = read_json(tmp_path / "run" / "manifest.json")
+    assert manifest["calibration"]["file"] == "all.safetensors"
+    lacking = clada(
+        capsys, "run", sentences, *given[:2], "--trials", path, *formula, "--out", tmp_path / "dense"
+    )
+    assert lacking.code == 2
+    assert "no column 'linear_sparsity'" in lacking.complaint
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--policy", "clada", "--calibration", "all"), "was made for scope all, scope ffn asked for; give --scope all"),
+        (("--policy", "clada", "--scope", "all", "--calibration", "ffn"), "was made for scope ffn, scope all asked for"),
+        (("--policy", "griffin", "--scope", "all"), "policy 'griffin' leaves attention dense"),
+        (("--policy", "clada", "--scope", "all"), "no calibration of scope all ships for model"),
+    ],
+)  # fmt: skip
+def test_a_trace_of_another_scope_is_one_line(files, sentences, capsys, tmp_path, options, line):
+    given = [files / f"{part}.safetensors" if before == "--calibration" else part
+             for before, part in zip(("", *options), options, strict=False)]  # fmt: skip
+    done = clada(capsys, "trace", sentences, "--model", files / "model", *given, "--out", tmp_path / "traced")
     assert done.code == 2
-    assert "was made for scope all, scope ffn asked for" in done.complaint
-    assert "(traces are of scope ffn alone), or a calibration made with --scope ffn" in done.complaint
+    assert line in done.complaint
+    assert len(done.err.strip().splitlines()) == 1
 
 
 def test_decoding_is_timed_with_a_calibration_of_the_scope_alone(files, capsys, monkeypatch, tmp_path):

@@ -8,17 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.overview.policy import ACTION, EVENT, decided, flag
-from clada_neuro.records.manifest import PolicyFacts
+from clada_neuro.records.manifest import Manifest, PolicyFacts
 from clada_neuro.records.overview import Histogram, Tenths, UnderPolicy
 from clada_neuro.reporting.blocks import Block, Facts, Paragraph
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, bars, compose, draw
-from clada_neuro.reporting.labels import axis
-from clada_neuro.reporting.prose import calibration_in_words, policy_name
+from clada_neuro.reporting.labels import axis, words
+from clada_neuro.reporting.prose import calibration_in_words, policy_name, what_is_skipped
 from clada_neuro.reporting.registry import Declared
 from clada_neuro.reporting.results import Results
-from clada_neuro.reporting.text import cell, number, plural, share
+from clada_neuro.reporting.text import capitalized, cell, number, plural, share
 
 _MOST_TOKENS = 40
+_WEIGHTS = {"ffn_sparsity": "FFN", "linear_sparsity": "linear"}
 
 
 def present(results: Results) -> bool:
@@ -29,7 +30,7 @@ def present(results: Results) -> bool:
 def blocks(results: Results) -> Iterator[Block]:
     """Yield the facts and the figures."""
     yield Paragraph(
-        "Part of the feed-forward weights was not read. Sparsity and adjustment are functions of load here, so what "
+        f"{capitalized(what_is_skipped(results.manifest))} was not read. Sparsity and adjustment are functions of load here, so what "
         "they predict is exploratory; see Limits."
     )
     yield Facts(facts(results))
@@ -43,10 +44,12 @@ def facts(results: Results) -> list[tuple[str, str]]:
     realized = f"{share(found.sparsity)}, mean of {plural(found.n_decided, 'token')}"
     reanalysis = f"{plural(found.n_events, 'event')} (load above its rolling percentile), {plural(found.n_actions, 'action')}"
     cost = f"{number(found.kl_dense_bits, 3)} bits a token (KL divergence from the dense model's)"
+    sparsity = capitalized(words(found.share))
     told = [
         ("Policy", policy_name(manifest)),
-        ("FFN sparsity asked for", share(manifest.sparsity)),
-        ("FFN sparsity realized", realized),
+        ("Scope", manifest.policy.scope),
+        (f"{sparsity} asked for", share(manifest.sparsity)),
+        (f"{sparsity} realized", realized),
         ("Dense beginnings", plural(found.n_tokens - found.n_decided, "token") + _first(manifest.policy)),
         ("Reanalysis", reanalysis),
         ("Change of predictions", "NA" if found.kl_dense_bits is None else cost),
@@ -65,19 +68,20 @@ def figures(results: Results) -> list[Figure]:
     """Return one text token by token, the budget, and load with its events, budget and cost."""
     found, tokens = results.overview.policy, results.tables["tokens"]
     assert found is not None
-    drawn = [_one_text(tokens, found.text), _budget(found, results.manifest.sparsity)]
+    drawn = [_one_text(tokens, found), _budget(found, results.manifest)]
     if found.load:
         drawn += [_load(found), *(_against_load(tenths, decided(tokens)) for tenths in found.by_load)]
     return drawn
 
 
-def _one_text(tokens: pd.DataFrame, chosen: str) -> Figure:
+def _one_text(tokens: pd.DataFrame, found: UnderPolicy) -> Figure:
     """Draw a text token by token."""
+    chosen, what = found.text, _WEIGHTS[found.share]
     rows = tokens[tokens["stimulus_id"] == chosen].head(_MOST_TOKENS)
     places, labels = np.arange(len(rows)), [_readable(token) for token in rows["token"]]
     event, action = flag(rows, EVENT).to_numpy(), flag(rows, ACTION).to_numpy()
     by_policy = rows.index.isin(decided(rows).index)
-    read = 100 * (1 - rows["ffn_sparsity"].to_numpy(float))
+    read = 100 * (1 - rows[found.share].to_numpy(float))
 
     def paint(canvas: Canvas) -> None:
         above, below = canvas.subplots(2, 1, sharex=True)
@@ -90,7 +94,7 @@ def _one_text(tokens: pd.DataFrame, chosen: str) -> Figure:
                 above.legend(loc="upper left")
         below.bar(places, read, color=np.where(by_policy, COLORS[0], POINTS))
         below.plot(places[action], read[action] + 4, "v", color=COLORS[3], markersize=6)
-        below.set(ylim=(0, 112), ylabel="FFN weights\nread (%)")
+        below.set(ylim=(0, 112), ylabel=capitalized(f"{what} weights\nread (%)"))
         below.set_xticks(places, labels, rotation=60, ha="right", fontsize=8)
 
     dense = "Gray budgets: computed densely, before the policy sets in."
@@ -104,17 +108,19 @@ def _readable(token: str) -> str:
     return token.replace("Ġ", "").replace("▁", "").replace("Ċ", "↵") or "␣"
 
 
-def _budget(found: UnderPolicy, asked: float | None) -> Figure:
+def _budget(found: UnderPolicy, manifest: Manifest) -> Figure:
+    asked = manifest.sparsity
+
     def paint(axes: Axes) -> None:
         bars(axes, found.budget)
         if found.sparsity is not None:
             axes.axvline(found.sparsity, color="#374151", linewidth=1.5, label="mean")
         if asked is not None:
             axes.axvline(asked, color=COLORS[3], linewidth=1.5, linestyle="--", label="asked for")
-        axes.set(xlabel=axis("ffn_sparsity"), ylabel="Tokens")
+        axes.set(xlabel=axis(found.share), ylabel="Tokens")
         axes.legend()
 
-    caption = f"Share of feed-forward weights not read, over {plural(found.n_decided, 'token')}: mean {share(found.sparsity)}."
+    caption = f"Share of {_WEIGHTS[found.share]} weights not read, over {plural(found.n_decided, 'token')}: mean {share(found.sparsity)}."
     return draw("policy_budget", caption, f"Histogram. {caption}", paint)
 
 
@@ -152,9 +158,7 @@ def _against_load(found: Tenths, tokens: pd.DataFrame) -> Figure:
         axes.set_ylim(low - 0.1 * (high - low), high + 0.2 * (high - low))
         axes.legend(loc="upper right")
 
-    what = {"ffn_sparsity": "What was skipped", "kl_dense_bits": "What skipping changed in the prediction"}[
-        name
-    ]
+    what = "What was skipped" if name in _WEIGHTS else "What skipping changed in the prediction"
     first, last = number(found.mean[0], 3), number(found.mean[-1], 3)
     caption = f"{what}, by load: {first} in the lowest tenth, {last} in the highest. Gray: tokens, without the most extreme."
     return draw(f"policy_{name}", caption, f"Scatter plot. {caption}", paint)

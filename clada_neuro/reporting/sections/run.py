@@ -49,7 +49,12 @@ def _cutoffs(manifest: Manifest) -> str:
         return f"missing: {found.missing}"
     if not found.calibration:
         return ""
-    return f"at the thresholds of {found.calibration} for an FFN sparsity of {found.ffn_sparsity:g}, hash {found.hash}"
+    name, value = (
+        ("a linear sparsity", found.linear_sparsity)
+        if found.ffn_sparsity is None
+        else ("an FFN sparsity", found.ffn_sparsity)
+    )
+    return f"at the thresholds of {found.calibration} for {name} of {value:g}, hash {found.hash}"
 
 
 def _analysis(manifest: Manifest) -> str:

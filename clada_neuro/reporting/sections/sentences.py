@@ -15,7 +15,12 @@ from clada_neuro.reporting.results import Results
 
 # Sequential maps whose lightness falls steadily, so that the order survives gray print and colour blindness.
 _MEASURES = {"surprisal_bits": ("Blues", 1), "sparsity_energy99": ("YlOrBr", 2)}
-_UNDER_POLICY = {**_MEASURES, "load": ("Purples", 1), "ffn_sparsity": ("Greens", 2)}
+_UNDER_POLICY = {
+    **_MEASURES,
+    "load": ("Purples", 1),
+    "linear_sparsity": ("Greens", 2),
+    "ffn_sparsity": ("Greens", 2),
+}
 _PER_CONDITION = 2
 _MOST_SENTENCES = 12
 _MOST_WORDS = 40
