@@ -41,7 +41,8 @@ def main() -> None:
     except CladaNeuroError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    command = f"# python {shlex.join(sys.argv)}\n"
+    given = ["PYTHON" if part == options.llama_python else part for part in sys.argv]
+    command = f"# python {shlex.join(given)}\n"
     write_text(
         results_folder(__file__)
         / f"{options.model}_{options.dtype}{'_cuda' * (options.device == 'cuda')}{'_all' * (options.scope == ALL)}.csv",

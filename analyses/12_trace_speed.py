@@ -35,7 +35,8 @@ def main() -> None:
     marks += [mark for mark in (options.dtype, options.device) if mark not in ("float32", "cpu")]
     load = os.getloadavg()[0]
     table = bench_trace(**vars(options), progress=lambda line: print(line, file=sys.stderr))
-    head = f"# python {shlex.join(sys.argv)}; {os.cpu_count()} cores, load average before {load:.1f}\n"
+    given = ["peers/bin/python" if part == options.peer_python else part for part in sys.argv]
+    head = f"# python {shlex.join(given)}; {os.cpu_count()} cores, load average before {load:.1f}\n"
     write_text(
         results_folder(__file__) / f"{'_'.join(['trace_speed', *marks])}.csv",
         head + table.to_csv(index=False),
