@@ -8,7 +8,9 @@ LOSS = load("29_quantised_loss")
 
 
 def cell(*losses: float) -> pd.DataFrame:
-    return pd.DataFrame({"loss": losses, "ffn_sparsity": [0.4] * len(losses)})
+    return pd.DataFrame({"loss": losses, "ffn_sparsity": [0.4] * len(losses)}).assign(
+        compiled_loss=lambda table: table["loss"] + 0.004
+    )
 
 
 def test_what_both_cost_beyond_the_sum_of_each():
@@ -21,6 +23,7 @@ def test_what_both_cost_beyond_the_sum_of_each():
     rows = LOSS.table(cells, ["q8_0"], "no-load").set_index(["weights", "policy"])
     assert rows.loc[("q8_0", "dense"), "rise"] == pytest.approx(0.02)
     assert rows.loc[("q8_0", "no-load"), "rise"] == pytest.approx(0.15)
+    assert rows.loc[("q8_0", "no-load: compiled step − PyTorch"), "rise"] == pytest.approx(0.004)
     beyond = rows.loc[("q8_0", "no-load: together − apart")]
     assert beyond["rise"] == pytest.approx(0.15 - 0.02 - 0.1)
     assert beyond["rise_high"] - beyond["rise_low"] == pytest.approx(
