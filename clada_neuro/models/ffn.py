@@ -70,11 +70,22 @@ class FFN:
         gate = self.gate(first)
         if not self.gated:
             return gate
-        return gate * (first.chunk(2, dim=-1)[1] if self.family.fused else self.inputs[1].forward(x))
+        return gate * self.up(first if self.family.fused else self.up_map.forward(x))
 
     def gate(self, projected: Tensor) -> Tensor:
         """Return g (plain blocks: a) from what the first of `inputs` computed."""
         return self.activation(projected.chunk(2, dim=-1)[0] if self.family.fused else projected)
+
+    @property
+    def up_map(self) -> nn.Module:
+        """The map that computes u (plain blocks: what a is made from)."""
+        return self.inputs[-1]
+
+    def up(self, projected: Tensor) -> Tensor:
+        """Return u (plain blocks: a) from what `up_map` computed."""
+        if not self.gated:
+            return self.gate(projected)
+        return projected.chunk(2, dim=-1)[1] if self.family.fused else projected
 
     def output(self, a: Tensor) -> Tensor:
         """Return the block's output ``(…, hidden)`` from the hidden activation."""

@@ -30,17 +30,20 @@ class Cats(ThresholdPolicy):
 
 
 def thresholds_at(
-    passes: Passes, sparsity: float, weights: Mapping[str, Tensor] | None = None
+    passes: Passes,
+    sparsity: float,
+    weights: Mapping[str, Tensor] | None = None,
+    sites: tuple[str, ...] = Cats.sites,
 ) -> Mapping[str, Tensor]:
     """Return the thresholds ``(layers,)`` at a mean `ffn_sparsity`; every layer drops the same share of its neurons.
 
-    Of |g| times ``weights["gate"] (layers, neurons)``, where they are given.
+    Of the magnitude that the only one of ``sites`` sees, times ``weights[site] (layers, neurons)``, where they are given.
     """
     weights = weights or {}
-    bytes_of = reads(passes.layers[0], Cats.sites)
+    bytes_of = reads(passes.layers[0], sites)
     share = min(0.999, sparsity / (1 - bytes_of.fixed / bytes_of.total))
     return passes.thresholds(
-        Cats.sites, lambda layer, site, seen: quantile(score(seen, weights, layer, site), share), weights
+        sites, lambda layer, site, seen: quantile(score(seen, weights, layer, site), share), weights
     ).thresholds
 
 

@@ -45,18 +45,12 @@ def up_means(passes: Passes) -> Tensor:
     def note(ffn: FFN, x: Tensor) -> None:
         if ffn.gated:
             x = x.reshape(*passes.tokens.shape, -1)[:, DENSE_PREFIX:].flatten(0, 1)
-            found[ffn.layer] = _up(ffn, x).float().abs().mean(0)
+            found[ffn.layer] = ffn.up(ffn.up_map.forward(x)).float().abs().mean(0)
 
     with watching(passes.layers, x=note), torch.no_grad():
         passes.model(passes.tokens, logits_to_keep=1, use_cache=False)
     passes.tick(passes.tokens.numel())
     return found
-
-
-def _up(ffn: FFN, x: Tensor) -> Tensor:
-    if ffn.family.fused:
-        return ffn.inputs[0].forward(x).chunk(2, dim=-1)[1]
-    return ffn.inputs[1].forward(x)
 
 
 def _fit(passes: Passes) -> Piece:

@@ -26,7 +26,7 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.weights import matrix
-from clada_neuro.runtime.policy import GATE, INPUT, OUT, QKV, Policy
+from clada_neuro.runtime.policy import GATE, INPUT, OUT, QKV, UP, Policy
 from clada_neuro.runtime.session import Session
 
 _ATTACHED = "_clada_neuro_session"
@@ -105,11 +105,14 @@ def _hook_block(ffn: FFN, session: Session) -> list[RemovableHandle]:
     def keep_gate(module: nn.Module, args: tuple, output: Tensor) -> None:
         seen[GATE] = ffn.gate(output)
 
+    def keep_up(module: nn.Module, args: tuple, output: Tensor) -> None:
+        seen[UP] = ffn.up(output)
+
     def mask_hidden(module: nn.Module, args: tuple) -> tuple:
         a = args[0]
         for site in sites:
             if site != INPUT:
-                a = session.masked(ffn, site, seen[GATE] if site == GATE else a, a)
+                a = session.masked(ffn, site, seen.get(site, a), a)
         return (a, *args[1:])
 
     handles = []
@@ -118,6 +121,8 @@ def _hook_block(ffn: FFN, session: Session) -> list[RemovableHandle]:
         handles += [other.register_forward_pre_hook(same_input) for other in ffn.inputs[1:]]
     if GATE in sites:
         handles.append(ffn.inputs[0].register_forward_hook(keep_gate))
+    if UP in sites:
+        handles.append(ffn.up_map.register_forward_hook(keep_up))
     handles.append(ffn.down.register_forward_pre_hook(mask_hidden))
     handles.append(
         ffn.down.register_forward_hook(lambda module, args, output: session.compensated(ffn, output))

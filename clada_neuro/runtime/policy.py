@@ -13,6 +13,7 @@ site       mask over                          one contiguous row
 ``input``  elements of x                      input j of [W_g; W_u] (plain: of W_1)
 ``hidden`` neurons, decided from a            neuron i of W_d
 ``gate``   neurons, decided from g            neuron i of W_u and of W_d; W_g is read whole
+``up``     neurons, decided from u            neuron i of W_g and of W_d; W_u is read whole
 ``neuron`` neurons, known before the block    neuron i of all matrices
 ``qkv``    elements of attention's x          input j of [W_q; W_k; W_v]
 ``out``    elements of what heads gathered    input j of W_o
@@ -33,7 +34,7 @@ from clada_neuro.models.ggml import widths
 from clada_neuro.runtime.cognitive_load import LoadHistory
 from clada_neuro.runtime.prefix import Prefix
 
-INPUT, HIDDEN, GATE, NEURON = "input", "hidden", "gate", "neuron"
+INPUT, HIDDEN, GATE, UP, NEURON = "input", "hidden", "gate", "up", "neuron"
 QKV, OUT = ATTENTION = "qkv", "out"
 FFN_ONLY, ALL = SCOPES = "ffn", "all"
 SITES = {FFN_ONLY: (INPUT, HIDDEN), ALL: (INPUT, HIDDEN, QKV, OUT)}  # of policies that decide by token
@@ -146,7 +147,7 @@ class Policy(ABC):
         Parameters
         ----------
         values : Tensor
-            What the site sees, ``(batch, seq, rows)``: x at ``input``, g at ``gate``, a at ``hidden`` and ``neuron``
+            What the site sees, ``(batch, seq, rows)``: x at ``input``, g at ``gate``, u at ``up``, a at ``hidden`` and ``neuron``
             (there only its shape counts: the mask may not depend on it), what the map reads at ``qkv`` and ``out``.
         """
 
@@ -219,9 +220,10 @@ def reads(ffn: FFN, sites: tuple[str, ...]) -> Reads:
         INPUT: by_input,
         HIDDEN: by_neuron,
         GATE: (matrices - 1) * by_neuron,
+        UP: (matrices - 1) * by_neuron,
         NEURON: matrices * by_neuron,
     }
-    rows = {INPUT: hidden, HIDDEN: neurons, GATE: neurons, NEURON: neurons}
+    rows = {INPUT: hidden, HIDDEN: neurons, GATE: neurons, UP: neurons, NEURON: neurons}
     first = hidden * by_input if INPUT in sites else (matrices - 1) * neurons * by_neuron
     scales = int(matrices * hidden * neurons * shared)
     total = first + neurons * by_neuron + scales

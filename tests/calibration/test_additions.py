@@ -16,7 +16,7 @@ from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.artifact import Calibration, load_calibration, read_calibration
 from clada_neuro.policies.registry import make_policy, without_aside, without_tables
 
-LATER = ("chess", "wina-orthogonal", "attribution", "scap", "larosa", "r-sparse", "wisparse")
+LATER = ("chess", "m-countdown", "wina-orthogonal", "attribution", "scap", "larosa", "r-sparse", "wisparse")
 TOP = ("larosa", "wina-orthogonal")  # keep as many rows of each token, without thresholds
 
 

@@ -4,14 +4,13 @@ import random
 
 import pytest
 import torch
+from selecting import selected, state
 from tiny_models import tiny_model
 from torch import nn
 
 from clada_neuro.errors import ModelError
 from clada_neuro.models.registry import ffn_layers
 from clada_neuro.policies.attribution import Attribution, tilts_of
-from clada_neuro.policies.cats import Cats
-from clada_neuro.policies.chess import Chess, up_means
 from clada_neuro.policies.dense import Dense
 from clada_neuro.policies.griffin import Griffin
 from clada_neuro.policies.larosa import LaRosa, rotations, split
@@ -24,19 +23,7 @@ from clada_neuro.policies.wina_orthogonal import WinaOrthogonal, turned
 from clada_neuro.policies.wisparse import WiSparse, child, evolved
 from clada_neuro.runtime.attach import attach
 from clada_neuro.runtime.kernels.selection import check_policy
-from clada_neuro.runtime.policy import Policy, State
 from clada_neuro.runtime.prefix import Prefix
-
-
-def state(policy: Policy, prefix: Prefix | None = None) -> State:
-    found = policy.init(prefix or Prefix(1))
-    found.scale = torch.ones(1, 1)
-    return found
-
-
-def selected(policy: Policy, site: str, values: list[float], of: State | None = None) -> list[int]:
-    mask = policy.select(0, site, torch.tensor([[values]]), of or state(policy))
-    return mask[0, 0].int().tolist()
 
 
 def test_dense_keeps_everything() -> None:
@@ -57,26 +44,6 @@ def test_griffin_keeps_the_prompts_strongest_relative_activations() -> None:
 def test_tt_thresholds_the_norm_of_a_neurons_output() -> None:
     policy = ThresholdTruncation({"hidden": torch.tensor([1.0])}, {"hidden": torch.tensor([[2.0, 0.5, 1.0]])})
     assert selected(policy, "hidden", [0.5, 1.9, -1.1]) == [1, 0, 1]
-
-
-def test_cats_thresholds_the_gate() -> None:
-    policy = Cats({"gate": torch.tensor([0.3])}, {})
-    assert selected(policy, "gate", [0.29, -0.31, 0.3]) == [0, 1, 1]
-
-
-def test_cats_decides_from_the_gate_alone() -> None:
-    """A neuron with a large gate is kept however small W_u x is."""
-    model = tiny_model("llama")
-    gates = {}
-    mlp = model.model.layers[0].mlp
-    mlp.gate_proj.register_forward_hook(lambda m, a, out: gates.update(g=mlp.act_fn(out)))
-    with attach(model, Cats({"gate": torch.full((2,), 0.2)}, {})) as session, torch.no_grad():
-        session.begin(1)
-        session.plan(torch.ones(1, 4), torch.zeros(1, 4, dtype=torch.bool))
-        model(torch.tensor([[3, 4, 5, 6]]))
-        assert torch.equal(session.masks[0, "gate"], gates["g"].abs() >= 0.2)
-        share = session.masks[0, "gate"].float().mean()
-        torch.testing.assert_close(session.ffn_sparsity()[..., 0].mean(), (1 - share) * 2 / 3)
 
 
 def test_teal_thresholds_magnitudes() -> None:
@@ -214,30 +181,6 @@ def test_larosa_turns_to_the_directions_of_calibration_texts() -> None:
 def test_larosa_shares_are_those_of_the_least_mean_error() -> None:
     errors = torch.tensor([[0.1, 0.2, 0.4], [0.9, 0.3, 0.4]])
     assert split(errors, [(0.1, 0.9), (0.2, 0.8), (0.3, 0.7)]) == (0.2, 0.8)
-
-
-def test_chess_gives_every_neuron_a_threshold_of_its_own() -> None:
-    # products 1·2, 3·.5 and .5·4 against 2: on the gate itself the thresholds are 1, 4 and .5
-    policy = Chess({"gate": torch.tensor([2.0])}, {"gate": torch.tensor([[2.0, 0.5, 4.0]])})
-    assert selected(policy, "gate", [1.0, 3.0, -0.5]) == [1, 0, 1]
-    assert selected(policy, "gate", [0.9, -4.1, 0.4]) == [0, 1, 0]
-
-
-@pytest.mark.parametrize("family", ["llama", "phi3"])
-def test_chess_weighs_by_what_the_up_map_gives(family: str) -> None:
-    from clada_neuro.models.watching import watching
-    from clada_neuro.passes.fitting import Passes
-    from clada_neuro.passes.measure import DENSE_PREFIX
-
-    model, seen = tiny_model(family), {}
-    layers = ffn_layers(model)
-    tokens = torch.randint(3, 60, (2, DENSE_PREFIX + 9), generator=torch.Generator().manual_seed(0))
-    found = up_means(Passes(model, layers, tokens, None, lambda count: None))
-    with watching(layers, x=lambda ffn, x: seen.update({ffn.layer: x})), torch.no_grad():
-        model(tokens)
-    for ffn in layers:
-        up = seen[ffn.layer][:, DENSE_PREFIX:] @ ffn.input_weight[ffn.intermediate_size :].T
-        torch.testing.assert_close(found[ffn.layer], up.abs().mean((0, 1)), rtol=1e-4, atol=1e-6)
 
 
 def test_wina_orthogonal_scores_turned_inputs_by_singular_values() -> None:
