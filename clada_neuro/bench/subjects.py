@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from clada_neuro.errors import CalibrationError
+from clada_neuro.models.checkpoint import ONE_AT_A_TIME
 from clada_neuro.models.ggml import KINDS, quantise
 from clada_neuro.models.loading import EMBEDDED, LanguageModel, load_model
 from clada_neuro.models.registry import ffn_layers
@@ -103,12 +104,12 @@ def random_llama(name: str, dtype: torch.dtype, device: torch.device) -> PreTrai
         num_key_value_heads=groups,
         max_position_embeddings=2048,
     )
-    with device, no_init_weights():
+    with ONE_AT_A_TIME, device, no_init_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
-    torch.manual_seed(0)
+    chance = torch.Generator(device).manual_seed(0)
     for weight in model.parameters():
         if weight.dim() == 2:
-            weight.normal_(std=config.initializer_range)
+            weight.normal_(std=config.initializer_range, generator=chance)
     return model
 
 

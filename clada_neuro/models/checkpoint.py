@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel
@@ -17,13 +18,16 @@ from clada_neuro.errors import ModelError
 from clada_neuro.models.ggml import unknown_blocks
 
 _NAMED = 3  # keys in a message
+# While transformers makes a model, switches of the whole process are turned (how weights begin, which are tied, what is logged). Threads
+# that do so side by side would leave them turned for every later model.
+ONE_AT_A_TIME = RLock()
 _MASKED = ("ForMaskedLM", "BertForPreTraining")  # the latter has the same head beside another
 
 
 def load_part(kind: Any, name: str | Path, **source: Any) -> Any:
     """Call ``kind.from_pretrained(**source)``; whatever goes wrong there is one line about the model ``name``."""
     try:
-        with quiet_transformers():
+        with ONE_AT_A_TIME, quiet_transformers():
             return kind.from_pretrained(trust_remote_code=False, **source)
     except Exception as error:  # transformers and gguf raise every kind for files that make no model
         raise ModelError(f"model '{name}' cannot be loaded: {_reason(error, source)}") from error

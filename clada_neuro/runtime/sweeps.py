@@ -6,9 +6,11 @@ that compute what the sweep computes: an instance of each kind is asked with ran
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ Array = npt.NDArray[Any]
 
 _ROTATE = "apply_rotary_pos_emb"  # the name of the function in every family's module
 _FEWEST = 64  # tokens that are worth a thread
+_ROTATIONS = Lock()
+_UNDER_WAY: Counter[str] = Counter()  # passes whose family rotates by a sweep, by module
 # What is missing must stay missing: only the order of additions may change.
 _COMPILED: dict[str, Any] = dict(
     nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy"
@@ -99,22 +103,37 @@ def _block(block: FFN, x: Tensor) -> Tensor:
 
 
 def _replace_rotation(model: PreTrainedModel, changes: ExitStack) -> None:
-    """Let queries and keys be rotated by a sweep, where the family's function does what it does."""
+    """Let queries and keys be rotated by a sweep, where the family's function does what it does.
+
+    All models of a family share the function: the first pass puts the sweep in its place, the last of those under way takes it back.
+    """
     module: Any = sys.modules[type(model).__module__]
-    usual = vars(module).get(_ROTATE)
-    if usual is None:
-        return
-    sweep = partial(_rotated, usual)
+    with _ROTATIONS:
+        if not _UNDER_WAY[module.__name__]:
+            usual = vars(module).get(_ROTATE)
+            if usual is None or not _rotates(usual):
+                return
+            setattr(module, _ROTATE, partial(_rotated, usual))
+        _UNDER_WAY[module.__name__] += 1
+    changes.callback(_take_back, module)
+
+
+def _take_back(module: Any) -> None:
+    with _ROTATIONS:
+        _UNDER_WAY[module.__name__] -= 1
+        if not _UNDER_WAY[module.__name__]:
+            setattr(module, _ROTATE, vars(module)[_ROTATE].args[0])
+
+
+def _rotates(usual: Callable[..., tuple[Tensor, Tensor]]) -> bool:
+    """Return whether a family's function computes what the sweep does."""
     query, key, half = _numbers(1, 4, 3, 8), _numbers(1, 2, 3, 8), _numbers(1, 3, 4)
     angles = torch.cat((half, half), dim=-1)
     given = query, key, angles.cos(), angles.sin()
     try:
-        same = all(_close(*pair) for pair in zip(sweep(*given), usual(*given), strict=True))
+        return all(_close(*pair) for pair in zip(_rotated(usual, *given), usual(*given), strict=True))
     except (TypeError, RuntimeError):  # a function of that name that takes something else
-        return
-    if same:
-        setattr(module, _ROTATE, sweep)
-        changes.callback(setattr, module, _ROTATE, usual)
+        return False
 
 
 def _rotated(

@@ -178,9 +178,7 @@ def tiny_subject(monkeypatch):
 
     object.__setattr__(subject, "policies", policies)
     monkeypatch.setattr(alone, "find_subject", lambda *_: subject)
-    monkeypatch.setattr(
-        bench, "_STARTED_AT_ONCE", 1
-    )  # threads of one process cannot load models side by side
+    monkeypatch.setattr(bench, "_STARTED_AT_ONCE", 1)  # threads of one process share the subject
     monkeypatch.setattr(bench, "Alone", Host)
     return subject.model
 
@@ -245,9 +243,6 @@ def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
     """A shape with random weights: dense in three widths, and what the step follows in blocks."""
     shape = (64, 96, 2, 4, 2)
     monkeypatch.setitem(subjects.SHAPES, "tiny-random", shape)
-    monkeypatch.setattr(
-        bench, "_STARTED_AT_ONCE", 1
-    )  # threads of one process cannot load models side by side
     monkeypatch.setattr(bench, "Alone", Host)
     table = bench.bench_decode("tiny-random", dtype="q8_0", sparsities=(0.4,), tokens=4, rounds=1)
     assert table["engine"].unique().tolist() == ["compiled"]
@@ -266,9 +261,6 @@ def test_blocks_have_rows_beside_dense_ones_of_wider_weights(monkeypatch):
 
 def test_every_width_is_compared_with_its_own_dense_rows(monkeypatch):
     monkeypatch.setitem(subjects.SHAPES, "tiny-random", (64, 96, 2, 4, 2))
-    monkeypatch.setattr(
-        bench, "_STARTED_AT_ONCE", 1
-    )  # threads of one process cannot load models side by side
     monkeypatch.setattr(bench, "Alone", Host)
     table = bench.bench_decode("tiny-random", dtype="each", sparsities=(0.4,), tokens=2, rounds=1)
     widths = ["float32", "bfloat16", "q8_0", "q4_1"]

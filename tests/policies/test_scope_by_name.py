@@ -219,9 +219,6 @@ def test_a_trace_of_another_scope_is_one_line(files, sentences, capsys, tmp_path
 
 
 def test_decoding_is_timed_with_a_calibration_of_the_scope_alone(files, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        decode_speed, "_STARTED_AT_ONCE", 1
-    )  # threads of one process cannot load models side by side
     monkeypatch.setattr(decode_speed, "Alone", Host)
     given = ("--model", files / "model", "--tokens", 2, "--rounds", 1, "--json", tmp_path / "rows.json")
     for scope, other in (("all", "ffn"), ("ffn", "all")):

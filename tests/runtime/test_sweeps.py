@@ -1,5 +1,7 @@
 """What sweeps compute is what a model's own parts compute, and nothing of them is left behind."""
 
+import sys
+
 import pytest
 import torch
 from tiny_models import FAMILIES, tiny_model
@@ -56,3 +58,17 @@ def test_what_is_missing_stays_missing():
     model.model.layers[0].mlp.gate_proj.weight[0] = torch.nan
     with swept(model):
         assert model(IDS).logits.isnan().all()
+
+
+def test_a_familys_rotation_is_its_own_again_after_the_last_pass_under_way():
+    """Passes of two models of a family begin and end in any order, as in two threads."""
+    family = sys.modules[type(tiny_model("llama")).__module__]
+    usual = family.apply_rotary_pos_emb
+    first, second = swept(tiny_model("llama")), swept(tiny_model("llama"))
+    first.__enter__()
+    second.__enter__()
+    assert family.apply_rotary_pos_emb is not usual
+    first.__exit__(None, None, None)
+    assert family.apply_rotary_pos_emb is not usual
+    second.__exit__(None, None, None)
+    assert family.apply_rotary_pos_emb is usual
