@@ -106,7 +106,7 @@ def random_llama(name: str, dtype: torch.dtype, device: torch.device) -> PreTrai
     )
     with ONE_AT_A_TIME, device, no_init_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
-    chance = torch.Generator(device).manual_seed(0)
+    chance = torch.Generator("cpu" if device.type == "meta" else device).manual_seed(0)
     for weight in model.parameters():
         if weight.dim() == 2:
             weight.normal_(std=config.initializer_range, generator=chance)
