@@ -23,7 +23,7 @@ import torch
 from _shared.equal_sparsity import POWER, cut, documents, estimate
 from _shared.marginal_loss import explained
 from _shared.mechanism_texts import LENGTH, PREFIX, Texts, by_text
-from _shared.mechanisms import BASE, IDEAS, Mechanisms, in_order, persistence
+from _shared.mechanisms import BASE, IDEAS, SHIPS, Mechanisms, in_order, persistence
 from _shared.mechanisms_page import figure, page
 from _shared.results import results_folder
 from _shared.texts import c4_for_calibration
@@ -171,8 +171,8 @@ def _with_offset(label: str, offset: float) -> str:
 def compared(texts: dict[str, dict[str, torch.Tensor]], line: Line, target: float) -> pd.DataFrame:
     """Return a row a policy of ``texts``, at exactly the target.
 
-    ``base``: divergence minus that of CLADA without load; ``idea``: minus that of the idea whose control a row is. ``smallest`` is the
-    difference that this many documents would have shown four times in five.
+    ``base``: divergence minus that of CLADA without load; ``idea``: minus that of the idea whose control a row is; ``ships``: minus that of
+    the load that ships. ``smallest`` is the difference that this many documents would have shown four times in five.
     """
     carried = {name: line.carried(found, target) for name, found in texts.items()}
     rows = []
@@ -181,7 +181,7 @@ def compared(texts: dict[str, dict[str, torch.Tensor]], line: Line, target: floa
         row = {"policy": name, "idea": idea, "ffn_sparsity": float(texts[name]["ffn_sparsity"].mean())}
         row |= {"documents": len(own["loss"]), **estimate("loss", own["loss"])}
         row |= estimate("divergence", own["divergence"])
-        for against, other in (("base", BASE), ("idea", idea)):
+        for against, other in (("base", BASE), ("idea", idea), ("ships", SHIPS)):
             if other != name and other in carried:
                 for measure in ("divergence", "loss"):
                     difference = own[measure] - carried[other][measure]

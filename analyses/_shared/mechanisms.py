@@ -30,7 +30,7 @@ from clada_neuro.runtime.thresholds import ThresholdPolicy
 
 GROUPS = 3  # of neighbouring layers: early, middle, late
 MOVED = 0.15  # of log thresholds, to measure what a token's own budget does
-BASE = "no-load"
+BASE, SHIPS = "no-load", "load"
 RANDOM, REVERSED, FOREIGN, ORACLE = "random", "reversed", "foreign", "oracle"
 GENERAL, FLAT, SWAPPED = "general", "flat", "swapped"
 Plan = dict[str, Any]

@@ -112,6 +112,15 @@ def _change(rows: pd.DataFrame, name: str, none: float) -> str:
     return f"{100 * rows.loc[name, 'base_divergence'] / none:+.1f} % of the divergence without it"
 
 
+def _beside_load(own: pd.Series) -> str:
+    """Return what a mechanism wins over the load that ships, if that was measured."""
+    if pd.isna(own.get("ships_divergence")):
+        return ""
+    low, high = own["ships_divergence_low"], own["ships_divergence_high"]
+    found = f"{own['ships_divergence']:+.4f} [{low:+.4f}, {high:+.4f}], smallest {own['ships_divergence_smallest']:.4f}"
+    return f"; minus the load that ships {found}"
+
+
 def _verdict(table: pd.DataFrame, idea: str) -> str:
     own = table.loc[table["policy"] == idea].iloc[0]
     if not IDEAS[idea].controls:
@@ -121,7 +130,7 @@ def _verdict(table: pd.DataFrame, idea: str) -> str:
     if len(_controls(table, idea)) < len(IDEAS[idea].controls):
         return "its controls were not all measured"
     return (
-        "**wins** over none and over each control"
+        f"**wins** over none and over each control{_beside_load(own)}"
         if wins(table, idea)
         else "is not shown to win over none and each control"
     )

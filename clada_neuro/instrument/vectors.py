@@ -18,6 +18,7 @@ from clada_neuro.instrument.batching import plan_whole, split_windows
 from clada_neuro.instrument.depth import MOST_TOKENS
 from clada_neuro.instrument.layer_choice import LayerChoice
 from clada_neuro.instrument.texts import StimulusText, read_texts
+from clada_neuro.models.checkpoint import ONE_AT_A_TIME
 from clada_neuro.models.ffn import FFN
 from clada_neuro.models.loading import LanguageModel
 from clada_neuro.models.memory import free_bytes
@@ -49,7 +50,7 @@ class Vectors:
 
 def untrained(model: LanguageModel, seed: int) -> LanguageModel:
     """Return a model of the same shape whose weights are drawn anew, as before training."""
-    with torch.random.fork_rng(devices=[]):
+    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         drawn = AutoModelForCausalLM.from_config(model.model.config, dtype=model.model.dtype)
     drawn = drawn.to(model.device).eval().requires_grad_(False)

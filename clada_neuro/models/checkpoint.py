@@ -27,7 +27,7 @@ _MASKED = ("ForMaskedLM", "BertForPreTraining")  # the latter has the same head 
 def load_part(kind: Any, name: str | Path, **source: Any) -> Any:
     """Call ``kind.from_pretrained(**source)``; whatever goes wrong there is one line about the model ``name``."""
     try:
-        with ONE_AT_A_TIME, quiet_transformers():
+        with quiet_transformers():
             return kind.from_pretrained(trust_remote_code=False, **source)
     except Exception as error:  # transformers and gguf raise every kind for files that make no model
         raise ModelError(f"model '{name}' cannot be loaded: {_reason(error, source)}") from error
@@ -95,13 +95,17 @@ def _more(count: int) -> str:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' bars and its table of keys out of scripts, reports and notebooks."""
-    shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if shown:
-            transformers_logging.enable_progress_bar()
+    """Keep transformers' bars and its table of keys out of scripts, reports and notebooks, in one thread at a time."""
+    with ONE_AT_A_TIME:
+        shown, verbosity = (
+            transformers_logging.is_progress_bar_enabled(),
+            transformers_logging.get_verbosity(),
+        )
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
+        try:
+            yield
+        finally:
+            transformers_logging.set_verbosity(verbosity)
+            if shown:
+                transformers_logging.enable_progress_bar()

@@ -337,8 +337,8 @@ def _dequantise(path: Path, folder: Path) -> None:
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     config.dtype = torch.float32
-    plain = AutoModelForCausalLM.from_config(config)
-    plain.load_state_dict(loaded.state_dict())
     with quiet_transformers():
+        plain = AutoModelForCausalLM.from_config(config)
+        plain.load_state_dict(loaded.state_dict())
         tokenizer.save_pretrained(folder)
         plain.save_pretrained(folder)

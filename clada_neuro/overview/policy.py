@@ -15,9 +15,15 @@ _BINS, _TENTHS = 30, 10
 
 def decided(tokens: pd.DataFrame) -> pd.DataFrame:
     """Return the tokens at which the policy decided; those of the dense beginning are not among them."""
-    if "ffn_sparsity" not in tokens:
+    name = skipped(tokens)
+    if name is None:
         return tokens.iloc[:0]
-    return tokens[(tokens["ffn_sparsity"] > 0) | flag(tokens, ACTION)]
+    return tokens[(tokens[name] > 0) | flag(tokens, ACTION)]
+
+
+def skipped(tokens: pd.DataFrame) -> str | None:
+    """Return the measure that the policy's sparsity is a share of, None in a dense trace."""
+    return next((name for name in _SHARES if name in tokens), None)
 
 
 def flag(tokens: pd.DataFrame, name: str) -> pd.Series:
@@ -29,32 +35,31 @@ def flag(tokens: pd.DataFrame, name: str) -> pd.Series:
 
 def under_policy(tokens: pd.DataFrame) -> dict[str, Any] | None:
     """Return what the policy did; None where none decided anything, as in a dense trace."""
-    rows = decided(tokens)
-    if rows.empty:
+    share, rows = skipped(tokens), decided(tokens)
+    if share is None or rows.empty:
         return None
     events = flag(rows, EVENT)
     with_event = rows.loc[events, "stimulus_id"]
-    skipped = next(name for name in _SHARES if name in tokens)
     found = {
-        "share": skipped,
+        "share": share,
         "n_tokens": len(tokens),
         "n_decided": len(rows),
         "n_events": events.sum(),
         "n_actions": flag(rows, ACTION).sum(),
-        "sparsity": rows[skipped].mean(),
+        "sparsity": rows[share].mean(),
         "kl_dense_bits": rows["kl_dense_bits"].mean() if "kl_dense_bits" in rows else None,
         "text": with_event.iloc[0] if len(with_event) else rows["stimulus_id"].iloc[0],
-        "budget": histogram(rows[skipped], _BINS),
+        "budget": histogram(rows[share], _BINS),
     }
-    return found | _by_load(rows.dropna(subset=["load"]) if "load" in rows else rows.iloc[:0], skipped)
+    return found | _by_load(rows.dropna(subset=["load"]) if "load" in rows else rows.iloc[:0], share)
 
 
-def _by_load(rows: pd.DataFrame, skipped: str) -> dict[str, Any]:
+def _by_load(rows: pd.DataFrame, share: str) -> dict[str, Any]:
     """Return the load of tokens and how their measures follow it; nothing where load hardly varies."""
     if len(rows) < _TENTHS or rows["load"].nunique() <= _TENTHS:
         return {}
     events, load = flag(rows, EVENT), histogram(rows["load"], _BINS)
-    measures = [name for name in (skipped, "kl_dense_bits") if name in rows]
+    measures = [name for name in (share, "kl_dense_bits") if name in rows]
     return {
         "n_loaded": len(rows),
         "load": load,

@@ -112,7 +112,7 @@ def _hook_block(ffn: FFN, session: Session) -> list[RemovableHandle]:
         a = args[0]
         for site in sites:
             if site != INPUT:
-                a = session.masked(ffn, site, seen.get(site, a), a)
+                a = session.masked(ffn, site, seen[site] if site in (GATE, UP) else a, a)
         return (a, *args[1:])
 
     handles = []

@@ -239,6 +239,8 @@ def test_policies_are_compared_at_equal_bytes():
     assert rows.loc["load", "base_divergence_smallest"] == pytest.approx(2.8 * error, rel=1e-4)
     assert rows.loc["load", "base_divergence_high"] == pytest.approx(-0.01 + 3.182446 * error, rel=1e-4)
     assert pd.isna(rows.loc["no-load", "base_divergence"])
+    assert rows.loc["no-load", "ships_divergence"] == pytest.approx(0.01)
+    assert pd.isna(rows.loc["load", "ships_divergence"])
     assert pd.isna(rows.loc["load", "idea_divergence"])
 
 

@@ -1,8 +1,15 @@
 """The table of what quantising and leaving rows out cost: apart, together, and together beyond apart."""
 
+import math
+
 import pandas as pd
 import pytest
+import torch
 from analysis_scripts import load
+from tiny_models import tiny_model
+
+from clada_neuro.policies.dense import Dense
+from clada_neuro.runtime.scoring import score
 
 LOSS = load("29_quantised_loss")
 
@@ -30,3 +37,10 @@ def test_what_both_cost_beyond_the_sum_of_each():
         0, abs=1e-9
     )  # the same in every document
     assert rows.loc[("float32", "no-load"), "tokens"] == 3 * 223
+
+
+def test_the_compiled_steps_loss_is_of_the_same_tokens():
+    model, text = tiny_model("llama"), torch.randint(3, 60, (LOSS.PREFIX + 9,))
+    (found,) = score(model, Dense(), [text.tolist()], prefix=LOSS.PREFIX)
+    expected = float(found.surprisal_bits[LOSS.PREFIX + 1 :].mean()) * math.log(2)
+    assert LOSS.compiled_loss(model, Dense(), text) == pytest.approx(expected, abs=1e-4)

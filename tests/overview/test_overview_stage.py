@@ -102,6 +102,11 @@ def test_a_policy_is_counted_at_the_tokens_at_which_it_decided():
     assert found["by_load"][0]["load"].tolist() == [0.5 + 2 * k for k in range(10)]
     assert sum(found["events_by_load"]["counts"]) == 1
     assert under_policy(tokens.head(2)) is None
+    # where only rows of attention were left out, too
+    of_attention = tokens.assign(linear_sparsity=tokens["ffn_sparsity"] / 2, ffn_sparsity=0.0)
+    found = under_policy(of_attention)
+    assert [found[name] for name in ("share", "n_decided", "sparsity")] == ["linear_sparsity", 20, 0.25]
+    assert found["by_load"][0]["measure"] == "linear_sparsity"
 
 
 def test_conditions_are_counted_in_texts_and_in_trials():
