@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from clada_neuro.overview.policy import ACTION, EVENT, decided, flag
-from clada_neuro.records.manifest import Manifest, PolicyFacts
+from clada_neuro.records.manifest import PolicyFacts
 from clada_neuro.records.overview import Histogram, Tenths, UnderPolicy
 from clada_neuro.reporting.blocks import Block, Facts, Paragraph
 from clada_neuro.reporting.figures import COLORS, POINTS, Figure, bars, compose, draw
@@ -68,7 +68,7 @@ def figures(results: Results) -> list[Figure]:
     """Return one text token by token, the budget, and load with its events, budget and cost."""
     found, tokens = results.overview.policy, results.tables["tokens"]
     assert found is not None
-    drawn = [_one_text(tokens, found), _budget(found, results.manifest)]
+    drawn = [_one_text(tokens, found), _budget(found, results.manifest.sparsity)]
     if found.load:
         drawn += [_load(found), *(_against_load(tenths, decided(tokens)) for tenths in found.by_load)]
     return drawn
@@ -108,9 +108,7 @@ def _readable(token: str) -> str:
     return token.replace("Ġ", "").replace("▁", "").replace("Ċ", "↵") or "␣"
 
 
-def _budget(found: UnderPolicy, manifest: Manifest) -> Figure:
-    asked = manifest.sparsity
-
+def _budget(found: UnderPolicy, asked: float | None) -> Figure:
     def paint(axes: Axes) -> None:
         bars(axes, found.budget)
         if found.sparsity is not None:

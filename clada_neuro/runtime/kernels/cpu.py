@@ -15,14 +15,14 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from clada_neuro.runtime.kernels.vectors import ask_for, in_a_line
+from clada_neuro.runtime.kernels.vectors import LINE, ask_for, in_a_line
 
 # No "nnan" and "ninf": cut-offs may be infinite.
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 COMPILED: dict[str, Any] = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 # Where sums of large numbers that nearly cancel must be added up as they are written.
 EXACT: dict[str, Any] = COMPILED | dict(fastmath={"contract", "nsz"})
-ALIGNMENT = 64  # bytes of a cache line
+ALIGNMENT = LINE
 _SPINS = 2_000
 LOWEST = np.float32(-87)  # whose exponential is nothing beside 1
 
